@@ -1,0 +1,52 @@
+# One line each; nothing hidden. `make core` builds the C++ core beside the sources, for work on a checkout.
+PYTHON ?= python3
+BUILD ?= build/dev
+JOBS ?= $(shell nproc)
+CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
+export PYTHONPATH := $(CURDIR)/src
+
+.PHONY: core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short clean
+
+core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
+	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
+
+wheel:      ## the wheel, in dist/
+	$(PYTHON) -m pip wheel --no-deps -w dist .
+
+test: core  ## every test
+	$(PYTHON) -m pytest
+
+quick: lint types layers unit   ## the loop to live in: under 30 s
+
+lint:
+	$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+
+types:
+	$(PYTHON) -m mypy
+
+layers:
+	$(PYTHON) -m pytest -q tests/test_layers.py
+
+unit:
+	$(PYTHON) -m pytest -q -m "not slow" --ignore=tests/e2e --ignore=tests/fault --ignore=tests/test_layers.py
+
+native:     ## the C++ test programs
+	$(CONFIGURE) -B build/native -DQAUTLRA_NATIVE_TESTS=ON >/dev/null && cmake --build build/native -j $(JOBS) && ctest --test-dir build/native --output-on-failure
+
+asan:       ## address and undefined-behaviour sanitizers: C++ programs, then the Python tests of the core
+	sh tests/sanitize.sh address,undefined
+
+tsan:       ## thread sanitizer: the C++ test programs
+	sh tests/sanitize.sh thread
+
+fuzz:       ## every fuzz target for FUZZ_SECONDS (default 60) each; needs clang
+	sh tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)
+
+bench:      ## the published benchmarks, one JSON line each
+	$(PYTHON) -m qautlra bench
+
+bench-short:
+	$(PYTHON) -m qautlra bench --short
+
+clean:
+	rm -rf build dist src/qautlra/_core/*.so

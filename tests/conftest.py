@@ -1,0 +1,41 @@
+"""Shared fixtures: the reference data beside the checkout, and hypothesis profiles."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "short", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shared_dir() -> Path | None:
+    """The folder of reference data and load generators, or None when it is not there."""
+    path = Path(os.environ.get("QAUTLRA_SHARED", ROOT.parent / "shared"))
+    return path if (path / "data").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    path = shared_dir()
+    if path is None:
+        pytest.skip("the reference data is not beside this checkout (QAUTLRA_SHARED)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_day(shared: Path) -> Path:
+    """CTP ticks of CFFEX IF2101, 2021-01-04: 27,955 rows."""
+    return shared / "data" / "IF2101_20210104.csv.gz"
+
+
+@pytest.fixture(scope="session")
+def real_days(shared: Path) -> list[Path]:
+    """The two real trading days: 56,209 rows together."""
+    return [shared / "data" / f"IF2101_2021010{n}.csv.gz" for n in (4, 5)]
