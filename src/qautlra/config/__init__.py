@@ -1,0 +1,1 @@
+"""Configuration: `tree` says what exists, `load` where values come from, `compat` reads foreign shapes."""

@@ -1,0 +1,194 @@
+"""Every setting: its name, type, range and default. A section is a struct; a key is `section.field`.
+
+Values are checked one by one by `load`, which also remembers their origin; rooms are handed their section.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from qautlra.base import limits
+from qautlra.base.secret import Secret
+
+DEFAULT_PORTS = (8014, 8015, 8016, 8017, 8012, 8080)
+DEFAULT_LISTEN = [f"127.0.0.1:{port}" for port in DEFAULT_PORTS]
+
+Positive = Annotated[int, Meta(gt=0)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0)]
+Mode = Literal["all", "md", "db", "ingest", "query", "trade", "realtime", "strategy", "fund", "web"]
+SourceKind = Literal["sim", "replay", "ctp", "tencent", "sina", "upstream"]
+
+
+class Cors(Struct, frozen=True, kw_only=True):
+    """Which pages of other origins may call the REST doors; none unless named."""
+
+    allow_all: bool = False
+    allowed_origins: list[str] = []
+    allow_credentials: bool = False
+
+
+class Net(Struct, frozen=True, kw_only=True):
+    """Listening: each entry `host:port` serves the whole front door."""
+
+    listen: Annotated[list[str], Meta(max_length=32)] = field(default_factory=lambda: list(DEFAULT_LISTEN))
+    allow_remote: bool = False
+    market_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/market"
+    body_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = limits.HTTP_BODY_BYTES
+    message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
+    cors: Cors = Cors()
+
+
+class Incremental(Struct, frozen=True, kw_only=True):
+    """Whether frames after the first carry only what changed."""
+
+    enabled: bool = True
+
+
+class Feed(Struct, frozen=True, kw_only=True):
+    """The client hub: when it sends, to how many, and when it gives a client up."""
+
+    batch_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    batch_size_threshold: Annotated[int, Meta(ge=1, le=65_536)] = 50
+    incremental: Incremental = Incremental()
+    market_data_frames: bool = True
+    default_instruments: Annotated[list[str], Meta(max_length=limits.PINNED_SYMBOLS_COUNT)] = []
+    max_clients: Annotated[int, Meta(ge=1, le=100_000)] = limits.CLIENTS_COUNT
+    max_symbols: Annotated[int, Meta(ge=1, le=limits.INSTRUMENTS_COUNT)] = limits.SYMBOLS_PER_CLIENT_COUNT
+    send_buffer_bytes: Annotated[int, Meta(ge=4096, le=1 << 28)] = limits.CLIENT_SEND_BUFFER_BYTES
+    ping_interval_s: Seconds = 10.0
+    idle_timeout_s: Seconds = 30.0
+    slow_client_s: Seconds = 10.0
+    tape_ticks: Annotated[int, Meta(ge=1024, le=1 << 22)] = 16_384
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    """The tick log, the hot tier in memory, the Parquet files. Empty data_dir: the XDG data directory."""
+
+    enabled: bool = True
+    data_dir: str = ""
+    durability: Literal["memory", "process", "power"] = "process"
+    segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32)] = 64 << 20
+    hot_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
+    partition_by: Literal["date"] = "date"
+    row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 262_144
+    query_threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    query_timeout_s: Seconds = limits.QUERY_TIME_S
+    query_memory_bytes: Annotated[int, Meta(ge=1 << 24, le=1 << 40)] = limits.QUERY_MEMORY_BYTES
+    query_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = limits.QUERY_ROWS_COUNT
+
+
+class Sim(Struct, frozen=True, kw_only=True):
+    """The simulated market. The same seed repeats exactly in an empty data directory."""
+
+    seed: NotNegative = 1
+    trading_day: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    ticks_per_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    burst: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    history_bars: Annotated[int, Meta(ge=0, le=10_000)] = 10_000
+
+
+class Replay(Struct, frozen=True, kw_only=True):
+    """Recorded ticks. `speed` is a factor of real time, or `max`."""
+
+    files: Annotated[list[str], Meta(max_length=10_000)] = []
+    speed: Annotated[str, Meta(pattern=r"^(max|\d+(\.\d+)?)$")] = "1"
+    loop: bool = False
+    wait_clients: Annotated[int, Meta(ge=0, le=100_000)] = 0
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    """Another process's feed as source (`QADB_WS_CLIENT_*`)."""
+
+    enabled: bool = False
+    host: str = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 8014
+    path: Annotated[str, Meta(pattern=r"^/")] = "/ws/market"
+    stream: str = "futures_market"
+    instruments: list[str] = []
+    username: str = ""
+    password: Secret = Secret()
+
+
+class Broker(Struct, frozen=True, kw_only=True):
+    """One CTP front and the credentials for it."""
+
+    name: str = ""
+    front_addr: str = ""
+    user_id: str = ""
+    password: Secret = Secret()
+    broker_id: str = ""
+    app_id: str = ""
+    auth_code: Secret = Secret()
+    source_type: str = ""
+
+
+class Ctp(Struct, frozen=True, kw_only=True):
+    """Brokers by the name the file gives them, and the one in use."""
+
+    brokers: dict[str, Broker] = {}
+    default_broker: str = ""
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Where ticks come from; `sim` and `replay` stand alone."""
+
+    kinds: Annotated[list[SourceKind], Meta(max_length=8)] = field(default_factory=lambda: ["sim"])
+    sim: Sim = Sim()
+    replay: Replay = Replay()
+    upstream: Upstream = Upstream()
+    ctp: Ctp = Ctp()
+
+
+class Kafka(Struct, frozen=True, kw_only=True):
+    """A Kafka broker to take rows from."""
+
+    enabled: bool = False
+    brokers: list[str] = field(default_factory=lambda: ["localhost:9092"])
+    topics: list[str] = field(default_factory=lambda: ["market_data"])
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """Outside systems; all optional."""
+
+    kafka: Kafka = Kafka()
+
+
+class Auth(Struct, frozen=True, kw_only=True):
+    """The user compatibility settings name (`P_USERNAME`, `P_PASSWORD`)."""
+
+    username: str = ""
+    password: Secret = Secret()
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    """What is logged to standard error, and how."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    style: Literal["auto", "text", "json"] = "auto"
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """The process itself."""
+
+    stop_grace_s: Annotated[float, Meta(gt=0, le=300)] = 5.0
+    restart_min_s: Annotated[float, Meta(gt=0, le=60)] = 0.2
+    restart_max_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """The whole tree."""
+
+    mode: Annotated[list[Mode], Meta(min_length=1, max_length=10)] = field(default_factory=lambda: ["all"])
+    net: Net = Net()
+    feed: Feed = Feed()
+    store: Store = Store()
+    source: Source = Source()
+    link: Link = Link()
+    auth: Auth = Auth()
+    log: Log = Log()
+    run: Run = Run()
