@@ -64,6 +64,13 @@ class Feed(Struct, frozen=True, kw_only=True):
     tape_ticks: Annotated[int, Meta(ge=1024, le=1 << 22)] = 16_384
 
 
+class Schema(Struct, frozen=True, kw_only=True):
+    """How ingested streams get their columns."""
+
+    auto_detect: bool = True
+    cache_size: Annotated[int, Meta(ge=1, le=100_000)] = 100
+
+
 class Store(Struct, frozen=True, kw_only=True):
     """The tick log, the hot tier in memory, the Parquet files. Empty data_dir: the XDG data directory."""
 
@@ -80,6 +87,7 @@ class Store(Struct, frozen=True, kw_only=True):
     query_timeout_s: Seconds = limits.QUERY_TIME_S
     query_memory_bytes: Annotated[int, Meta(ge=1 << 24, le=1 << 40)] = limits.QUERY_MEMORY_BYTES
     query_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = limits.QUERY_ROWS_COUNT
+    schema: Schema = Schema()
 
 
 class Sim(Struct, frozen=True, kw_only=True):
