@@ -1,0 +1,1 @@
+"""Plain values every room speaks in."""

@@ -1,0 +1,122 @@
+"""Query bodies: the specification's own, what is refused by name, and how the form of the answer is chosen."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qautlra.base.errors import InputError
+from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.wire.query import accepted, decode_query
+
+# As the specification's curl line arrives: the shell has eaten the quotes of the filter.
+SEED = b"""{
+    "stream": "futures_market",
+    "start_time": "1h-ago",
+    "end_time": "now",
+    "limit": 1000,
+    "filter": "instrument=au2512"
+  }"""
+
+
+def test_the_specification_body() -> None:
+    assert decode_query(SEED) == QueryRequest(
+        stream="futures_market", start_time="1h-ago", end_time="now", limit=1000, filter="instrument=au2512"
+    )
+
+
+def test_the_query_string_says_the_same() -> None:
+    parameters = [
+        ("stream", "futures_market"),
+        ("start_time", "1h-ago"),
+        ("end_time", "now"),
+        ("limit", "1000"),
+        ("filter", "instrument=au2512"),
+    ]
+    assert decode_query(b"", parameters) == decode_query(SEED)
+    assert decode_query(b'{"stream": "futures_market", "filter": "instrument=au2512"}', parameters[1:4]) == (
+        decode_query(SEED)
+    )
+
+
+def test_fields_is_a_form_or_a_projection() -> None:
+    body = b'{"stream": "s", "fields": ["datetime", "last_price"]}'
+    assert decode_query(body).columns == ("datetime", "last_price")
+    both = decode_query(body, [("fields", "true")])
+    assert (both.columns, both.format) == (("datetime", "last_price"), QueryFormat.RECORDS)
+    assert decode_query(b'{"stream": "s", "fields": true}').format is QueryFormat.RECORDS
+    assert decode_query(b'{"stream": "s", "fields": false}').format is QueryFormat.ARRAY
+    assert decode_query(b'{"stream": "s", "fields": []}').columns is None
+    assert decode_query(b"", [("stream", "s"), ("fields", "datetime, volume")]).columns == (
+        "datetime",
+        "volume",
+    )
+    assert decode_query(b'{"stream": "s"}', [("streaming", "true")]).format is QueryFormat.NDJSON
+    assert decode_query(b'{"stream": "s"}', [("format", "csv")]).format is QueryFormat.CSV
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", QueryFormat.ARRAY),
+        ("*/*", QueryFormat.ARRAY),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", QueryFormat.ARRAY),
+        ("text/csv", QueryFormat.CSV),
+        ("application/vnd.apache.arrow.stream", QueryFormat.ARROW),
+        ("application/json;q=0.5, text/csv", QueryFormat.CSV),
+        ("Application/X-NDJSON", QueryFormat.NDJSON),
+        ("text/csv;q=oops", QueryFormat.ARRAY),
+        ("image/png", QueryFormat.ARRAY),
+    ],
+)
+def test_accept(accept: str, form: QueryFormat) -> None:
+    assert accepted(accept) is form
+
+
+@pytest.mark.parametrize(
+    ("body", "parameters", "key", "words"),
+    [
+        (b"", [], "stream", "is missing"),
+        (b'{"stream": ""}', [], "stream", "is missing"),
+        (b'{"stream": 5}', [], "stream", "expected a text, got a number"),
+        (b'{"stream": "s", "limits": 5}', [], "limits", "did you mean limit?"),
+        (b'{"stream": "s", "zzz": 5}', [], "zzz", "the keys are stream"),
+        (b'{"stream": "s", "limit": "5"}', [], "limit", "expected a whole number, got a text"),
+        (b'{"stream": "s", "limit": true}', [], "limit", "got a boolean"),
+        (b'{"stream": "s", "limit": 1.5}', [], "limit", "expected a whole number, got a number"),
+        (b'{"stream": "s", "limit": -1}', [], "limit", "expected 0 or more"),
+        (b'{"stream": "s", "order": "up"}', [], "order", "expected asc or desc"),
+        (b'{"stream": "s", "filter": {}}', [], "filter", "expected a text, got an object"),
+        (b'{"stream": "s", "start_time": []}', [], "start_time", "got an array"),
+        (b'{"stream": "s", "fields": "datetime"}', [], "fields", "a list of column names"),
+        (b'{"stream": "s", "fields": [1]}', [], "fields", "a list of column names"),
+        (b'{"stream": "s", "start_time": 1, "startTime": 2}', [], "startTime", "given twice"),
+        (b'{"query": "select 1", "startTime": "10m"}', [], "query", "SQL is not answered here"),
+        (b'{"stream": "s"}', [("stream", "s")], "stream", "in the body and in the query string"),
+        (b"", [("stream", "s"), ("stream", "t")], "stream", "twice in the query string"),
+        (b"", [("stream", "s"), ("limit", "many")], "limit", "expected a whole number"),
+        (b"", [("stream", "s"), ("streaming", "maybe")], "streaming", "expected true or false"),
+        (b"", [("stream", "s"), ("format", "xml")], "format", "expected one of json"),
+        (b"", [("sream", "s")], "sream", "did you mean stream?"),
+    ],
+)
+def test_the_error_names_the_key(
+    body: bytes, parameters: list[tuple[str, str]], key: str, words: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        decode_query(body, parameters)
+    assert caught.value.details["key"] == key
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"1", b"null", b"\xff", b"[" * 10_000, b'{"a":' * 2_000])
+def test_what_is_not_an_object(body: bytes) -> None:
+    with pytest.raises(InputError, match="the body is"):
+        decode_query(body)
+
+
+@given(st.binary(max_size=80))
+def test_any_body_is_a_request_or_a_clear_error(body: bytes) -> None:
+    try:
+        decode_query(body)
+    except InputError as error:
+        assert error.message
