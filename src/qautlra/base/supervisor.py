@@ -66,7 +66,10 @@ class Child:
             facts = dict(self.service.health())
         except Exception as error:
             facts = {"health_error": str(error)[:_ERROR_CHARS_COUNT]}
-        facts.update(state=self.state, restarts=self.restarts, since_s=round(now - self.since_s, 3))
+        # What a running service says of itself (`finished`, …) is finer than our `running`.
+        state = facts.pop("state", self.state) if self.state == "running" else self.state
+        facts = {"name": self.service.name, "state": state, "restarts": self.restarts, **facts}
+        facts["since_s"] = round(now - self.since_s, 3)
         if self.last_error:
             facts["last_error"] = self.last_error
         if self.state == "backoff":
@@ -108,7 +111,7 @@ class Supervisor:
         return not self.stopping and all(child.state == "running" for child in self.children.values())
 
     def health(self) -> dict[str, Any]:
-        """Return `{"status": ok|starting|degraded|stopping, "services": {name: facts}}`."""
+        """Return `{"status": ok|starting|degraded|stopping, "services": [facts in start order]}`."""
         states = {child.state for child in self.children.values()}
         if self.stopping:
             status = "stopping"
@@ -118,7 +121,7 @@ class Supervisor:
             status = "ok"
         else:
             status = "starting"
-        return {"status": status, "services": {name: c.health() for name, c in self.children.items()}}
+        return {"status": status, "services": [child.health() for child in self.children.values()]}
 
     async def start(self) -> None:
         """Start all in order. An outside failure enters back-off; any other stops all and is raised."""
