@@ -1,0 +1,449 @@
+#include "journal/journal.hpp"
+
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+
+#include "journal/crc32c.hpp"
+
+namespace qautlra::journal {
+namespace {
+
+constexpr std::uint32_t kRollMark = 0xFFFFFFFFu;  // in the ring only: "seal the segment here"
+constexpr std::uint32_t kWrapMark = 0;            // in the ring only: "go on at the start of the ring"
+constexpr std::uint64_t kGroupBytes = 4u << 20;
+constexpr int kFirstRetryMs = 10;
+constexpr int kLastRetryMs = 250;
+
+int system_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
+
+// Errors that pass when somebody makes room; everything else means the disk cannot be trusted any more.
+bool can_retry(int code) {
+  return code == ENOSPC || code == EDQUOT || code == EAGAIN || code == EMFILE || code == ENFILE || code == ENOMEM;
+}
+
+std::int64_t monotonic_ns() {
+  timespec t;
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+std::chrono::nanoseconds duration(double seconds) {
+  constexpr double kLongest = 1e6;
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(std::clamp(seconds, 0.0, kLongest) * 1e9));
+}
+
+}  // namespace
+
+const FileOps kSystemFileOps = {::writev, ::fdatasync, ::fsync, system_open};
+
+Journal::Journal(const Options& options) : options_(options) {
+  capacity_ = std::bit_ceil(std::clamp<std::uint64_t>(options.buffer_bytes, 64u << 10, 1u << 30));
+  max_record_bytes_ = std::min<std::uint64_t>(kMaxRecordBytes - 1, capacity_ / 4 - 64);
+  ring_ = std::make_unique_for_overwrite<std::byte[]>(capacity_);
+}
+
+Journal::~Journal() { close(1.0); }
+
+// ---- producer -------------------------------------------------------------------------------------------
+
+// `bytes` in one piece of the ring behind produced_, leaving a wrap mark when that needs the ring's start.
+std::byte* Journal::room(std::size_t bytes) {
+  const std::uint64_t index = produced_ & (capacity_ - 1);
+  const std::uint64_t to_end = capacity_ - index;
+  const std::uint64_t skip = to_end < bytes ? to_end : 0;
+  if (produced_ + skip + bytes - tail_seen_ > capacity_) {
+    tail_seen_ = tail_.load(std::memory_order_acquire);
+    if (produced_ + skip + bytes - tail_seen_ > capacity_) return nullptr;
+  }
+  if (skip != 0) {
+    if (to_end >= 4) store_u32(ring_.get() + index, kWrapMark);
+    produced_ += skip;
+    return ring_.get();
+  }
+  return ring_.get() + index;
+}
+
+std::byte* Journal::reserve(std::size_t size) {
+  std::byte* at = nullptr;
+  if (!closed_ && !failed() && size <= max_record_bytes_) {
+    const bool is_full_segment = segment_used_ >= options_.segment_bytes && next_lsn_ != segment_first_;
+    if (!is_full_segment || roll() != 0) at = room(kRecordHeadBytes + 1 + size);
+  }
+  if (at == nullptr) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  reserved_at_ = produced_;
+  reserved_bytes_ = size;
+  return at + kRecordHeadBytes + 1;
+}
+
+std::uint64_t Journal::publish(std::uint8_t kind, std::size_t size) {
+  if (size > reserved_bytes_ || reserved_at_ != produced_) return 0;
+  std::byte* at = ring_.get() + (produced_ & (capacity_ - 1));
+  store_u32(at, static_cast<std::uint32_t>(size + 1));
+  at[kRecordHeadBytes] = static_cast<std::byte>(kind);
+  const std::uint64_t whole = kRecordHeadBytes + 1 + size;
+  produced_ += whole;
+  segment_used_ += whole;
+  const std::uint64_t lsn = next_lsn_++;
+  head_lsn_.store(lsn, std::memory_order_release);
+  head_.store(produced_, std::memory_order_release);
+  return lsn;
+}
+
+std::uint64_t Journal::append(std::uint8_t kind, const void* payload, std::size_t size) {
+  std::byte* at = reserve(size);
+  if (at == nullptr) return 0;
+  if (size != 0) std::memcpy(at, payload, size);
+  return publish(kind, size);
+}
+
+void Journal::commit() {
+  commits_.fetch_add(1, std::memory_order_seq_cst);
+  if (!sleeping_.load(std::memory_order_seq_cst)) return;
+  std::lock_guard lock(mutex_);
+  work_.notify_one();
+}
+
+std::uint64_t Journal::next_segment() const {
+  const bool is_full = segment_used_ >= options_.segment_bytes && next_lsn_ != segment_first_;
+  return is_full ? next_lsn_ : segment_first_;
+}
+
+std::uint64_t Journal::roll() {
+  if (closed_ || failed()) return 0;
+  if (next_lsn_ == segment_first_) return segment_first_;
+  std::byte* at = room(4);
+  if (at == nullptr) return 0;
+  store_u32(at, kRollMark);
+  produced_ += 4;
+  segment_first_ = next_lsn_;
+  segment_used_ = kHeaderBytes;
+  head_.store(produced_, std::memory_order_release);
+  return segment_first_;
+}
+
+// ---- any thread -----------------------------------------------------------------------------------------
+
+std::uint64_t Journal::durable_lsn() const {
+  switch (options_.durability) {
+    case Durability::kMemory: return head_lsn();
+    case Durability::kProcess: return written_lsn();
+    case Durability::kPower: return synced_lsn_.load(std::memory_order_acquire);
+  }
+  return 0;
+}
+
+bool Journal::sync(double timeout_s) {
+  const std::uint64_t target = head_.load(std::memory_order_acquire);
+  std::uint64_t asked = sync_request_.load(std::memory_order_relaxed);
+  while (asked < target && !sync_request_.compare_exchange_weak(asked, target, std::memory_order_release)) {
+  }
+  commit();
+  const auto is_done = [&] { return synced_position_.load(std::memory_order_acquire) >= target; };
+  std::unique_lock lock(mutex_);
+  progress_.wait_for(lock, duration(timeout_s), [&] { return is_done() || failed() || !is_running_; });
+  return is_done();
+}
+
+bool Journal::wait_durable(std::uint64_t lsn, double timeout_s) {
+  commit();
+  std::unique_lock lock(mutex_);
+  progress_.wait_for(lock, duration(timeout_s), [&] { return durable_lsn() >= lsn || failed() || !is_running_; });
+  return durable_lsn() >= lsn;
+}
+
+int Journal::drop_through(std::uint64_t lsn, std::string& error) {
+  std::vector<std::string> victims;
+  {
+    std::lock_guard lock(mutex_);
+    for (const SegmentInfo& s : segments_) {
+      if (!s.sealed || s.last_lsn > lsn) break;
+      victims.push_back(s.path);
+    }
+  }
+  int dropped = 0;
+  for (const std::string& path : victims) {
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+      error = "cannot delete " + path + ": " + std::strerror(errno);
+      break;
+    }
+    std::lock_guard lock(mutex_);
+    std::erase_if(segments_, [&](const SegmentInfo& s) { return s.path == path; });
+    ++dropped;
+  }
+  if (dropped > 0) options_.ops->fsync(directory_fd_);
+  return error.empty() ? dropped : -1;
+}
+
+std::string Journal::error() const {
+  std::lock_guard lock(mutex_);
+  return error_text_;
+}
+
+std::vector<SegmentInfo> Journal::segments() const {
+  std::lock_guard lock(mutex_);
+  return segments_;
+}
+
+Stats Journal::stats() const {
+  Stats s;
+  s.groups = groups_.load(std::memory_order_relaxed);
+  s.bytes = bytes_.load(std::memory_order_relaxed);
+  s.syncs = syncs_.load(std::memory_order_relaxed);
+  s.refused = refused_.load(std::memory_order_relaxed);
+  s.errors = errors_.load(std::memory_order_relaxed);
+  const std::uint64_t tail = tail_.load(std::memory_order_acquire);
+  s.buffered_bytes = head_.load(std::memory_order_acquire) - tail;
+  return s;
+}
+
+bool Journal::close(double timeout_s) {
+  if (!closed_) {
+    closed_ = true;
+    if (thread_.joinable()) {
+      sync_request_.store(head_.load(std::memory_order_acquire), std::memory_order_release);
+      {
+        std::lock_guard lock(mutex_);
+        stop_deadline_ns_ = monotonic_ns() + duration(timeout_s).count();
+        stop_ = true;
+        work_.notify_one();
+      }
+      thread_.join();
+    }
+    for (int* fd : {&fd_, &new_fd_, &directory_fd_, &lock_fd_}) {
+      if (*fd >= 0) ::close(*fd);
+      *fd = -1;
+    }
+  }
+  return !failed() && written_lsn() == head_lsn();
+}
+
+// ---- writer ---------------------------------------------------------------------------------------------
+
+void Journal::run() {
+  for (;;) {
+    const std::uint64_t seen = commits_.load(std::memory_order_seq_cst);
+    if (step()) continue;
+    std::unique_lock lock(mutex_);
+    if (stop_) {
+      const bool is_idle = retry_ms_ == 0 && position_ == head_.load(std::memory_order_acquire) &&
+                           synced_position_.load(std::memory_order_relaxed) >=
+                               sync_request_.load(std::memory_order_acquire);
+      if (failed() || is_idle || monotonic_ns() >= stop_deadline_ns_) break;
+    }
+    if (retry_ms_ > 0 && !failed()) {
+      work_.wait_for(lock, std::chrono::milliseconds(retry_ms_), [&] { return stop_; });
+      // Once stopping, the predicate above is true at once: keep the pause between attempts.
+      if (stop_) progress_.wait_for(lock, std::chrono::milliseconds(kFirstRetryMs));
+      continue;
+    }
+    sleeping_.store(true, std::memory_order_seq_cst);
+    if (commits_.load(std::memory_order_seq_cst) == seen && !stop_) work_.wait(lock);
+    sleeping_.store(false, std::memory_order_seq_cst);
+  }
+  std::lock_guard lock(mutex_);
+  is_running_ = false;
+  progress_.notify_all();
+}
+
+// One group, one roll or one sync. False when there is nothing to do or the disk does not let us.
+bool Journal::step() {
+  if (failed()) return false;
+  collect_group();
+  if (part_count_ > 0) {
+    if (const int code = write_group(); code != 0) {
+      stumble(code, "write");
+      return false;
+    }
+    finish_group();
+    return true;
+  }
+  if (roll_pending_) {
+    if (new_fd_ < 0 && !sync_file("sync of a full segment")) return false;
+    if (const int code = start_segment(writer_lsn_ + 1, chain_); code != 0) {
+      stumble(code, "new segment");
+      return false;
+    }
+    roll_pending_ = false;
+    position_ += 4;
+    tail_.store(position_, std::memory_order_release);
+    retry_ms_ = 0;
+    announce();
+    return true;
+  }
+  const std::uint64_t asked = sync_request_.load(std::memory_order_acquire);
+  if (synced_position_.load(std::memory_order_relaxed) < asked && position_ >= asked) {
+    if (!sync_file("sync")) return false;
+    announce();
+    return true;
+  }
+  return false;
+}
+
+// Walks the published records up to a roll mark or the size of a group, and puts in their checksums. A group
+// stays in hand until all of it is written, however many attempts that takes.
+void Journal::collect_group() {
+  if (part_count_ > 0 || roll_pending_) return;
+  const std::uint64_t head = head_.load(std::memory_order_acquire);
+  std::uint64_t at = position_;
+  std::uint32_t chain = chain_;
+  std::uint64_t records = 0, bytes = 0;
+  const std::byte* part_end = nullptr;  // where the next record lies unless the ring has wrapped
+  while (at != head && bytes < std::min(kGroupBytes, capacity_ / 2)) {
+    const std::uint64_t index = at & (capacity_ - 1);
+    const std::uint64_t to_end = capacity_ - index;
+    std::byte* record = ring_.get() + index;
+    const std::uint32_t length = to_end < 4 ? kWrapMark : load_u32(record);
+    if (length == kWrapMark) {
+      at += to_end;
+      continue;
+    }
+    if (length == kRollMark) {
+      roll_pending_ = records == 0;
+      break;
+    }
+    chain = crc32c(chain, record, 4);
+    chain = crc32c(chain, record + kRecordHeadBytes, length);
+    store_u32(record + 4, chain);
+    const std::uint64_t whole = kRecordHeadBytes + length;
+    if (record != part_end) parts_[part_count_++] = {record, 0};
+    part_end = record + whole;
+    parts_[part_count_ - 1].iov_len += whole;
+    bytes += whole;
+    at += whole;
+    ++records;
+  }
+  if (records == 0) {  // only wrap marks, if anything
+    if (at != position_) {
+      position_ = at;
+      tail_.store(position_, std::memory_order_release);
+    }
+    return;
+  }
+  group_end_ = at;
+  group_records_ = records;
+  group_bytes_ = bytes;
+  group_chain_ = chain;
+}
+
+// 0 or errno. What a partial write took is remembered in parts_, so an attempt after an error goes on from there.
+int Journal::write_group() {
+  while (part_count_ > 0) {
+    const ssize_t n = options_.ops->writev(fd_, parts_, part_count_);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    auto written = static_cast<std::size_t>(n);
+    if (written == 0) return ENOSPC;
+    file_bytes_ += written;
+    while (part_count_ > 0 && written >= parts_[0].iov_len) {
+      written -= parts_[0].iov_len;
+      parts_[0] = parts_[1];
+      --part_count_;
+    }
+    if (part_count_ > 0) {
+      parts_[0].iov_base = static_cast<std::byte*>(parts_[0].iov_base) + written;
+      parts_[0].iov_len -= written;
+    }
+  }
+  return 0;
+}
+
+void Journal::finish_group() {
+  position_ = group_end_;
+  chain_ = group_chain_;
+  writer_lsn_ += group_records_;
+  retry_ms_ = 0;
+  groups_.fetch_add(1, std::memory_order_relaxed);
+  bytes_.fetch_add(group_bytes_, std::memory_order_relaxed);
+  tail_.store(position_, std::memory_order_release);
+  written_lsn_.store(writer_lsn_, std::memory_order_release);
+  if (options_.durability == Durability::kPower && !sync_file("sync")) return;
+  announce();
+}
+
+// Never retried: after a failed fdatasync the kernel may have dropped the pages and report success next time.
+bool Journal::sync_file(const char* what) {
+  if (options_.ops->fdatasync(fd_) != 0) {
+    fail(errno, what);
+    return false;
+  }
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  synced_lsn_.store(writer_lsn_, std::memory_order_release);
+  synced_position_.store(position_, std::memory_order_release);
+  return true;
+}
+
+// 0 or errno. May be called again after an error: the file made by then is kept in new_fd_.
+int Journal::start_segment(std::uint64_t first_lsn, std::uint32_t chain) {
+  const std::string path = options_.directory + "/" + segment_name(first_lsn);
+  if (new_fd_ < 0) {
+    new_fd_ = options_.ops->open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (new_fd_ < 0) return errno;
+  }
+  timespec now;
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  std::byte bytes[kHeaderBytes];
+  write_header({kVersion, first_lsn, std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec, chain}, bytes);
+  if (::lseek(new_fd_, 0, SEEK_SET) != 0) return errno;
+  for (std::size_t done = 0; done < kHeaderBytes;) {
+    const iovec part = {bytes + done, kHeaderBytes - done};
+    const ssize_t n = options_.ops->writev(new_fd_, &part, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 ? errno : ENOSPC;
+    done += static_cast<std::size_t>(n);
+  }
+  if (options_.ops->fsync(new_fd_) != 0 || options_.ops->fsync(directory_fd_) != 0) return errno;
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = new_fd_;
+  new_fd_ = -1;
+  file_bytes_ = kHeaderBytes;
+  std::lock_guard lock(mutex_);
+  if (!segments_.empty()) segments_.back().sealed = true;
+  segments_.push_back({first_lsn, first_lsn - 1, kHeaderBytes, false, path});
+  return 0;
+}
+
+void Journal::stumble(int code, const char* what) {
+  if (!can_retry(code)) {
+    fail(code, what);
+    return;
+  }
+  retry_ms_ = retry_ms_ == 0 ? kFirstRetryMs : std::min(retry_ms_ * 2, kLastRetryMs);
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  error_number_.store(code, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  error_text_ = std::string(what) + " failed in " + options_.directory + ": " + std::strerror(code) +
+                "; trying again until it works";
+}
+
+void Journal::fail(int code, const char* what) {
+  errors_.fetch_add(1, std::memory_order_relaxed);
+  error_number_.store(code, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  error_text_ = std::string(what) + " failed in " + options_.directory + ": " + std::strerror(code) +
+                "; the journal takes nothing more";
+  failed_.store(true, std::memory_order_release);
+  progress_.notify_all();
+}
+
+// After something went well: no error any more, the newest segment as it is now, and whoever waits looks again.
+void Journal::announce() {
+  error_number_.store(0, std::memory_order_release);
+  std::lock_guard lock(mutex_);
+  error_text_.clear();
+  segments_.back().last_lsn = writer_lsn_;
+  segments_.back().bytes = file_bytes_;
+  progress_.notify_all();
+}
+
+}  // namespace qautlra::journal

@@ -1,0 +1,428 @@
+// The journal's threads and files, with system calls that fail on demand.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "expect.hpp"
+#include "journal/crc32c.hpp"
+#include "journal/journal.hpp"
+#include "journal/segment_reader.hpp"
+
+using namespace qautlra;
+using namespace qautlra::journal;
+
+namespace {
+
+std::unique_ptr<Journal> must_open(const Options& options) {
+  std::string error;
+  auto journal = Journal::open(options, error);
+  if (!journal) std::fprintf(stderr, "open: %s\n", error.c_str());
+  EXPECT(journal != nullptr);
+  return journal;
+}
+
+std::string payload_of(std::uint64_t lsn) {
+  std::string text = "record " + std::to_string(lsn) + " ";
+  text.append(lsn % 97, static_cast<char>('a' + lsn % 26));
+  return text;
+}
+
+std::uint64_t append_text(Journal& journal, const std::string& text, std::uint8_t kind = 7) {
+  return journal.append(kind, text.data(), text.size());
+}
+
+// Appends payload_of(lsn) until `count` more are in, waiting when the ring is full.
+void append_many(Journal& journal, std::uint64_t count) {
+  const std::uint64_t last = journal.head_lsn() + count;
+  while (journal.head_lsn() < last) {
+    if (append_text(journal, payload_of(journal.head_lsn() + 1)) == 0) {
+      journal.commit();
+      if (journal.failed()) return;
+      std::this_thread::yield();
+    } else if (journal.head_lsn() % 64 == 0) {
+      journal.commit();
+    }
+  }
+  journal.commit();
+}
+
+// Reads everything back; each record must be payload_of(its lsn). Count read.
+std::uint64_t read_back(const std::string& directory, std::uint64_t from = 1) {
+  DirectoryReader reader;
+  std::string error;
+  EXPECT(reader.open(directory, from, error));
+  Record record;
+  std::uint64_t expected = from;
+  Next next;
+  while ((next = reader.next(record)) == Next::kRecord) {
+    EXPECT_EQ(record.lsn, expected);
+    const std::string text(reinterpret_cast<const char*>(record.payload.data()), record.payload.size());
+    EXPECT_EQ(text, payload_of(record.lsn));
+    ++expected;
+  }
+  EXPECT(next == Next::kEnd);
+  return expected - from;
+}
+
+mode_t mode_of(const std::string& path) {
+  struct stat st {};
+  EXPECT_EQ(::stat(path.c_str(), &st), 0);
+  return st.st_mode & 0777;
+}
+
+// A disk with `budget` bytes left and faults on demand. One test at a time.
+std::atomic<std::int64_t> budget{INT64_MAX};
+std::atomic<int> write_error{ENOSPC};
+std::atomic<int> sync_error{0};
+std::atomic<int> sync_calls{0};
+
+ssize_t faulty_writev(int fd, const iovec* parts, int count) {
+  std::int64_t left = budget.load();
+  if (left <= 0) {
+    errno = write_error;
+    return -1;
+  }
+  iovec first = parts[0];  // at most one part and at most what is left: partial writes all the time
+  (void)count;
+  first.iov_len = std::min<std::size_t>(first.iov_len, static_cast<std::size_t>(left));
+  const ssize_t n = ::writev(fd, &first, 1);
+  if (n > 0 && left != INT64_MAX) budget -= n;
+  return n;
+}
+int faulty_fdatasync(int fd) {
+  ++sync_calls;
+  if (sync_error != 0) {
+    errno = sync_error;
+    return -1;
+  }
+  return ::fdatasync(fd);
+}
+int plain_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
+const FileOps kFaulty = {faulty_writev, faulty_fdatasync, ::fsync, plain_open};
+
+void heal_disk() {
+  budget = INT64_MAX;
+  write_error = ENOSPC;
+  sync_error = 0;
+  sync_calls = 0;
+}
+
+// Waits for something the writer thread does; false after ten seconds.
+template <class F>
+bool eventually(F&& is_so) {
+  for (int i = 0; i < 10000; ++i) {
+    if (is_so()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE(crc32c_known_values_and_both_forms_agree) {
+  EXPECT_EQ(crc32c(0, "123456789", 9), 0xE3069283u);
+  EXPECT_EQ(crc32c_table(0, "123456789", 9), 0xE3069283u);
+  std::mt19937_64 random(7);
+  std::vector<unsigned char> bytes(4096);
+  for (auto& b : bytes) b = static_cast<unsigned char>(random());
+  for (std::size_t size = 0; size < 300; ++size) {
+    const std::size_t at = random() % 16;
+    EXPECT_EQ(crc32c(5, &bytes[at], size), crc32c_table(5, &bytes[at], size));
+    EXPECT_EQ(crc32c(crc32c(0, bytes.data(), size), &bytes[size], 100), crc32c(0, bytes.data(), size + 100));
+  }
+}
+
+TEST_CASE(append_close_reopen_continues) {
+  expect::TemporaryDirectory tmp;
+  const std::string directory = tmp.path + "/new/log";
+  for (int round = 0; round < 3; ++round) {
+    auto journal = must_open({.directory = directory});
+    EXPECT_EQ(journal->head_lsn(), 100u * static_cast<unsigned>(round));
+    append_many(*journal, 100);
+    EXPECT(journal->close(5));
+    EXPECT_EQ(append_text(*journal, "late"), 0u);
+  }
+  EXPECT_EQ(read_back(directory), 300u);
+  EXPECT_EQ(read_back(directory, 250), 51u);
+  EXPECT_EQ(mode_of(directory), 0700u);
+  EXPECT_EQ(mode_of(directory + "/" + segment_name(1)), 0600u);
+}
+
+TEST_CASE(segments_roll_drop_and_verify) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 4096, .buffer_bytes = 65536});
+  append_many(*journal, 2000);
+  EXPECT(journal->sync(10));
+  auto segments = journal->segments();
+  EXPECT(segments.size() > 20);
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    EXPECT_EQ(segments[i].sealed, i + 1 < segments.size());
+    EXPECT_EQ(std::filesystem::file_size(segments[i].path), segments[i].bytes);
+    if (i > 0) EXPECT_EQ(segments[i].first_lsn, segments[i - 1].last_lsn + 1);
+  }
+  EXPECT_EQ(read_back(tmp.path), 2000u);
+  std::string error;
+  Verdict verdict = verify(tmp.path, error);
+  EXPECT_EQ(verdict.records, 2000u);
+  EXPECT(verdict.damage.empty());
+
+  EXPECT_EQ(journal->drop_through(segments[2].last_lsn, error), 3);
+  EXPECT_EQ(journal->segments().front().first_lsn, segments[3].first_lsn);
+  EXPECT_EQ(journal->drop_through(UINT64_MAX, error), static_cast<int>(segments.size()) - 4);
+  EXPECT_EQ(journal->segments().size(), 1u);  // the newest one stays: it carries the numbering
+
+  const std::uint64_t before = journal->head_lsn();
+  EXPECT_EQ(journal->next_segment(), journal->segments().back().first_lsn);
+  EXPECT_EQ(journal->roll(), before + 1);
+  EXPECT_EQ(journal->roll(), before + 1);  // nothing in it yet: the same
+  EXPECT(journal->sync(10));
+  EXPECT_EQ(journal->segments().back().first_lsn, before + 1);
+  journal->close(5);
+  journal = must_open({.directory = tmp.path, .segment_bytes = 4096});
+  EXPECT_EQ(journal->head_lsn(), before);
+  EXPECT_EQ(append_text(*journal, payload_of(before + 1)), before + 1);
+}
+
+TEST_CASE(a_missing_segment_is_named) {
+  expect::TemporaryDirectory tmp;
+  std::vector<SegmentInfo> segments;
+  {
+    auto journal = must_open({.directory = tmp.path, .segment_bytes = 4096});
+    append_many(*journal, 500);
+    journal->sync(10);
+    segments = journal->segments();
+  }
+  std::filesystem::remove(segments[1].path);
+  DirectoryReader reader;
+  std::string error;
+  EXPECT(reader.open(tmp.path, 1, error));
+  Record record;
+  std::uint64_t n = 0;
+  while (reader.next(record) == Next::kRecord) ++n;
+  EXPECT_EQ(n, segments[0].last_lsn);
+  EXPECT_EQ(reader.damage().path, segments[2].path);
+  EXPECT(!reader.damage().reason.empty());
+  EXPECT_EQ(verify(tmp.path, error).damage.size(), 1u);
+}
+
+TEST_CASE(two_owners_are_refused_by_name) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path});
+  std::string error;
+  EXPECT(Journal::open({.directory = tmp.path}, error) == nullptr);
+  EXPECT(error.find("in use by process " + std::to_string(::getpid())) != std::string::npos);
+  journal->close(1);
+  EXPECT(Journal::open({.directory = tmp.path}, error) != nullptr);
+}
+
+TEST_CASE(a_missing_directory_is_refused_without_create) {
+  expect::TemporaryDirectory tmp;
+  std::string error;
+  EXPECT(Journal::open({.directory = tmp.path + "/none", .create = false}, error) == nullptr);
+  EXPECT(!error.empty());
+}
+
+TEST_CASE(full_disk_refuses_then_resumes_without_loss) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 20000, .buffer_bytes = 65536, .ops = &kFaulty});
+  std::mt19937 random(11);
+  std::uint64_t refused = 0;
+  for (int round = 0; round < 30; ++round) {
+    budget = static_cast<std::int64_t>(random() % 30000);  // ends anywhere: inside a record, a header, a roll
+    std::uint64_t lsn;
+    while ((lsn = append_text(*journal, payload_of(journal->head_lsn() + 1))) != 0) {
+      if (lsn % 16 == 0) journal->commit();
+    }
+    ++refused;
+    journal->commit();
+    EXPECT(eventually([&] { return !journal->error().empty(); }));
+    EXPECT_EQ(journal->error_number(), ENOSPC);
+    EXPECT(!journal->failed());
+    EXPECT(journal->durable_lsn() < journal->head_lsn());
+    EXPECT(!journal->sync(0.01));
+    budget = INT64_MAX;
+    EXPECT(journal->sync(10));
+    EXPECT_EQ(journal->durable_lsn(), journal->head_lsn());
+    EXPECT(journal->error().empty());
+  }
+  const std::uint64_t head = journal->head_lsn();
+  EXPECT(journal->stats().refused >= refused);
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path), head);
+  std::string error;
+  EXPECT(verify(tmp.path, error).damage.empty());
+}
+
+TEST_CASE(closing_on_a_full_disk_says_so_and_keeps_the_prefix) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .ops = &kFaulty});
+  budget = 5000;
+  append_many(*journal, 400);
+  EXPECT(eventually([&] { return !journal->error().empty(); }));
+  EXPECT(!journal->close(0.05));
+  heal_disk();
+  journal = must_open({.directory = tmp.path});
+  EXPECT(journal->head_lsn() > 10 && journal->head_lsn() < 400);
+  EXPECT_EQ(journal->cuts().size(), 1u);
+  EXPECT(!journal->cuts()[0].records_after);
+  EXPECT(std::filesystem::exists(journal->cuts()[0].kept));
+  EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+}
+
+TEST_CASE(an_input_output_error_is_final) {
+  heal_disk();
+  for (const bool in_sync : {false, true}) {
+    expect::TemporaryDirectory tmp;
+    auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+    append_many(*journal, 10);
+    EXPECT(journal->wait_durable(10, 10));
+    if (in_sync) {
+      sync_error = EIO;
+    } else {
+      budget = 0;
+      write_error = EIO;
+    }
+    const std::uint64_t lsn = append_text(*journal, payload_of(11));
+    EXPECT_EQ(lsn, 11u);
+    EXPECT(!journal->wait_durable(lsn, 10));  // reported as not durable, at once, not after the timeout
+    EXPECT(journal->failed());
+    EXPECT_EQ(journal->error_number(), EIO);
+    EXPECT_EQ(journal->durable_lsn(), 10u);
+    heal_disk();
+    EXPECT_EQ(append_text(*journal, "x"), 0u);  // and it does not come back by itself
+    EXPECT(!journal->close(1));
+  }
+}
+
+TEST_CASE(group_commit_shares_syncs) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  sync_calls = 0;
+  append_many(*journal, 20000);
+  EXPECT(journal->wait_durable(20000, 20));
+  EXPECT(sync_calls < 20000 / 10);
+  EXPECT_EQ(journal->stats().syncs, static_cast<std::uint64_t>(sync_calls.load()));
+}
+
+TEST_CASE(records_too_large_are_refused_and_large_ones_wrap) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .buffer_bytes = 65536});
+  std::string big(journal->max_record_bytes() + 1, 'x');
+  EXPECT_EQ(append_text(*journal, big), 0u);
+  big.pop_back();
+  std::uint64_t lsn = 0;
+  for (int i = 0; i < 200; ++i) {
+    while ((lsn = append_text(*journal, big.substr(static_cast<std::size_t>(i)))) == 0) {
+      journal->commit();
+      std::this_thread::yield();
+    }
+    journal->commit();
+  }
+  EXPECT(journal->close(5));
+  DirectoryReader reader;
+  std::string error;
+  EXPECT(reader.open(tmp.path, 1, error));
+  Record record;
+  std::uint64_t n = 0;
+  while (reader.next(record) == Next::kRecord) EXPECT_EQ(record.payload.size(), big.size() - n++);
+  EXPECT_EQ(n, 200u);
+}
+
+TEST_CASE(a_record_may_end_exactly_at_the_end_of_the_ring) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .buffer_bytes = 65536});
+  const std::string text(64 - kRecordHeadBytes - 1, 'x');  // 1024 of them fill the ring to the byte
+  for (int i = 0; i < 5000; ++i)
+    while (append_text(*journal, text) == 0) {
+      journal->commit();
+      std::this_thread::yield();
+    }
+  EXPECT(journal->close(5));
+  std::string error;
+  const Verdict verdict = verify(tmp.path, error);
+  EXPECT_EQ(verdict.records, 5000u);
+  EXPECT(verdict.damage.empty());
+}
+
+TEST_CASE(a_damaged_tail_is_cut_kept_and_written_over) {
+  expect::TemporaryDirectory tmp;
+  std::string path;
+  {
+    auto journal = must_open({.directory = tmp.path});
+    append_many(*journal, 50);
+    journal->sync(5);
+    path = journal->segments()[0].path;
+  }
+  const auto whole = std::filesystem::file_size(path);
+  std::filesystem::resize_file(path, whole - 3);
+  {
+    auto journal = must_open({.directory = tmp.path});
+    EXPECT_EQ(journal->head_lsn(), 49u);
+    EXPECT_EQ(journal->cuts().size(), 1u);
+    append_many(*journal, 11);
+  }
+  EXPECT_EQ(read_back(tmp.path), 60u);
+  // A byte changed in the middle: what follows is kept aside too, and told apart from a torn write.
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(500);
+  file.put('\x55');
+  file.close();
+  auto journal = must_open({.directory = tmp.path});
+  EXPECT(journal->cuts()[0].records_after);
+  EXPECT_EQ(std::filesystem::file_size(journal->cuts()[0].kept), journal->cuts()[0].bytes);
+  EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+  for (int i = 0; i < 30; ++i) {  // only so many torn files are kept
+    journal->close(1);
+    std::ofstream(path, std::ios::app | std::ios::binary) << "half" << i;
+    std::ofstream(tmp.path + "/old" + std::to_string(i) + ".torn") << i;
+    journal = must_open({.directory = tmp.path});
+  }
+  int torn = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(tmp.path)) torn += entry.path().extension() == ".torn";
+  EXPECT(torn <= 16);
+}
+
+TEST_CASE(readers_and_watchers_beside_a_writing_producer) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 100000, .buffer_bytes = 65536});
+  std::atomic<bool> stop{false};
+  std::thread watcher([&] {
+    while (!stop) {
+      const std::uint64_t durable = journal->durable_lsn();
+      EXPECT(journal->head_lsn() >= durable);
+      journal->stats();
+      journal->error();
+      journal->sync(0.001);
+      const auto segments = journal->segments();
+      SegmentReader reader;
+      Record record;
+      EXPECT(reader.open(segments.back().path));
+      while (reader.next(record) == Next::kRecord) {
+      }
+      EXPECT(segments.back().first_lsn > durable + 1 || reader.next_lsn() > std::min(durable, segments.back().last_lsn));
+      std::string error;
+      if (segments.size() > 4) journal->drop_through(segments[1].last_lsn, error);
+    }
+  });
+  append_many(*journal, 30000);
+  EXPECT(journal->wait_durable(30000, 20));
+  stop = true;
+  watcher.join();
+  const std::uint64_t first = journal->segments().front().first_lsn;
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path, first), 30000 - first + 1);
+}
+
+int main(int argc, char** argv) { return expect::run_all(argc, argv); }
