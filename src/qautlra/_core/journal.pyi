@@ -1,0 +1,118 @@
+from collections.abc import Buffer, Iterator
+from os import PathLike
+from types import TracebackType
+from typing import Literal, NamedTuple, Self
+
+class JournalError(OSError):
+    path: str
+    offset: int
+    lsn: int
+
+class Segment(NamedTuple):
+    first_lsn: int
+    last_lsn: int
+    path: str
+    bytes: int
+    sealed: bool
+
+class Cut(NamedTuple):
+    """What opening had to take off the newest end of the log; `kept` is the file it was put aside in, or ""."""
+
+    path: str
+    kept: str
+    offset: int
+    bytes: int
+    reason: str
+    records_after: bool
+
+class Damage(NamedTuple):
+    path: str
+    offset: int
+    bytes: int
+    lsn: int
+    reason: str
+    torn_tail: bool
+
+class Verdict(NamedTuple):
+    segments: int
+    records: int
+    bytes: int
+    first_lsn: int
+    last_lsn: int
+    damage: list[Damage]
+
+class Journal:
+    """An append-only log in one directory, held by one process; records are numbered (LSN) from 1.
+
+    Opening cuts a torn tail (see `cuts`) and raises JournalError when the directory is in use or cannot be
+    repaired. One thread at a time appends and rolls; the rest may be called from anywhere.
+    """
+
+    directory: str
+    durability: Literal["memory", "process", "power"]
+    def __init__(
+        self,
+        directory: str | PathLike[str],
+        segment_bytes: int = ...,
+        buffer_bytes: int = ...,
+        durability: str = "process",
+        create: bool = True,
+    ) -> None: ...
+    def append(self, kind: int, payload: Buffer) -> int:
+        """LSN of the record, never blocking; 0 = refused because the buffer is full or the journal has failed."""
+
+    def roll(self) -> int:
+        """Seal the segment behind what was appended; first LSN of the next one, 0 = refused, try again.
+
+        The files follow when the writer thread gets there: watch segments(), or sync().
+        """
+
+    def sync(self, timeout_s: float = 10.0) -> bool:
+        """Wait until everything appended before is on the disk (fdatasync), whatever the durability."""
+
+    def wait_durable(self, lsn: int, timeout_s: float = 10.0) -> bool:
+        """Wait until `lsn` is durable in the journal's own sense; False on failure or timeout."""
+
+    def drop_through(self, lsn: int) -> int:
+        """Delete sealed segments that hold nothing above `lsn`; the number deleted."""
+
+    def close(self, timeout_s: float = 5.0) -> bool:
+        """Write and sync what is buffered and stop; False when records had to be left behind (see `error`)."""
+
+    def segments(self) -> list[Segment]: ...
+    @property
+    def cuts(self) -> list[Cut]: ...
+    @property
+    def stats(self) -> dict[str, int]:
+        """Counts since opening: groups, bytes, syncs, refused, errors; and buffered_bytes now."""
+
+    @property
+    def head_lsn(self) -> int: ...
+    @property
+    def written_lsn(self) -> int: ...
+    @property
+    def durable_lsn(self) -> int: ...
+    @property
+    def next_segment(self) -> int: ...
+    @property
+    def max_record_bytes(self) -> int: ...
+    @property
+    def error(self) -> str:
+        """What keeps the journal from writing now; "" when nothing does."""
+
+    @property
+    def error_number(self) -> int: ...
+    @property
+    def failed(self) -> bool:
+        """True after an error that is final (any but a full disk): nothing more is taken until reopened."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+def read(directory: str | PathLike[str], from_lsn: int = 1) -> Iterator[tuple[int, int, bytes]]:
+    """(lsn, kind, payload) in order; ends at a torn tail, raises JournalError at any other damage."""
+
+def verify(directory: str | PathLike[str]) -> Verdict:
+    """Read every record of every segment and say what is wrong."""
