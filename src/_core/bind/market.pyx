@@ -77,6 +77,16 @@ cdef vector[CSection] section_list(object value, str key) except *:
     return out
 
 
+cdef tuple read_costs(dict entry, str key):
+    """(margin_ratio, fee, as_of) of a product, (None, None, None) when its entry states none."""
+    margin, fee = entry.get("margin_ratio"), entry.get("fee")
+    if margin is not None and not 0 < margin <= 1:
+        raise ValueError(f"{key}.margin_ratio: {margin!r} is not a ratio between 0 and 1")
+    if fee is not None and (set(fee) != {"open", "close", "close_today", "by"} or fee["by"] not in ("lot", "money")):
+        raise ValueError(f'{key}.fee: expected open, close, close_today and by = "lot" or "money"')
+    return margin, fee, entry.get("as_of")
+
+
 cdef class Calendar:
     """Trading days and sections, built from the parsed calendar.toml and products.toml.
 
@@ -85,6 +95,8 @@ cdef class Calendar:
 
     def __cinit__(self, calendar not None, products not None):
         self.ptr = new CCalendar()
+        self.names = NULL
+        self.costs = {}
         cdef CSections sections
         cdef CExchange exchange
         cdef CProduct product
@@ -126,9 +138,13 @@ cdef class Calendar:
             if product.price_tick <= 0 or product.volume_multiple <= 0:
                 raise ValueError(f"products.{name}: price_tick and volume_multiple must be above zero")
             self.ptr.add_product(product)
+            self.costs[name] = read_costs(entry, f"products.{name}")
+        self.example_costs = read_costs(products.get("example_costs", {}), "example_costs")
         self.ptr.finish()
+        self.names = new CInstrumentTable(deref(self.ptr), self.ptr.known_through())
 
     def __dealloc__(self):
+        del self.names
         del self.ptr
 
     def sections_named(self, name, key):
@@ -140,18 +156,12 @@ cdef class Calendar:
         return found
 
     cdef int32_t sections_of(self, str symbol) except -2:
-        cdef CName name
-        cdef CInstrumentTable* table
         cdef string why
-        cdef uint32_t at
-        table = new CInstrumentTable(deref(self.ptr), 20250101)
-        try:
-            at = table.intern(as_view(symbol), why)
-            if at == kNoInstrument:
-                raise ValueError(text(why))
-            return table.at(at).sections_id
-        finally:
-            del table
+        check_spelling(symbol)
+        cdef uint32_t at = self.names.intern(as_view(symbol), why)
+        if at == kNoInstrument:
+            raise ValueError(text(why))
+        return self.names.at(at).sections_id
 
     @property
     def known_through(self) -> int:
@@ -265,8 +275,14 @@ cdef class Instruments:
         """What is known of an instrument; absent facts are None."""
         cdef const CInstrument* it = self.entry(instrument)
         cdef const CProduct* product = NULL
+        cdef tuple costs = (None, None, None)
+        cdef tuple assumed = self.calendar.example_costs
         if it.product >= 0:
             product = &self.calendar.ptr.products()[it.product]
+            if it.kind == Kind.kFuture or product.options_only:
+                costs = self.calendar.costs[f"{text(product.exchange)}.{text(product.code)}"]
+            if it.kind == Kind.kFuture:
+                costs = (costs[0] or assumed[0], costs[1] or assumed[1], costs[2])
         return {
             "symbol": text(it.symbol),
             "exchange_id": text(it.exchange),
@@ -284,6 +300,9 @@ cdef class Instruments:
             "underlying_symbol": text(it.underlying) or None,
             "leg1_symbol": text(it.leg1) or None,
             "leg2_symbol": text(it.leg2) or None,
+            "margin_ratio": costs[0],
+            "fee": dict(costs[1]) if costs[1] else None,
+            "costs_as_of": costs[2],
         }
 
 
@@ -439,6 +458,8 @@ cdef class CtpNormaliser:
         return text(self.ptr.first_refusal())
 
 
+cdef Buffer scratch  # the interpreter lock is held wherever it is used
+
 cdef Style style_of(int style) except *:
     if style < 0 or style >= kStyleCount:
         raise ValueError(f"no style {style}")
@@ -482,3 +503,14 @@ def mask_of(names) -> int:
     for name in names:
         out |= 1 << FIELD_INDEX[name]
     return out
+
+
+def diff_json(Rows before not None, Py_ssize_t i, Rows after not None, Py_ssize_t j, int style=STYLE_DIFF) -> bytes:
+    """The changed fields of row j against row i as a JSON object; b"" when nothing changed."""
+    cdef Snapshot* old = before.row(i)
+    cdef Snapshot* new = after.row(j)
+    cdef const CInstrument* it = before.instruments.entry(new.instrument)
+    scratch.clear()
+    if encode_diff(style_of(style), deref(old), deref(new), string_view(it.symbol.data(), it.symbol.size()), scratch) == 0:
+        return b""
+    return PyBytes_FromStringAndSize(scratch.data(), <Py_ssize_t>scratch.size())

@@ -185,6 +185,9 @@ cdef extern from "market/ctp_batch.hpp" namespace "qautlra" nogil:
 
 cdef class Calendar:
     cdef CCalendar* ptr              # owned
+    cdef CInstrumentTable* names     # owned: instruments asked about by name through this class
+    cdef dict costs                  # product key -> (margin_ratio, fee, as_of)
+    cdef tuple example_costs
     cdef int32_t sections_of(self, str symbol) except -2
 
 
