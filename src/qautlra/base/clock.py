@@ -8,6 +8,7 @@ from __future__ import annotations
 import random as _random
 import secrets as _secrets
 import time as _time
+import uuid as _uuid
 from typing import Protocol
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "monotonic_s",
     "new_random",
     "new_token",
+    "new_uuid",
     "wall_ns",
 ]
 
@@ -39,6 +41,11 @@ def new_random(seed: int | None = None) -> _random.Random:
 def new_token(size_bytes: int = 16) -> str:
     """Return an unguessable URL-safe text of `size_bytes` of entropy."""
     return _secrets.token_urlsafe(size_bytes)
+
+
+def new_uuid() -> str:
+    """Return a random UUID as text."""
+    return str(_uuid.uuid4())
 
 
 class Clock(Protocol):

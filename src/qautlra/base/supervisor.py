@@ -7,7 +7,7 @@ are the same code. States: waiting, starting, running, backoff, stopping, stoppe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -78,7 +78,10 @@ class Child:
 
 
 class Supervisor:
-    """Owns the lives of `services`, given in start order; names must differ. One loop, no threads."""
+    """Owns the lives of `services`, given in start order; names must differ. One loop, no threads.
+
+    `started` is called after each successful start, before the next service's.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Supervisor:
         restart_min_s: float = 0.2,
         restart_max_s: float = 30.0,
         random: Random | None = None,
+        started: Callable[[Service], None] = lambda _service: None,
     ) -> None:
         draw = random or clock.new_random()
         self.children = {
@@ -94,6 +98,7 @@ class Supervisor:
         }
         if len(self.children) != len(services):
             raise InvariantError("two services have one name")
+        self._started = started
         self._log = log.get_logger("supervisor")
         self._ended: asyncio.Future[BaseException | None] | None = None
         self.stopping = False
@@ -143,6 +148,7 @@ class Supervisor:
                 raise
             else:
                 child.enter("running")
+                self._started(child.service)
             child.watch = asyncio.get_running_loop().create_task(
                 self._watch(child), name=f"watch.{child.service.name}"
             )
@@ -193,7 +199,8 @@ class Supervisor:
         while True:
             error = await service.failed
             child.failed_with(error)
-            if isinstance(error, InvariantError) or not isinstance(error, Exception):
+            # A ConfigError of the work itself will not heal; one of a restart may (a port taken meanwhile).
+            if isinstance(error, InvariantError | ConfigError) or not isinstance(error, Exception):
                 self.fatal(error)
                 return
             ran_s = clock.monotonic_s() - child.since_s if child.state == "running" else 0.0
@@ -210,15 +217,17 @@ class Supervisor:
             service.renew()
             try:
                 await service.start()
-            except (InvariantError, ConfigError) as broken:
+            except InvariantError as broken:
                 child.failed_with(broken)
                 self.fatal(broken)
                 return
+            except ConfigError as again:
+                service.fail(SourceError(str(again)))
             except Exception as again:
-                child.failed_with(again)
                 service.fail(again)
             else:
                 child.enter("running")
+                self._started(service)
                 self._log.info("service_restarted", service=service.name, restarts=child.restarts)
 
     async def _stop_quietly(self, child: Child, grace_s: float) -> None:

@@ -11,6 +11,7 @@ from qautlra.config.load import Loaded
 from qautlra.config.tree import Broker
 
 BUILT: Final = ("sim", "replay")
+EVERY_ROOM: Final = frozenset({"source", "feed", "store", "query"})
 VIRTUAL: Final = frozenset({"sim", "replay"})
 
 
@@ -21,8 +22,13 @@ class Choice(NamedTuple):
     note: str = ""
 
 
-def choose(loaded: Loaded) -> Choice:
-    """Return the sources of this process, or raise a ConfigError naming the key that asks too much."""
+def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
+    """Return the sources of this process, or raise a ConfigError naming the key that asks too much.
+
+    A process with a store but no feed takes no source by default: it would file simulated rows unasked.
+    """
+    if "source" not in rooms:
+        return Choice(())
     config = loaded.config
     kinds = tuple(dict.fromkeys(config.source.kinds))
     origin = loaded.origin("source.kinds")
@@ -32,6 +38,8 @@ def choose(loaded: Loaded) -> Choice:
         note = _asked_broker(loaded)
         if config.source.upstream.enabled:
             _own_upstream(loaded)
+        elif "feed" not in rooms and not note:
+            return Choice((), "no source is configured: nothing is taken in (--source, QADB_WS_CLIENT_*)")
         return Choice(kinds, note)
     if not kinds:
         return Choice(())

@@ -47,7 +47,7 @@ class Loaded:
         return self.origins.get(key, "default")
 
     def rows(self) -> list[tuple[str, Any, str]]:
-        """Return (key, value, origin) of every key in tree order, secrets masked."""
+        """Return (key, value, origin) of every key, section by section, secrets masked."""
         found: list[tuple[str, Any, str]] = []
         for key, leaf in schema.leaves().items():
             if "*" in key:
@@ -56,7 +56,14 @@ class Loaded:
                 found += [(name, schema.shown(self.values[name]), self.origin(name)) for name in named]
             else:
                 found.append((key, schema.shown(self.values.get(key, leaf.default)), self.origin(key)))
-        return found
+        order = {
+            section: place for place, section in enumerate(dict.fromkeys(_section(k) for k, _, _ in found))
+        }
+        return sorted(found, key=lambda row: order[_section(row[0])])
+
+
+def _section(key: str) -> str:
+    return key.rpartition(".")[0]
 
 
 class _Layers:

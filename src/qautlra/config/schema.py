@@ -191,6 +191,8 @@ def _describe(info: Any) -> str:
             f" from {info.ge}" if info.ge is not None else f" above {info.gt}" if info.gt is not None else ""
         )
         return word + low + (f" to {info.le}" if info.le is not None else "")
+    if isinstance(info, inspect.UnionType):
+        return ", or ".join(_describe(kind) for kind in info.types)
     if isinstance(info, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in info.values)
     if isinstance(info, inspect.ListType):

@@ -95,7 +95,7 @@ class Sim(Struct, frozen=True, kw_only=True):
 
     seed: NotNegative = 1
     trading_day: Annotated[str, Meta(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
-    ticks_per_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    ticks_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] | Literal["natural", "max"] = "natural"
     burst: Annotated[int, Meta(ge=1, le=10_000)] = 1
     history_bars: Annotated[int, Meta(ge=0, le=10_000)] = 10_000
 

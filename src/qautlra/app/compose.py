@@ -1,0 +1,211 @@
+"""Configuration to services: the one place where rooms meet, cursors are attached and ports are given out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from qautlra._core.feed import Hub, text_frame
+from qautlra._core.market import Instruments
+from qautlra._core.tape import Tape
+from qautlra.app import modes
+from qautlra.app.app import App
+from qautlra.app.places import data_directory
+from qautlra.base import log, metrics
+from qautlra.base.clock import Clock, VirtualClock, WallClock
+from qautlra.base.errors import ConfigError
+from qautlra.base.service import Service
+from qautlra.config.choose import VIRTUAL, Choice, choose
+from qautlra.config.listen import Endpoint
+from qautlra.config.load import Loaded
+from qautlra.config.tree import Config
+from qautlra.feed.directory import Directory
+from qautlra.feed.service import FeedService
+from qautlra.model.calendar import load_calendar
+from qautlra.net.app import NetService
+from qautlra.net.deps import Deps
+from qautlra.net.lag import LoopLag
+from qautlra.source.base import Pump, Source, SourceContext
+
+_log = log.get_logger("app")
+
+
+def build(loaded: Loaded) -> App:
+    """Return the process of this configuration, nothing started yet; ConfigError when it cannot be."""
+    config = loaded.config
+    rooms = modes.rooms(config.mode, loaded.origin("mode"), with_store=config.store.enabled)
+    choice = choose(loaded, rooms)
+    calendar = load_calendar()
+    instruments = Instruments(calendar, _reference_day(config))
+    tape = Tape(instruments, calendar, config.feed.tape_ticks)
+    market_clock = _clock(choice)
+    services: list[Service] = [LoopLag()]
+    parts: dict[str, Any] = {"tape": tape, "instruments": instruments, "calendar": calendar}
+    drains: list[Callable[[], object]] = []
+
+    store = None
+    if modes.STORE in rooms:
+        from qautlra.store.service import StoreService
+
+        store = StoreService(
+            settings=config.store,
+            data_dir=data_directory(config.store.data_dir),
+            instruments=instruments,
+            calendar=calendar,
+            tape=tape,
+            clock=market_clock,
+        )
+        drains.append(store.drain)
+        parts["store"] = store
+
+    feed = None
+    if modes.FEED in rooms:
+        hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
+        feed = FeedService(
+            hub=hub,
+            directory=Directory(instruments, calendar, market_clock),
+            settings=config.feed,
+            text_frame=text_frame,
+        )
+        drains.append(feed.on_batch)
+        parts["feed"] = feed
+
+    sources: list[Source] = []
+    if modes.SOURCE in rooms and choice.kinds:
+        held = "wait" if set(choice.kinds) <= VIRTUAL else "drop"
+        pump = Pump(tape, drains, when_held=held)  # type: ignore[arg-type]
+        assert isinstance(market_clock, VirtualClock)
+        context = SourceContext(
+            tape=tape,
+            instruments=instruments,
+            calendar=calendar,
+            clock=market_clock,
+            pump=pump,
+            bars=store,
+            clients=(lambda: feed.clients_count) if feed is not None else (lambda: 0),
+        )
+        sources = [_source(kind, config, context) for kind in choice.kinds]
+        parts["pump"] = pump
+
+    app: App
+    _watch_tape(tape)
+
+    def started(service: Service) -> None:
+        if service is store:
+            _catch_up(market_clock, tape)
+
+    late = _Late()
+    settings, explicit = _listening(loaded)
+    net = NetService(
+        Deps(
+            settings=settings,
+            clock=market_clock,
+            process=late,
+            modes=config.mode,
+            feed=feed,
+            store=store.query if store is not None and modes.QUERY in rooms else None,
+            explicit_listen=explicit,
+        )
+    )
+    parts["net"] = net
+    services.append(net)
+    services += [part for part in (store, feed) if part is not None]
+    services += sources
+    app = App(
+        loaded=loaded,
+        choice=choice,
+        services=services,
+        market_clock=market_clock,
+        tape=tape,
+        calendar=calendar,
+        started=started,
+        parts=parts,
+    )
+    late.app = app
+    return app
+
+
+class _Late:
+    """Stands for the app where a part needs it before it exists."""
+
+    app: App
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+
+def _clock(choice: Choice) -> Clock:
+    kinds = set(choice.kinds)
+    return VirtualClock(choice.kinds[0]) if kinds and kinds <= VIRTUAL else WallClock()
+
+
+def _reference_day(config: Config) -> int:
+    """Return the day near which a one-digit year is understood, 0 for the machine's today."""
+    day = config.source.sim.trading_day
+    return int(day.replace("-", "")) if day else 0
+
+
+def _source(kind: str, config: Config, context: SourceContext) -> Source:
+    source: Source
+    if kind == "sim":
+        from qautlra.source.sim import SimOptions, SimSource
+
+        sim = config.source.sim
+        options = SimOptions.parse(
+            seed=sim.seed,
+            trading_day=sim.trading_day,
+            ticks_per_s=sim.ticks_per_s,
+            burst=sim.burst,
+            history_bars=sim.history_bars,
+        )
+        source = SimSource(context, options)
+    elif kind == "replay":
+        from qautlra.source.replay import ReplayOptions, ReplaySource
+
+        replay = config.source.replay
+        source = ReplaySource(
+            context, ReplayOptions.parse(replay.files, replay.speed, replay.loop, replay.wait_clients)
+        )
+    else:
+        raise ConfigError("this source is not part of this build", key="source.kinds", value=kind)
+    source.name = f"source.{kind}"
+    return source
+
+
+def _catch_up(market_clock: Clock, tape: Tape) -> None:
+    """Set the market clock to the newest row recovery brought back: `now` means the same as before."""
+    if not isinstance(market_clock, VirtualClock):
+        return
+    stamps = [identity[0] for i in tape.seen() if (identity := tape.last_identity(i)) is not None]
+    if stamps:
+        market_clock.advance_to(max(stamps))
+
+
+def _listening(loaded: Loaded) -> tuple[Any, bool]:
+    """Return the settings of the door and whether a busy address is an error."""
+    net = loaded.config.net
+    optional = loaded.origin("net.listen") == "default"
+    endpoints = [e for e in loaded.endpoints if optional or e.required or _free(e)]
+    return msgspec.structs.replace(net, listen=[endpoint.text for endpoint in endpoints]), not optional
+
+
+def _free(endpoint: Endpoint) -> bool:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((endpoint.host, endpoint.port))
+        except OSError:
+            _log.warning("address_busy", address=endpoint.text, action="skipped", wanted_by=endpoint.origin)
+            return False
+    return True
+
+
+def _watch_tape(tape: Tape) -> None:
+    metrics.watch("qautlra_tape_rows_total", "Rows published", lambda: tape.head, kind="counter")
+    metrics.watch("qautlra_tape_duplicates_total", "Rows met again", lambda: tape.duplicates, kind="counter")
+    metrics.watch("qautlra_tape_late_total", "Rows older than the newest", lambda: tape.late, kind="counter")
+    metrics.watch("qautlra_tape_capacity_count", "Length of the tape", lambda: tape.capacity)
