@@ -1,0 +1,134 @@
+"""What every source shares: the context it is given and the pump, the one way rows reach the tape.
+
+The pump publishes in slices, lets every cursor drain after each slice and yields to the loop, so a source
+that has a million rows ready starves nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from qautlra.base.service import Service
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from qautlra._core.market import Calendar, Instruments, Rows
+    from qautlra.base.clock import VirtualClock
+
+SLICE_ROWS = 1024
+HOLD_POLL_S = 0.002
+
+
+class Tape(Protocol):
+    """The tape as sources see it."""
+
+    def publish(self, rows: Rows, start: int = 0, stop: int = -1) -> int:
+        """Take rows[start:stop] in order; return the index of the first row not taken."""
+        ...
+
+    def last_identity(self, instrument: int) -> tuple[int, int] | None:
+        """Return (event time ns, ordinal) of the instrument's last row, None before any."""
+        ...
+
+    def last_row(self, instrument: int) -> Rows:
+        """Return the instrument's last row, or no row."""
+        ...
+
+    def seen(self) -> list[int]:
+        """Return the instruments that have a last row."""
+        ...
+
+
+class BarStore(Protocol):
+    """Where a source puts bars of the time before its first tick."""
+
+    async def bar_symbols(self) -> set[str]:
+        """Return the symbols that have one-minute bars stored."""
+        ...
+
+    async def write_bars(self, table: pa.Table) -> None:
+        """Store one-minute bars (columns of `history.BAR_SCHEMA`, ordered by instrument, then time)."""
+        ...
+
+
+class Pump:
+    """Publishes rows on the tape, then calls the cursors' drains in order, then yields to the loop.
+
+    When a holding cursor is full, `when_held="wait"` waits for room (recorded or simulated data can wait);
+    `"drop"` counts the rows in `dropped` and goes on (a live market does not wait). A drain that raises
+    ends the source's run: what it could not take is still on the tape or was never taken.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        drains: Sequence[Callable[[], object]] = (),
+        *,
+        when_held: Literal["wait", "drop"] = "wait",
+    ) -> None:
+        self._tape = tape
+        self._drains = list(drains)
+        self._wait = when_held == "wait"
+        self.rows = 0
+        self.dropped = 0
+        self.held_count = 0
+
+    def attach(self, drain: Callable[[], object]) -> None:
+        """Add a drain, called after those already there."""
+        self._drains.append(drain)
+
+    async def publish(self, rows: Rows, start: int = 0, stop: int | None = None) -> int:
+        """Publish rows[start:stop]; return how many were taken, after at least one turn of the loop."""
+        end = len(rows) if stop is None else stop
+        at = start
+        while at < end:
+            slice_end = min(at + SLICE_ROWS, end)
+            taken = self._tape.publish(rows, at, slice_end)
+            self.rows += taken - at
+            for drain in self._drains:
+                drain()
+            if taken == at:  # nothing taken although everyone has drained: a cursor holds the tape
+                self.held_count += 1
+                if not self._wait:
+                    self.dropped += end - at
+                    break
+                await asyncio.sleep(HOLD_POLL_S)
+            else:
+                await asyncio.sleep(0)
+            at = taken
+        return at - start
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What a source is given: the shared tables, the market clock it moves and the way to the tape."""
+
+    tape: Tape
+    instruments: Instruments
+    calendar: Calendar
+    clock: VirtualClock
+    pump: Pump
+    bars: BarStore | None = None
+    clients: Callable[[], int] = lambda: 0
+    "Market clients connected now."
+
+
+class Source(Service):
+    """A service that makes rows. Its health always has `state` and `rows`."""
+
+    def __init__(self, context: SourceContext, name: str) -> None:
+        super().__init__(name)
+        self.context = context
+        self.state = "starting"
+
+    def health(self) -> dict[str, Any]:
+        """Return the state and the rows published so far."""
+        pump = self.context.pump
+        report: dict[str, Any] = {"state": self.state, "rows": pump.rows}
+        if pump.dropped:
+            report["dropped"] = pump.dropped
+        return report

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from qautlra._core.market import Calendar
+from qautlra.source.contracts import Expiry, expiry_day, listing
+
+
+@pytest.mark.parametrize(
+    ("rule", "year", "month", "wanted"),
+    [
+        ("15th", 2025, 12, 20251215),
+        ("15th", 2026, 2, 20260224),  # the 15th and the week after it are the Spring Festival
+        ("third_friday", 2025, 6, 20250620),
+        ("third_friday", 2021, 1, 20210115),
+        ("second_friday", 2025, 6, 20250613),
+        ("tenth_day", 2025, 9, 20250912),
+        ("month_before", 2025, 8, 20250731),
+    ],
+)
+def test_expiry_days(calendar: Calendar, rule: Expiry, year: int, month: int, wanted: int) -> None:
+    assert expiry_day(rule, year, month, calendar) == wanted
+
+
+def test_no_month_is_listed_twice_and_none_is_dead(calendar: Calendar) -> None:
+    day = 20210104
+    while day < 20261120:
+        contracts = listing(day, calendar)
+        symbols = [one.symbol for one in contracts]
+        assert len(set(symbols)) == len(symbols)
+        assert all(one.expiry_day >= day for one in contracts if one.is_future)
+        assert sum(one.live.ticks_per_s == 50 for one in contracts) == 1
+        assert next(one for one in contracts if one.live.ticks_per_s == 50).product == "SHFE.rb"
+        day = calendar.next_trading_day(day // 100 * 100 + 99 if day % 100 > 27 else day + 5)
+
+
+def test_january_stays_to_its_last_day(calendar: Calendar) -> None:
+    assert "SHFE.rb2701" in {one.symbol for one in listing(20261123, calendar)}
+    assert "SHFE.rb2501" in {one.symbol for one in listing(20250115, calendar)}
+    assert "SHFE.rb2501" not in {one.symbol for one in listing(20250116, calendar)}
