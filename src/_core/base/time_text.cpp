@@ -11,9 +11,10 @@ inline char* two(char* out, std::int32_t x) {
   return out + 2;
 }
 
-char* write_instant(char* out, std::int64_t local_ns, char separator) {
-  const std::int64_t seconds = floor_div(local_ns, kSecondNs);
-  auto micros = static_cast<std::int32_t>((local_ns - seconds * kSecondNs) / 1000);
+char* write_instant(char* out, std::int64_t ts_ns, std::int64_t offset_s, char separator) {
+  std::int64_t seconds = floor_div(ts_ns, kSecondNs);
+  const auto micros = static_cast<std::int32_t>((ts_ns - seconds * kSecondNs) / 1000);
+  seconds += offset_s;
   const auto days = static_cast<std::int32_t>(floor_div(seconds, kDayS));
   const auto of_day = static_cast<std::int32_t>(seconds - std::int64_t{days} * kDayS);
   // One date conversion per day, not per call: rows of one flush share their date.
@@ -60,11 +61,11 @@ char* write_date(char* out, std::int32_t yyyymmdd) {
 }
 
 char* write_beijing(char* out, std::int64_t ts_ns) {
-  return write_instant(out, ts_ns + kBeijingOffsetS * kSecondNs, ' ');
+  return write_instant(out, ts_ns, kBeijingOffsetS, ' ');
 }
 
 char* write_utc(char* out, std::int64_t ts_ns) {
-  out = write_instant(out, ts_ns, 'T');
+  out = write_instant(out, ts_ns, 0, 'T');
   *out++ = 'Z';
   return out;
 }

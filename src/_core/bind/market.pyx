@@ -49,8 +49,12 @@ def is_safe_id(str spelling not None) -> bool:
 cdef int32_t day_number(object day, str key) except -1:
     if isinstance(day, _datetime.date):
         return day.year * 10000 + day.month * 100 + day.day
-    if isinstance(day, int) and not isinstance(day, bool) and 19000101 <= day <= 22001231:
-        return day
+    if isinstance(day, int) and 19000101 <= day <= 22001231:
+        try:
+            _datetime.date(day // 10000, day // 100 % 100, day % 100)
+            return day
+        except ValueError:
+            pass
     raise ValueError(f"{key}: {day!r} is not a date (YYYYMMDD)")
 
 
@@ -101,7 +105,7 @@ cdef class Calendar:
         cdef CExchange exchange
         cdef CProduct product
         self.ptr.set_known_through(day_number(calendar["known_through"], "known_through"))
-        for year, days in calendar.get("closed", {}).items():
+        for year, days in calendar["closed"].items():
             for day in days:
                 self.ptr.close_day(day_number(day, f"closed.{year}"))
         for n, span in enumerate(calendar.get("no_night", ())):

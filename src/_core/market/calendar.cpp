@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::int32_t kFirstDay = days_from_date(19900101);
 constexpr std::int32_t kLastDay = days_from_date(21001231);
-constexpr std::int32_t kDayBeginS = 8 * 3600;    // before this a row belongs to the night session
+// Instants further out than this (years 1823-2116) are as good as the ends of the table.
+constexpr std::int64_t kFarNs = std::int64_t{1} << 62;
 constexpr std::int32_t kNightBeginS = 18 * 3600;  // from this on a row belongs to the next trading day
 
 std::string folded(std::string_view text) {
@@ -102,6 +103,7 @@ bool Calendar::has_night(std::int32_t trading_day) const {
 }
 
 std::int32_t Calendar::trading_days_of(std::int64_t ts_ns) const {
+  ts_ns = std::clamp(ts_ns, -kFarNs, kFarNs);
   const std::int32_t days = beijing_days(ts_ns);
   const auto of_day = static_cast<std::int32_t>((ts_ns - beijing_midnight_ns(days)) / kSecondNs);
   const auto i = static_cast<std::size_t>(clamp(days));
@@ -128,6 +130,7 @@ std::vector<Calendar::Bounds> Calendar::bounds(std::int32_t sections_id, std::in
 
 Calendar::Place Calendar::place(std::int32_t sections_id, std::int64_t ts_ns) const {
   Place at;
+  ts_ns = std::clamp(ts_ns, -kFarNs, kFarNs);
   const std::int32_t days = trading_days_of(ts_ns);
   at.trading_day = date_from_days(days);
   const auto i = static_cast<std::size_t>(clamp(days));

@@ -266,6 +266,9 @@ class Namer {
       if (options_only) return fail("'", code, "': ", product, " names options only");
       name.code = future;
       name.kind = Kind::kFuture;
+    } else if (e.id == "DCE" && tail.size() == 1 && upper(tail[0]) == 'F' && !options_only) {
+      name.code = future + "F";  // a future on the month's average price
+      name.kind = Kind::kFuture;
     } else if (!option(e, code, tail, future, options_only, name)) {
       return false;
     }
@@ -365,7 +368,10 @@ bool resolve(std::string_view spelling, const Calendar& calendar, std::int32_t r
     return false;
   }
   Namer namer(calendar, reference_day, out, why);
-  return namer.any(spelling);
+  if (!namer.any(spelling)) return false;
+  if (out.symbol.size() <= kMaxSpelling) return true;
+  why = "an instrument's full name would be longer than 64 characters";
+  return false;
 }
 
 }  // namespace qautlra

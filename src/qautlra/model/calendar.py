@@ -34,14 +34,16 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_calendar(calendar: Path | None = None, products: Path | None = None) -> Calendar:
-    """The calendar of the given files, by default the project's own; ValueError names the file and the key."""
+    """The calendar of the given files, by default the project's own; ValueError names file and key."""
     calendar_path = calendar or data_file("calendar.toml")
     products_path = products or data_file("products.toml")
     days, markets = read_toml(calendar_path), read_toml(products_path)
     try:
         return Calendar(days, markets)
     except KeyError as error:
-        raise ValueError(f"{calendar_path.name} or {products_path.name}: the key {error} is missing") from error
+        raise ValueError(
+            f"{calendar_path.name} or {products_path.name}: the key {error} is missing"
+        ) from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"{calendar_path.name} or {products_path.name}: {error}") from error
 
