@@ -194,14 +194,14 @@ def _read_file(path: Path, why: str) -> str:
             data = file.read(CONFIG_TEXT_BYTES + 1)
     except OSError as error:
         raise ConfigError(
-            f"cannot read {path}: {error.strerror}", key=why, expected="a readable file"
+            f"cannot read {path}: {error.strerror}", origin=why, expected="a readable file"
         ) from None
     if len(data) > CONFIG_TEXT_BYTES:
-        raise ConfigError(f"{path} is larger than {CONFIG_TEXT_BYTES} bytes", key=why)
+        raise ConfigError(f"{path} is larger than {CONFIG_TEXT_BYTES} bytes", origin=why)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8: {error}", key=why) from None
+        raise ConfigError(f"{path} is not UTF-8: {error}", origin=why) from None
 
 
 def _read_text(layers: _Layers, text: str, origin: str, *, named: bool) -> None:
