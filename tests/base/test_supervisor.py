@@ -194,3 +194,72 @@ def test_backoff_doubles_to_its_bound_and_calm_resets_it() -> None:
         full = min(1.0, 0.1 * 2**step)
         assert full / 2 <= delay <= full
     assert backoff.next_s(3.0) <= 0.1
+
+
+def test_started_is_told_after_each_start() -> None:
+    async def body() -> None:
+        seen: list[str] = []
+        told: list[str] = []
+        probes = [Probe(name, seen) for name in ("store", "source")]
+        supervisor = Supervisor(
+            probes,
+            restart_min_s=0.001,
+            restart_max_s=0.01,
+            started=lambda service: told.append(f"{service.name} after {seen[-1]}"),
+        )
+        await supervisor.start()
+        assert told == ["store after start store", "source after start source"]
+        probes[0].started.clear()
+        probes[0].fail(SourceError("cut"))
+        await probes[0].started.wait()
+        await asyncio.sleep(0)
+        assert told[2:] == ["store after start store"]
+        await supervisor.stop()
+
+    run(body)
+
+
+def test_a_wrong_setting_found_by_the_work_ends_the_process() -> None:
+    async def body() -> None:
+        supervisor, probes = house([])
+        await supervisor.start()
+        error = ConfigError("not a trading day", key="source.sim.trading_day")
+        probes[2].fail(error)
+        assert await supervisor.wait() is error
+        await supervisor.stop()
+
+    run(body)
+
+
+def test_a_wrong_setting_of_a_restart_is_tried_again() -> None:
+    async def body() -> None:
+        supervisor, probes = house([])
+        await supervisor.start()
+        probes[0].errors = [ConfigError("port taken meanwhile")]
+        probes[0].started.clear()
+        probes[0].fail(SourceError("cut"))
+        await probes[0].started.wait()
+        await asyncio.sleep(0)
+        assert supervisor.ready
+        await supervisor.stop()
+
+    run(body)
+
+
+def test_what_a_service_says_of_itself_is_finer_than_running() -> None:
+    class Replay(Service):
+        name = "replay"
+
+        def health(self) -> dict[str, Any]:
+            return {"state": "finished", "rows": 3}
+
+    async def body() -> None:
+        supervisor = Supervisor([Replay()])
+        assert supervisor.health()["services"][0]["state"] == "waiting"
+        await supervisor.start()
+        assert supervisor.health()["services"][0]["state"] == "finished"
+        assert supervisor.ready
+        await supervisor.stop()
+        assert supervisor.health()["services"][0]["state"] == "stopped"
+
+    run(body)

@@ -119,7 +119,7 @@ class App:
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
             loop.add_signal_handler(number, self.supervisor.request_stop)
-        watch = garbage.PauseWatch()
+        watch: garbage.PauseWatch | None = None
         grace_s = self.loaded.config.run.stop_grace_s
         try:
             starting = loop.create_task(self.supervisor.start(), name="start")
@@ -129,6 +129,7 @@ class App:
                 starting.result()
                 if not ending.done():
                     garbage.settle()
+                    watch = garbage.PauseWatch()
                     ready(self)
             else:
                 starting.cancel()
@@ -139,7 +140,8 @@ class App:
             return 0 if cause is None else 1
         finally:
             await self.supervisor.stop(grace_s)
-            watch.close()
+            if watch is not None:
+                watch.close()
             for number in signals:
                 loop.remove_signal_handler(number)
 
