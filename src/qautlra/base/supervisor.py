@@ -67,7 +67,8 @@ class Child:
         except Exception as error:
             facts = {"health_error": str(error)[:_ERROR_CHARS_COUNT]}
         # What a running service says of itself (`finished`, …) is finer than our `running`.
-        state = facts.pop("state", self.state) if self.state == "running" else self.state
+        own = facts.pop("state", self.state)
+        state = own if self.state == "running" else self.state
         facts = {"name": self.service.name, "state": state, "restarts": self.restarts, **facts}
         facts["since_s"] = round(now - self.since_s, 3)
         if self.last_error:
