@@ -2,6 +2,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
 """The hub for Python: clients, subscriptions, and ready-to-write WebSocket frames. One thread: the loop's."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
 from cython.operator cimport dereference as deref
@@ -16,6 +17,8 @@ cdef object closed_error(uint64_t client):
     return LookupError(f"no open client of the hub has the handle {client}")
 
 
+# The destructor gives the cursor back to the tape, so a cycle must not clear `tape` before it.
+@cython.no_gc_clear
 cdef class Hub:
     """What each client watches and has not been sent, as a mask per instrument: never a queue.
 
