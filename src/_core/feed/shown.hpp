@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -30,13 +31,13 @@ class ShownPool {
       free_.pop_back();
     }
     entries_[number] = {std::string(text), 1};
-    index_.emplace(std::string(text), number);
+    index_.emplace(entries_[number].text, number);
     return number;
   }
   void release(std::uint32_t number) {
     Entry& entry = entries_[number];
     if (--entry.refs != 0) return;
-    index_.erase(index_.find(std::string_view(entry.text)));
+    index_.erase(entry.text);
     entry.text.clear();
     retired_.push_back(number);
   }
@@ -44,6 +45,7 @@ class ShownPool {
     free_.insert(free_.end(), retired_.begin(), retired_.end());
     retired_.clear();
   }
+  // Good until the number is released.
   std::string_view text(std::uint32_t number) const { return entries_[number].text; }
 
  private:
@@ -51,13 +53,9 @@ class ShownPool {
     std::string text;
     std::uint32_t refs = 0;
   };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
-  };
-  std::vector<Entry> entries_;
+  std::deque<Entry> entries_;  // a held text never moves: the index and callers look at it in place
   std::vector<std::uint32_t> free_, retired_;
-  std::unordered_map<std::string, std::uint32_t, Hash, std::equal_to<>> index_;
+  std::unordered_map<std::string_view, std::uint32_t> index_;
 };
 
 }  // namespace qautlra

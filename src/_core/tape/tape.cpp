@@ -200,7 +200,7 @@ class Joiner {
     if (period_ns_ == kMinuteNs) return out(minute);
     const std::int64_t label = calendar_.bar_open(instrument_, minute.open_ns, period_ns_);
     if (label < 0) return;
-    if (!joined_.empty() && joined_.open_ns == label && joined_.trading_day == minute.trading_day) {
+    if (joined_.open_ns == label) {  // labels never reach over a trading day's start
       joined_.merge(minute);
       return;
     }
