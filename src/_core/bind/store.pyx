@@ -1,0 +1,349 @@
+# distutils: language=c++
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
+"""The store's fast half for Python: hot tier, the log's cursor on the tape, rows as Arrow and JSON.
+
+Everything here is used by one thread at a time, which the interpreter lock sees to; only render_json and
+segment_to_arrow let it go, and touch nothing shared.
+"""
+import os
+
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from cython.operator cimport dereference as deref
+from libc.stdint cimport INT64_MAX, INT64_MIN, uintptr_t
+
+from qautlra._core.journal import Damage, JournalError
+
+
+cdef str text(const string& s):
+    return PyUnicode_DecodeUTF8(s.data(), s.size(), "surrogateescape")
+
+
+ROW_COLUMNS = tuple(text(string(column_name(c))) for c in range(kColumnCount))
+NEVER_NS = INT64_MIN  # cold_max_ts of an instrument all of whose rows are in the hot tier
+
+cdef dict COLUMN_INDEX = {name: c for c, name in enumerate(ROW_COLUMNS)}
+cdef dict SHAPES = {"array": 0, "records": 1, "ndjson": 2}
+
+
+cdef object damage_of(const CDamage& d):
+    return Damage(text(d.path), d.offset, d.bytes, d.lsn, text(d.reason), d.torn_tail)
+
+
+cdef object record_batch(ArrowSchema* schema, ArrowArray* array):
+    import pyarrow as pa
+
+    return pa.RecordBatch._import_from_c(<uintptr_t>array, <uintptr_t>schema)
+
+
+cdef vector[int] column_list(object fields) except *:
+    cdef vector[int] columns
+    cdef int c
+    if fields is None:
+        for c in range(kColumnCount):
+            columns.push_back(c)
+        return columns
+    seen = set()
+    for name in fields:
+        found = COLUMN_INDEX.get(name)
+        if found is None:
+            raise ValueError(f"no column {name!r}; there are {', '.join(ROW_COLUMNS)}")
+        if name not in seen:
+            seen.add(name)
+            columns.push_back(found)
+    return columns
+
+
+cdef JsonShape shape_of(object mode) except *:
+    found = SHAPES.get(mode)
+    if found is None:
+        raise ValueError(f"mode is array, records or ndjson, not {mode!r}")
+    return <JsonShape><uint8_t>found
+
+
+cdef vector[uint32_t] id_list(object instruments) except *:
+    cdef vector[uint32_t] out
+    if instruments is not None:
+        for i in instruments:
+            out.push_back(i)
+    return out
+
+
+cdef HotQuery query_of(object instruments, const vector[uint32_t]& ids, int64_t start_ns, int64_t stop_ns,
+                       uint64_t min_lsn, uint64_t limit, bint descending):
+    cdef HotQuery q
+    q.all_instruments = instruments is None
+    q.instruments = IdSpan(ids.data(), ids.size())
+    q.start_ns = start_ns
+    q.stop_ns = stop_ns
+    q.min_lsn = min_lsn
+    q.limit = limit
+    q.descending = descending
+    return q
+
+
+cdef object exported(HotRows& rows, object fields):
+    cdef vector[int] columns = column_list(fields)
+    cdef ArrowSchema schema
+    cdef ArrowArray array
+    export_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
+                ColumnSpan(columns.data(), columns.size()), &schema, &array)
+    return record_batch(&schema, &array)
+
+
+@cython.no_gc_clear
+cdef class HotStore:
+    def __cinit__(self, Instruments instruments not None, size_t max_bytes):
+        self.instruments = instruments
+        self.ptr = new CHotStore(deref(instruments.ptr), max_bytes)
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def scan(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *, uint64_t min_lsn=0,
+             uint64_t limit=0, bint descending=False, fields=None):
+        cdef vector[uint32_t] ids = id_list(instruments)
+        cdef HotQuery q = query_of(instruments, ids, start_ns, stop_ns, min_lsn, limit, descending)
+        cdef HotRows rows
+        self.ptr.scan(q, rows)
+        return exported(rows, fields)
+
+    def scan_json(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *,
+                  uint64_t min_lsn=0, uint64_t limit=0, bint descending=False, fields=None, mode="array"):
+        cdef vector[uint32_t] ids = id_list(instruments)
+        cdef HotQuery q = query_of(instruments, ids, start_ns, stop_ns, min_lsn, limit, descending)
+        cdef JsonShape shape = shape_of(mode)
+        cdef HotRows rows
+        cdef ArrowSchema schema
+        cdef ArrowArray array
+        cdef Buffer out
+        cdef string why
+        cdef vector[int] columns = column_list(fields)
+        self.ptr.scan(q, rows)
+        export_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
+                    ColumnSpan(columns.data(), columns.size()), &schema, &array)
+        try:
+            with nogil:
+                c_render_json(schema, array, shape, out, why)
+        finally:
+            array.release(&array)
+            schema.release(&schema)
+        return PyBytes_FromStringAndSize(out.data(), out.size()), rows.rows.size()
+
+    def count(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *, uint64_t min_lsn=0):
+        cdef vector[uint32_t] ids = id_list(instruments)
+        return self.ptr.count(query_of(instruments, ids, start_ns, stop_ns, min_lsn, 0, False))
+
+    def latest(self, instruments=None, *, fields=None):
+        cdef vector[uint32_t] ids = id_list(instruments)
+        cdef HotRows rows
+        self.ptr.latest(IdSpan(ids.data(), ids.size()), instruments is None, rows)
+        return exported(rows, fields)
+
+    def contains(self, uint32_t instrument, int64_t ts_event_ns, uint32_t ordinal):
+        cdef RowKey key
+        key.ts_event_ns = ts_event_ns
+        key.ordinal = ordinal
+        return self.ptr.contains(instrument, key)
+
+    def load(self, Rows rows not None, uint64_t lsn):
+        cdef size_t i
+        if lsn == 0:
+            raise ValueError("lsn: rows are numbered from 1")
+        if rows.instruments is not self.instruments:
+            raise ValueError("the rows number their instruments differently")
+        cdef uint64_t before = self.ptr.rows()
+        for i in range(rows.data.size()):
+            if self.ptr.load(deref(rows.data)[i], lsn) == Admitted.kFull:
+                break
+        return self.ptr.rows() - before
+
+    def cold_max_ts(self, instruments=None):
+        if instruments is None:
+            return self.ptr.cold_max_ts_of_all()
+        cdef int64_t newest = INT64_MIN
+        cdef uint32_t i
+        for i in instruments:
+            newest = max(newest, self.ptr.cold_max_ts(i))
+        return newest
+
+    def note_cold(self, uint32_t instrument, int64_t ts_event_ns):
+        if instrument >= self.instruments.ptr.size():
+            raise ValueError(f"no instrument {instrument}")
+        self.ptr.note_cold(instrument, ts_event_ns)
+
+    def set_safe_lsn(self, uint64_t lsn):
+        self.ptr.set_safe_lsn(lsn)
+
+    def evict_through(self, uint64_t lsn):
+        return self.ptr.evict_through(lsn)
+
+    @property
+    def safe_lsn(self):
+        return self.ptr.safe_lsn()
+
+    @property
+    def bytes(self):
+        return self.ptr.bytes()
+
+    @property
+    def max_bytes(self):
+        return self.ptr.max_bytes()
+
+    @property
+    def rows(self):
+        return self.ptr.rows()
+
+    @property
+    def evicted(self):
+        return self.ptr.evicted()
+
+
+@cython.no_gc_clear
+cdef class TickLog:
+    def __cinit__(self, Tape tape not None, Journal journal not None, HotStore hot not None):
+        if hot.instruments is not tape.instruments:
+            raise ValueError("tape and hot store number their instruments differently")
+        self.tape = tape
+        self.journal = journal
+        self.hot = hot
+        self.ptr = new CTickLog(deref(tape.ptr), deref(journal.get()), deref(hot.ptr))
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def drain(self):
+        return self.ptr.drain()
+
+    def append_rows(self, Rows rows not None, Py_ssize_t start=0):
+        cdef Py_ssize_t size = <Py_ssize_t>rows.data.size()
+        if rows.instruments is not self.hot.instruments:
+            raise ValueError("the rows number their instruments differently")
+        if start < 0 or start > size:
+            raise ValueError(f"start {start} is not within 0..{size}")
+        return start + self.ptr.append_rows(rows.data.data() + start, <size_t>(size - start))
+
+    def recover(self, directory, uint64_t from_lsn=1, Tape tape=None):
+        cdef string path = os.fsencode(directory)
+        cdef string error
+        cdef Recovery out
+        cdef CTape* into = NULL
+        if tape is not None:
+            into = tape.ptr
+        if not self.ptr.recover(path, from_lsn, deref(self.hot.instruments.ptr), into, out, error):
+            raise JournalError(text(error), os.fsdecode(directory))
+        self.recovered = out
+        return out.rows
+
+    @property
+    def recovery(self):
+        cdef CDamage d
+        return {"rows": self.recovered.rows, "duplicates": self.recovered.duplicates,
+                "refused": self.recovered.refused, "first_refusal": text(self.recovered.first_refusal),
+                "last_lsn": self.recovered.last_lsn, "damage": [damage_of(d) for d in self.recovered.damage]}
+
+    @property
+    def held(self):
+        return ("", "journal", "hot")[<uint8_t>self.ptr.held()]
+
+    @property
+    def blocked(self):
+        return self.ptr.held() != Held.kNo
+
+    @property
+    def waiting(self):
+        return self.ptr.waiting()
+
+    @property
+    def rows_logged(self):
+        return self.ptr.rows_logged()
+
+    @property
+    def duplicates(self):
+        return self.ptr.duplicates()
+
+
+def segment_to_arrow(path, *, bint allow_damage=False):
+    cdef string name = os.fsencode(path)
+    cdef ArrowSchema schema
+    cdef ArrowArray array
+    cdef SegmentBatch out
+    cdef bint is_open
+    with nogil:
+        is_open = c_segment_to_arrow(name, &schema, &array, out)
+    batch = record_batch(&schema, &array) if is_open else None
+    if not out.damage.reason.empty() and not (allow_damage and is_open):
+        d = damage_of(out.damage)
+        raise JournalError(f"{d.path} at byte {d.offset}: {d.reason}", d.path, d.offset, d.lsn)
+    if out.refused and not allow_damage:
+        raise JournalError(f"{os.fsdecode(path)}: {out.refused} records are not rows; {text(out.first_refusal)}",
+                           os.fsdecode(path))
+    return batch
+
+
+def rows_from_arrow(batch not None, Instruments instruments not None):
+    cdef Rows rows = Rows.make(instruments)
+    cdef string why
+    for part in batches_of(batch):
+        schema_capsule, array_capsule = part.__arrow_c_array__()
+        if not import_rows(deref(<ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema")),
+                           deref(<ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")),
+                           deref(instruments.ptr), deref(rows.data), why):
+            raise ValueError(text(why))
+    return rows
+
+
+cdef list batches_of(object batch):
+    """The record batches of a batch or table; a table without rows is one empty batch."""
+    if not hasattr(batch, "to_batches"):
+        return [batch]
+    import pyarrow as pa
+
+    return batch.to_batches() or [pa.RecordBatch.from_pylist([], batch.schema)]
+
+
+cdef bint render_batch(object batch, JsonShape shape, Buffer& out, string& why) except -1:
+    schema_capsule, array_capsule = batch.__arrow_c_array__()
+    cdef ArrowSchema* schema = <ArrowSchema*>PyCapsule_GetPointer(schema_capsule, "arrow_schema")
+    cdef ArrowArray* array = <ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")
+    cdef bint done
+    with nogil:
+        done = c_render_json(deref(schema), deref(array), shape, out, why)
+    return done
+
+
+cdef object plain_columns(object batch):
+    """The batch with columns of types that are not rendered as they are turned into numbers or text."""
+    import pyarrow as pa
+
+    columns = []
+    for column in batch.columns:
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_decimal(kind):
+            column = column.cast(pa.float64())
+        elif not (pa.types.is_primitive(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind)) \
+                or pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_float16(kind):
+            try:
+                column = column.cast(pa.string())
+            except pa.ArrowInvalid:
+                raise TypeError(f"a column of type {kind} has no JSON form here") from None
+            except pa.ArrowNotImplementedError:
+                raise TypeError(f"a column of type {kind} has no JSON form here") from None
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def render_json(batch not None, *, mode="array"):
+    cdef JsonShape shape = shape_of(mode)
+    cdef Buffer out
+    cdef string why
+    if hasattr(batch, "combine_chunks"):
+        batch = batches_of(batch.combine_chunks())[0]
+    if not render_batch(batch, shape, out, why):
+        out.clear()
+        why.clear()
+        if not render_batch(plain_columns(batch), shape, out, why):
+            raise TypeError(text(why))
+    return PyBytes_FromStringAndSize(out.data(), out.size())

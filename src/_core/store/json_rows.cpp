@@ -1,0 +1,217 @@
+#include "store/json_rows.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "base/decimal.hpp"
+#include "base/time_text.hpp"
+#include "store/arrow_column.hpp"
+
+namespace qautlra {
+namespace {
+
+constexpr std::size_t kMaxValueText = kMaxNumberText + 8;  // any value but text, with its separator
+
+bool needs_escape(unsigned char c) { return c < 0x20 || c == '"' || c == '\\'; }
+
+char* write_escaped(char* out, std::string_view text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  *out++ = '"';
+  for (const char raw : text) {
+    const auto c = static_cast<unsigned char>(raw);
+    if (!needs_escape(c)) [[likely]] {
+      *out++ = raw;
+      continue;
+    }
+    *out++ = '\\';
+    switch (c) {
+      case '"':
+      case '\\': *out++ = raw; break;
+      case '\n': *out++ = 'n'; break;
+      case '\r': *out++ = 'r'; break;
+      case '\t': *out++ = 't'; break;
+      default:
+        std::memcpy(out, "u00", 3);
+        out[3] = kHex[c >> 4];
+        out[4] = kHex[c & 15];
+        out += 5;
+    }
+  }
+  *out++ = '"';
+  return out;
+}
+
+std::size_t escaped_bound(std::string_view text) { return 6 * text.size() + 2; }
+
+std::string escaped(std::string_view text) {
+  std::string out(escaped_bound(text), '\0');
+  out.resize(static_cast<std::size_t>(write_escaped(out.data(), text) - out.data()));
+  return out;
+}
+
+// bid_price2 .. ask_volume10
+bool is_deep_level(std::string_view name) {
+  for (const std::string_view stem : {"bid_price", "ask_price", "bid_volume", "ask_volume"})
+    if (name.starts_with(stem)) {
+      const std::string_view level = name.substr(stem.size());
+      return level == "10" || (level.size() == 1 && level[0] >= '2' && level[0] <= '9');
+    }
+  return false;
+}
+
+bool is_whole_by_meaning(std::string_view name) {
+  return name == "open_interest" || name == "pre_open_interest" || name == "open_oi" || name == "close_oi";
+}
+
+struct Field {
+  ArrowColumn column;
+  std::string key;  // "name": with its quotes and colon
+  bool omit_null = false;
+  bool is_whole = false;
+  bool is_text = false;
+  std::vector<std::string> words;  // escaped values of a dictionary
+};
+
+char* write_null(char* out) {
+  std::memcpy(out, "null", 4);
+  return out + 4;
+}
+
+char* write_double(char* out, double x, bool is_whole) {
+  if (!std::isfinite(x)) return write_null(out);
+  return is_whole ? write_whole(out, x) : write_price(out, x);
+}
+
+char* write_instant(char* out, const ArrowColumn& column, std::int64_t row) {
+  std::int64_t ns;
+  if (!column.instant_ns(row, ns)) return write_null(out);
+  *out++ = '"';
+  out = write_utc(out, ns);
+  if (!column.has_zone()) --out;  // no zone, no "Z"
+  *out++ = '"';
+  return out;
+}
+
+char* write_day(char* out, std::int64_t days) {
+  if (days < -719'162 || days > 2'932'896) return write_null(out);  // years 1 to 9999
+  *out++ = '"';
+  out = write_date(out, date_from_days(static_cast<std::int32_t>(days)));
+  *out++ = '"';
+  return out;
+}
+
+char* write_value(char* out, const Field& field, std::int64_t row) {
+  using Type = ArrowColumn::Type;
+  const ArrowColumn& c = field.column;
+  switch (c.type()) {
+    case Type::kNull: return write_null(out);
+    case Type::kBool: {
+      const bool x = c.boolean(row);
+      std::memcpy(out, x ? "true" : "false", x ? 4 : 5);
+      return out + (x ? 4 : 5);
+    }
+    case Type::kInt8: return write_int(out, c.value<std::int8_t>(row));
+    case Type::kUint8: return write_int(out, c.value<std::uint8_t>(row));
+    case Type::kInt16: return write_int(out, c.value<std::int16_t>(row));
+    case Type::kUint16: return write_int(out, c.value<std::uint16_t>(row));
+    case Type::kInt32: return write_int(out, c.value<std::int32_t>(row));
+    case Type::kUint32: return write_int(out, c.value<std::uint32_t>(row));
+    case Type::kInt64: return write_int(out, c.value<std::int64_t>(row));
+    case Type::kUint64: return write_uint(out, c.value<std::uint64_t>(row));
+    case Type::kFloat: {
+      const float x = c.value<float>(row);
+      return std::isfinite(x) ? std::to_chars(out, out + kMaxNumberText, x).ptr : write_null(out);
+    }
+    case Type::kDouble: return write_double(out, c.value<double>(row), field.is_whole);
+    case Type::kTimestamp: return write_instant(out, c, row);
+    case Type::kDate32: return write_day(out, c.value<std::int32_t>(row));
+    case Type::kDate64: return write_day(out, floor_div(c.value<std::int64_t>(row), 86'400'000));
+    case Type::kText:
+    case Type::kLargeText: return out;  // not here: its room is asked for first
+  }
+  return out;
+}
+
+void write_rows(const std::vector<Field>& fields, std::int64_t rows, std::size_t fixed_bound, bool lines, Buffer& out) {
+  for (std::int64_t row = 0; row < rows; ++row) {
+    char* p = out.room(fixed_bound);
+    if (row != 0 && !lines) *p++ = ',';
+    *p++ = '{';
+    bool is_first = true;
+    for (const Field& field : fields) {
+      std::int64_t word = 0;
+      bool is_null = field.column.is_null(row);
+      if (!is_null && field.column.is_dictionary()) {
+        word = field.column.index(row);
+        is_null = word < 0;
+      }
+      if (is_null && field.omit_null) continue;
+      if (!is_first) *p++ = ',';
+      is_first = false;
+      std::memcpy(p, field.key.data(), field.key.size());
+      p += field.key.size();
+      if (is_null) {
+        p = write_null(p);
+      } else if (!field.is_text) {
+        p = write_value(p, field, row);
+      } else {
+        std::string_view text;
+        if (field.column.is_dictionary()) text = field.words[static_cast<std::size_t>(word)];
+        else text = field.column.text(row);
+        out.commit(p);
+        p = out.room(escaped_bound(text) + fixed_bound);
+        if (field.column.is_dictionary()) {
+          std::memcpy(p, text.data(), text.size());
+          p += text.size();
+        } else {
+          p = write_escaped(p, text);
+        }
+      }
+    }
+    *p++ = '}';
+    if (lines) *p++ = '\n';
+    out.commit(p);
+  }
+}
+
+}  // namespace
+
+bool render_json(const ArrowSchema& schema, const ArrowArray& array, JsonShape shape, Buffer& out, std::string& why) {
+  if (std::string_view(schema.format) != "+s" || array.n_children != schema.n_children) {
+    why = "not a record batch";
+    return false;
+  }
+  std::vector<Field> fields(static_cast<std::size_t>(schema.n_children));
+  std::size_t fixed_bound = 16;
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    Field& field = fields[i];
+    if (!field.column.open(*schema.children[i], *array.children[i], array.offset, why)) return false;
+    const std::string_view name = field.column.name();
+    field.key = escaped(name) + ":";
+    field.omit_null = is_deep_level(name);
+    field.is_whole = is_whole_by_meaning(name);
+    field.is_text = field.column.type() == ArrowColumn::Type::kText || field.column.type() == ArrowColumn::Type::kLargeText;
+    for (std::int64_t w = 0; w < field.column.dictionary_size(); ++w)
+      field.words.push_back(escaped(field.column.dictionary_text(w)));
+    fixed_bound += field.key.size() + kMaxValueText;
+  }
+  switch (shape) {
+    case JsonShape::kArray: out.append("["); break;
+    case JsonShape::kRecords:
+      out.append("{\"fields\":[");
+      for (std::size_t i = 0; i < fields.size(); ++i) {
+        if (i != 0) out.append(",");
+        out.append(std::string_view(fields[i].key).substr(0, fields[i].key.size() - 1));
+      }
+      out.append("],\"records\":[");
+      break;
+    case JsonShape::kLines: break;
+  }
+  write_rows(fields, array.length, fixed_bound, shape == JsonShape::kLines, out);
+  if (shape == JsonShape::kArray) out.append("]");
+  if (shape == JsonShape::kRecords) out.append("]}");
+  return true;
+}
+
+}  // namespace qautlra

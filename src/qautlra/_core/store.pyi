@@ -1,0 +1,154 @@
+from collections.abc import Iterable
+from os import PathLike
+from typing import Any, Literal
+
+from qautlra._core.journal import Journal
+from qautlra._core.market import Instruments, Rows
+from qautlra._core.tape import Tape
+
+ROW_COLUMNS: tuple[str, ...]
+"""The row schema's columns in order: datetime, instrument_id, trading_date, 56 values, source, seq, recv_time."""
+NEVER_NS: int
+"""cold_max_ts() of what has all its rows in the hot tier: earlier than any event."""
+
+_Mode = Literal["array", "records", "ndjson"]
+
+class HotStore:
+    """The newest rows of every instrument in memory, bounded in bytes; the loop thread's.
+
+    Scans take rows with start_ns <= event time < stop_ns and an LSN above `min_lsn`, ordered by (datetime,
+    instrument_id, seq) or exactly backwards; `limit` keeps the first so many of that order (0: all). `instruments`
+    are table ids, None for all. `fields` chooses columns and their order, None for ROW_COLUMNS.
+    """
+
+    def __init__(self, instruments: Instruments, max_bytes: int) -> None: ...
+    @property
+    def instruments(self) -> Instruments: ...
+    def scan(
+        self,
+        instruments: Iterable[int] | None = None,
+        start_ns: int = ...,
+        stop_ns: int = ...,
+        *,
+        min_lsn: int = 0,
+        limit: int = 0,
+        descending: bool = False,
+        fields: Iterable[str] | None = None,
+    ) -> Any:
+        """Return a pyarrow RecordBatch; instrument_id and source are dictionary<int32, string>."""
+
+    def scan_json(
+        self,
+        instruments: Iterable[int] | None = None,
+        start_ns: int = ...,
+        stop_ns: int = ...,
+        *,
+        min_lsn: int = 0,
+        limit: int = 0,
+        descending: bool = False,
+        fields: Iterable[str] | None = None,
+        mode: _Mode = "array",
+    ) -> tuple[bytes, int]:
+        """Return render_json(scan(...)) and the number of rows, without going through pyarrow."""
+
+    def count(
+        self,
+        instruments: Iterable[int] | None = None,
+        start_ns: int = ...,
+        stop_ns: int = ...,
+        *,
+        min_lsn: int = 0,
+    ) -> int: ...
+    def latest(self, instruments: Iterable[int] | None = None, *, fields: Iterable[str] | None = None) -> Any:
+        """Return the newest row of each instrument that had one, evicted or not, in instrument_id order."""
+
+    def contains(self, instrument: int, ts_event_ns: int, ordinal: int) -> bool: ...
+    def load(self, rows: Rows, lsn: int) -> int:
+        """Put rows that Parquet already holds, known there up to `lsn` >= 1; how many were new and fitted."""
+
+    def cold_max_ts(self, instruments: Iterable[int] | None = None) -> int:
+        """Newest event time (ns) of rows that are not all here any more; a scan from above it is complete."""
+
+    def note_cold(self, instrument: int, ts_event_ns: int) -> None:
+        """Say that files hold rows of `instrument` up to `ts_event_ns` which are not here (recovery)."""
+
+    def set_safe_lsn(self, lsn: int) -> None:
+        """Say that rows up to `lsn` are in Parquet and may be evicted when room is needed."""
+
+    def evict_through(self, lsn: int) -> int:
+        """Evict at once every block of rows at or below `lsn`; the number of rows that went."""
+
+    @property
+    def safe_lsn(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def evicted(self) -> int: ...
+
+class TickLog:
+    """A holding cursor on the tape that puts every row into journal and hot store. It alone may append to `journal`."""
+
+    def __init__(self, tape: Tape, journal: Journal, hot: HotStore) -> None: ...
+    @property
+    def tape(self) -> Tape: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def hot(self) -> HotStore: ...
+    def drain(self) -> int:
+        """Take up to 4,096 rows from the tape; how many. 0: nothing new, or `held` says why not."""
+
+    def append_rows(self, rows: Rows, start: int = 0) -> int:
+        """Log rows from `start` on past the tape (imports); index of the first not taken, len(rows) when all were."""
+
+    def recover(self, directory: str | PathLike[str], from_lsn: int = 1, tape: Tape | None = None) -> int:
+        """Read a journal's rows from `from_lsn` on into the hot store and the tape; how many were new there.
+
+        Reading goes on behind damage; `recovery` has the rest of the story. JournalError when the directory
+        cannot be listed.
+        """
+
+    @property
+    def recovery(self) -> dict[str, Any]:
+        """Of the last recover(): rows, duplicates, refused, first_refusal, last_lsn, damage (list of Damage)."""
+
+    @property
+    def held(self) -> Literal["", "journal", "hot"]:
+        """Why the last call stopped early: the journal refuses, or the hot store is full of unsafe rows."""
+
+    @property
+    def blocked(self) -> bool: ...
+    @property
+    def waiting(self) -> int:
+        """Rows on the tape that were not taken yet."""
+
+    @property
+    def rows_logged(self) -> int: ...
+    @property
+    def duplicates(self) -> int:
+        """Rows dropped because the hot store has one of their identity."""
+
+def segment_to_arrow(path: str | PathLike[str], *, allow_damage: bool = False) -> Any:
+    """Return a segment's rows as a RecordBatch ordered (instrument_id, datetime, seq), each identity once.
+
+    For any thread; needs no instrument table, a segment names its own. JournalError when the file is damaged,
+    unless `allow_damage`, which gives the clean prefix (None when there is not even a header).
+    """
+
+def rows_from_arrow(batch: Any, instruments: Instruments) -> Rows:
+    """Return the rows of a RecordBatch or Table in the row schema; missing columns have no value.
+
+    ValueError names the column or row that cannot be read.
+    """
+
+def render_json(batch: Any, *, mode: _Mode = "array") -> bytes:
+    """Return a RecordBatch or Table as JSON: rows as objects in an array, {"fields", "records"}, or lines.
+
+    Null and NaN are null, depth levels 2-10 without a value are left out, datetimes are RFC 3339 with
+    microseconds. Columns of other types are rendered as text; TypeError when one cannot be. Lets the
+    interpreter lock go.
+    """
