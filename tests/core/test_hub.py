@@ -489,6 +489,17 @@ def test_diff_json_is_the_patch_between_two_rows(feed: Feed) -> None:
     assert diff_json(rows, 0, rows, 0) == b""
 
 
+def test_a_hub_that_dies_in_a_cycle_gives_its_cursor_back() -> None:
+    feed = Feed()
+    market, tape = feed.market, feed.tape
+    for _ in range(40):  # more than a tape has cursors
+        cycle: list[Any] = [Hub(tape), Hub(Tape(market.instruments, market.calendar, 64))]
+        cycle.append(cycle)
+        del cycle
+        gc.collect()
+    assert Hub(tape).drain() == 0
+
+
 def resident_kib() -> int:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * 4

@@ -10,7 +10,7 @@ from libc.string cimport memcpy
 
 from qautlra._core.market cimport CInstrument, Buffer, Mask, Rows, Snapshot, changed, encode_fields, kStyleCount
 
-STYLE_DIFF, STYLE_LEGACY_RTN, STYLE_LEGACY_MARKET_DATA, STYLE_CORE = range(4)
+from qautlra._core.market import STYLE_CORE, STYLE_DIFF, STYLE_LEGACY_MARKET_DATA, STYLE_LEGACY_RTN  # noqa: F401
 
 
 cdef object closed_error(uint64_t client):
