@@ -1,0 +1,544 @@
+"""The feed service: owns the hub and the sessions, decides when frames go out, and whom to give up.
+
+Sockets are behind `Sink`; the tape's pump calls `on_batch` after every batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from qautlra.base import metrics
+from qautlra.base.errors import ConfigError, InputError, LimitError
+from qautlra.base.log import get_logger
+from qautlra.base.service import Service
+from qautlra.config.tree import Feed
+from qautlra.feed.bucket import Bucket
+from qautlra.feed.directory import Directory
+from qautlra.feed.sessions import Flow, Session
+from qautlra.feed.sessions import Hub as SessionHub
+from qautlra.feed.subscriptions import DEFAULT, SubscriptionBook
+from qautlra.wire.diff import NOTIFY_LIMIT
+from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_RESTART, CLOSE_TRY_LATER
+
+SWEEP_S = 1.0
+MESSAGE_RATE = 500.0  # tokens per second and session; a short message (a peek) costs 1/20, others by size
+MESSAGE_BURST = 1000.0
+SHORT_MESSAGE_CHARS = 32
+SHORT_MESSAGE_COST = 0.05
+FLOOD_CLOSE_S = 3.0
+FLOOD_CALM_S = 1.0
+GOODBYE_S = 2.0
+BIG_FRAME_BYTES = 128 << 10  # the hub may have kept something back
+
+_log = get_logger("feed")
+
+
+class Hub(SessionHub, Protocol):
+    """The core's hub, whole."""
+
+    def open(self, flags: int = 0) -> int: ...
+    def close(self, client: int) -> None: ...
+    def drain(self) -> int: ...
+    def flush(self, clients: list[int] | None, min_pending: int = 1) -> list[tuple[int, bytes]]: ...
+
+
+class Sink(Protocol):
+    """Where a client's bytes go; none of its methods waits or raises."""
+
+    def write(self, frames: bytes) -> None:
+        """Queue ready frames; a closing connection drops them."""
+
+    def buffered(self) -> int:
+        """Return how many bytes wait to be sent."""
+
+    def ping(self) -> None:
+        """Send a protocol ping."""
+
+    def hold(self, held: bool) -> None:
+        """Stop or go on reading what the client sends."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye and end the connection soon, whether or not the client answers."""
+
+
+class Client:
+    """One connection: its session, its socket, and how it behaves."""
+
+    __slots__ = (
+        "bucket",
+        "closing",
+        "flood_last",
+        "flood_since",
+        "flood_told",
+        "heard",
+        "pinged",
+        "revision",
+        "session",
+        "sink",
+        "slow_since",
+        "waiting",
+    )
+
+    def __init__(self, session: Session, sink: Sink, now: float) -> None:
+        self.session = session
+        self.sink = sink
+        self.heard = now
+        self.pinged = now
+        self.bucket = Bucket(MESSAGE_RATE, MESSAGE_BURST, now)
+        self.flood_since = 0.0
+        self.flood_told = 0
+        self.flood_last = -FLOOD_CALM_S
+        self.slow_since: float | None = None
+        self.revision = 0
+        self.waiting: set[str] = set()
+        self.closing = False
+
+
+class FeedService(Service):
+    """All clients of the market feed. Owner: the loop thread."""
+
+    name = "feed"
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        directory: Directory,
+        settings: Feed,
+        text_frame: Callable[[bytes], bytes],
+        connected: Callable[[], bool] = lambda: True,
+        demand_changed: Callable[[frozenset[str]], None] = lambda _wanted: None,
+    ) -> None:
+        super().__init__()
+        self.hub = hub
+        self.directory = directory
+        self.settings = settings
+        self.text_frame = text_frame
+        self.connected = connected
+        self.demand_changed = demand_changed
+        self.book = SubscriptionBook(directory, self._demand)
+        self._clients: dict[int, Client] = {}
+        self._held: dict[int, Client] = {}
+        self._rooted: dict[int, Client] = {}
+        self._slow: dict[int, Client] = {}
+        self._undecided: dict[int, Client] = {}  # not pushed to yet
+        self._pushing: dict[int, Client] = {}
+        self._waiting: dict[str, set[int]] = {}
+        self._push: list[int] | None = None  # handles of _pushing that are not slow; None: count again
+        self._empty = asyncio.Event()
+        self._known = 0
+        self._ticks = 0
+        self._last_flush = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._demand_due = False
+        self._running = False
+        self.ticks_count = 0
+        self.bytes_sent_count = 0
+        self.messages_count = 0
+        self._refused = metrics.counter(
+            "qautlra_feed_messages_refused", "Client messages not obeyed", ["reason"]
+        )
+        self._closed = metrics.counter(
+            "qautlra_feed_clients_closed", "Clients the server gave up", ["reason"]
+        )
+        self._watch()
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Pin the configured instruments and begin to serve."""
+        try:
+            self.book.put(DEFAULT, {})
+            self.book.pin(self.settings.default_instruments, DEFAULT)
+        except InputError as error:
+            raise ConfigError(error.message, key="feed.default_instruments") from None
+        self._running = True
+        self.spawn(self._sweep_always(), "sweep")
+
+    async def stop(self, grace_s: float) -> None:
+        """Close every client with 1012, so that each comes back and asks again."""
+        self._running = False
+        self._cancel_timer()
+        for client in list(self._clients.values()):
+            self._close(client, CLOSE_RESTART, "service restart", "restart")
+        self._empty = asyncio.Event()
+        if self._clients:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), min(grace_s, GOODBYE_S))
+        await self.cancel_tasks(grace_s)
+
+    def health(self) -> dict[str, Any]:
+        """Return counts of clients and what they want."""
+        return {
+            "state": "running" if self._running else "stopped",
+            "clients": len(self._clients),
+            "slow_clients": len(self._slow),
+            "instruments_wanted": len(self.book),
+            "instruments_waiting": len(self._waiting),
+            "ticks": self.ticks_count,
+            "bytes_sent": self.bytes_sent_count,
+        }
+
+    # --- connections ---
+
+    @property
+    def clients_count(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    def check_room(self) -> None:
+        """Raise LimitError (503) when another client would be too many, or none is served now."""
+        if not self._running:
+            raise LimitError("The feed is not running", status=503)
+        if len(self._clients) >= self.settings.max_clients:
+            self._refused.labels("clients").inc()
+            raise LimitError(
+                f"At most {self.settings.max_clients} clients; try again later", status=503, retry_after_s=5
+            )
+
+    def attach(self, sink: Sink, *, flow: Flow | None = None, stamp: bool = False) -> Client:
+        """Take a connection in; call `detach` when it is gone."""
+        self.check_room()
+        now = asyncio.get_running_loop().time()
+        handle = self.hub.open()
+        client = Client(Session(str(uuid.uuid4()), handle, self, flow=flow, stamp=stamp), sink, now)
+        self._clients[handle] = client
+        (self._pushing if flow is Flow.PUSH else self._undecided)[handle] = client
+        self._push = None
+        return client
+
+    def greet(self, client: Client) -> None:
+        """Send the greeting of a client that asked for one."""
+        self._send(client, client.session.greet(), asyncio.get_running_loop().time())
+
+    def detach(self, client: Client) -> None:
+        """Forget a connection; safe to call twice."""
+        handle = client.session.client
+        if self._clients.pop(handle, None) is None:
+            return
+        for group in (self._held, self._rooted, self._slow, self._undecided, self._pushing):
+            group.pop(handle, None)
+        self._push = None
+        self._wait_for(client, set())
+        self.book.put(client.session.key, {})
+        self.hub.close(handle)
+        if not self._clients:
+            self._empty.set()
+
+    def heard(self, client: Client) -> bool:
+        """Note a sign of life (a ping, a pong); False when the client sends too many."""
+        now = asyncio.get_running_loop().time()
+        client.heard = now
+        if client.bucket.take(SHORT_MESSAGE_COST, now):
+            return True
+        self._flooded(client, now)
+        return False
+
+    def receive(self, client: Client, text: str) -> None:
+        """Take one text message; replies are written before this returns."""
+        now = asyncio.get_running_loop().time()
+        client.heard = now
+        if client.closing:
+            return
+        cost = SHORT_MESSAGE_COST if len(text) <= SHORT_MESSAGE_CHARS else 1.0 + len(text) / 1024
+        if not client.bucket.take(cost, now):
+            self._flooded(client, now)
+            return
+        self.messages_count += 1
+        session = client.session
+        frames = session.receive(text, now)
+        if frames:
+            self._send(client, frames, now)
+        self._settle(client, now)
+
+    def receive_binary(self, client: Client) -> None:
+        """Refuse one binary message."""
+        now = asyncio.get_running_loop().time()
+        client.heard = now
+        if not client.bucket.take(1.0, now):
+            self._flooded(client, now)
+            return
+        self._refused.labels("binary").inc()
+        self._send(client, client.session.refuse("Binary messages are not supported", now), now)
+        self._settle(client, now)
+
+    # --- data ---
+
+    def on_batch(self) -> None:
+        """Take what the tape has and send what is due; called by the pump after each batch."""
+        taken = self.hub.drain()
+        if self._waiting and len(self.directory) != self._known:
+            self._appear()
+        self.ticks_count += taken
+        if not self._clients:
+            return
+        self._ticks += taken
+        now = asyncio.get_running_loop().time()
+        if self._held:
+            self._answer_held(now)
+        if self._timer is None:
+            self._schedule(now)
+        if self._ticks >= self.settings.batch_size_threshold:
+            self._ticks = 0
+            self._flush_push(now, self.settings.batch_size_threshold)
+
+    def flush(self) -> None:
+        """Send everything that may be pushed now."""
+        now = asyncio.get_running_loop().time()
+        self._cancel_timer()
+        self._last_flush = now
+        self._ticks = 0
+        self._check_slow(now)
+        self._admit(now)
+        for handle, client in list(self._rooted.items()):
+            if handle in self._pushing and client.slow_since is None:
+                self._rooted.pop(handle)
+                self._deliver(client, now)
+        more = self._flush_push(now, 1)
+        if more or any(client.session.push_after is not None for client in self._undecided.values()):
+            self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
+
+    def _admit(self, now: float) -> None:
+        """Begin to push to those whose first interval has passed without a peek."""
+        for handle, client in list(self._undecided.items()):
+            if client.session.due(now):
+                self._pushing[handle] = self._undecided.pop(handle)
+                self._push = None
+
+    @property
+    def _interval(self) -> float:
+        return self.settings.batch_interval_ms / 1000
+
+    def _schedule(self, now: float) -> None:
+        """See to it that a flush comes: now when the last one is an interval ago, else then."""
+        if self._timer is not None or not self._running:
+            return
+        due = self._last_flush + self._interval
+        if due <= now:
+            self.flush()
+        else:
+            self._timer = asyncio.get_running_loop().call_at(due, self.flush)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _pushed(self) -> list[int]:
+        if self._push is None:
+            self._push = [handle for handle, client in self._pushing.items() if client.slow_since is None]
+        return self._push
+
+    def _flush_push(self, now: float, min_pending: int) -> bool:
+        """Write what push clients have unsent; tell whether some of it did not fit into one frame."""
+        big = False
+        for handle, frames in self.hub.flush(self._pushed(), min_pending):
+            self._write(self._clients[handle], frames, now)
+            big = big or len(frames) > BIG_FRAME_BYTES
+        return big
+
+    def _answer_held(self, now: float) -> None:
+        ready = [handle for handle, client in self._held.items() if client.slow_since is None]
+        for handle, frames in self.hub.flush(ready, 1):
+            client = self._held.pop(handle)
+            client.session.held = False
+            self._write(client, frames, now)
+
+    def _deliver(self, client: Client, now: float) -> None:
+        """Write everything unsent; what goes wrong with one client ends that client alone."""
+        try:
+            self._write(client, client.session.take(), now)
+        except Exception as error:
+            _log.error("session_failed", session=client.session.key, exc_info=error)
+            self._close(client, CLOSE_INTERNAL, "internal error", "error")
+
+    def _write(self, client: Client, frames: bytes, now: float) -> None:
+        if not frames:
+            return
+        self.bytes_sent_count += len(frames)
+        client.sink.write(frames)
+        if client.slow_since is None and client.sink.buffered() > self.settings.send_buffer_bytes:
+            client.slow_since = now
+            self._slow[client.session.client] = client
+            self._push = None
+            client.sink.hold(True)
+
+    def _send(self, client: Client, frames: list[bytes], now: float) -> None:
+        data = b"".join(frames)
+        client.bucket.charge(len(data) / 4096)
+        self._write(client, data, now)
+
+    # --- after each message: what changed for the service ---
+
+    def _settle(self, client: Client, now: float) -> None:
+        session = client.session
+        handle = session.client
+        if session.revision != client.revision:
+            client.revision = session.revision
+            self.book.put(session.key, session.demand)
+            self._wait_for(client, session.waiting)
+        if session.held:
+            self._held[handle] = client
+        else:
+            self._held.pop(handle, None)
+        if session.flow is Flow.PULL:
+            self._rooted.pop(handle, None)
+            self._undecided.pop(handle, None)
+            if self._pushing.pop(handle, None) is not None:
+                self._push = None
+            return
+        if session.flow is Flow.PUSH and handle not in self._pushing:
+            self._undecided.pop(handle, None)
+            self._pushing[handle] = client
+            self._push = None
+        if session.has_root:
+            self._rooted[handle] = client
+        if self._timer is None and session.unsent():
+            if handle in self._pushing:
+                self._schedule(now)
+            else:
+                self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
+
+    def _wait_for(self, client: Client, symbols: set[str]) -> None:
+        handle = client.session.client
+        for symbol in client.waiting - symbols:
+            waiting = self._waiting.get(symbol, set())
+            waiting.discard(handle)
+            if not waiting:
+                self._waiting.pop(symbol, None)
+        for symbol in symbols:
+            self._waiting.setdefault(symbol, set()).add(handle)
+        client.waiting = symbols
+        self._known = -1  # a source may have shown it since it was looked up
+
+    def _appear(self) -> None:
+        """Give instruments that sources have shown since to the sessions that wait for them."""
+        self._known = len(self.directory)
+        now = asyncio.get_running_loop().time()
+        for symbol in list(self._waiting):
+            instrument = self.directory.find(symbol)
+            if instrument < 0:
+                continue
+            for handle in self._waiting.pop(symbol):
+                client = self._clients[handle]
+                client.waiting.discard(symbol)
+                client.session.appeared(symbol, instrument)
+                client.revision = client.session.revision
+                if client.session.held and client.session.unsent() and client.slow_since is None:
+                    self._held.pop(handle, None)
+                    self._deliver(client, now)
+
+    def _demand(self) -> None:
+        if self._demand_due:
+            return
+        self._demand_due = True
+        try:
+            asyncio.get_running_loop().call_soon(self._tell_demand)
+        except RuntimeError:  # no loop yet: composing
+            self._tell_demand()
+
+    def _tell_demand(self) -> None:
+        self._demand_due = False
+        self.demand_changed(self.book.wanted)
+
+    # --- giving up ---
+
+    def _flooded(self, client: Client, now: float) -> None:
+        """Drop a message of a client that sends too many; say so once a second, close after FLOOD_CLOSE_S."""
+        self._refused.labels("rate").inc()
+        if now - client.flood_last >= FLOOD_CALM_S:
+            client.flood_since = now
+            client.flood_told = 0
+        client.flood_last = now
+        lasted = now - client.flood_since
+        if lasted >= FLOOD_CLOSE_S:
+            self._close(client, CLOSE_POLICY, "too many messages", "flood")
+        elif lasted >= client.flood_told:
+            client.flood_told += 1
+            text = "Too many messages: slow down or be disconnected"
+            self._write(client, b"".join(client.session.refuse(text, now, NOTIFY_LIMIT)), now)
+            self._settle(client, now)
+
+    def _check_slow(self, now: float) -> None:
+        for client in list(self._slow.values()):
+            if client.sink.buffered() <= self.settings.send_buffer_bytes // 2:
+                client.slow_since = None
+                self._slow.pop(client.session.client)
+                self._push = None
+                client.sink.hold(False)
+                if client.session.held and client.session.unsent():
+                    self._held.pop(client.session.client, None)
+                    self._deliver(client, now)
+            elif client.slow_since is not None and now - client.slow_since >= self.settings.slow_client_s:
+                self._close(client, CLOSE_TRY_LATER, "too slow", "slow")
+
+    def _close(self, client: Client, code: int, reason: str, why: str) -> None:
+        if client.closing:
+            return
+        client.closing = True
+        self._closed.labels(why).inc()
+        _log.info("client_closed", session=client.session.key, code=code, reason=reason)
+        client.sink.close(code, reason)
+
+    async def _sweep_always(self) -> None:
+        loop = asyncio.get_running_loop()
+        settings = self.settings
+        period = min(SWEEP_S, settings.ping_interval_s / 2, settings.slow_client_s / 2)
+        while True:
+            await asyncio.sleep(period)
+            self._sweep(loop.time())
+
+    def _sweep(self, now: float) -> None:
+        """Look after silent and slow clients and changed trading states."""
+        settings = self.settings
+        for client in list(self._clients.values()):
+            if now - client.heard >= settings.idle_timeout_s:
+                self._close(client, CLOSE_INTERNAL, "nothing heard", "idle")
+            elif now - client.pinged >= settings.ping_interval_s:
+                client.pinged = now
+                client.sink.ping()
+            if client.session.watches_status:
+                client.session.refresh_trading_status()
+                if client.session.held and client.session.has_root and client.slow_since is None:
+                    self._deliver(client, now)
+                self._settle(client, now)
+        if self._slow:
+            self._check_slow(now)
+            self._schedule(now)
+
+    # --- metrics ---
+
+    def _watch(self) -> None:
+        watch = metrics.watch
+        watch("qautlra_feed_clients_count", "Connected market clients", lambda: len(self._clients))
+        watch("qautlra_feed_slow_clients_count", "Clients whose send buffer is full", lambda: len(self._slow))
+        watch("qautlra_feed_wanted_instruments_count", "Instruments anyone wants", lambda: len(self.book))
+        watch("qautlra_feed_ticks_total", "Ticks the hub took", lambda: self.ticks_count, kind="counter")
+        watch(
+            "qautlra_feed_sent_bytes_total",
+            "Bytes handed to client sockets",
+            lambda: self.bytes_sent_count,
+            kind="counter",
+        )
+        watch(
+            "qautlra_feed_messages_total",
+            "Client messages obeyed",
+            lambda: self.messages_count,
+            kind="counter",
+        )
+        for attribute, text in (
+            ("resyncs", "Times the hub was overrun and sent full snapshots"),
+            ("frames_built", "Frames the hub built"),
+            ("bytes_built", "Bytes the hub encoded"),
+            ("fragment_hits", "Fragments encoded once and used again"),
+        ):
+            watch(
+                f"qautlra_feed_hub_{attribute}_total",
+                text,
+                lambda name=attribute: getattr(self.hub, name),  # type: ignore[misc]
+                kind="counter",
+            )
