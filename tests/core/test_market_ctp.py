@@ -205,6 +205,18 @@ def test_live_rows_near_midnight_and_stale(time: str, now: str, moment: str | No
         assert rows.to_dict(0)["recv_time_ns"] == ns(now)
 
 
+def test_a_live_record_said_again_is_no_new_row() -> None:
+    normaliser = CtpNormaliser(TABLE, CALENDAR)
+    now = "2025-11-24 09:40:00"
+    changed = {**RECORD, "LastPrice": 936.5}
+    first = normalise(RECORD, changed, changed, live_at=now, normaliser=normaliser)
+    again = normalise(changed, RECORD, live_at=now, normaliser=normaliser)
+    assert (len(first[0]), first[1]) == (2, 1)
+    assert (len(again[0]), again[1]) == (1, 1)
+    recorded = normalise(RECORD, RECORD)
+    assert (len(recorded[0]), recorded[1]) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -220,6 +220,14 @@ std::uint32_t CtpReader::next_ordinal(std::uint32_t instrument, std::int64_t ts_
   return 0;
 }
 
+bool CtpReader::repeats_last(const Snapshot& row) {
+  if (row.instrument >= last_.size()) last_.resize(row.instrument + 64);
+  Snapshot& last = last_[row.instrument];
+  if (changed(last, row) == 0) return true;
+  last = row;
+  return false;
+}
+
 std::int64_t CtpReader::read(const ArrowSchema& schema, const ArrowArray& batch, const Options& options,
                              std::vector<Snapshot>& rows, std::string& why) {
   if (std::strcmp(schema.format, "+s") != 0) {
@@ -260,6 +268,10 @@ std::int64_t CtpReader::read(const ArrowSchema& schema, const ArrowArray& batch,
       case Normalised::kNoDate: refuse(row, "neither ActionDay nor TradingDay is a date"); continue;
       case Normalised::kSkewed: refuse(row, "its time is more than 30 minutes from now"); continue;
       case Normalised::kRow: break;
+    }
+    if (!options.trust_action_day && repeats_last(snapshot)) {
+      refuse(row, "the front said its last record again");
+      continue;
     }
     snapshot.source = options.source;
     if (options.ordinals) snapshot.ordinal = next_ordinal(id, snapshot.ts_event_ns());

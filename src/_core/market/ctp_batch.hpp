@@ -34,6 +34,9 @@ class CtpReader {
 
   std::uint32_t next_ordinal(std::uint32_t instrument, std::int64_t ts_ns);
 
+  // Whether a live row says the instrument's last row again, as a front does after each subscription.
+  bool repeats_last(const Snapshot& row);
+
  private:
   static constexpr int kStampsKept = 8;
   struct Recent {
@@ -46,7 +49,8 @@ class CtpReader {
 
   InstrumentTable& instruments_;
   const Calendar& calendar_;
-  std::vector<Recent> recent_;  // by instrument number
+  std::vector<Recent> recent_;   // by instrument number
+  std::vector<Snapshot> last_;   // the same, of live rows only
   std::unordered_map<std::string, std::uint32_t> known_;  // "EXCHANGE\0code" as received
   std::string key_, first_refusal_;
 };

@@ -17,7 +17,10 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 def data_file(name: str) -> Path:
     """Path of one of the project's own data files; FileNotFoundError naming the places looked at."""
-    places = [_PACKAGE / "data" / name, _PACKAGE.parent.parent / "config" / name]
+    places = [_PACKAGE / "data" / name]
+    checkout = next((p for p in _PACKAGE.parents if (p / "pyproject.toml").is_file()), None)
+    if checkout is not None:
+        places.append(checkout / "config" / name)
     for place in places:
         if place.is_file():
             return place
