@@ -1,0 +1,53 @@
+"""Each published benchmark runs and prints one JSON line; how fast anything is, is not judged here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("_"))
+
+
+def run(name: str, **environment: str) -> dict[str, Any]:
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--short"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=100, env=os.environ | environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    assert found["name"] == name
+    return found
+
+
+def test_the_published_ones_are_there() -> None:
+    assert NAMES == ["bandwidth", "diff", "fanout", "ingest", "query"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_prints_one_line(shared: Path, name: str) -> None:
+    line = run(name)
+    assert "control" in line
+    assert "machine" in line
+    assert line["command"] == f"python benchmarks/{name}.py --short"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bandwidth", "ingest", "query"])
+def test_says_when_the_recorded_day_is_not_there(tmp_path: Path, name: str) -> None:
+    assert "QAUTLRA_SHARED" in run(name, QAUTLRA_SHARED=str(tmp_path))["skipped"]
+
+
+@pytest.mark.slow
+def test_fanout_without_the_generator_says_so(tmp_path: Path) -> None:
+    line = run("fanout", QAUTLRA_SHARED=str(tmp_path))
+    assert line["control"].startswith("none: load generator not there")
+    assert line["burst 20"]["product"]["cpu_us"]["median"] > 0
