@@ -365,9 +365,14 @@ cdef class Rows:
         if other.instruments is not self.instruments:
             raise ValueError("the rows number their instruments differently")
         cdef Py_ssize_t size = <Py_ssize_t>other.data.size()
+        cdef Py_ssize_t i
         if stop < 0 or stop > size:
             stop = size
-        for i in range(max(start, 0), stop):
+        start = max(start, 0)
+        if start >= stop:
+            return
+        self.data.reserve(self.data.size() + <size_t>(stop - start))
+        for i in range(start, stop):
             self.data.push_back(deref(other.data)[<size_t>i])
 
     def to_dict(self, Py_ssize_t i):
