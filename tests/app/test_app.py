@@ -148,6 +148,31 @@ def test_each_service_is_killed_and_returns(tmp_path: Path, victim: str, how: st
     assert live(build(loaded(tmp_path)), body) == 0
 
 
+def test_no_row_is_lost_while_the_store_restarts(tmp_path: Path) -> None:
+    async def body(app: App, base: str) -> None:
+        store, pump = app.supervisor.children["store"], app.parts["pump"]
+        for restarts in (1, 2, 3):
+            rows = pump.rows
+            await until(lambda rows=rows: pump.rows > rows + 500)
+            store.service.fail(SourceError("killed by the test"))
+            await until(lambda restarts=restarts: store.restarts == restarts and store.state == "running")
+        source = app.supervisor.children["source.sim"].service
+        await source.stop(1.0)
+        published = app.parts["tape"].head
+        url = app.parts["net"].urls[0]
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(
+                f"{url}/api/v1/query",
+                json={"stream": "market_data", "start_time": "1d-ago", "end_time": "2100-01-01"},
+            ) as reply,
+        ):
+            assert reply.status == 200, await reply.text()
+            assert len(await reply.json()) == published == pump.rows
+
+    assert live(build(loaded(tmp_path, "source.sim.ticks_per_s=20000")), body) == 0
+
+
 def test_an_invariant_ends_the_process_with_1(tmp_path: Path) -> None:
     async def body(app: App, base: str) -> None:
         app.supervisor.children["feed"].service.fail(InvariantError("the test says so"))

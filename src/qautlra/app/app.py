@@ -142,6 +142,7 @@ class App:
             await self.supervisor.stop(grace_s)
             if watch is not None:
                 watch.close()
+            garbage.release()
             for number in signals:
                 loop.remove_signal_handler(number)
 

@@ -13,6 +13,7 @@ from qautlra._core.market import Instruments
 from qautlra._core.tape import Tape
 from qautlra.app import modes
 from qautlra.app.app import App
+from qautlra.app.gate import GatedPump
 from qautlra.app.places import data_directory
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, VirtualClock, WallClock
@@ -28,7 +29,7 @@ from qautlra.model.calendar import load_calendar
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
-from qautlra.source.base import Pump, Source, SourceContext
+from qautlra.source.base import Source, SourceContext
 
 _log = log.get_logger("app")
 
@@ -42,6 +43,7 @@ def build(loaded: Loaded) -> App:
     instruments = Instruments(calendar, _reference_day(config))
     tape = Tape(instruments, calendar, config.feed.tape_ticks)
     market_clock = _clock(choice)
+    late = _Late()
     services: list[Service] = [LoopLag()]
     parts: dict[str, Any] = {"tape": tape, "instruments": instruments, "calendar": calendar}
     drains: list[Callable[[], object]] = []
@@ -76,7 +78,12 @@ def build(loaded: Loaded) -> App:
     sources: list[Source] = []
     if modes.SOURCE in rooms and choice.kinds:
         held = "wait" if set(choice.kinds) <= VIRTUAL else "drop"
-        pump = Pump(tape, drains, when_held=held)  # type: ignore[arg-type]
+        pump = GatedPump(
+            tape,
+            drains,
+            when_held=held,
+            is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
+        )
         assert isinstance(market_clock, VirtualClock)
         context = SourceContext(
             tape=tape,
@@ -97,7 +104,6 @@ def build(loaded: Loaded) -> App:
         if service is store:
             _catch_up(market_clock, tape)
 
-    late = _Late()
     settings, explicit = _listening(loaded)
     net = NetService(
         Deps(

@@ -44,3 +44,8 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+
+
+def release() -> None:
+    """Give what was frozen back to the collector, which the interpreter needs to end without leaks."""
+    gc.unfreeze()
