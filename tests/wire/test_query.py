@@ -1,4 +1,4 @@
-"""Query bodies: the specification's own, what is refused by name, and how the form of the answer is chosen."""
+"""Query bodies: the specification's own, what is refused by name, and the form of the answer."""
 
 import pytest
 from hypothesis import given

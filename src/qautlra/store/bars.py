@@ -1,0 +1,220 @@
+"""One-minute bars: folded from the stored rows when asked for, joined with bars that were stored as such.
+
+Bars are made a trading day at a time from that day's beginning, so that volumes are right wherever the range
+begins. A stored bar takes the place of the one folded from rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qautlra._core.market import Rows
+from qautlra._core.store import rows_from_arrow
+from qautlra._core.tape import bars_from_rows
+from qautlra.store.plan import Plan, microseconds
+from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, MARKET_DATA, ORDINAL, STREAMS, TIME, TRADING_DATE
+from qautlra.store.timegrammar import BEIJING
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Calendar, Instruments
+    from qautlra._core.store import HotStore
+    from qautlra.store.catalogue import Catalogue, DataFile
+    from qautlra.store.engine import SqlEngine
+    from qautlra.store.reader import Reader
+
+# What a bar is made of.
+TICK_COLUMNS = (TIME, INSTRUMENT, TRADING_DATE, "last_price", "volume", "amount", "open_interest", ORDINAL)
+MINUTE_US = 60_000_000
+# The last bar of a section takes rows up to a second after its end.
+GRACE_US = 1_000_000
+DAY_STARTS = time(18, 0)
+FOLD_ROWS = 4_096
+WINDOW_ROWS = 200_000
+
+
+class BarReader:
+    """Answers plans over `bar_1m`."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        reader: Reader,
+        engine: SqlEngine,
+        hot: HotStore,
+        instruments: Instruments,
+        calendar: Calendar,
+    ) -> None:
+        self._catalogue = catalogue
+        self._reader = reader
+        self._engine = engine
+        self._hot = hot
+        self._instruments = instruments
+        self._calendar = calendar
+
+    async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
+        """Yield tables of `plan.read_columns`, together at most `plan.limit` bars; none of them is empty."""
+        left = plan.limit
+        for days in self._groups(plan):
+            if left is not None and left <= 0:
+                return
+            low = max(plan.start_us, self._begin_us(days[0]))
+            high = min(plan.stop_us, self._begin_us(self._next(days[-1])))
+            if low >= high:
+                continue
+            folded = [await self._folded(plan, day, timeout_s) for day in days]
+            files = self._stored(plan, low, high)
+            derived = pa.concat_tables(folded)
+            if files and derived.num_rows:
+                derived = await self._without_stored(plan, files, derived, low, high, timeout_s)
+            sql, values = plan.statement(
+                self._catalogue.paths(files), low, high, hot=not files or bool(derived.num_rows), limit=left
+            )
+            table = await self._engine.run(
+                sql, values, timeout_s=timeout_s, hot=None if files and not derived.num_rows else derived
+            )
+            if table.num_rows:
+                table = table.cast(pa.schema([BAR_SCHEMA.field(name) for name in plan.read_columns]))
+                if left is not None:
+                    left -= table.num_rows
+                yield table
+
+    def _groups(self, plan: Plan) -> Iterable[list[date]]:
+        """Yield runs of trading days that have rows or bars, in the plan's order, of about WINDOW_ROWS."""
+        weights: dict[date, int] = {}
+        first, last = self._day(plan.start_us), self._day(plan.stop_us - 1)
+        state = self._catalogue.state
+        ticks, bars = STREAMS[MARKET_DATA].parts, plan.stream.parts
+        for file in state.overlapping((*ticks, *bars), *self._reach(plan), plan.symbols):
+            if first <= file.day <= last:
+                share = 1 if plan.symbols is None else min(1, len(plan.symbols) / file.instruments)
+                rows = file.rows if file.stream in bars else file.instruments * 600
+                weights[file.day] = weights.get(file.day, 0) + int(rows * share)
+        for day in self._hot_days(plan):
+            if first <= day <= last:
+                weights[day] = weights.get(day, 0) + 600
+        low, high = plan.days
+        days = sorted((day for day in weights if low <= day <= high), reverse=plan.descending)
+        group: list[date] = []
+        weight = 0
+        for day in days:
+            if group and weight + weights[day] > WINDOW_ROWS:
+                yield sorted(group)
+                group, weight = [], 0
+            group.append(day)
+            weight += weights[day]
+        if group:
+            yield sorted(group)
+
+    def _reach(self, plan: Plan) -> tuple[int, int]:
+        """Return the range of tick times the bars of a plan are made of."""
+        return self._begin_us(self._day(plan.start_us)), plan.stop_us + MINUTE_US + GRACE_US
+
+    def _hot_days(self, plan: Plan) -> list[date]:
+        low, high = self._reach(plan)
+        numbers = self._numbers(plan)
+        ends = []
+        for descending in (False, True):
+            batch = self._hot.scan(
+                numbers, low * 1_000, high * 1_000, limit=1, descending=descending, fields=[TRADING_DATE]
+            )
+            if not batch.num_rows:
+                return []
+            ends.append(batch.column(TRADING_DATE)[0].as_py())
+        days = [ends[0]]
+        while days[-1] < ends[1]:
+            days.append(self._next(days[-1]))
+        return days
+
+    def _numbers(self, plan: Plan) -> list[int] | None:
+        if plan.symbols is None:
+            return None
+        found = [self._instruments.find(symbol) for symbol in sorted(plan.symbols)]
+        return [number for number in found if number >= 0]
+
+    async def _folded(self, plan: Plan, day: date, timeout_s: float) -> pa.Table:
+        """Return the day's bars whose opening lies in the plan's range, made of rows."""
+        begin = self._begin_us(day)
+        end = min(self._begin_us(self._next(day)), plan.stop_us + MINUTE_US + GRACE_US)
+        ticks = replace(
+            plan,
+            stream=STREAMS[MARKET_DATA],
+            columns=TICK_COLUMNS,
+            start_us=begin,
+            stop_us=end,
+            days=(day, day),
+            rest=None,
+            limit=None,
+            descending=False,
+        )
+        rows = Rows(self._instruments)
+        async with aclosing(self._reader.pieces(ticks, timeout_s)) as pieces:
+            async for table in pieces:
+                mine = table.filter(pc.equal(table.column(TRADING_DATE), day)).combine_chunks()
+                for at in range(0, mine.num_rows, FOLD_ROWS):
+                    for batch in mine.slice(at, FOLD_ROWS).to_batches():
+                        rows.extend(rows_from_arrow(batch, self._instruments))
+                    await asyncio.sleep(0)
+        if not len(rows):
+            return BAR_SCHEMA.empty_table()
+        whole = self._recording_since_us() < begin
+        return tidy_bars(bars_from_rows(rows, self._calendar, self._instruments, whole_days=whole))
+
+    def _stored(self, plan: Plan, low: int, high: int) -> list[DataFile]:
+        return self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
+
+    async def _without_stored(
+        self, plan: Plan, files: list[DataFile], derived: pa.Table, low: int, high: int, timeout_s: float
+    ) -> pa.Table:
+        """Leave out the bars that are stored."""
+        keys = replace(plan, columns=(TIME, INSTRUMENT), rest=None, limit=None)
+        sql, values = keys.statement(self._catalogue.paths(files), low, high, hot=False, limit=None)
+        stored = await self._engine.run(sql, values, timeout_s=timeout_s)
+        stored = stored.cast(pa.schema([BAR_SCHEMA.field(name) for name in stored.column_names]))
+        return derived.join(stored, [TIME, INSTRUMENT], join_type="left anti").select(derived.column_names)
+
+    def _recording_since_us(self) -> int:
+        """Return the time of the oldest row there is: days begun later were seen from their beginning."""
+        ticks = STREAMS[MARKET_DATA].parts
+        files = [file.first_us for file in self._catalogue.state.files if file.stream in ticks]
+        batch = self._hot.scan(None, -(2**63), 2**63 - 1, limit=1, fields=[TIME])
+        if batch.num_rows:
+            files.append(batch.column(TIME)[0].value)
+        return min(files)
+
+    def _day(self, us: int) -> date:
+        number = self._calendar.trading_day(us * 1_000)
+        return date(number // 10_000, number // 100 % 100, number % 100)
+
+    def _next(self, day: date) -> date:
+        number = self._calendar.next_trading_day(_number(day))
+        return date(number // 10_000, number // 100 % 100, number % 100)
+
+    def _begin_us(self, day: date) -> int:
+        """Return when a trading day begins: at 18:00 of the trading day before."""
+        number = self._calendar.previous_trading_day(_number(day))
+        before = date(number // 10_000, number // 100 % 100, number % 100)
+        return microseconds(datetime.combine(before, DAY_STARTS, BEIJING))
+
+
+def tidy_bars(bars: pa.RecordBatch | pa.Table) -> pa.Table:
+    """Return bars with our columns, in order, and no value where a number is not one."""
+    table = pa.Table.from_batches([bars]) if isinstance(bars, pa.RecordBatch) else bars
+    columns = []
+    for field in BAR_SCHEMA:
+        column = table.column(field.name).cast(field.type)
+        if pa.types.is_floating(field.type):
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+        columns.append(column)
+    return pa.table(columns, schema=BAR_SCHEMA)
+
+
+def _number(day: date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day

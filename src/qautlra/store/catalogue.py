@@ -1,0 +1,198 @@
+"""The list of Parquet files that count, and up to which log position they hold everything: `manifest.json`.
+
+A file that is not in the list does not exist for anybody. The list changes as a whole: written aside, synced,
+renamed. States are immutable, so whoever holds one keeps a consistent view while the next is made.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from qautlra.base.errors import StorageError
+from qautlra.store.names import inside, partition_dir
+from qautlra.store.schema import INSTRUMENT, TIME
+
+VERSION = 1
+MANIFEST = "manifest.json"
+FILES_COUNT = 1_000_000
+
+_FILE_NAME = re.compile(r"(\d{20})-(\d{20})(?:-(\d+))?\.parquet")
+
+
+class DataFile(Struct, frozen=True, kw_only=True):
+    """One Parquet file. Times are Unix microseconds, both ends included; log positions are 0 for bars."""
+
+    path: str
+    stream: str
+    day: date
+    rows: int
+    bytes: int
+    first_us: int
+    last_us: int
+    instruments: int
+    first_symbol: str
+    last_symbol: str
+    first_lsn: int = 0
+    last_lsn: int = 0
+
+
+class State(Struct, frozen=True, kw_only=True):
+    """Everything the manifest says. Rows up to `watermark_lsn` are in the files, later ones in the log."""
+
+    version: int = VERSION
+    watermark_lsn: int = 0
+    generation: int = 0
+    "Raised when the log's numbers began anew; part of the names made of them."
+    latest: str = ""
+    "File (Arrow) with the newest row of every instrument as of the watermark; empty when there is none."
+    files: tuple[DataFile, ...] = ()
+
+    def overlapping(
+        self, parts: Iterable[str], start_us: int, stop_us: int, symbols: frozenset[str] | None = None
+    ) -> list[DataFile]:
+        """Return the files of these streams that may hold rows of `symbols` with start <= time < stop."""
+        wanted = frozenset(parts)
+        found = [
+            file
+            for file in self.files
+            if file.first_us < stop_us and file.last_us >= start_us and file.stream in wanted
+        ]
+        if symbols is not None:
+            found = [
+                file
+                for file in found
+                if any(file.first_symbol <= symbol <= file.last_symbol for symbol in symbols)
+            ]
+        return found
+
+
+class Catalogue:
+    """Holds the current state and replaces it durably. Owner: the loop; `store` may run in a thread."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.state = State()
+
+    def load(self, log_first_lsns: Iterable[int] = ()) -> bool:
+        """Read the manifest, or rebuild it from the files when it is gone; return whether it was rebuilt.
+
+        Raises StorageError when it cannot be understood: guessing would hide rows.
+        """
+        path = self.data_dir / MANIFEST
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            self.state = rebuilt(self.data_dir, frozenset(log_first_lsns))
+            return bool(self.state.files)
+        try:
+            state = msgspec.json.decode(raw, type=State)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StorageError(
+                f"{path} is damaged ({error}); move it away to have it rebuilt from the files",
+                retryable=False,
+            ) from None
+        if state.version != VERSION:
+            raise StorageError(
+                f"{path} has version {state.version}, this program reads {VERSION}", retryable=False
+            )
+        for file in state.files:
+            if not inside(self.data_dir, self.data_dir / file.path).is_file():
+                raise StorageError(
+                    f"{self.data_dir / file.path} is in the manifest and not on the disk", retryable=False
+                )
+        self.state = state
+        return False
+
+    def store(self, state: State) -> None:
+        """Make `state` durable; the caller makes it current with `adopt`. Blocking."""
+        if len(state.files) > FILES_COUNT:
+            raise StorageError(f"more than {FILES_COUNT} files in the store", retryable=False)
+        write_durably(self.data_dir / MANIFEST, msgspec.json.encode(state))
+
+    def adopt(self, state: State) -> None:
+        """Make `state` what `state` returns from now on; on the loop, between two queries' snapshots."""
+        self.state = state
+
+    def paths(self, files: Iterable[DataFile]) -> list[str]:
+        """Return absolute paths."""
+        return [str(self.data_dir / file.path) for file in files]
+
+
+def describe(
+    data_dir: Path, path: Path, table: pa.Table, stream: str, day: date, first_lsn: int = 0, last_lsn: int = 0
+) -> DataFile:
+    """Return the entry of a file holding `table`, which is not empty and ordered by instrument, then time."""
+    times = table.column(TIME).cast(pa.int64())
+    symbols = table.column(INSTRUMENT).unique().to_pylist()
+    low, high = pa.compute.min_max(times).as_py().values()
+    return DataFile(
+        path=str(path.relative_to(data_dir)),
+        stream=stream,
+        day=day,
+        rows=table.num_rows,
+        bytes=path.stat().st_size,
+        first_us=low,
+        last_us=high,
+        instruments=len(symbols),
+        first_symbol=min(symbols),
+        last_symbol=max(symbols),
+        first_lsn=first_lsn,
+        last_lsn=last_lsn,
+    )
+
+
+def rebuilt(data_dir: Path, log_first_lsns: frozenset[int]) -> State:
+    """Return what the files on the disk say when there is no manifest.
+
+    Files of a log segment that is still there are left out: the segment is compacted again and replaces them.
+    """
+    files: list[DataFile] = []
+    generations: list[tuple[int, int]] = []
+    for path in sorted(data_dir.glob("stream=*/date=*/*.parquet")):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match is None:
+            continue
+        first_lsn, last_lsn = int(match[1]), int(match[2])
+        if first_lsn and first_lsn in log_first_lsns:
+            continue
+        stream = path.parent.parent.name.removeprefix("stream=")
+        day = date.fromisoformat(path.parent.name.removeprefix("date="))
+        inside(data_dir, partition_dir(data_dir, stream, day))
+        try:
+            table = pq.read_table(path, columns=[TIME, INSTRUMENT], partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"{path} cannot be read: {error}", retryable=False) from None
+        files.append(describe(data_dir, path, table, stream, day, first_lsn, last_lsn))
+        if first_lsn:
+            generations.append((int(match[3] or 0), last_lsn))
+    generation, watermark_lsn = max(generations, default=(0, 0))
+    return State(watermark_lsn=watermark_lsn, generation=generation, files=tuple(files))
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace `path` so that after a crash it holds the old content or the new, whole."""
+    aside = path.with_name(f".{path.name}.tmp")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames in `path` durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

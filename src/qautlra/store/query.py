@@ -1,0 +1,132 @@
+"""The store's answer to a `QueryRequest`: planned, read, rendered, within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from qautlra.base.clock import Clock, monotonic_s
+from qautlra.base.errors import LimitError
+from qautlra.model.query import QueryRequest
+from qautlra.store.bars import BarReader
+from qautlra.store.plan import Plan, make_plan
+from qautlra.store.reader import Reader
+from qautlra.store.render import Renderer, renderer
+from qautlra.store.schema import BAR_1M
+
+# Up to here a piece is rendered on the loop: handing it to a thread would take longer.
+INLINE_ROWS = 1_500
+
+
+@dataclass(slots=True)
+class QueryResult:
+    """An answer. `chunks` is whole, or an iterator of chunks to be sent as they come (close it when done).
+
+    `rows` is None until all are counted; `truncated` says that the server's cap, not the caller's, ended it.
+    `clock` names the clock `now` was read from.
+    """
+
+    content_type: str
+    clock: str
+    chunks: bytes | AsyncIterator[bytes] = b""
+    rows: int | None = None
+    elapsed_s: float = 0.0
+    truncated: bool = False
+
+
+class StoreQuery:
+    """Answers queries; cancel `run` (or close the iterator) and the work behind it stops."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        bars: BarReader,
+        clock: Clock,
+        canonical: Callable[[str], str | None],
+        *,
+        timeout_s: float,
+        cap_rows: int,
+    ) -> None:
+        self._reader = reader
+        self._bars = bars
+        self._clock = clock
+        self._canonical = canonical
+        self._timeout_s = timeout_s
+        self._cap_rows = cap_rows
+        self._pool = ThreadPoolExecutor(1, "render")
+        self.queries = 0
+
+    async def run(self, request: QueryRequest) -> QueryResult:
+        """Answer one request.
+
+        InputError: the request; NotFoundError: no such stream; LimitError: too slow, too big or too many.
+        """
+        started_s = monotonic_s()
+        self.queries += 1
+        plan = self.plan(request)
+        schema = pa.schema([plan.stream.schema.field(name) for name in plan.columns])
+        render = renderer(request.format, schema)
+        result = QueryResult(request.format.content_type, self._clock.name)
+        chunks = self._chunks(plan, render, result, started_s)
+        if request.format.streamed:
+            # The first chunk is waited for, so that an error is still a clean one.
+            first = await anext(chunks)
+            result.chunks = _after(first, chunks)
+        else:
+            async with aclosing(chunks):
+                try:
+                    async with asyncio.timeout(self._timeout_s):
+                        result.chunks = b"".join([chunk async for chunk in chunks])
+                except TimeoutError:
+                    raise LimitError(
+                        f"the query took longer than {self._timeout_s:g} s; ask for less", status=504
+                    ) from None
+        return result
+
+    def plan(self, request: QueryRequest, capped: bool = True) -> Plan:
+        """Return what a request means now; without `capped` nothing but its own limit bounds the rows."""
+        cap_rows = self._cap_rows if capped else 2**62
+        return make_plan(request, self._clock.now_ns(), self._canonical, cap_rows)
+
+    def close(self) -> None:
+        """End the rendering thread."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def tables(self, plan: Plan) -> AsyncGenerator[pa.Table, None]:
+        """Yield the tables of a plan, columns as `plan.read_columns`."""
+        source = self._bars if plan.stream.name == BAR_1M else self._reader
+        return source.pieces(plan, self._timeout_s)
+
+    async def _chunks(
+        self, plan: Plan, render: Renderer, result: QueryResult, started_s: float
+    ) -> AsyncGenerator[bytes, None]:
+        head = render.head()
+        rows = 0
+        async with aclosing(self.tables(plan)) as tables:
+            async for table in tables:
+                wanted = table.select(plan.columns)
+                if table.num_rows <= INLINE_ROWS:
+                    text = render.piece(wanted)
+                else:
+                    loop = asyncio.get_running_loop()
+                    text = await loop.run_in_executor(self._pool, render.piece, wanted)
+                rows += table.num_rows
+                result.elapsed_s = monotonic_s() - started_s
+                yield head + text
+                head = b""
+        result.rows = rows
+        result.truncated = plan.capped and rows == plan.limit
+        result.elapsed_s = monotonic_s() - started_s
+        yield head + render.tail()
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk

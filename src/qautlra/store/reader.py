@@ -1,0 +1,262 @@
+"""Reads planned rows from the hot tier and the files as one table, each row once, in order, piece by piece.
+
+Everything touching the hot tier happens on the loop, in slices short enough that nobody notices; SQL and the
+rest happen in threads. A piece is made from one consistent view: the file list and the log position up to
+which they hold everything are taken together, and rows above it stay in the hot tier until the piece is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from qautlra.store.compaction import without_repeats
+from qautlra.store.schema import TIME, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from qautlra._core.market import Instruments
+    from qautlra._core.store import HotStore
+    from qautlra.store.catalogue import Catalogue, DataFile, State
+    from qautlra.store.engine import SqlEngine
+    from qautlra.store.plan import Plan
+
+# Rows of one turn on the loop: copying them out of the hot tier must stay well below 5 ms.
+SLICE_ROWS = 4_096
+# Rows a window of files and hot tier together aims at; what bounds the memory of one statement.
+FIRST_WINDOW_ROWS = 50_000
+WINDOW_ROWS = 400_000
+
+
+class Pins:
+    """Log positions that running reads need kept in the hot tier; bounded by the reads' deadlines."""
+
+    def __init__(self, hot: HotStore) -> None:
+        self._hot = hot
+        self._held: dict[int, int] = {}
+        self._safe_lsn = 0
+
+    def release_through(self, lsn: int) -> None:
+        """Allow the hot tier to forget rows up to `lsn` as soon as no read needs them."""
+        self._safe_lsn = lsn
+        self._tell()
+
+    @contextmanager
+    def hold_above(self, lsn: int) -> Iterator[None]:
+        """Keep rows above `lsn` while the block runs."""
+        self._held[lsn] = self._held.get(lsn, 0) + 1
+        try:
+            yield
+        finally:
+            self._held[lsn] -= 1
+            if not self._held[lsn]:
+                del self._held[lsn]
+            self._tell()
+
+    def _tell(self) -> None:
+        self._hot.set_safe_lsn(min([self._safe_lsn, *self._held]))
+
+
+class StreamMembers:
+    """The instruments of each stream, followed as the table of instruments grows."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._known = 0
+        self._members: dict[str, list[int]] = {}
+
+    def of(self, plan: Plan) -> list[int] | None:
+        """Return the numbers of the instruments that can be in the answer, None for all there are."""
+        if plan.symbols is not None:
+            found = [
+                self._instruments.find(symbol)
+                for symbol in sorted(plan.symbols)
+                if stream_of(symbol) in plan.stream.parts
+            ]
+            return [number for number in found if number >= 0]
+        if len(plan.stream.parts) > 1:
+            return None
+        for number in range(self._known, len(self._instruments)):
+            part = stream_of(self._instruments.symbol(number))
+            self._members.setdefault(part, []).append(number)
+        self._known = len(self._instruments)
+        return self._members.get(plan.stream.parts[0], [])
+
+
+class Reader:
+    """Answers plans over tick streams."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        hot: HotStore,
+        instruments: Instruments,
+        engine: SqlEngine,
+        pins: Pins,
+    ) -> None:
+        self._catalogue = catalogue
+        self._hot = hot
+        self._members = StreamMembers(instruments)
+        self._engine = engine
+        self._pins = pins
+
+    async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
+        """Yield tables of `plan.read_columns`, together at most `plan.limit` rows; none of them is empty.
+
+        `timeout_s` bounds each piece. InputError and LimitError as `SqlEngine.run`.
+        """
+        low, high, left = plan.start_us, plan.stop_us, plan.limit
+        aim = FIRST_WINDOW_ROWS if left is None else max(FIRST_WINDOW_ROWS, min(2 * left, WINDOW_ROWS))
+        rows = SLICE_ROWS
+        while low < high and (left is None or left > 0):
+            numbers = self._members.of(plan)
+            if numbers is not None and not numbers and not self._overlapping(plan, low, high):
+                return
+            # From here on the hot tier has every row there is.
+            complete = high if numbers == [] else self._hot.cold_max_ts(numbers) // 1_000 + 1
+            if plan.rest is None and (complete < high if plan.descending else complete <= low):
+                floor = max(low, complete)
+                table, reached = self._slice(plan, numbers, floor, high, rows, left)
+                if reached is None:
+                    rows *= 2  # more rows of one moment than a slice holds
+                    continue
+                rows = SLICE_ROWS
+                await asyncio.sleep(0)
+            else:
+                bound, top = low, high
+                if plan.rest is None and not plan.descending:
+                    top = min(high, complete)
+                bound, top = self._window(plan, numbers, bound, top, aim)
+                table = await self._merged(plan, numbers, bound, top, left, timeout_s)
+                reached = bound if plan.descending else top
+                aim = min(aim * 4, WINDOW_ROWS)
+            if plan.descending:
+                high = reached
+            else:
+                low = reached
+            if table.num_rows:
+                if left is not None:
+                    left -= table.num_rows
+                yield table
+
+    def _slice(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, rows: int, left: int | None
+    ) -> tuple[pa.Table, int | None]:
+        """Return the next rows of the hot tier, and how far they reach; None: one moment fills the slice."""
+        wanted = rows if left is None else min(rows, left)
+        batch = self._hot.scan(
+            numbers,
+            low * 1_000,
+            high * 1_000,
+            limit=wanted,
+            descending=plan.descending,
+            fields=list(plan.read_columns),
+        )
+        table = pa.Table.from_batches([batch])
+        if batch.num_rows < wanted:
+            return table, low if plan.descending else high
+        if wanted == left:
+            return table, low if plan.descending else high
+        times = table.column(TIME).cast(pa.int64()).to_numpy()
+        last = int(times[-1])
+        whole = int((times != last).sum())
+        if not whole:
+            return table, None
+        return table.slice(0, whole), last + 1 if plan.descending else last
+
+    async def _merged(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, left: int | None, timeout_s: float
+    ) -> pa.Table:
+        """Return the first `left` rows of a window, from files and hot tier."""
+        state = self._catalogue.state
+        with self._pins.hold_above(state.watermark_lsn):
+            files = self._files(plan, state, low, high)
+            hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
+            paths = self._catalogue.paths(files)
+            if not paths and not hot.num_rows:
+                return plan.stream.schema.empty_table().select(plan.read_columns)
+            table = await self._select(plan, paths, low, high, hot, left, timeout_s)
+            if paths and hot.num_rows:
+                once = without_repeats(table, plan.stream.order)
+                if once.num_rows < table.num_rows and left is not None and table.num_rows == left:
+                    table = await self._select(plan, paths, low, high, hot, None, timeout_s)
+                    once = without_repeats(table, plan.stream.order).slice(0, left)
+                table = once
+        return table
+
+    async def _select(
+        self,
+        plan: Plan,
+        paths: list[str],
+        low: int,
+        high: int,
+        hot: pa.Table,
+        left: int | None,
+        timeout_s: float,
+    ) -> pa.Table:
+        sql, values = plan.statement(paths, low, high, hot=bool(hot.num_rows), limit=left)
+        table = await self._engine.run(sql, values, timeout_s=timeout_s, hot=hot if hot.num_rows else None)
+        return table.cast(pa.schema([plan.stream.schema.field(name) for name in plan.read_columns]))
+
+    async def _hot_window(self, numbers: list[int] | None, low: int, high: int, above_lsn: int) -> pa.Table:
+        """Copy the hot rows above a log position out, slice by slice."""
+        batches = []
+        rows, at = SLICE_ROWS, low * 1_000
+        while True:
+            batch = self._hot.scan(numbers, at, high * 1_000, min_lsn=above_lsn, limit=rows)
+            if batch.num_rows < rows:
+                batches.append(batch)
+                return pa.Table.from_batches(batches)
+            times = batch.column(TIME).cast(pa.int64()).to_numpy()
+            whole = int((times != times[-1]).sum())
+            if whole:
+                batches.append(batch.slice(0, whole))
+                at, rows = int(times[-1]) * 1_000, SLICE_ROWS
+            else:
+                rows *= 2
+            await asyncio.sleep(0)
+
+    def _overlapping(self, plan: Plan, low: int, high: int) -> bool:
+        return bool(self._files(plan, self._catalogue.state, low, high))
+
+    def _files(self, plan: Plan, state: State, low: int, high: int) -> list[DataFile]:
+        first, last = plan.days
+        return [
+            file
+            for file in state.overlapping(plan.stream.parts, low, high, plan.symbols)
+            if first <= file.day <= last
+        ]
+
+    def _window(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, aim: int
+    ) -> tuple[int, int]:
+        """Return the first (descending: last) part of [low, high) that holds about `aim` rows or fewer."""
+        state = self._catalogue.state
+        files = self._files(plan, state, low, high)
+        while high - low > 1:
+            rows = self._hot.count(numbers, low * 1_000, high * 1_000, min_lsn=state.watermark_lsn)
+            rows += sum(_share(file, low, high, plan.symbols) for file in files)
+            if rows <= aim:
+                break
+            middle = low + (high - low) // 2
+            if plan.descending:
+                low = middle
+            else:
+                high = middle
+        return low, high
+
+
+def _share(file: DataFile, low: int, high: int, symbols: frozenset[str] | None) -> int:
+    """Return about how many rows of a file lie in [low, high), taking them as spread evenly."""
+    overlap = min(high, file.last_us + 1) - max(low, file.first_us)
+    if overlap <= 0:
+        return 0
+    part = overlap / (file.last_us + 1 - file.first_us)
+    if symbols is not None:
+        part *= min(1.0, len(symbols) / file.instruments)
+    return int(file.rows * part) + 1

@@ -1,0 +1,133 @@
+"""Arrow tables to the bytes of an answer, piece by piece: JSON array, records, NDJSON, CSV, Arrow stream.
+
+A renderer belongs to one answer. `piece` may run in a thread; pieces come one after the other.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+from qautlra._core.store import render_json
+from qautlra.model.query import QueryFormat
+
+
+class Renderer(ABC):
+    """`head` + pieces + `tail` is the whole answer."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.schema = schema
+
+    def head(self) -> bytes:
+        """Return what comes before the first row."""
+        return b""
+
+    @abstractmethod
+    def piece(self, table: pa.Table) -> bytes:
+        """Return some more rows."""
+
+    def tail(self) -> bytes:
+        """Return what comes after the last row."""
+        return b""
+
+
+class JsonArray(Renderer):
+    """`[{...},{...}]`, or with `records` `{"fields":[...],"records":[...]}`."""
+
+    def __init__(self, schema: pa.Schema, records: bool = False) -> None:
+        super().__init__(schema)
+        self._records = records
+        self._separator = b""
+
+    def head(self) -> bytes:
+        """Open the array."""
+        return b'{"fields":' + orjson.dumps(self.schema.names) + b',"records":[' if self._records else b"["
+
+    def piece(self, table: pa.Table) -> bytes:
+        """Return rows with the commas between them, and one before when rows went before."""
+        rows = [render_json(batch, mode="array")[1:-1] for batch in table.to_batches() if batch.num_rows]
+        if not rows:
+            return b""
+        text = self._separator + b",".join(rows)
+        self._separator = b","
+        return text
+
+    def tail(self) -> bytes:
+        """Close the array."""
+        return b"]}" if self._records else b"]"
+
+
+class JsonLines(Renderer):
+    """One object per line."""
+
+    def piece(self, table: pa.Table) -> bytes:
+        """Return whole lines."""
+        return b"".join(render_json(batch, mode="ndjson") for batch in table.to_batches())
+
+
+class Csv(Renderer):
+    """A header line, then rows; no value is an empty field, times are RFC 3339."""
+
+    def head(self) -> bytes:
+        """Return the header line."""
+        return (",".join(f'"{name}"' for name in self.schema.names) + "\n").encode()
+
+    def piece(self, table: pa.Table) -> bytes:
+        """Return whole lines."""
+        out = io.BytesIO()
+        csv.write_csv(readable_times(table), out, csv.WriteOptions(include_header=False))
+        return out.getvalue()
+
+
+class ArrowStream(Renderer):
+    """One Arrow IPC stream."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        super().__init__(schema)
+        self._sink = io.BytesIO()
+        self._writer = pa.ipc.new_stream(pa.PythonFile(self._sink, "w"), schema)
+
+    def head(self) -> bytes:
+        """Return the schema message."""
+        return self._take()
+
+    def piece(self, table: pa.Table) -> bytes:
+        """Return record batch messages."""
+        self._writer.write_table(table)
+        return self._take()
+
+    def tail(self) -> bytes:
+        """Return the end-of-stream mark."""
+        self._writer.close()
+        return self._take()
+
+    def _take(self) -> bytes:
+        text = self._sink.getvalue()
+        self._sink.seek(0)
+        self._sink.truncate()
+        return text
+
+
+def readable_times(table: pa.Table) -> pa.Table:
+    """Return the table with every timestamp as an RFC 3339 text."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_timestamp(column.type):
+            table = table.set_column(at, column.name, pc.strftime(table.column(at), "%Y-%m-%dT%H:%M:%SZ"))
+    return table
+
+
+def renderer(form: QueryFormat, schema: pa.Schema) -> Renderer:
+    """Return a renderer for one answer."""
+    match form:
+        case QueryFormat.NDJSON:
+            return JsonLines(schema)
+        case QueryFormat.CSV:
+            return Csv(schema)
+        case QueryFormat.ARROW:
+            return ArrowStream(schema)
+    return JsonArray(schema, records=form is QueryFormat.RECORDS)

@@ -1,0 +1,371 @@
+"""The store as a service: owns log, hot tier and files; recovers, compacts, answers, takes imports.
+
+Rows come in by `drain` (the tape's cursor) and by `import_rows`; both return only what the log has taken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from qautlra._core.journal import JournalError
+from qautlra._core.market import Rows
+from qautlra.base import log, metrics
+from qautlra.base.clock import Clock, monotonic_s
+from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.base.service import Service
+from qautlra.config.tree import Store
+from qautlra.model.query import QueryRequest
+from qautlra.store.bars import tidy_bars
+from qautlra.store.compaction import without_repeats
+from qautlra.store.exporter import ExportFormat, export_tables, format_of
+from qautlra.store.opened import Given, Opened, open_store
+from qautlra.store.query import QueryResult, StoreQuery
+from qautlra.store.recovery import restore_tape
+from qautlra.store.schema import BAR_1M, INSTRUMENT, TIME
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Calendar, Instruments
+    from qautlra._core.tape import Tape
+
+COMPACT_POLL_S = 0.25
+RETRY_S = 5.0
+# A segment that is not full is sealed after this, so that the log a start has to read stays short.
+ROLL_AGE_S = 900.0
+HELD_POLL_S = 0.005
+
+_T = TypeVar("_T")
+_log = log.get_logger("store")
+
+
+class StoreService(Service):
+    """The store of one data directory; a second process on the same directory is refused."""
+
+    name = "store"
+
+    def __init__(
+        self,
+        *,
+        settings: Store,
+        data_dir: Path,
+        instruments: Instruments,
+        calendar: Calendar,
+        tape: Tape,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.data_dir = Path(data_dir)
+        self.query = QueryDoor()
+        self._given = Given(
+            settings=settings,
+            data_dir=self.data_dir,
+            instruments=instruments,
+            calendar=calendar,
+            tape=tape,
+            clock=clock,
+        )
+        self._lock = -1
+        self._open: Opened | None = None
+        self._state_change = asyncio.Lock()
+        self._resting = False
+        self._error = ""
+        self._started_before = False
+
+    async def start(self) -> None:
+        """Lock the directory, recover what it holds, begin to take rows, answer and compact."""
+        opened = self._open
+        if opened is None:
+            self._lock = _lock_directory(self.data_dir)
+            try:
+                self._open = opened = await self._recover()
+            except JournalError as error:
+                raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
+            self._started_before = True
+            self.query.open(opened.query)
+            self._watch(opened)
+        self._resting = False
+        self.spawn(self._keep_compacting(opened), "compact")
+
+    async def stop(self, grace_s: float) -> None:
+        """Log what is on the tape, end the threads, let the directory go.
+
+        After a failure of a task the log is whole: it goes on taking rows, and queries are answered, until
+        the start that follows, or a second stop.
+        """
+        await self.cancel_tasks(grace_s)
+        failed = self._failure is not None and self._failure.done()
+        if failed and not self._resting and self._open is not None and not self._open.journal.failed:
+            self._resting = True
+            return
+        self._resting = False
+        self.query.close()
+        opened, self._open = self._open, None
+        metrics.unwatch("qautlra_store_")
+        if opened is not None:
+            while opened.log.drain():
+                pass
+            del opened.log  # its cursor would hold the tape
+            await asyncio.get_running_loop().run_in_executor(None, opened.close, grace_s)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def drain(self) -> int:
+        """Move rows from the tape to log and hot tier; return how many. Called after every batch."""
+        if self._open is None:
+            return 0
+        taken = 0
+        while step := self._open.log.drain():
+            taken += step
+        return taken
+
+    def health(self) -> dict[str, Any]:
+        """Return positions, sizes, and what holds the log back when something does."""
+        facts: dict[str, Any] = {
+            "data_dir": str(self.data_dir),
+            "durability": self._given.settings.durability,
+        }
+        opened = self._open
+        if opened is not None:
+            state = opened.catalogue.state
+            facts |= {
+                "rows_logged": opened.log.rows_logged,
+                "log_lsn": opened.journal.head_lsn,
+                "durable_lsn": opened.journal.durable_lsn,
+                "compacted_lsn": state.watermark_lsn,
+                "hot_rows": opened.hot.rows,
+                "hot_bytes": opened.hot.bytes,
+                "files": len(state.files),
+                "file_rows": sum(file.rows for file in state.files),
+                "file_bytes": sum(file.bytes for file in state.files),
+                "blocked": opened.log.blocked,
+            }
+            if opened.damage:
+                facts["log_damage"] = opened.damage
+            error = opened.journal.error or self._error
+            if error:
+                facts["error"] = error
+        return facts
+
+    # Bars
+
+    async def bar_symbols(self) -> set[str]:
+        """Return the symbols that have one-minute bars stored."""
+        opened = self._need()
+        files = [file for file in opened.catalogue.state.files if file.stream == BAR_1M]
+        if not files:
+            return set()
+        table = await opened.engine.run(
+            f'SELECT DISTINCT "{INSTRUMENT}" FROM read_parquet(?)',
+            [opened.catalogue.paths(files)],
+            timeout_s=self._given.settings.query_timeout_s,
+        )
+        return set(table.column(0).to_pylist())
+
+    async def write_bars(self, table: pa.Table) -> None:
+        """Store one-minute bars (columns of `schema.BAR_SCHEMA`); those stored already stay as they are."""
+        opened = self._need()
+        bars = without_repeats(
+            tidy_bars(table).sort_by([(INSTRUMENT, "ascending"), (TIME, "ascending")]), (INSTRUMENT, TIME)
+        )
+        if not bars.num_rows:
+            return
+        async with self._state_change:
+            state = await self._work(opened, partial(opened.write_bars, bars))
+            opened.catalogue.adopt(state)
+
+    # Imports
+
+    async def import_rows(self, rows: Rows) -> int:
+        """Log rows that did not come over the tape, but not those stored already; return how many are new.
+
+        Waits while the log or the hot tier is full. Not to be called from two tasks at once.
+        """
+        opened = self._need()
+        before = opened.log.rows_logged
+        while len(rows):
+            fresh = await opened.known.fresh(rows)
+            done = opened.log.append_rows(fresh)
+            if done == len(fresh):
+                break
+            if opened.journal.failed:
+                raise StorageError(f"the log takes nothing: {opened.journal.error}", retryable=False)
+            rows = Rows(self._given.instruments)
+            rows.extend(fresh, done)
+            await asyncio.sleep(HELD_POLL_S)
+        await asyncio.sleep(0)
+        return opened.log.rows_logged - before
+
+    async def export(
+        self,
+        request: QueryRequest,
+        path: Path,
+        form: ExportFormat | None = None,
+        progress: Callable[[int], None] = lambda _rows: None,
+    ) -> int:
+        """Write the rows of a request to a file, in the form its name asks for; return how many."""
+        query = self._need().query
+        plan = query.plan(request, capped=False)
+        schema = pa.schema([plan.stream.schema.field(name) for name in plan.columns])
+        return await export_tables(query.tables(plan), schema, path, form or format_of(path), progress)
+
+    async def flush(self) -> None:
+        """Wait until everything taken so far is on the disk, whatever the durability."""
+        opened = self._need()
+        self.drain()
+        synced = await asyncio.get_running_loop().run_in_executor(None, opened.journal.sync, 30.0)
+        if not synced:
+            raise StorageError(f"the log cannot be written: {opened.journal.error or 'timeout'}")
+
+    async def compact(self) -> None:
+        """Seal the log and put all of it into files, now."""
+        opened = self._need()
+        self.drain()
+        target = opened.journal.head_lsn
+        if opened.catalogue.state.watermark_lsn >= target:
+            return
+        while not opened.journal.roll():  # noqa: ASYNC110 - the writer thread makes room, nobody tells
+            await asyncio.sleep(HELD_POLL_S)
+        while opened.catalogue.state.watermark_lsn < target:
+            if not await self._compact_next(opened):
+                await asyncio.sleep(HELD_POLL_S)
+
+    # Recovery and compaction
+
+    async def _recover(self) -> Opened:
+        loop = asyncio.get_running_loop()
+        opened = await loop.run_in_executor(None, open_store, self._given)
+        try:
+            # A restart finds the tape as it was: only a first start has to fill it.
+            tape = None if self._started_before else self._given.tape
+            await restore_tape(
+                opened.catalogue, opened.compactor.latest, self._given.instruments, opened.hot, tape
+            )
+            watermark = opened.catalogue.state.watermark_lsn
+            opened.hot.set_safe_lsn(watermark)
+            opened.log.recover(opened.journal.directory, watermark + 1, tape)
+            opened.note_damage(opened.log.recovery)
+            _log.info(
+                "recovered", rows=opened.hot.rows, compacted_lsn=watermark, log_lsn=opened.journal.head_lsn
+            )
+        except BaseException:
+            opened.close(1.0)
+            raise
+        return opened
+
+    async def _keep_compacting(self, opened: Opened) -> None:
+        rolled_s = monotonic_s()
+        first = -1
+        while True:
+            await asyncio.sleep(COMPACT_POLL_S)
+            self.drain()
+            if opened.journal.next_segment != first:
+                first, rolled_s = opened.journal.next_segment, monotonic_s()
+            if opened.journal.head_lsn >= first and monotonic_s() - rolled_s > ROLL_AGE_S:
+                opened.journal.roll()
+            try:
+                while await self._compact_next(opened):
+                    self._error = ""
+            except (OSError, StorageError, pa.ArrowException) as error:
+                # Rows stay in the log and the hot tier; when that is full the tape waits.
+                self._error = f"compaction: {error}"
+                _log.error("compaction_failed", error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _compact_next(self, opened: Opened) -> bool:
+        """Put the oldest sealed segment into files; return whether there was one."""
+        async with self._state_change:
+            segment = opened.next_segment()
+            if segment is None:
+                return False
+            state = await self._work(
+                opened, partial(opened.compactor.compact, segment.path, segment.first_lsn, segment.last_lsn)
+            )
+            opened.catalogue.adopt(state)
+            opened.pins.release_through(state.watermark_lsn)
+            await self._work(opened, partial(opened.forget, state.watermark_lsn))
+        return True
+
+    async def _work(self, opened: Opened, work: Callable[[], _T]) -> _T:
+        """Run blocking work in the store's one writing thread; cancellation waits for it to end."""
+        future = asyncio.get_running_loop().run_in_executor(opened.writer, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+    def _need(self) -> Opened:
+        if self._open is None:
+            raise UnavailableError("the store is not running yet")
+        return self._open
+
+    def _watch(self, opened: Opened) -> None:
+        watch = metrics.watch
+        watch(
+            "qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter"
+        )
+        watch("qautlra_store_hot_rows", "Rows in the hot tier", lambda: opened.hot.rows)
+        watch("qautlra_store_hot_bytes", "Size of the hot tier", lambda: opened.hot.bytes)
+        watch(
+            "qautlra_store_log_behind_rows",
+            "Records not durable yet",
+            lambda: opened.journal.head_lsn - opened.journal.durable_lsn,
+        )
+        watch(
+            "qautlra_store_uncompacted_rows",
+            "Records not in files yet",
+            lambda: opened.journal.head_lsn - opened.catalogue.state.watermark_lsn,
+        )
+        watch("qautlra_store_files_count", "Parquet files", lambda: len(opened.catalogue.state.files))
+        watch("qautlra_store_blocked", "1 while the log holds the tape", lambda: float(opened.log.blocked))
+        watch("qautlra_store_queries_total", "Queries asked", lambda: opened.query.queries, kind="counter")
+
+
+class QueryDoor:
+    """What is asked before the store has started, or while it restarts, is told so."""
+
+    def __init__(self) -> None:
+        self._query: StoreQuery | None = None
+
+    def open(self, query: StoreQuery) -> None:
+        """Answer with `query` from now on."""
+        self._query = query
+
+    def close(self) -> None:
+        """Answer nothing until opened again."""
+        self._query = None
+
+    async def run(self, request: QueryRequest) -> QueryResult:
+        """Answer one request; UnavailableError when the store is not running."""
+        if self._query is None:
+            raise UnavailableError("the store is not running yet")
+        return await self._query.run(request)
+
+
+def _lock_directory(data_dir: Path) -> int:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(data_dir / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"{data_dir}: {error.strerror}", retryable=False) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise StorageError(
+            f"{data_dir} is in use by another process" + (f" (pid {holder})" if holder else ""),
+            retryable=False,
+            status=409,
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
