@@ -136,6 +136,36 @@ def bars_from_rows(Rows rows not None, Calendar calendar not None, Instruments i
     cdef int64_t period_ns = _period_ns(period_s)
     cpp_bars_from_rows(deref(instruments.ptr), deref(calendar.ptr), rows.data.data(), rows.data.size(),
                        period_ns, whole_days, found)
+    return _instrument_bar_batch(found, instruments)
+
+
+cdef class BarFolder:
+    """`bars_from_rows` in steps: rows are added as they come, each instrument's in time order."""
+
+    def __cinit__(self, Instruments instruments not None, Calendar calendar not None, int64_t period_s=60, *,
+                  bint whole_days=True):
+        cdef int64_t period_ns = _period_ns(period_s)
+        self.instruments = instruments
+        self.calendar = calendar
+        self.ptr = new CBarFolder(deref(instruments.ptr), deref(calendar.ptr), period_ns, whole_days)
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def add(self, Rows rows not None):
+        """Fold rows in. ValueError for rows that number their instruments differently."""
+        if rows.instruments is not self.instruments:
+            raise ValueError("the rows number their instruments differently")
+        self.ptr.add(rows.data.data(), rows.data.size())
+
+    def finish(self):
+        """All bars so far, as `bars_from_rows` returns them; the folder then starts anew."""
+        cdef vector[InstrumentBar] found
+        self.ptr.finish(found)
+        return _instrument_bar_batch(found, self.instruments)
+
+
+cdef object _instrument_bar_batch(vector[InstrumentBar]& found, Instruments instruments):
     import pyarrow as pa
 
     cdef size_t count = found.size(), i

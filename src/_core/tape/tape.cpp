@@ -233,35 +233,51 @@ void bars_of_line(const Line& line, const Instrument& instrument, const Calendar
   joiner.finish(put);
 }
 
-void bars_from_rows(const InstrumentTable& instruments, const Calendar& calendar, const Snapshot* rows,
-                    std::size_t count, std::int64_t period_ns, bool whole_days,
-                    std::vector<InstrumentBar>& out) {
-  struct Pass {
-    BarBuilder builder;
-    Joiner joiner;
-  };
-  std::unordered_map<std::uint32_t, Pass> passes;
-  const std::size_t start = out.size();
+struct BarFolder::Pass {
+  BarBuilder builder;
+  Joiner joiner;
+};
+
+BarFolder::BarFolder(const InstrumentTable& instruments, const Calendar& calendar, std::int64_t period_ns,
+                     bool whole_days)
+    : instruments_(instruments), calendar_(calendar), period_ns_(period_ns), whole_days_(whole_days) {}
+
+BarFolder::~BarFolder() = default;
+
+void BarFolder::add(const Snapshot* rows, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     const Snapshot& row = rows[i];
-    if (row.instrument >= instruments.size() || !row.has(kDatetime)) continue;
-    const Instrument& instrument = instruments.at(row.instrument);
+    if (row.instrument >= instruments_.size() || !row.has(kDatetime)) continue;
+    const Instrument& instrument = instruments_.at(row.instrument);
     const auto [at, first] =
-        passes.try_emplace(row.instrument, Pass{BarBuilder{}, Joiner(instrument, calendar, period_ns)});
+        passes_.try_emplace(row.instrument, Pass{BarBuilder{}, Joiner(instrument, calendar_, period_ns_)});
     Bar closed;
-    if (fold(at->second.builder, instrument, calendar, row, first, whole_days, closed))
-      at->second.joiner.add(closed, [&](const Bar& bar) { out.push_back({row.instrument, bar}); });
+    if (fold(at->second.builder, instrument, calendar_, row, first, whole_days_, closed))
+      at->second.joiner.add(closed, [&](const Bar& bar) { closed_.push_back({row.instrument, bar}); });
   }
-  for (auto& [id, pass] : passes) {
-    const auto put = [&out, instrument = id](const Bar& bar) { out.push_back({instrument, bar}); };
+}
+
+void BarFolder::finish(std::vector<InstrumentBar>& out) {
+  for (auto& [id, pass] : passes_) {
+    const auto put = [this, instrument = id](const Bar& bar) { closed_.push_back({instrument, bar}); };
     if (!pass.builder.current().empty()) pass.joiner.add(pass.builder.current(), put);
     pass.joiner.finish(put);
   }
-  std::sort(out.begin() + static_cast<std::ptrdiff_t>(start), out.end(),
-            [&](const InstrumentBar& a, const InstrumentBar& b) {
-              if (a.bar.open_ns != b.bar.open_ns) return a.bar.open_ns < b.bar.open_ns;
-              return instruments.at(a.instrument).symbol < instruments.at(b.instrument).symbol;
-            });
+  passes_.clear();
+  std::sort(closed_.begin(), closed_.end(), [this](const InstrumentBar& a, const InstrumentBar& b) {
+    if (a.bar.open_ns != b.bar.open_ns) return a.bar.open_ns < b.bar.open_ns;
+    return instruments_.at(a.instrument).symbol < instruments_.at(b.instrument).symbol;
+  });
+  out.insert(out.end(), closed_.begin(), closed_.end());
+  closed_.clear();
+}
+
+void bars_from_rows(const InstrumentTable& instruments, const Calendar& calendar, const Snapshot* rows,
+                    std::size_t count, std::int64_t period_ns, bool whole_days,
+                    std::vector<InstrumentBar>& out) {
+  BarFolder folder(instruments, calendar, period_ns, whole_days);
+  folder.add(rows, count);
+  folder.finish(out);
 }
 
 }  // namespace qautlra

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "market/bar.hpp"
@@ -130,13 +131,36 @@ class Tape {
 // CLOCK_MONOTONIC now, in nanoseconds.
 std::int64_t monotonic_ns();
 
-// Minute bars of stored rows, any instruments mixed, each instrument's rows in time order. Bars are appended
-// ordered by (opening time, instrument). `whole_days` says that each instrument's rows begin where its trading
-// day does, so that its first row's volume is all of this range's.
 struct InstrumentBar {
   std::uint32_t instrument;
   Bar bar;
 };
+
+// Folds stored rows into bars as they come, any instruments mixed, each instrument's rows in time order.
+// `whole_days` says that each instrument's rows begin where its trading day does, so that its first row's
+// volume is all of this range's. Owner: one pass over stored rows; both tables must outlive it.
+class BarFolder {
+ public:
+  BarFolder(const InstrumentTable& instruments, const Calendar& calendar, std::int64_t period_ns, bool whole_days);
+  ~BarFolder();
+  BarFolder(const BarFolder&) = delete;
+  BarFolder& operator=(const BarFolder&) = delete;
+
+  void add(const Snapshot* rows, std::size_t count);
+  // Appends all bars, the open ones too, ordered by (opening time, symbol), and starts anew.
+  void finish(std::vector<InstrumentBar>& out);
+
+ private:
+  struct Pass;
+  const InstrumentTable& instruments_;
+  const Calendar& calendar_;
+  const std::int64_t period_ns_;
+  const bool whole_days_;
+  std::unordered_map<std::uint32_t, Pass> passes_;
+  std::vector<InstrumentBar> closed_;
+};
+
+// The bars of rows that are all at hand: one BarFolder, added to once.
 void bars_from_rows(const InstrumentTable& instruments, const Calendar& calendar, const Snapshot* rows,
                     std::size_t count, std::int64_t period_ns, bool whole_days,
                     std::vector<InstrumentBar>& out);

@@ -73,11 +73,22 @@ cdef extern from "tape/tape.hpp" namespace "qautlra" nogil:
         uint32_t instrument
         CBar bar
 
+    cdef cppclass CBarFolder "qautlra::BarFolder":
+        CBarFolder(const CInstrumentTable&, const CCalendar&, int64_t, cbool) except +
+        void add(const Snapshot*, size_t) except +
+        void finish(vector[InstrumentBar]&) except +
+
     void cpp_bars_from_rows "qautlra::bars_from_rows"(
         const CInstrumentTable&, const CCalendar&, const Snapshot*, size_t, int64_t, cbool,
         vector[InstrumentBar]&) except +
     void bars_of_line(const Line&, const CInstrument&, const CCalendar&, int64_t, vector[CBar]&) except +
     int64_t monotonic_ns()
+
+
+cdef class BarFolder:
+    cdef CBarFolder* ptr  # owned
+    cdef readonly Instruments instruments
+    cdef readonly Calendar calendar  # kept alive: the folder refers to it
 
 
 cdef class Tape:
