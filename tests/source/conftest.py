@@ -94,12 +94,6 @@ class Market:
         return self.published.to_dicts()
 
 
-async def reach(condition: Callable[[], bool]) -> None:
-    """Let the loop turn until the condition holds."""
-    while not condition():  # noqa: ASYNC110 - time stands still here
-        await asyncio.sleep(0)
-
-
 class _Recording:
     def __init__(self, market: Market) -> None:
         self._market = market

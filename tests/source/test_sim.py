@@ -15,7 +15,7 @@ from qautlra.source.history import BAR_SCHEMA
 from qautlra.source.hours import CommonHours
 from qautlra.source.sim import SimOptions, SimSource
 
-from .conftest import Market, reach
+from .conftest import Market
 
 Run = Callable[[Any], Any]
 DAY = SimOptions(seed=7, trading_day=20250603, history_bars=500)
@@ -35,7 +35,7 @@ class MemoryBars:
 async def trade(market: Market, options: SimOptions, seconds: float) -> SimSource:
     source = SimSource(market.context(), options)
     await source.start()
-    await reach(lambda: source.state == "running")
+    assert source.state == "running"
     await asyncio.sleep(seconds)
     await source.stop(1.0)
     return source
@@ -171,13 +171,13 @@ def test_a_day_before_the_stored_market_is_refused(calendar: Calendar, run_loop:
     second.tape.restore(first_rows(first, second))
     source = SimSource(second.context(), DAY)
     with pytest.raises(ConfigError, match=r"source\.sim\.trading_day.*2026-11-23"):
-        run_loop(source.run())
+        run_loop(source.start())
 
 
 def test_a_holiday_is_refused(market: Market, run_loop: Run) -> None:
     source = SimSource(market.context(), dataclasses.replace(DAY, trading_day=20251001))
     with pytest.raises(ConfigError, match="2025-10-09"):
-        run_loop(source.run())
+        run_loop(source.start())
 
 
 def test_history_is_written_once(market: Market, run_loop: Run) -> None:
@@ -217,7 +217,6 @@ def test_flat_out_yields_after_each_burst(market: Market, run_loop: Run) -> None
             market.context(), dataclasses.replace(DAY, ticks_per_s="max", burst=5, history_bars=0)
         )
         await source.start()
-        await reach(lambda: source.state == "running")
         turns = 0
         while len(market.published) < 500:
             await asyncio.sleep(0)
@@ -235,7 +234,6 @@ def test_a_stall_slows_the_market_instead_of_jumping(market: Market, run_loop: R
     async def stall() -> tuple[int, int]:
         source = SimSource(market.context(), dataclasses.replace(DAY, history_bars=0))
         await source.start()
-        await reach(lambda: source.state == "running")
         await asyncio.sleep(1)
         before = market.clock.now_ns()
         asyncio.get_running_loop().now_s += 600  # type: ignore[attr-defined]

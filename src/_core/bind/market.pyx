@@ -371,7 +371,6 @@ cdef class Rows:
         start = max(start, 0)
         if start >= stop:
             return
-        self.data.reserve(self.data.size() + <size_t>(stop - start))
         for i in range(start, stop):
             self.data.push_back(deref(other.data)[<size_t>i])
 

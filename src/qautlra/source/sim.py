@@ -81,8 +81,8 @@ class SimSource(Source):
         """Add the market time, the trading day and the size of the market."""
         clock = self.context.clock
         return super().health() | {
-            "market_time": _iso(clock.now_ns()),
-            "trading_day": self._section.trading_day,
+            "market_time": _iso(clock.now_ns()) if self._listed else None,
+            "trading_day": self._section.trading_day or None,
             "instruments": len(self._listed),
             "seed": self._options.seed,
             "ticks_per_s": self._options.ticks_per_s,
@@ -92,8 +92,9 @@ class SimSource(Source):
         """Return what is listed, or was since the start, by symbol."""
         return dict(self._listed)
 
-    async def run(self) -> None:
-        """Open the market and trade until cancelled."""
+    async def start(self) -> None:
+        """Open the market: list it, make and store its past. Trading begins as this returns."""
+        self.state = "starting"
         self._listed.clear()
         day, from_ns = self._start()
         await self._open_market(day, from_ns)
@@ -104,6 +105,10 @@ class SimSource(Source):
         get_logger("source").info(
             "sim_running", trading_day=self._section.trading_day, instruments=len(self._listed)
         )
+        await super().start()
+
+    async def run(self) -> None:
+        """Trade until cancelled."""
         while True:
             if self._options.ticks_per_s == "max":
                 await self._trade_flat_out()
