@@ -1,0 +1,129 @@
+"""The front door: one application, built from the route table, served on every configured address."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from qautlra.base.errors import ConfigError
+from qautlra.base.log import get_logger
+from qautlra.base.service import Service
+from qautlra.net import market_ws, openapi, static
+from qautlra.net.deps import Deps
+from qautlra.net.http import middleware, raw_json
+from qautlra.net.market_http import MarketHttp
+from qautlra.net.ops_http import OpsHttp
+from qautlra.net.route import Route
+from qautlra.net.store_http import StoreHttp
+
+KEEPALIVE_S = 75.0
+BACKLOG_COUNT = 1024
+_log = get_logger("net")
+# What clients can provoke (garbage for HTTP) is answered, not logged; the middleware logs our own errors.
+_quiet = logging.getLogger("qautlra.net.http")
+_quiet.setLevel(logging.CRITICAL)
+
+
+def route_table(deps: Deps) -> list[Route]:
+    """Return every route of the front, in the order they are matched."""
+    table = [
+        *market_ws.routes(deps),
+        *MarketHttp(deps).routes(),
+        *StoreHttp(deps).routes(),
+        *OpsHttp(deps).routes(),
+    ]
+    description: list[bytes] = []
+
+    async def document(_request: web.Request) -> web.Response:
+        if not description:
+            description.append(orjson.dumps(openapi.describe(table)))
+        return raw_json(description[0])
+
+    table.append(Route("GET", "/api/openapi.json", document, "This description", reply=dict[str, Any]))
+    return [*table, *static.routes()]
+
+
+def build(deps: Deps) -> web.Application:
+    """Return the application; it owns no service, so it can be made again after a restart."""
+    app = web.Application(middlewares=[middleware(deps)], client_max_size=deps.settings.body_bytes)
+    for route in route_table(deps):
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler)  # and HEAD
+        else:
+            app.router.add_route(route.method, route.path, route.handler)
+
+    async def headers(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["Server"] = "qautlra"
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Cache-Control", "no-store")
+
+    app.on_response_prepare.append(headers)
+    return app
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Return host and port of `host:port` or `[v6]:port`; ConfigError when it is neither."""
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError("not an address", key="net.listen", value=text, expected="host:port")
+    return host, int(port)
+
+
+class NetService(Service):
+    """Listens. A busy default address other than the first is skipped with a warning; a chosen one fails."""
+
+    name = "net"
+
+    def __init__(self, deps: Deps) -> None:
+        super().__init__()
+        self._deps = deps
+        self._runner: web.AppRunner | None = None
+        self.addresses: list[tuple[str, int]] = []
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the front is reached, `http://host:port` each."""
+        return [f"http://{f'[{host}]' if ':' in host else host}:{port}" for host, port in self.addresses]
+
+    async def start(self) -> None:
+        """Bind every address; on return the doors are open."""
+        runner = web.AppRunner(
+            build(self._deps),
+            access_log=None,
+            logger=_quiet,
+            handle_signals=False,
+            keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=1.0,
+        )
+        self._runner = runner
+        await runner.setup()
+        self.addresses = []
+        for number, text in enumerate(self._deps.settings.listen):
+            host, port = parse_address(text)
+            try:
+                await web.TCPSite(runner, host, port, backlog=BACKLOG_COUNT).start()
+            except OSError as error:
+                if number and not self._deps.explicit_listen and error.errno == errno.EADDRINUSE:
+                    _log.warning("address_busy", address=text, action="skipped")
+                    continue
+                await self.stop(0.1)
+                raise ConfigError(
+                    f"cannot listen: {error.strerror or error}", key="net.listen", value=text
+                ) from None
+        self.addresses = [address[:2] for address in runner.addresses]
+
+    async def stop(self, grace_s: float) -> None:
+        """Close the doors; requests under way get a second."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+        await self.cancel_tasks(grace_s)
+
+    def health(self) -> dict[str, Any]:
+        """Return the addresses served."""
+        return {"addresses": [f"{host}:{port}" for host, port in self.addresses]}

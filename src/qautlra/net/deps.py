@@ -1,0 +1,68 @@
+"""What the front door is given: services behind protocols, and its settings. `app/compose` fills it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from qautlra.base.clock import Clock
+from qautlra.config.tree import Net
+from qautlra.feed.service import FeedService
+from qautlra.model.query import QueryRequest
+
+
+class Process(Protocol):
+    """The process as operations see it."""
+
+    def health(self) -> dict[str, Any]:
+        """Return `{"status": ..., "services": [{"name", "state", ...}]}`."""
+
+    def sources(self) -> list[dict[str, Any]]:
+        """Return one `{"name", "connected", "logged_in", "trading_day", "last_tick", ...}` per source."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every service runs."""
+
+    def uptime_s(self) -> float:
+        """Return seconds since the start."""
+
+
+class QueryResult(Protocol):
+    """An answer of the store, whole or in pieces."""
+
+    @property
+    def chunks(self) -> bytes | AsyncIterator[bytes]: ...
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def rows(self) -> int | None: ...
+    @property
+    def elapsed_s(self) -> float: ...
+    @property
+    def clock(self) -> str: ...
+    @property
+    def truncated(self) -> bool: ...
+
+
+class StoreQuery(Protocol):
+    """The store's question answering."""
+
+    async def run(self, request: QueryRequest) -> QueryResult: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """Everything the doors reach; a part this mode does not run is None and its doors say so."""
+
+    settings: Net
+    clock: Clock
+    process: Process
+    modes: Sequence[str] = ("all",)
+    feed: FeedService | None = None
+    store: StoreQuery | None = None
+    explicit_listen: bool = False
+    "Whether `settings.listen` was chosen by the user: then a busy port is an error."
+    origins: Sequence[str] = field(default=())
+    "Further origins whose pages may open sockets, besides `settings.cors`."

@@ -1,0 +1,108 @@
+"""What all REST doors share: JSON replies, bodies, and the middleware of errors, origins and headers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from qautlra.base import metrics
+from qautlra.base.errors import InputError, QautlraError
+from qautlra.base.log import Seldom, get_logger
+from qautlra.net.deps import Deps
+from qautlra.net.origin import is_configured
+from qautlra.net.route import Handler
+from qautlra.wire import errors
+
+CORS_MAX_AGE_S = 3600
+_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
+_HEADERS = "Content-Type, Accept, Authorization, X-P-Stream"
+_log = get_logger("net")
+_seldom = Seldom()
+
+
+def json_reply(value: Any, status: int = 200) -> web.Response:
+    """Return a JSON reply."""
+    return web.Response(body=orjson.dumps(value, default=str), status=status, content_type="application/json")
+
+
+def raw_json(body: bytes, status: int = 200) -> web.Response:
+    """Return a reply of ready JSON."""
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+async def json_body(request: web.Request) -> bytes:
+    """Return the body of a request that must be JSON; InputError 415 when it says it is something else.
+
+    Pages of other sites cannot send this type without asking first, which is what keeps them out.
+    """
+    if request.content_type != "application/json":
+        raise InputError("Content-Type: expected application/json", status=415)
+    return await request.read()
+
+
+def middleware(deps: Deps) -> Middleware:
+    """Return the front's one middleware: errors become JSON, allowed origins are told so, all is counted."""
+    requests = metrics.counter("qautlra_net_requests", "HTTP requests answered", ["method", "status"])
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            response: web.StreamResponse = web.Response(status=204)
+            response.headers["Access-Control-Allow-Methods"] = _METHODS
+            response.headers["Access-Control-Allow-Headers"] = _HEADERS
+            response.headers["Access-Control-Max-Age"] = str(CORS_MAX_AGE_S)
+        else:
+            response = await _answer(request, handler)
+        if not response.prepared:
+            for name, value in cross_origin(request.headers.get("Origin"), deps).items():
+                response.headers[name] = value
+        requests.labels(request.method, str(response.status)).inc()
+        return response
+
+    return guard
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except QautlraError as error:
+        status, body = errors.of(error)
+        response = raw_json(body, status)
+        if "retry_after_s" in error.details:
+            response.headers["Retry-After"] = str(error.details["retry_after_s"])
+        if status == 426:
+            response.headers["Upgrade"] = "websocket"
+        return response
+    except web.HTTPRequestEntityTooLarge as error:
+        return raw_json(errors.body(error.text or "The body is too large"), 413)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = sorted(error.allowed_methods)
+        response = raw_json(errors.body(f"{request.path} takes {', '.join(allowed)}"), 405)
+        response.headers["Allow"] = ", ".join(allowed)
+        return response
+    except web.HTTPNotFound:
+        return raw_json(errors.body(f"Nothing is served at {request.path[:200]}; see /api/docs"), 404)
+    except web.HTTPException as error:
+        return raw_json(errors.body(error.reason), error.status)
+    except (ConnectionError, TimeoutError):
+        raise
+    except Exception as error:
+        if count := _seldom.due((request.path, type(error))):
+            _log.error("request_failed", path=request.path, error=str(error), count=count, exc_info=error)
+        return raw_json(errors.body("Internal error; the server's log has the details"), 500)
+
+
+def cross_origin(origin: str | None, deps: Deps) -> dict[str, str]:
+    """Return the CORS headers of a reply: none unless the page's origin is configured."""
+    if origin is None or not is_configured(origin, deps):
+        return {}
+    cors = deps.settings.cors
+    headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+    if cors.allow_credentials:
+        headers["Access-Control-Allow-Credentials"] = "true"
+    elif cors.allow_all:
+        headers = {"Access-Control-Allow-Origin": "*"}
+    return headers

@@ -1,0 +1,80 @@
+"""The OpenAPI description, made from the route table and the types of the bodies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from qautlra import __version__
+from qautlra.net.route import Route
+from qautlra.wire.rest import ErrorBody
+
+_TEMPLATE = "#/components/schemas/{name}"
+
+
+def describe(routes: Iterable[Route]) -> dict[str, Any]:
+    """Return the document (OpenAPI 3.1) of all routes that are not hidden."""
+    shown = [route for route in routes if not route.hidden]
+    types: list[Any] = [ErrorBody]
+    for route in shown:
+        types += [kind for kind in (route.body, route.reply) if kind is not None and kind not in types]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
+    schema = {id(kind): found for kind, found in zip(types, schemas, strict=True)}
+    for route in shown:  # equal types may be different objects
+        for kind in (route.body, route.reply):
+            if kind is not None:
+                schema[id(kind)] = schemas[types.index(kind)]
+    paths: dict[str, dict[str, Any]] = {}
+    for route in shown:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schema)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "qautlra",
+            "version": __version__,
+            "description": "Market feed, store and operations of one qautlra process.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in shown)],
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _operation(route: Route, schema: dict[int, Any]) -> dict[str, Any]:
+    ok: dict[str, Any] = {"description": "OK"}
+    if route.reply is not None:
+        ok["content"] = {route.reply_type: {"schema": schema[id(route.reply)]}}
+    elif route.reply_type != "application/json":
+        ok["content"] = {route.reply_type: {"schema": {"type": "string"}}}
+    responses: dict[str, Any] = {} if 101 in route.statuses else {"200": ok}
+    failure = {"application/json": {"schema": {"$ref": _TEMPLATE.format(name=ErrorBody.__name__)}}}
+    for status, text in route.statuses.items():
+        responses[str(status)] = {"description": text} | ({"content": failure} if status >= 400 else {})
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "tags": [route.tag],
+        "operationId": route.method.lower() + re.sub(r"\W", "_", route.path),
+        "responses": responses,
+    }
+    if route.parameters:
+        operation["parameters"] = [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": text,
+            }
+            for name, text in route.parameters.items()
+        ]
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": route.method != "GET",
+            "content": {"application/json": {"schema": schema[id(route.body)]}},
+        }
+    return operation

@@ -1,0 +1,101 @@
+"""The store's query door: GET with a body or a query string, or POST; the answer in the form asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from qautlra.base.errors import AuthError, UnavailableError
+from qautlra.net.deps import Deps
+from qautlra.net.route import Route
+from qautlra.wire import errors, rest
+from qautlra.wire.query import decode_query
+
+_PARAMETERS = {
+    "stream": "futures_market, stock_market, market_data or bar_1m",
+    "start_time": "1h-ago when left out",
+    "end_time": "now when left out; the range is half-open",
+    "limit": "the first N rows in the order asked for",
+    "filter": "instrument='au2512' AND last_price > 500",
+    "order": "asc or desc by time",
+    "fields": "names of columns, or true for {fields, records}",
+    "format": "json, records, ndjson, csv or arrow",
+    "streaming": "true: NDJSON without a row cap",
+}
+
+
+class StoreHttp:
+    """Handlers of the store's doors."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    def routes(self) -> list[Route]:
+        """Return the route table's rows."""
+        statuses = {
+            400: "what is wrong with it",
+            403: "this mode does not answer queries",
+            404: "no such stream",
+            503: "not ready",
+        }
+        return [
+            Route(
+                method, "/api/v1/query", self.query, "Query stored rows", "store", body=rest.QueryBody,
+                reply=list[dict[str, str | int | float | None]], parameters=_PARAMETERS, statuses=statuses,
+            )
+            for method in ("GET", "POST")
+        ]  # fmt: skip
+
+    async def query(self, request: web.Request) -> web.StreamResponse:
+        """Answer one query."""
+        store = self._deps.store
+        if store is None:
+            if "ingest" in self._deps.modes:
+                raise AuthError("Mode ingest takes data in and does not answer queries", status=403)
+            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
+        asked = decode_query(
+            await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
+        )
+        result = await store.run(asked)
+        headers = {
+            "Content-Type": result.content_type,
+            "p-time-elapsed": f"{result.elapsed_s:.6f}",
+            "X-Market-Clock": result.clock,
+        }
+        if result.truncated:
+            headers["X-Truncated"] = "true"  # by the server's cap, not by the limit asked for
+        if result.rows is not None:
+            headers["X-Row-Count"] = str(result.rows)
+        if isinstance(result.chunks, bytes):
+            return web.Response(body=result.chunks, headers=headers)
+        return await _stream(request, result.chunks, headers)
+
+
+async def _stream(
+    request: web.Request, chunks: AsyncIterator[bytes], headers: dict[str, str]
+) -> web.StreamResponse:
+    """Send pieces as they come. An error after the first one can only be told by cutting the answer short."""
+    first = await anext(chunks, None)
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    try:
+        if first is not None:
+            await response.write(first)
+            async for chunk in chunks:
+                await response.write(chunk)
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:
+        if headers["Content-Type"].startswith("application/x-ndjson"):
+            await response.write(errors.body(str(error)) + b"\n")
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError from error
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+    await response.write_eof()
+    return response

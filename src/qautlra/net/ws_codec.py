@@ -1,0 +1,185 @@
+"""The server's half of RFC 6455 without a socket: bytes in, messages out; control frames made here.
+
+Data frames that go out are built by the core. A violation carries the close code to answer with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from enum import IntEnum
+from typing import Final
+
+from qautlra.wire.errors import CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_TEXT, CLOSE_TOO_BIG
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+MAX_FRAGMENTS_COUNT: Final = 1024
+_KNOWN_CLOSE_CODES: Final = frozenset(
+    {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014}
+)
+
+
+class Op(IntEnum):
+    """Opcodes."""
+
+    CONTINUATION = 0
+    TEXT = 1
+    BINARY = 2
+    CLOSE = 8
+    PING = 9
+    PONG = 10
+
+
+PING_FRAME: Final = b"\x89\x00"
+_OPS: Final = frozenset(Op)
+
+
+class WsViolation(Exception):
+    """The client broke the protocol or a bound; close with `code`."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def accept_value(key: str) -> str:
+    """Return the Sec-WebSocket-Accept of a Sec-WebSocket-Key; ValueError when the key is not 16 bytes."""
+    if len(base64.b64decode(key, validate=True)) != 16:
+        raise ValueError("the key is not 16 bytes")
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
+def control_frame(op: Op, payload: bytes = b"") -> bytes:
+    """Return a control frame; `payload` is cut to the 125 bytes such a frame may hold."""
+    payload = payload[:125]
+    return bytes((0x80 | op, len(payload))) + payload
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Return a close frame."""
+    return control_frame(Op.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])
+
+
+def close_code(payload: bytes) -> int:
+    """Return the code of a client's close frame, 1005 when it gave none; WsViolation when it is illegal."""
+    if not payload:
+        return 1005
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) < 2 or not (code in _KNOWN_CLOSE_CODES or 3000 <= code <= 4999):
+        raise WsViolation(CLOSE_PROTOCOL, "illegal close code")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        raise WsViolation(CLOSE_TEXT, "close reason is not UTF-8") from None
+    return code
+
+
+class FrameReader:
+    """Assembles what one client sends. Holds at most one message of `max_message_bytes` and one read."""
+
+    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_op", "_parts", "_size", "violation")
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._max_bytes = max_message_bytes
+        self._buffer = b""
+        self._op: Op | None = None  # of the message being assembled
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._fragments = 0
+        self.violation: WsViolation | None = None
+
+    def feed(self, data: bytes) -> list[tuple[Op, bytes]]:
+        """Take bytes; return the data messages and control frames they completed, in order.
+
+        After `violation` is set, close with its code: nothing more is read.
+        """
+        out: list[tuple[Op, bytes]] = []
+        if self.violation is None:
+            try:
+                self._read(self._buffer + data if self._buffer else data, out)
+            except WsViolation as violation:
+                self.violation = violation
+                self._buffer = b""
+                self._parts.clear()
+        return out
+
+    def _read(self, data: bytes, out: list[tuple[Op, bytes]]) -> None:
+        at = 0
+        size = len(data)
+        while size - at >= 2:
+            first, second = data[at], data[at + 1]
+            length = second & 0x7F
+            head = 2
+            if first & 0x70:
+                raise WsViolation(CLOSE_PROTOCOL, "reserved bits are set")
+            if not second & 0x80:
+                raise WsViolation(CLOSE_PROTOCOL, "frame is not masked")
+            code = first & 0x0F
+            if code not in _OPS:
+                raise WsViolation(CLOSE_PROTOCOL, f"unknown opcode {code}")
+            if code >= 8 and (length > 125 or not first & 0x80):
+                raise WsViolation(CLOSE_PROTOCOL, "control frame is fragmented or too long")
+            if length == 126:
+                if size - at < 4:
+                    break
+                length = int.from_bytes(data[at + 2 : at + 4], "big")
+                head = 4
+            elif length == 127:
+                if size - at < 10:
+                    break
+                length = int.from_bytes(data[at + 2 : at + 10], "big")
+                head = 10
+            if code < 8 and self._size + length > self._max_bytes:
+                raise WsViolation(CLOSE_TOO_BIG, f"message is longer than {self._max_bytes} bytes")
+            body = at + head + 4
+            if size < body + length:
+                break
+            payload = unmask(data[body - 4 : body], data[body : body + length])
+            at = body + length
+            if code >= 8:
+                out.append((Op(code), payload))
+            else:
+                self._data_frame(code, bool(first & 0x80), payload, out)
+        self._buffer = data[at:]
+
+    def _data_frame(self, code: int, final: bool, payload: bytes, out: list[tuple[Op, bytes]]) -> None:
+        if code == Op.CONTINUATION:
+            if self._op is None:
+                raise WsViolation(CLOSE_PROTOCOL, "continuation without a message")
+        elif self._op is not None:
+            raise WsViolation(CLOSE_PROTOCOL, "new message inside a fragmented one")
+        else:
+            self._op = Op(code)
+        if not final or self._parts:
+            self._fragments += 1
+            if self._fragments > MAX_FRAGMENTS_COUNT:
+                raise WsViolation(CLOSE_POLICY, f"more than {MAX_FRAGMENTS_COUNT} fragments")
+            self._parts.append(payload)
+            self._size += len(payload)
+            if not final:
+                return
+            payload = b"".join(self._parts)
+            self._parts.clear()
+        op = self._op
+        self._op = None
+        self._size = 0
+        self._fragments = 0
+        out.append((op, payload))
+
+
+def unmask(mask: bytes, payload: bytes) -> bytes:
+    """Return the payload with its mask taken off."""
+    size = len(payload)
+    if not size:
+        return b""
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+
+
+def text_of(payload: bytes) -> str:
+    """Return a text message; WsViolation 1007 when it is not UTF-8."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        raise WsViolation(CLOSE_TEXT, "text is not UTF-8") from None
