@@ -16,7 +16,7 @@ import _bench
 
 _bench.import_product()
 
-from qautlra._core.feed import diff_json  # noqa: E402
+from qautlra._core.feed import patch_message  # noqa: E402
 from qautlra._core.market import COUNT_FIELDS, FIELDS, Instruments, Rows  # noqa: E402
 from qautlra.model.calendar import load_calendar  # noqa: E402
 
@@ -46,7 +46,10 @@ def main() -> None:
     pairs = [(i, i + 1) for i in range(len(dicts) - 1)]
 
     for i, j in pairs:  # the two must say the same before either is timed
-        ours, theirs = orjson.loads(diff_json(rows, i, rows, j)), orjson.loads(in_python(shown[i], shown[j]))
+        ours, theirs = (
+            orjson.loads(patch_message(rows, i, rows, j)),
+            orjson.loads(in_python(shown[i], shown[j])),
+        )
         assert ours == theirs, (ours, theirs)
 
     core: list[float] = []
@@ -60,7 +63,7 @@ def main() -> None:
         value_us=ours_us,
         calls=calls,
         fields=f"{len(CHANGED)} of {len(FIELDS)} changed",
-        bytes=len(diff_json(rows, 0, rows, 1)),
+        bytes=len(patch_message(rows, 0, rows, 1)),
         control="dict comparison in Python and orjson, same values",
         control_us=control_us,
         ratio_to_control=round(control_us["median"] / ours_us["median"], 2),
@@ -107,7 +110,7 @@ def core_us(rows: Rows, pairs: list[tuple[int, int]], calls: int) -> float:
     work = list(itertools.islice(itertools.cycle(pairs), calls))
     start = time.perf_counter()
     for i, j in work:
-        diff_json(rows, i, rows, j)
+        patch_message(rows, i, rows, j)
     return (time.perf_counter() - start) / calls * 1e6
 
 

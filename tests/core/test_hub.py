@@ -13,7 +13,7 @@ from qautlra._core.feed import (
     STYLE_LEGACY_MARKET_DATA,
     STYLE_LEGACY_RTN,
     Hub,
-    diff_json,
+    patch_message,
     text_frame,
 )
 from qautlra._core.tape import Tape
@@ -109,7 +109,7 @@ def test_first_the_whole_snapshot_then_what_changed(feed: Feed) -> None:
     assert feed.hub.frame(client) == b""
     feed.tick(volume=1, bid_price1=5230.2, bid_volume1=3)
     whole = feed.quotes(client)["IF2101"]
-    assert whole["settlement"] == "-" and "bid_price2" not in whole and len(whole) == 22
+    assert whole["settlement"] == "-" and whole["bid_price2"] == "-" and len(whole) == 58
     feed.tick(volume=2, bid_price1=None, bid_volume1=None)
     assert feed.quotes(client)["IF2101"] == {
         "instrument_id": "IF2101",
@@ -476,7 +476,7 @@ def test_hub_frames_of_every_length_form(feed: Feed, count: int, header: int) ->
 def test_diff_json_is_the_patch_between_two_rows(feed: Feed) -> None:
     stamp = {"instrument_id": "IF2101", "datetime": MORNING_NS, "last_price": 5230.0, "ask_price1": 5230.2}
     rows = feed.market.rows(stamp, stamp | {"last_price": 5230.4, "ask_price1": None})
-    assert strict_json(diff_json(rows, 0, rows, 1)) == {
+    assert strict_json(patch_message(rows, 0, rows, 1)) == {
         "aid": "rtn_data",
         "data": [
             {
@@ -486,7 +486,7 @@ def test_diff_json_is_the_patch_between_two_rows(feed: Feed) -> None:
             }
         ],
     }
-    assert diff_json(rows, 0, rows, 0) == b""
+    assert patch_message(rows, 0, rows, 0) == b""
 
 
 def test_a_hub_that_dies_in_a_cycle_gives_its_cursor_back() -> None:

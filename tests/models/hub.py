@@ -36,8 +36,8 @@ def levels(first: int, last: int) -> set[str]:
 
 
 OPTIONAL = {
-    DIFF: levels(2, 10),
-    LEGACY_RTN: levels(6, 10) | {"iopv"},
+    DIFF: set(),
+    LEGACY_RTN: set(),
     LEGACY_MARKET_DATA: set(),
     CORE: levels(6, 10),
 }

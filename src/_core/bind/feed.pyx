@@ -242,7 +242,7 @@ def text_frame(bytes payload not None):
 cdef Buffer diff_buffer
 
 
-def diff_json(Rows before not None, Py_ssize_t i, Rows after not None, Py_ssize_t j):
+def patch_message(Rows before not None, Py_ssize_t i, Rows after not None, Py_ssize_t j):
     """rtn_data text of what differs between two rows of one instrument; b"" when nothing does."""
     cdef const CInstrument* it
     cdef Snapshot* row = after.row(j)

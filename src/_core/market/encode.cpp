@@ -64,19 +64,10 @@ constexpr Mask levels(int first, int last) {
   return m;
 }
 
-// A full snapshot leaves these out when they have no value.
-constexpr Mask kOmitDiff = levels(2, 10);
-constexpr Mask kOmitLegacy = levels(6, 10) | bit(kIopv);
+// A full snapshot leaves these out when they have no value. QAMD readers index every key they know (depth
+// included), so theirs leaves out nothing: it is sent once, and every later frame is a patch.
 constexpr Mask kOmitCore = levels(6, 10);
-constexpr Mask omitted(Style style) {
-  switch (style) {
-    case Style::kDiff: return kOmitDiff;
-    case Style::kLegacyRtn: return kOmitLegacy;
-    case Style::kLegacyMarketData: return 0;
-    case Style::kCore: return kOmitCore;
-  }
-  return 0;
-}
+constexpr Mask omitted(Style style) { return style == Style::kCore ? kOmitCore : 0; }
 // The predecessor's typed snapshot: "-" for these, null for close, iopv and depth, a number for counts.
 constexpr Mask kDashMarketData =
     bit(kOpenInterest) | bit(kPreOpenInterest) | bit(kSettlement) | bit(kPreSettlement);

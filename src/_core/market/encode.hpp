@@ -13,8 +13,8 @@ namespace qautlra {
 // QAMD name of a slot, e.g. "ask_price10".
 std::string_view field_name(int field);
 
-// Appends one JSON object: the id as the reader spells it, then `fields`. A full encoding adds the keys a
-// reader may expect without a value and leaves out depth levels 2-10 that have none (kDiff, kLegacyRtn);
+// Appends one JSON object: the id as the reader spells it, then `fields`. A full encoding names every key the
+// reader may index, with a value or without; the core dialect leaves out depth levels 6-10 that have none;
 // otherwise a field in the mask without a value is a value that vanished. `shown_id` holds safe characters.
 void encode_fields(Style style, const Snapshot& row, Mask fields, bool full, std::string_view shown_id,
                    Buffer& out);
