@@ -98,7 +98,8 @@ class ArrowStream(Renderer):
 
     def piece(self, table: pa.Table) -> bytes:
         """Return record batch messages."""
-        self._writer.write_table(table)
+        # Rows of the hot tier have their texts as dictionaries.
+        self._writer.write_table(table.cast(self.schema))
         return self._take()
 
     def tail(self) -> bytes:
