@@ -207,11 +207,15 @@ std::size_t Simulator::run(std::int64_t until_ns, std::size_t max_rows, std::vec
 std::size_t Simulator::blast(std::int64_t now_ns, std::size_t rows, std::vector<Snapshot>& out) {
   const std::int64_t now = now_ns / kGrain * kGrain;
   const std::size_t n = walks_.size();
-  std::size_t made = 0;
-  for (std::size_t tried = 0; made < rows && tried < rows + n; ++tried) {
+  std::size_t made = 0, silent = 0;
+  while (made < rows && silent < n) {
     Walk& w = walks_[turn_];
     turn_ = turn_ + 1 == n ? 0 : turn_ + 1;
-    if (!w.active) continue;
+    if (!w.active) {
+      ++silent;
+      continue;
+    }
+    silent = 0;
     step(w, std::max(now, w.stamp + kGrain));
     out.push_back(w.row);
     ++made;

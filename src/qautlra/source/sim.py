@@ -264,8 +264,10 @@ class SimSource(Source):
         burst = self._options.burst
         while (now := self._now()) < close_ns:
             self.context.clock.advance_to(now)
-            simulator.blast(rows, now, burst)
-            await self.context.pump.publish(rows)
+            if simulator.blast(rows, now, burst):
+                await self.context.pump.publish(rows)
+            else:  # everything listed has expired
+                await asyncio.sleep(WAKE_S)
 
 
 def _iso(ts_ns: int) -> str:
