@@ -13,6 +13,7 @@ from typing import Protocol
 
 __all__ = [
     "Clock",
+    "MarketClock",
     "VirtualClock",
     "WallClock",
     "monotonic_ns",
@@ -61,6 +62,14 @@ class Clock(Protocol):
         ...
 
 
+class MarketClock(Clock, Protocol):
+    """The process's clock as sources see it."""
+
+    def advance_to(self, ts_ns: int) -> int:
+        """Say that the market has reached `ts_ns`; return the time now in force."""
+        ...
+
+
 class WallClock:
     """Market time is the machine's time."""
 
@@ -68,6 +77,10 @@ class WallClock:
 
     def now_ns(self) -> int:
         """Return Unix ns of the machine."""
+        return _time.time_ns()
+
+    def advance_to(self, _ts_ns: int) -> int:
+        """Return the time in force: the machine's time goes by itself."""
         return _time.time_ns()
 
 

@@ -7,8 +7,8 @@ that has a million rows ready starves nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from qautlra.base.service import Service
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from qautlra._core.market import Calendar, Instruments, Rows
-    from qautlra.base.clock import VirtualClock
+    from qautlra.base.clock import MarketClock
 
 SLICE_ROWS = 1024
 HOLD_POLL_S = 0.002
@@ -103,6 +103,47 @@ class Pump:
         return at - start
 
 
+class Publisher(Protocol):
+    """The way to the tape as a source sees it: the pump itself, or its door in the router before it."""
+
+    @property
+    def rows(self) -> int:
+        """Rows published so far."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Rows given up because the tape was held."""
+        ...
+
+    async def publish(self, rows: Rows, start: int = 0, stop: int | None = None) -> int:
+        """Publish rows[start:stop]; return how many were taken, after at least one turn of the loop."""
+        ...
+
+
+class Demand:
+    """The symbols (`SHFE.au2512`) one live source is asked for; `listen` is told of every change.
+
+    Owner: the loop thread. What a source's own settings name comes on top of it.
+    """
+
+    def __init__(self, wanted: Iterable[str] = ()) -> None:
+        self.wanted = frozenset(wanted)
+        self._listeners: list[Callable[[], None]] = []
+
+    def put(self, wanted: frozenset[str]) -> None:
+        """Replace the set and tell the listeners when it is another one."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            for listener in list(self._listeners):
+                listener()
+
+    def listen(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Have `changed` called after every change; return what ends that."""
+        self._listeners.append(changed)
+        return lambda: self._listeners.remove(changed) if changed in self._listeners else None
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a source is given: the shared tables, the market clock it moves and the way to the tape."""
@@ -110,20 +151,26 @@ class SourceContext:
     tape: Tape
     instruments: Instruments
     calendar: Calendar
-    clock: VirtualClock
-    pump: Pump
+    clock: MarketClock
+    pump: Publisher
     bars: BarStore | None = None
     clients: Callable[[], int] = lambda: 0
     "Market clients connected now."
+    demand: Demand = field(default_factory=Demand)
+    "What live sources are asked for; sim and replay show what they have."
 
 
 class Source(Service):
-    """A service that makes rows. Its health always has `state` and `rows`."""
+    """A service that makes rows. Its health always has `state` and `rows`; a live one's also `connected`."""
 
     def __init__(self, context: SourceContext, name: str) -> None:
         super().__init__(name)
         self.context = context
         self.state = "starting"
+
+    def serves(self, symbol: str) -> bool:
+        """Tell whether this source can know the symbol; routing asks it."""
+        return True
 
     def health(self) -> dict[str, Any]:
         """Return the state and the rows published so far."""
