@@ -43,9 +43,11 @@ def found(place: Path) -> list[str]:
 )
 @click.argument("names", nargs=-1)
 @click.option("listing", "--list", is_flag=True, help=t("Only print the names.", "只列出名称。"))
-@click.option("--quick", is_flag=True, help=t("Fewer rounds; noisier.", "减少轮数，误差更大。"))
+@click.option(
+    "short", "--short", "--quick", is_flag=True, help=t("Fewer rounds; noisier.", "减少轮数，误差更大。")
+)
 @click.option("as_json", "--json", is_flag=True, hidden=True)
-def bench(names: tuple[str, ...], listing: bool, quick: bool, as_json: bool) -> int:
+def bench(names: tuple[str, ...], listing: bool, short: bool, as_json: bool) -> int:
     """Run benchmarks; 1 when any failed."""
     place = directory()
     known = found(place)
@@ -64,7 +66,7 @@ def bench(names: tuple[str, ...], listing: bool, quick: bool, as_json: bool) -> 
     environment["PYTHONPATH"] = os.pathsep.join(
         part for part in (str(place), source, environment.get("PYTHONPATH", "")) if part
     )
-    if quick:
+    if short:
         environment["QAUTLRA_BENCH_QUICK"] = "1"
     for name in names or known:
         run = subprocess.run(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from qautlra.base import metrics
+from qautlra.base.clock import new_uuid
 from qautlra.base.errors import ConfigError, InputError, LimitError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
@@ -205,7 +205,7 @@ class FeedService(Service):
         self.check_room()
         now = asyncio.get_running_loop().time()
         handle = self.hub.open()
-        client = Client(Session(str(uuid.uuid4()), handle, self, flow=flow, stamp=stamp), sink, now)
+        client = Client(Session(new_uuid(), handle, self, flow=flow, stamp=stamp), sink, now)
         self._clients[handle] = client
         (self._pushing if flow is Flow.PUSH else self._undecided)[handle] = client
         self._push = None
