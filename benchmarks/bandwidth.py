@@ -53,14 +53,17 @@ def main() -> None:
     _bench.report(
         "bandwidth",
         **lines,
-        ratio="mean patch / mean full snapshot: of whole frames, and of the number of fields in them",
+        ratio=(
+            "mean patch / mean full snapshot, of whole frames; to_present_only: against the same snapshot "
+            "without the fields that have no value; fields: of the number of fields"
+        ),
         target_ratio=TARGET_RATIO,
         met={form: line["ratio_bytes"] < TARGET_RATIO for form, line in lines.items()},
         rows=rows,
         day=day.name if not chosen.short else f"first {SHORT_ROWS} rows of the day",
         speed=chosen.speed,
         control="the same server sending full snapshots; patches merged equal its last snapshot",
-        note="the recording has one book level; DIFF leaves absent levels out of a full snapshot",
+        note="the recording has one book level: most of a full snapshot says that levels 2 to 10 are absent",
     )
 
 
@@ -70,12 +73,14 @@ class Received:
 
     sizes: list[int] = field(default_factory=list)
     fields: list[int] = field(default_factory=list)
+    present_sizes: list[int] = field(default_factory=list)
     tree: dict[str, Any] = field(default_factory=dict)
 
     def take(self, size: int, quote: dict[str, Any]) -> None:
         """Count one frame."""
         self.sizes.append(size)
         self.fields.append(len(quote))
+        self.present_sizes.append(size - absent_bytes(quote))
         self.tree |= quote
 
 
@@ -85,6 +90,7 @@ def compare(part: Received, whole: Received) -> dict[str, Any]:
     patch, full = mean(patches), mean(whole.sizes)
     return {
         "ratio_bytes": round(patch / full, 4),
+        "ratio_bytes_to_present_only": round(patch / mean(whole.present_sizes), 4),
         "ratio_fields": round(mean(fields) / mean(whole.fields), 4),
         "incremental_bytes": sum(part.sizes),
         "full_bytes": sum(whole.sizes),
@@ -92,6 +98,13 @@ def compare(part: Received, whole: Received) -> dict[str, Any]:
         "full_frame_bytes": _bench.spread(whole.sizes, 1) | {"mean": round(full, 1)},
         "frames": {"incremental": len(part.sizes), "full": len(whole.sizes)},
     }
+
+
+def absent_bytes(quote: dict[str, Any]) -> int:
+    """Return how much of a frame only says that a value is absent: no price, or the volume of no price."""
+    gone = {key for key, value in quote.items() if value in ("-", None)}
+    gone |= {key for key, value in quote.items() if value == 0 and key.replace("volume", "price") in gone}
+    return sum(len(json.dumps({key: quote[key]}, separators=(",", ":"))) - 1 for key in gone)
 
 
 async def both(servers: list[_bench.Server]) -> list[dict[str, Received]]:
