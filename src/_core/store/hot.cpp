@@ -128,7 +128,7 @@ void HotStore::drop_chunk(Line& line, std::size_t index) {
   const Chunk& chunk = *line.chunks[index];
   line.cold_max_ts = std::max(line.cold_max_ts, chunk.last_key().ts_event_ns);
   cold_max_ts_ = std::max(cold_max_ts_, line.cold_max_ts);
-  if (line.chunks.size() == 1 && line.kept_key < chunk.last_key()) {
+  if (index + 1 == line.chunks.size() && line.kept_key < chunk.last_key()) {
     const std::byte* newest = chunk.row(chunk.count() - 1);
     RowHead head;
     std::memcpy(&head, newest, sizeof head);

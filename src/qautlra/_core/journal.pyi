@@ -1,12 +1,15 @@
-from collections.abc import Buffer, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 class JournalError(OSError):
+    """The log cannot be used, or a file of it is damaged: records from `lsn` on, at byte `offset` of `path`."""
+
     path: str
     offset: int
     lsn: int
+    def __init__(self, message: str, path: str = "", offset: int = 0, lsn: int = 0) -> None: ...
 
 class Segment(NamedTuple):
     first_lsn: int
@@ -16,7 +19,7 @@ class Segment(NamedTuple):
     sealed: bool
 
 class Cut(NamedTuple):
-    """What opening had to take off the newest end of the log; `kept` is the file it was put aside in, or ""."""
+    """What opening had to take off the newest end of the log; `kept`: the file it was put aside in, or ""."""
 
     path: str
     kept: str
@@ -58,8 +61,8 @@ class Journal:
         durability: str = "process",
         create: bool = True,
     ) -> None: ...
-    def append(self, kind: int, payload: Buffer) -> int:
-        """LSN of the record, never blocking; 0 = refused because the buffer is full or the journal has failed."""
+    def append(self, kind: int, payload: bytes | bytearray | memoryview) -> int:
+        """LSN of the record, never blocking; 0 = refused: the buffer is full or the journal has failed."""
 
     def roll(self) -> int:
         """Seal the segment behind what was appended; first LSN of the next one, 0 = refused, try again.
@@ -77,7 +80,7 @@ class Journal:
         """Delete sealed segments that hold nothing above `lsn`; the number deleted."""
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """Write and sync what is buffered and stop; False when records had to be left behind (see `error`)."""
+        """Write and sync what is buffered, and stop; False when records were left behind: see `error`."""
 
     def segments(self) -> list[Segment]: ...
     @property

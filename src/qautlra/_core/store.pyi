@@ -7,7 +7,7 @@ from qautlra._core.market import Instruments, Rows
 from qautlra._core.tape import Tape
 
 ROW_COLUMNS: tuple[str, ...]
-"""The row schema's columns in order: datetime, instrument_id, trading_date, 56 values, source, seq, recv_time."""
+"""Columns in order: datetime, instrument_id, trading_date, 56 values, source, seq, recv_time."""
 NEVER_NS: int
 """cold_max_ts() of what has all its rows in the hot tier: earlier than any event."""
 
@@ -17,8 +17,8 @@ class HotStore:
     """The newest rows of every instrument in memory, bounded in bytes; the loop thread's.
 
     Scans take rows with start_ns <= event time < stop_ns and an LSN above `min_lsn`, ordered by (datetime,
-    instrument_id, seq) or exactly backwards; `limit` keeps the first so many of that order (0: all). `instruments`
-    are table ids, None for all. `fields` chooses columns and their order, None for ROW_COLUMNS.
+    instrument_id, seq) or exactly backwards; `limit` keeps the first so many of that order (0: all).
+    `instruments` are table ids, None for all. `fields` chooses columns and their order, None: ROW_COLUMNS.
     """
 
     def __init__(self, instruments: Instruments, max_bytes: int) -> None: ...
@@ -90,7 +90,7 @@ class HotStore:
     def evicted(self) -> int: ...
 
 class TickLog:
-    """A holding cursor on the tape that puts every row into journal and hot store. It alone may append to `journal`."""
+    """A holding cursor on the tape that feeds journal and hot store; the journal's only producer."""
 
     def __init__(self, tape: Tape, journal: Journal, hot: HotStore) -> None: ...
     @property
@@ -103,7 +103,7 @@ class TickLog:
         """Take up to 4,096 rows from the tape; how many. 0: nothing new, or `held` says why not."""
 
     def append_rows(self, rows: Rows, start: int = 0) -> int:
-        """Log rows from `start` on past the tape (imports); index of the first not taken, len(rows) when all were."""
+        """Log rows from `start` on past the tape (imports); index of the first not taken."""
 
     def recover(self, directory: str | PathLike[str], from_lsn: int = 1, tape: Tape | None = None) -> int:
         """Read a journal's rows from `from_lsn` on into the hot store and the tape; how many were new there.
@@ -114,7 +114,7 @@ class TickLog:
 
     @property
     def recovery(self) -> dict[str, Any]:
-        """Of the last recover(): rows, duplicates, refused, first_refusal, last_lsn, damage (list of Damage)."""
+        """Of the last recover(): rows, duplicates, refused, first_refusal, last_lsn, damage (a list)."""
 
     @property
     def held(self) -> Literal["", "journal", "hot"]:
