@@ -7,9 +7,10 @@ from typing import Any
 from qautlra._core.feed import Hub, text_frame
 from qautlra._core.tape import Tape
 from qautlra.config.tree import Feed, Incremental
+from qautlra.feed.client import Client
+from qautlra.feed.context import Flow
 from qautlra.feed.directory import Directory
-from qautlra.feed.service import Client, FeedService
-from qautlra.feed.sessions import Flow
+from qautlra.feed.service import FeedService
 from tests.models.market import MORNING_NS, SYMBOLS, Market
 from tests.models.wire import merge, messages
 
@@ -121,11 +122,13 @@ class Rig:
         self.tape = Tape(self.market.instruments, self.market.calendar, 1024)
         self.hub = Hub(self.tape)
         self.demands: list[frozenset[str]] = []
+        self.market_now_ns = 0  # stands still, so that only the loop's time makes flushes due
         self.feed = FeedService(
             hub=self.hub,
             directory=Directory(self.market.instruments),
             settings=Feed(incremental=Incremental(enabled=incremental), **settings),
             text_frame=text_frame,
+            market_now_ns=lambda: self.market_now_ns,
             demand_changed=self.demands.append,
         )
         self.now_ns = MORNING_NS

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from qautlra._core.feed import Hub
 from qautlra.base.errors import ConfigError, LimitError
-from qautlra.feed.service import FLOOD_CLOSE_S, MESSAGE_BURST, SHORT_MESSAGE_COST
-from qautlra.feed.sessions import Flow
+from qautlra.feed.client import FLOOD_CLOSE_S, MESSAGE_BURST, SHORT_MESSAGE_COST
+from qautlra.feed.context import Flow
 from tests.feed.rig import AU, AU12, IF, IF03, PEEK, Rig
 
 MakeRig = Callable[..., Rig]
@@ -36,6 +37,40 @@ def test_push_keeps_to_the_interval(rig: Rig) -> None:
     rig.loop.advance(0.2)
     peer.read()
     assert peer.tree["quotes"]["IF2101"]["volume"] == 99
+
+
+def test_the_interval_is_of_the_market_s_time_when_that_runs_faster(rig: Rig) -> None:
+    peer = rig.peer(flow=Flow.PUSH)
+    peer.aid("IF2101")
+    rig.tick((IF, {}))
+    rig.loop.advance(0.2)
+    peer.read()
+    sent = []
+    for n in range(50):  # 50 ms of market time in 1 ms of ours
+        rig.market_now_ns += 50_000_000
+        rig.tick((IF, {"volume": n}))
+        rig.loop.advance(0.001, step=0.001)
+        sent += peer.quotes(peer.read())
+    assert 24 <= len(sent) <= 26
+
+
+def test_served_clients_are_those_the_next_change_reaches(rig: Rig) -> None:
+    def served() -> int:
+        async def count() -> int:
+            return rig.feed.served_count()
+
+        return rig.loop.run_until_complete(count())
+
+    idle, pull, push = rig.peer(), rig.peer(), rig.peer()
+    idle.say(PEEK)
+    assert served() == 0
+    pull.say(PEEK)
+    pull.aid("IF2101")
+    assert served() == 1
+    push.aid("au2106")
+    assert served() == 1
+    rig.loop.advance(0.15)
+    assert served() == 2
 
 
 def test_an_idle_market_s_first_tick_does_not_wait(rig: Rig) -> None:
@@ -107,7 +142,6 @@ def test_pings_and_silence(rig: Rig) -> None:
     rig.loop.advance(11.5)
     assert peer.sink.pings == 1
     assert peer.sink.closed is None
-    rig.feed.client_loop = None  # type: ignore[attr-defined]
 
     async def pong() -> None:
         rig.feed.heard(peer.client)
@@ -149,6 +183,20 @@ def test_large_answers_are_charged(rig: Rig) -> None:
         count += 1
         assert count < 1000
     assert count < 500
+
+
+def test_a_full_subscription_table_is_told_and_keeps_the_former_set(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.feed.hub = Hub(rig.tape, max_subscriptions=2)
+    diff, legacy = rig.peer(), rig.peer()
+    diff.say(PEEK)
+    diff.aid("IF2101,au2106")
+    assert legacy.legacy("IF2103")[1]["payload"]["message"] == "The server's subscription table is full"
+    diff.aid("IF2101,au2106,au2112")
+    diff.say(PEEK)
+    assert diff.client.session.names == ["IF2101", "au2106"]
+    assert any("table is full" in notice["content"] for notice in diff.tree["notify"].values())
+    assert {diff.sink.closed, legacy.sink.closed} == {None}
 
 
 def test_max_clients(make_rig: MakeRig) -> None:

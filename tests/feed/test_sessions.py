@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qautlra._core import feed as core
-from qautlra.feed.sessions import Flow, Style
+from qautlra.feed.context import Flow, Style
 from tests.feed.rig import AU, IF, PEEK, Rig
 
 FIRST = {"aid": "rtn_data", "data": [{"ins_list": "", "mdhis_more_data": False}]}

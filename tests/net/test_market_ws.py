@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from qautlra.feed import service
+from qautlra.feed import client as feed_client
 from qautlra.net import market_ws
 from tests.models.wire import merge
 from tests.net.front import Front
@@ -232,8 +232,8 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
 
 
 def test_flood_is_closed_with_1008_and_others_go_on(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "FLOOD_CLOSE_S", 0.3)
-    monkeypatch.setattr(service, "MESSAGE_BURST", 50.0)
+    monkeypatch.setattr(feed_client, "FLOOD_CLOSE_S", 0.3)
+    monkeypatch.setattr(feed_client, "MESSAGE_BURST", 50.0)
     monkeypatch.setattr(market_ws, "CLOSE_GRACE_S", 0.1)
     with connect(front.url) as flood, connect(front.url) as other:
         other.send(PEEK)

@@ -8,94 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from qautlra.base import metrics
-from qautlra.base.clock import new_uuid
+from qautlra.base.clock import new_uuid, wall_ns
 from qautlra.base.errors import ConfigError, InputError, LimitError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.config.tree import Feed
-from qautlra.feed.bucket import Bucket
+from qautlra.feed import measures
+from qautlra.feed.client import Client, Flood, Sink, cost_of
+from qautlra.feed.context import FeedHub, Flow
 from qautlra.feed.directory import Directory
-from qautlra.feed.sessions import Flow, Session
-from qautlra.feed.sessions import Hub as SessionHub
+from qautlra.feed.sessions import Session
 from qautlra.feed.subscriptions import DEFAULT, SubscriptionBook
 from qautlra.wire.diff import NOTIFY_LIMIT
 from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_RESTART, CLOSE_TRY_LATER
 
 SWEEP_S = 1.0
-MESSAGE_RATE = 500.0  # tokens per second and session; a short message (a peek) costs 1/20, others by size
-MESSAGE_BURST = 1000.0
-SHORT_MESSAGE_CHARS = 32
-SHORT_MESSAGE_COST = 0.05
-FLOOD_CLOSE_S = 3.0
-FLOOD_CALM_S = 1.0
 GOODBYE_S = 2.0
 BIG_FRAME_BYTES = 128 << 10  # the hub may have kept something back
 
 _log = get_logger("feed")
-
-
-class Hub(SessionHub, Protocol):
-    """The core's hub, whole."""
-
-    def open(self, flags: int = 0) -> int: ...
-    def close(self, client: int) -> None: ...
-    def drain(self) -> int: ...
-    def flush(self, clients: list[int] | None, min_pending: int = 1) -> list[tuple[int, bytes]]: ...
-
-
-class Sink(Protocol):
-    """Where a client's bytes go; none of its methods waits or raises."""
-
-    def write(self, frames: bytes) -> None:
-        """Queue ready frames; a closing connection drops them."""
-
-    def buffered(self) -> int:
-        """Return how many bytes wait to be sent."""
-
-    def ping(self) -> None:
-        """Send a protocol ping."""
-
-    def hold(self, held: bool) -> None:
-        """Stop or go on reading what the client sends."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Say goodbye and end the connection soon, whether or not the client answers."""
-
-
-class Client:
-    """One connection: its session, its socket, and how it behaves."""
-
-    __slots__ = (
-        "bucket",
-        "closing",
-        "flood_last",
-        "flood_since",
-        "flood_told",
-        "heard",
-        "pinged",
-        "revision",
-        "session",
-        "sink",
-        "slow_since",
-        "waiting",
-    )
-
-    def __init__(self, session: Session, sink: Sink, now: float) -> None:
-        self.session = session
-        self.sink = sink
-        self.heard = now
-        self.pinged = now
-        self.bucket = Bucket(MESSAGE_RATE, MESSAGE_BURST, now)
-        self.flood_since = 0.0
-        self.flood_told = 0
-        self.flood_last = -FLOOD_CALM_S
-        self.slow_since: float | None = None
-        self.revision = 0
-        self.waiting: set[str] = set()
-        self.closing = False
 
 
 class FeedService(Service):
@@ -106,10 +39,11 @@ class FeedService(Service):
     def __init__(
         self,
         *,
-        hub: Hub,
+        hub: FeedHub,
         directory: Directory,
         settings: Feed,
         text_frame: Callable[[bytes], bytes],
+        market_now_ns: Callable[[], int] = wall_ns,
         connected: Callable[[], bool] = lambda: True,
         demand_changed: Callable[[frozenset[str]], None] = lambda _wanted: None,
     ) -> None:
@@ -118,6 +52,7 @@ class FeedService(Service):
         self.directory = directory
         self.settings = settings
         self.text_frame = text_frame
+        self.market_now_ns = market_now_ns
         self.connected = connected
         self.demand_changed = demand_changed
         self.book = SubscriptionBook(directory, self._demand)
@@ -133,19 +68,16 @@ class FeedService(Service):
         self._known = 0
         self._ticks = 0
         self._last_flush = 0.0
+        self._last_flush_market_ns = 0
         self._timer: asyncio.TimerHandle | None = None
         self._demand_due = False
         self._running = False
         self.ticks_count = 0
         self.bytes_sent_count = 0
         self.messages_count = 0
-        self._refused = metrics.counter(
-            "qautlra_feed_messages_refused", "Client messages not obeyed", ["reason"]
-        )
-        self._closed = metrics.counter(
-            "qautlra_feed_clients_closed", "Clients the server gave up", ["reason"]
-        )
-        self._watch()
+        self._refused = measures.refused()
+        self._closed = measures.closed()
+        measures.watch(self)
 
     # --- life ---
 
@@ -190,6 +122,15 @@ class FeedService(Service):
         """How many clients are connected."""
         return len(self._clients)
 
+    def served_count(self) -> int:
+        """How many clients have subscribed and would be sent the next change (pulling or pushed to)."""
+        self._admit(asyncio.get_running_loop().time())
+        return sum(
+            bool(client.session.demand or client.waiting)
+            for handle, client in self._clients.items()
+            if handle not in self._undecided
+        )
+
     def check_room(self) -> None:
         """Raise LimitError (503) when another client would be too many, or none is served now."""
         if not self._running:
@@ -233,7 +174,7 @@ class FeedService(Service):
         """Note a sign of life (a ping, a pong); False when the client sends too many."""
         now = asyncio.get_running_loop().time()
         client.heard = now
-        if client.bucket.take(SHORT_MESSAGE_COST, now):
+        if client.bucket.take(cost_of(0), now):
             return True
         self._flooded(client, now)
         return False
@@ -244,8 +185,7 @@ class FeedService(Service):
         client.heard = now
         if client.closing:
             return
-        cost = SHORT_MESSAGE_COST if len(text) <= SHORT_MESSAGE_CHARS else 1.0 + len(text) / 1024
-        if not client.bucket.take(cost, now):
+        if not client.bucket.take(cost_of(len(text)), now):
             self._flooded(client, now)
             return
         self.messages_count += 1
@@ -280,6 +220,10 @@ class FeedService(Service):
         now = asyncio.get_running_loop().time()
         if self._held:
             self._answer_held(now)
+        # The interval is one of the market's time: a replay ten times as fast flushes ten times as often.
+        if abs(self.market_now_ns() - self._last_flush_market_ns) >= self._interval * 1e9:
+            self.flush()
+            return
         if self._timer is None:
             self._schedule(now)
         if self._ticks >= self.settings.batch_size_threshold:
@@ -291,6 +235,7 @@ class FeedService(Service):
         now = asyncio.get_running_loop().time()
         self._cancel_timer()
         self._last_flush = now
+        self._last_flush_market_ns = self.market_now_ns()
         self._ticks = 0
         self._check_slow(now)
         self._admit(now)
@@ -448,17 +393,12 @@ class FeedService(Service):
     # --- giving up ---
 
     def _flooded(self, client: Client, now: float) -> None:
-        """Drop a message of a client that sends too many; say so once a second, close after FLOOD_CLOSE_S."""
+        """Drop a message of a client that sends too many; say so once a second, close when it goes on."""
         self._refused.labels("rate").inc()
-        if now - client.flood_last >= FLOOD_CALM_S:
-            client.flood_since = now
-            client.flood_told = 0
-        client.flood_last = now
-        lasted = now - client.flood_since
-        if lasted >= FLOOD_CLOSE_S:
+        flood = client.flooded(now)
+        if flood is Flood.CLOSE:
             self._close(client, CLOSE_POLICY, "too many messages", "flood")
-        elif lasted >= client.flood_told:
-            client.flood_told += 1
+        elif flood is Flood.TELL:
             text = "Too many messages: slow down or be disconnected"
             self._write(client, b"".join(client.session.refuse(text, now, NOTIFY_LIMIT)), now)
             self._settle(client, now)
@@ -509,36 +449,3 @@ class FeedService(Service):
         if self._slow:
             self._check_slow(now)
             self._schedule(now)
-
-    # --- metrics ---
-
-    def _watch(self) -> None:
-        watch = metrics.watch
-        watch("qautlra_feed_clients_count", "Connected market clients", lambda: len(self._clients))
-        watch("qautlra_feed_slow_clients_count", "Clients whose send buffer is full", lambda: len(self._slow))
-        watch("qautlra_feed_wanted_instruments_count", "Instruments anyone wants", lambda: len(self.book))
-        watch("qautlra_feed_ticks_total", "Ticks the hub took", lambda: self.ticks_count, kind="counter")
-        watch(
-            "qautlra_feed_sent_bytes_total",
-            "Bytes handed to client sockets",
-            lambda: self.bytes_sent_count,
-            kind="counter",
-        )
-        watch(
-            "qautlra_feed_messages_total",
-            "Client messages obeyed",
-            lambda: self.messages_count,
-            kind="counter",
-        )
-        for attribute, text in (
-            ("resyncs", "Times the hub was overrun and sent full snapshots"),
-            ("frames_built", "Frames the hub built"),
-            ("bytes_built", "Bytes the hub encoded"),
-            ("fragment_hits", "Fragments encoded once and used again"),
-        ):
-            watch(
-                f"qautlra_feed_hub_{attribute}_total",
-                text,
-                lambda name=attribute: getattr(self.hub, name),  # type: ignore[misc]
-                kind="counter",
-            )

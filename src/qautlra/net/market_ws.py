@@ -11,8 +11,9 @@ from aiohttp import web
 
 from qautlra.base.errors import AuthError, InputError, UnavailableError
 from qautlra.base.log import get_logger
-from qautlra.feed.service import Client, FeedService
-from qautlra.feed.sessions import Flow
+from qautlra.feed.client import Client
+from qautlra.feed.context import Flow
+from qautlra.feed.service import FeedService
 from qautlra.net.deps import Deps
 from qautlra.net.origin import may_open
 from qautlra.net.route import Route

@@ -1,0 +1,204 @@
+"""What each client message does to its session: one function per message, the table at the end.
+
+`out` takes the frames to send at once; what travels with data goes into the session's root object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from qautlra.feed.context import Flow
+from qautlra.wire import diff, legacy
+from qautlra.wire.market import BadMessage, Dialect
+
+if TYPE_CHECKING:
+    from qautlra.feed.sessions import Session
+
+NAMES_SHOWN_COUNT = 20
+
+
+def listed(names: list[str]) -> str:
+    """Return a list for people, cut to what can be read."""
+    text = ", ".join(name[:64] for name in names[:NAMES_SHOWN_COUNT])
+    more = len(names) - NAMES_SHOWN_COUNT
+    return f"{text} and {more} more" if more > 0 else text
+
+
+# --- DIFF ---
+
+
+def _diff_subscribe(session: Session, command: diff.SubscribeQuote, _text: str, out: list[bytes]) -> None:
+    text = command.text or ""
+    known, unknown, refused = session.sort(diff.split(text), session.context.settings.max_symbols)
+    if unknown:
+        session.notice("WARNING", diff.NOTIFY_UNKNOWN_INSTRUMENT, f"Unknown instruments: {listed(unknown)}")
+    if refused:
+        session.notice("WARNING", diff.NOTIFY_LIMIT, session.too_many(refused))
+    waiting = [shown for shown, place in known.items() if place.instrument < 0]
+    if waiting:
+        session.notice("INFO", diff.NOTIFY_WAITING, f"No data yet for: {listed(waiting)}")
+    session.set_style(Dialect.DIFF)
+    if not session.want(known):
+        session.notice("ERROR", diff.NOTIFY_LIMIT, "The server's subscription table is full")
+    session.text = text
+    session.root.echo(text)
+    if Dialect.GATEWAY in session.speaks:
+        out.append(session.frame(legacy.subscribed(len(known))))
+    out.append(session.frame(diff.subscribed(text)))
+    if Dialect.QO in session.speaks:
+        out.append(session.frame(legacy.QO_SUBSCRIBE_QUOTE))
+
+
+def _diff_unsubscribe(session: Session, command: diff.UnsubscribeQuote, _text: str, out: list[bytes]) -> None:
+    session.remove(diff.split(command.text))
+    session.text = ",".join(session.wanted)
+    session.root.echo(session.text)
+    out.append(session.frame(diff.subscribed(session.text)))
+
+
+def _diff_peek(session: Session, _command: diff.PeekMessage, _text: str, out: list[bytes]) -> None:
+    if not session.peeked:
+        session.peeked = True
+        session.root.history_complete(session.text)
+    if session.flow is Flow.UNDECIDED:
+        session.flow = Flow.PULL
+    if session.flow is Flow.PUSH:
+        out.append(session.frame(diff.subscription_list(session.names)))
+    session.held = True
+
+
+def _diff_ping(session: Session, _command: diff.Ping, _text: str, out: list[bytes]) -> None:
+    out.append(session.frame(diff.PONG))
+
+
+def _diff_chart(session: Session, command: diff.SetChart, text: str, _out: list[bytes]) -> None:
+    if not session.root.empty_chart(command, text):
+        session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many unanswered charts: peek first")
+    elif command.text:
+        session.notice(
+            "WARNING", diff.NOTIFY_NOT_SERVED, f"Chart {command.chart_id[:64]}: no series is served here"
+        )
+
+
+def _diff_query(session: Session, command: diff.InsQuery, _text: str, _out: list[bytes]) -> None:
+    if not session.root.instruments(command, "Instrument queries are not served here"):
+        session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many unanswered instrument queries: peek first")
+
+
+def _diff_status(
+    session: Session, command: diff.SubscribeTradingStatus, _text: str, _out: list[bytes]
+) -> None:
+    known, unknown, _ = session.sort(diff.split(command.text), session.context.settings.max_symbols)
+    if unknown:
+        session.notice("WARNING", diff.NOTIFY_UNKNOWN_INSTRUMENT, f"Unknown instruments: {listed(unknown)}")
+    session.status_names = {shown: place.symbol for shown, place in known.items()}
+    session.states = {}
+    session.refresh_trading_status()
+
+
+# --- the gateway's own ---
+
+
+def _type_subscribe(session: Session, command: legacy.Subscribe, _text: str, out: list[bytes]) -> None:
+    names = command.payload.instruments
+    if not names:
+        session.error(Dialect.GATEWAY, legacy.NO_INSTRUMENTS, out)
+    elif taken := session.add(Dialect.GATEWAY, names, out):
+        out.append(session.frame(legacy.subscribed(taken)))
+
+
+def _type_unsubscribe(session: Session, command: legacy.Unsubscribe, _text: str, out: list[bytes]) -> None:
+    names = command.payload.instruments
+    if not names:
+        session.error(Dialect.GATEWAY, legacy.NO_INSTRUMENTS, out)
+        return
+    session.remove(names)
+    out.append(session.frame(legacy.unsubscribed(len(names))))
+
+
+def _type_subscriptions(
+    session: Session, _command: legacy.Subscriptions, _text: str, out: list[bytes]
+) -> None:
+    out.append(session.frame(legacy.subscriptions(session.names)))
+
+
+def _type_auth(session: Session, _command: legacy.Auth, _text: str, out: list[bytes]) -> None:
+    out.append(session.frame(legacy.system(legacy.NO_AUTHENTICATION)))
+
+
+def _type_ping(session: Session, _command: legacy.Ping, _text: str, out: list[bytes]) -> None:
+    out.append(session.frame(legacy.PONG))
+
+
+# --- CORE ---
+
+
+def _op_subscribe(session: Session, command: legacy.CoreSubscribe, _text: str, out: list[bytes]) -> None:
+    if not command.symbols:
+        session.error(Dialect.CORE, legacy.CORE_NO_SYMBOLS, out)
+    elif session.add(Dialect.CORE, command.symbols, out):
+        out.append(session.frame(legacy.CORE_SUBSCRIBED))
+
+
+def _op_unsubscribe(session: Session, command: legacy.CoreUnsubscribe, _text: str, out: list[bytes]) -> None:
+    if not command.symbols:
+        session.error(Dialect.CORE, legacy.CORE_NO_SYMBOLS, out)
+        return
+    session.remove(command.symbols)
+    out.append(session.frame(legacy.CORE_UNSUBSCRIBED))
+
+
+# --- QO ---
+
+
+def _action_subscribe(session: Session, command: legacy.QoSubscribe, _text: str, out: list[bytes]) -> None:
+    taken = session.add(Dialect.QO, command.instruments, out)
+    if taken or not command.instruments:
+        out.append(session.frame(legacy.qo_subscribed(len(session.wanted))))
+
+
+def _action_unsubscribe(
+    session: Session, command: legacy.QoUnsubscribe, _text: str, out: list[bytes]
+) -> None:
+    session.remove(command.instruments)
+    out.append(session.frame(legacy.qo_unsubscribed(len(session.wanted))))
+
+
+def _action_list(session: Session, _command: legacy.QoListInstruments, _text: str, out: list[bytes]) -> None:
+    out.append(session.frame(legacy.qo_instruments(session.context.directory.symbols())))
+
+
+def _action_search(
+    session: Session, command: legacy.QoSearchInstruments, _text: str, out: list[bytes]
+) -> None:
+    found = session.context.directory.search(command.pattern)
+    out.append(session.frame(legacy.qo_found(command.pattern, found)))
+
+
+def _bad(session: Session, command: BadMessage, _text: str, out: list[bytes]) -> None:
+    session.error(command.dialect, command.text, out)
+
+
+Handler = Callable[["Session", Any, str, list[bytes]], None]
+HANDLERS: Mapping[type, Handler] = {
+    BadMessage: _bad,
+    diff.SubscribeQuote: _diff_subscribe,
+    diff.UnsubscribeQuote: _diff_unsubscribe,
+    diff.PeekMessage: _diff_peek,
+    diff.Ping: _diff_ping,
+    diff.SetChart: _diff_chart,
+    diff.InsQuery: _diff_query,
+    diff.SubscribeTradingStatus: _diff_status,
+    legacy.Subscribe: _type_subscribe,
+    legacy.Unsubscribe: _type_unsubscribe,
+    legacy.Subscriptions: _type_subscriptions,
+    legacy.Auth: _type_auth,
+    legacy.Ping: _type_ping,
+    legacy.CoreSubscribe: _op_subscribe,
+    legacy.CoreUnsubscribe: _op_unsubscribe,
+    legacy.QoSubscribe: _action_subscribe,
+    legacy.QoUnsubscribe: _action_unsubscribe,
+    legacy.QoListInstruments: _action_list,
+    legacy.QoSearchInstruments: _action_search,
+}

@@ -1,0 +1,60 @@
+"""The feed's metrics: what the service and the hub count, read when `/metrics` is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from qautlra.base import metrics
+
+if TYPE_CHECKING:
+    from qautlra.feed.service import FeedService
+
+_HUB = {
+    "resyncs": "Times the hub was overrun and sent whole snapshots",
+    "frames_built": "Frames the hub built",
+    "frames_shared": "Frames that were another client's bytes",
+    "bytes_built": "Bytes the hub encoded",
+    "fragment_hits": "Fragments encoded once and used again",
+}
+
+
+def refused() -> Counter:
+    """Return the counter of client messages that were not obeyed, by reason."""
+    return metrics.counter("qautlra_feed_messages_refused", "Client messages not obeyed", ["reason"])
+
+
+def closed() -> Counter:
+    """Return the counter of clients the server gave up, by reason."""
+    return metrics.counter("qautlra_feed_clients_closed", "Clients the server gave up", ["reason"])
+
+
+def watch(feed: FeedService) -> None:
+    """Show a service's own counts; a later service takes the place of an earlier one."""
+
+    def show(name: str, text: str, fact: str) -> None:
+        metrics.watch(f"qautlra_feed_{name}_count", text, lambda: feed.health()[fact])
+
+    show("clients", "Connected market clients", "clients")
+    show("slow_clients", "Clients whose send buffer is full", "slow_clients")
+    show("wanted_instruments", "Instruments anyone wants", "instruments_wanted")
+    show("waiting_instruments", "Wanted instruments no source has shown yet", "instruments_waiting")
+    for name, text in (
+        ("ticks", "Ticks the hub took"),
+        ("bytes_sent", "Bytes handed to client sockets"),
+        ("messages", "Client messages obeyed"),
+    ):
+        metrics.watch(
+            f"qautlra_feed_{name}_total",
+            text,
+            lambda fact=f"{name}_count": getattr(feed, fact),  # type: ignore[misc]
+            kind="counter",
+        )
+    for name, text in _HUB.items():
+        metrics.watch(
+            f"qautlra_feed_hub_{name}_total",
+            text,
+            lambda fact=name: getattr(feed.hub, fact),  # type: ignore[misc]
+            kind="counter",
+        )
