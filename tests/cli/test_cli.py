@@ -162,3 +162,17 @@ def test_the_original_store_command_line(capsys: pytest.CaptureFixture[str]) -> 
     assert "not part of this build" in capsys.readouterr().err
     assert run(database, ["--address", "nonsense"], "qadb-rs") == 1
     assert "P_ADDR" in capsys.readouterr().err
+
+
+def test_the_store_listens_beside_a_gateway() -> None:
+    from qautlra.cli.aliases import database_endpoints
+    from qautlra.config.load import load
+
+    alone = database_endpoints(load(env={}, discover=False))
+    assert [e.port for e in alone if e.required] == [8017]
+    assert alone[0].port == 8017
+    assert {8014, 8080, 18000} <= {e.port for e in alone}
+    told = database_endpoints(load(env={"P_ADDR": "127.0.0.1:9000"}, discover=False))
+    assert [e.port for e in told if e.required] == [9000]
+    both = database_endpoints(load(env={"QADB_WEBSOCKET_ENABLED": "1"}, discover=False))
+    assert [e.port for e in both if e.required] == [8017, 18003]

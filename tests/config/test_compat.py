@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qautlra.base.errors import ConfigError
-from qautlra.config.choose import Choice, choose
+from qautlra.config.choose import Choice, choose, not_in_force
 from qautlra.config.load import Loaded, load
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "config" / "examples"
@@ -133,6 +133,9 @@ def test_store_variables() -> None:
     assert loaded.config.log.level == "warning"
     assert ports(loaded) == [18000, 18003]
     assert loaded.origin("store.data_dir") == "environment QADB_DATA_DIR"
+    enabled = plain(env={"QADB_WEBSOCKET_ENABLED": "true", "QADB_WEBSOCKET_ADDRESS": "127.0.0.1"})
+    assert ports(enabled) == [8014, 18003]
+    assert len(enabled.endpoints) == 7
     assert [w for w in loaded.warnings if "QADB_BOGUS" in w]
     assert [w for w in loaded.warnings if "P_GRPC_PORT" in w]
 
@@ -152,7 +155,10 @@ def test_example_login_is_never_accepted() -> None:
 
 
 def test_upstream_is_this_process_or_an_error() -> None:
-    assert choose(plain(env=CLIENT)) == Choice(("sim",))
+    choice = choose(plain(env=CLIENT))
+    assert choice.kinds == ("sim",)
+    assert "SIMULATED" in choice.note
+    assert choose(plain(env=CLIENT, sets=["source.replay.files=a.csv"])) == Choice(("replay",))
     assert plain(env=CLIENT).config.source.upstream.instruments == ["au2512", "rb2512", "IF2506"]
     with pytest.raises(ConfigError, match="not part of this build"):
         choose(plain(env=CLIENT | {"QADB_WS_CLIENT_PORT": "9999"}))
@@ -177,3 +183,24 @@ def test_impossible_sources(sets: list[str], words: str) -> None:
 def test_files_to_replay_choose_the_replay() -> None:
     assert choose(plain(sets=["source.replay.files=a.csv"])) == Choice(("replay",))
     assert choose(plain(sets=["source.kinds="])) == Choice(())
+
+
+def test_what_this_build_does_not_do_is_said() -> None:
+    assert not_in_force(plain()) == []
+    (warning,) = not_in_force(plain(files=[EXAMPLES / "qadb.json"]))
+    assert "store.retention_days = 365" in warning
+    assert "qadb.json" in warning
+    assert "no login" in not_in_force(plain(env={"P_USERNAME": "a", "P_PASSWORD": "k3-9xq"}))[0]
+    (warning,) = not_in_force(plain(sets=["net.allow_remote=true", "net.listen=0.0.0.0:1"]))
+    assert "0.0.0.0:1" in warning
+    with pytest.raises(ConfigError, match="Kafka is not part of this build"):
+        not_in_force(plain(sets=["link.kafka.enabled=true"]))
+
+
+def test_a_store_alone_takes_nothing_in_unasked() -> None:
+    alone = frozenset({"source", "store", "query"})
+    assert choose(plain(), alone).kinds == ()
+    assert "no source" in choose(plain(), alone).note
+    assert choose(plain(env=CLIENT), alone).kinds == ("sim",)
+    assert choose(plain(sets=["source.kinds=sim"]), alone) == Choice(("sim",))
+    assert choose(plain(), frozenset({"store", "query"})) == Choice(())

@@ -71,6 +71,7 @@ def build(loaded: Loaded) -> App:
             directory=Directory(instruments, calendar, market_clock),
             settings=config.feed,
             text_frame=text_frame,
+            market_now_ns=market_clock.now_ns,
         )
         drains.append(feed.on_batch)
         parts["feed"] = feed
@@ -92,7 +93,7 @@ def build(loaded: Loaded) -> App:
             clock=market_clock,
             pump=pump,
             bars=store,
-            clients=(lambda: feed.clients_count) if feed is not None else (lambda: 0),
+            clients=feed.served_count if feed is not None else (lambda: 0),
         )
         sources = [_source(kind, config, context) for kind in choice.kinds]
         parts["pump"] = pump
@@ -192,10 +193,11 @@ def _catch_up(market_clock: Clock, tape: Tape) -> None:
 
 def _listening(loaded: Loaded) -> tuple[Any, bool]:
     """Return the settings of the door and whether a busy address is an error."""
-    net = loaded.config.net
-    optional = loaded.origin("net.listen") == "default"
-    endpoints = [e for e in loaded.endpoints if optional or e.required or _free(e)]
-    return msgspec.structs.replace(net, listen=[endpoint.text for endpoint in endpoints]), not optional
+    net, endpoints = loaded.config.net, loaded.endpoints
+    first_only = endpoints[0].required and not any(e.required for e in endpoints[1:]) and len(endpoints) > 1
+    if not first_only:
+        endpoints = [endpoint for endpoint in endpoints if endpoint.required or _free(endpoint)]
+    return msgspec.structs.replace(net, listen=[endpoint.text for endpoint in endpoints]), not first_only
 
 
 def _free(endpoint: Endpoint) -> bool:

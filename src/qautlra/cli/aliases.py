@@ -10,6 +10,11 @@ import click
 
 from qautlra.cli.language import Command, t
 from qautlra.cli.main import run
+from qautlra.config.listen import Endpoint
+from qautlra.config.load import Loaded, load
+
+DB_PORT: Final = 8017
+GUIDE_PORT: Final = 18000
 
 _DB_MODES: Final = {"all": "db", "ingest": "ingest", "query": "query"}
 _STORES: Final = ("local-store", "s3-store", "blob-store")
@@ -90,7 +95,6 @@ class _Strict(Command):
 def database(store: str | None, mode: str | None, **given: Any) -> int:
     """Turn flags into the variables they stand for, which the configuration reads; flags win over them."""
     from qautlra.cli.serve import run as serve
-    from qautlra.config.load import load
 
     if store not in (None, "local-store"):
         raise click.UsageError(f"{store} is not part of this build; use local-store")
@@ -102,7 +106,19 @@ def database(store: str | None, mode: str | None, **given: Any) -> int:
             env[variable.upper()] = value
     chosen = mode or env.pop("P_MODE", "all")
     flags = {"mode": ([_DB_MODES.get(chosen, chosen)], "--mode")}
-    return serve(load(env=env, flags=flags), as_json=False)
+    loaded = load(env=env, flags=flags)
+    loaded.endpoints = database_endpoints(loaded)
+    return serve(loaded, as_json=False)
+
+
+def database_endpoints(loaded: Loaded) -> list[Endpoint]:
+    """Return where the store's own command listens: beside a gateway, whose port must not be its first."""
+    if loaded.origin("net.listen") != "default":
+        return loaded.endpoints
+    chosen = [e for e in loaded.endpoints if e.origin != "default"]
+    defaults = [e._replace(required=e.port == DB_PORT) for e in loaded.endpoints if e.origin == "default"]
+    guide = Endpoint("127.0.0.1", GUIDE_PORT, False, "the original guide")
+    return [*sorted(defaults, key=lambda e: not e.required), *chosen, guide]
 
 
 def store() -> None:

@@ -10,7 +10,7 @@ import click
 
 from qautlra.cli import options
 from qautlra.cli.language import Group, t
-from qautlra.config.choose import choose
+from qautlra.config.choose import choose, not_in_force
 from qautlra.config.load import Loaded, load
 
 
@@ -51,6 +51,7 @@ def check(file: str, as_json: bool) -> None:
     """Load FILE alone, with no environment, and choose its source; errors exit with 1."""
     loaded = load(files=[Path(file)], env={}, discover=False)
     choice = choose(loaded)
+    loaded.warnings += not_in_force(loaded)
     if as_json:
         report = {
             "file": file,

@@ -12,6 +12,7 @@ import click
 
 from qautlra.cli import options
 from qautlra.cli.language import Command, t
+from qautlra.config.choose import not_in_force
 from qautlra.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -101,12 +102,12 @@ def run(loaded: Loaded, as_json: bool) -> int:
 
     log.configure(loaded.config.log.level, loaded.config.log.style)
     logger = log.get_logger("app")
-    for warning in loaded.warnings:
+    for warning in [*loaded.warnings, *not_in_force(loaded)]:
         logger.warning("configuration", text=warning)
     _raise_open_files()
     app = build(loaded)
     if app.choice.note:
-        logger.warning("simulated_data", text=app.choice.note)
+        logger.warning("source", text=app.choice.note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(app.run(lambda ready: _announce(ready, as_json)))
 

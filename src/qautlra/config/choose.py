@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from qautlra.base.errors import ConfigError
 from qautlra.base.secret import is_placeholder
-from qautlra.config.listen import Endpoint
+from qautlra.config.listen import Endpoint, is_loopback
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Broker
 
@@ -38,6 +38,7 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
         note = _asked_broker(loaded)
         if config.source.upstream.enabled:
             _own_upstream(loaded)
+            note = note or _own_feed(loaded)
         elif "feed" not in rooms and not note:
             return Choice((), "no source is configured: nothing is taken in (--source, QADB_WS_CLIENT_*)")
         return Choice(kinds, note)
@@ -106,6 +107,14 @@ def serves(endpoints: list[Endpoint], host: str, port: int) -> bool:
     )
 
 
+def _own_feed(loaded: Loaded) -> str:
+    upstream = loaded.config.source.upstream
+    return (
+        f"SIMULATED DATA: {upstream.host}:{upstream.port}, the feed asked for "
+        f"({loaded.origin('source.upstream.enabled')}), is this process itself, and its source is sim"
+    )
+
+
 def _own_upstream(loaded: Loaded) -> None:
     upstream = loaded.config.source.upstream
     if not serves(loaded.endpoints, upstream.host, upstream.port):
@@ -117,3 +126,34 @@ def _own_upstream(loaded: Loaded) -> None:
             origin=loaded.origin("source.upstream.host"),
             expected="one of " + ", ".join(endpoint.text for endpoint in loaded.endpoints),
         )
+
+
+def not_in_force(loaded: Loaded) -> list[str]:
+    """Return a warning per setting this build does not act on; ConfigError when data would be missed."""
+    link, store = loaded.config.link, loaded.config.store
+    if link.kafka.enabled:
+        raise ConfigError(
+            "taking rows from Kafka is not part of this build",
+            key="link.kafka.enabled",
+            value=True,
+            origin=loaded.origin("link.kafka.enabled"),
+            expected="false",
+        )
+    found = []
+    if store.retention_days:
+        found.append(
+            f"store.retention_days = {store.retention_days} ({loaded.origin('store.retention_days')}): "
+            "everything is kept, deleting old days is not part of this build"
+        )
+    if loaded.config.auth.password:
+        found.append(
+            f"auth.password ({loaded.origin('auth.password')}): there is no login in this build, "
+            "and nothing that needs one"
+        )
+    remote = [endpoint.text for endpoint in loaded.endpoints if not is_loopback(endpoint.host)]
+    if remote:
+        found.append(
+            f"net.allow_remote: whoever reaches {', '.join(remote)} reads market data and queries; "
+            "there is no login and no TLS in this build"
+        )
+    return found

@@ -105,11 +105,15 @@ _LEVELS: Final = {"trace": "debug", "warn": "warning", "off": "critical", "fatal
 
 
 class Reading:
-    """What a foreign shape says in our words: settings as {key: (value, origin)}, addresses, warnings."""
+    """What a foreign shape says in our words: settings as {key: (value, origin)}, addresses, warnings.
+
+    Addresses in `listen` take the place of the defaults, those in `also` come on top of whatever is in force.
+    """
 
     def __init__(self) -> None:
         self.settings: dict[str, tuple[Any, str]] = {}
         self.listen: list[tuple[str, int, str]] = []
+        self.also: list[tuple[str, int, str]] = []
         self.warnings: list[str] = []
 
     def set(self, key: str, value: Any, origin: str) -> None:
@@ -126,7 +130,7 @@ class Reading:
             value = 0
         self.settings[key] = (value, origin)
 
-    def add_address(self, host: Any, port: Any, origin: str) -> None:
+    def add_address(self, host: Any, port: Any, origin: str, *, also: bool = False) -> None:
         """Note an address to listen on."""
         if not isinstance(host, str) or isinstance(port, bool) or not isinstance(port, int):
             raise ConfigError(
@@ -135,7 +139,7 @@ class Reading:
                 value=f"{host}:{port}",
                 expected="a host as text and a port as a whole number from 0 to 65535",
             )
-        self.listen.append((host, port, origin))
+        (self.also if also else self.listen).append((host, port, origin))
 
 
 def detect(data: Mapping[str, Any]) -> str | None:
@@ -241,9 +245,8 @@ def read_environment(env: Mapping[str, str]) -> Reading:
         _env_address(reading, env["P_ADDR"], "environment P_ADDR")
     if env.get("QADB_WEBSOCKET_ENABLED", "").lower() in ("1", "true", "yes", "on"):
         host = env.get("QADB_WEBSOCKET_ADDRESS", "0.0.0.0")
-        _env_address(
-            reading, f"{host}:{env.get('QADB_WEBSOCKET_PORT', '18003')}", "environment QADB_WEBSOCKET_PORT"
-        )
+        port = env.get("QADB_WEBSOCKET_PORT", "18003")
+        _env_address(reading, f"{host}:{port}", "environment QADB_WEBSOCKET_PORT", also=True)
     level = _bare_level(env.get("RUST_LOG", ""))
     if level:
         reading.set("log.level", level, "environment RUST_LOG")
@@ -256,13 +259,13 @@ def read_environment(env: Mapping[str, str]) -> Reading:
     return reading
 
 
-def _env_address(reading: Reading, text: str, origin: str) -> None:
+def _env_address(reading: Reading, text: str, origin: str, *, also: bool = False) -> None:
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or int(port) > 65_535:
         raise ConfigError(
             "the address is not readable", key="net.listen", value=text, origin=origin, expected="host:port"
         )
-    reading.add_address(host or "127.0.0.1", int(port), origin)
+    reading.add_address(host or "127.0.0.1", int(port), origin, also=also)
 
 
 def _bare_level(text: str) -> str:

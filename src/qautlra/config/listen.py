@@ -21,7 +21,12 @@ class Endpoint(NamedTuple):
     @property
     def text(self) -> str:
         """Return `host:port`, IPv6 in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return join(self.host, self.port)
+
+
+def join(host: str, port: int) -> str:
+    """Return `host:port`, IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def split(text: str, origin: str) -> tuple[str, int]:

@@ -76,6 +76,7 @@ class _Layers:
         self.files: list[str] = []
         self.shapes: set[str] = set()
         self.addresses: list[tuple[str, int, str]] = []
+        self.also: list[tuple[str, int, str]] = []
 
     def put(self, key: str, value: Any, origin: str, *, text: bool) -> None:
         leaf = schema.find(key)
@@ -96,6 +97,7 @@ class _Layers:
             self.values.pop("net.listen", None)
             self.origins.pop("net.listen", None)
             self.addresses += reading.listen
+        self.also += reading.also
         self.warnings += reading.warnings
 
     def put_tree(self, data: Mapping[str, Any], origin: str, prefix: str = "") -> None:
@@ -249,26 +251,34 @@ def _endpoints(
     port, _ = flags.get("net.listen.port", (None, ""))
     if port is not None:
         layers.origins["net.listen"] = "flag --port"
-        text = f"[{host}]:{port}" if host and ":" in host else f"{host or '127.0.0.1'}:{port}"
+        text = listen.join(host or "127.0.0.1", port)
         return listen.endpoints([text], "flag --port", allow_remote=allow)
     if layers.addresses:
         origin = ", ".join(dict.fromkeys(origin for _, _, origin in layers.addresses))
         layers.origins["net.listen"] = origin
-        return _compat_endpoints(layers, allow)
-    origin = layers.origins.get("net.listen", "default")
-    found = listen.endpoints(config.net.listen, origin, allow_remote=allow)
-    if host is not None:
-        layers.origins["net.listen"] = "flag --host"
-        first = listen.endpoints(
-            [f"[{host}]:0" if ":" in host else f"{host}:0"], "flag --host", allow_remote=allow
+        found = _narrowed(layers, layers.addresses, allow)
+        sample = listen.Endpoint(
+            "127.0.0.1", compat.QUERY_SAMPLE_PORT, False, "the specification's query sample"
         )
-        found = [item._replace(host=first[0].host, origin="flag --host") for item in found]
-    return found
+        if (sample.host, sample.port) not in [(item.host, item.port) for item in found]:
+            found.append(sample)
+    else:
+        origin = layers.origins.get("net.listen", "default")
+        found = listen.endpoints(config.net.listen, origin, allow_remote=allow)
+        if host is not None:
+            layers.origins["net.listen"] = "flag --host"
+            (first,) = listen.endpoints([listen.join(host, 0)], "flag --host", allow_remote=allow)
+            found = [item._replace(host=first.host, origin="flag --host") for item in found]
+    known = {(item.host, item.port) for item in found}
+    return found + [e for e in _narrowed(layers, layers.also, allow) if (e.host, e.port) not in known]
 
 
-def _compat_endpoints(layers: _Layers, allow_remote: bool) -> list[listen.Endpoint]:
+def _narrowed(
+    layers: _Layers, addresses: Sequence[tuple[str, int, str]], allow_remote: bool
+) -> list[listen.Endpoint]:
+    """Return endpoints for addresses of foreign settings, on loopback unless remote ones are allowed."""
     found: dict[tuple[str, int], listen.Endpoint] = {}
-    for host, port, origin in layers.addresses:
+    for host, port, origin in addresses:
         local = "127.0.0.1" if host == "localhost" else host
         if not listen.is_loopback(local) and not allow_remote:
             layers.warnings.append(
@@ -276,12 +286,6 @@ def _compat_endpoints(layers: _Layers, allow_remote: bool) -> list[listen.Endpoi
                 f"listening on 127.0.0.1:{port} instead (net.allow_remote=true means it)"
             )
             local = "127.0.0.1"
-        endpoint = listen.endpoints(
-            [f"[{local}]:{port}" if ":" in local else f"{local}:{port}"], origin, allow_remote=True
-        )[0]
+        (endpoint,) = listen.endpoints([listen.join(local, port)], origin, allow_remote=True)
         found.setdefault((endpoint.host, endpoint.port), endpoint)
-    sample = ("127.0.0.1", compat.QUERY_SAMPLE_PORT)
-    found.setdefault(
-        sample, listen.Endpoint(*sample, required=False, origin="the specification's query sample")
-    )
     return list(found.values())

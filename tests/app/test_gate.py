@@ -1,0 +1,63 @@
+"""The gate before the tape: a store that is away holds a recorded source, a live one drops and counts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from qautlra.app.gate import GatedPump
+from qautlra.source.base import SLICE_ROWS
+
+
+class FakeTape:
+    """Takes everything and remembers how many rows."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def publish(self, rows: Any, start: int = 0, stop: int = -1) -> int:
+        self.taken += stop - start
+        return stop
+
+
+def test_waits_until_the_gate_opens() -> None:
+    async def body() -> None:
+        tape, opened = FakeTape(), [False]
+        pump = GatedPump(tape, is_open=lambda: opened[0])
+        rows: Any = range(2 * SLICE_ROWS + 5)
+        task = asyncio.create_task(pump.publish(rows))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert tape.taken == 0
+        assert not task.done()
+        opened[0] = True
+        assert await task == len(rows)
+        assert tape.taken == pump.rows == len(rows)
+        assert pump.held_count >= 1
+
+    asyncio.run(body())
+
+
+def test_closes_between_slices() -> None:
+    async def body() -> None:
+        tape = FakeTape()
+        pump = GatedPump(tape, is_open=lambda: tape.taken < SLICE_ROWS)
+        rows: Any = range(3 * SLICE_ROWS)
+        task = asyncio.create_task(pump.publish(rows))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert tape.taken == SLICE_ROWS
+        task.cancel()
+
+    asyncio.run(body())
+
+
+def test_a_live_source_does_not_wait_and_counts() -> None:
+    async def body() -> None:
+        tape = FakeTape()
+        pump = GatedPump(tape, when_held="drop", is_open=lambda: False)
+        rows: Any = range(7)
+        assert await pump.publish(rows) == 0
+        assert (pump.dropped, tape.taken) == (7, 0)
+
+    asyncio.run(body())
