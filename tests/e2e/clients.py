@@ -85,7 +85,7 @@ class LegacyClient(threading.Thread):
                         self.market_data[data["instrument_id"]] = data
                     else:
                         self.texts.append(json.dumps(message))
-                    if self.done(self.tree) and self.market_data:
+                    if self.done(self.tree) and message.get("type") == "market_data":
                         return
         except (OSError, TimeoutError, ConnectionClosed, ValueError) as error:
             self.error = error

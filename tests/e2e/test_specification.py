@@ -65,7 +65,7 @@ def test_curl_line_gives_data(serve: Serve, shared: Path) -> None:
 
 @pytest.mark.parametrize("how", ["flag", "environment", "whole", "directory"])
 def test_gateway_file_gives_data(serve: Serve, shared: Path, tmp_path: Path, how: str) -> None:
-    (text,) = [b for b in blocks(shared, "json") if '"brokers"' in b]
+    (text,) = [b for b in blocks(shared, "json") if '"front_addr"' in b]
     path = tmp_path / ("config.json" if how == "directory" else "config_ctp.json")
     arguments: tuple[str, ...] = DAY
     env: dict[str, str] = {}

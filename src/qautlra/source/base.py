@@ -155,7 +155,7 @@ class SourceContext:
     pump: Publisher
     bars: BarStore | None = None
     clients: Callable[[], int] = lambda: 0
-    "Market clients connected now."
+    "Market clients that would be sent the next change."
     demand: Demand = field(default_factory=Demand)
     "What live sources are asked for; sim and replay show what they have."
 
