@@ -20,8 +20,9 @@ const rows = new Map(); // symbol -> {row, cells, values}
 
 // --- quotes ---
 
-function decimals(quote) {
-  let most = 0;
+// The most decimals seen of an instrument, so that a column does not jump when a price ends in zero.
+function decimals(quote, former) {
+  let most = former ?? 0;
   for (const key of ["last_price", "bid_price1", "ask_price1", "pre_settlement"]) {
     const [, fraction = ""] = String(quote[key] ?? "").split(".");
     if (typeof quote[key] === "number") most = Math.max(most, Math.min(fraction.length, 6));
@@ -33,8 +34,8 @@ const price = (value, places) => (isNumber(value) ? value.toFixed(places) : "—
 const count = (value) => (isNumber(value) ? value.toLocaleString(locale()) : "—");
 const signed = (value, places) => `${value > 0 ? "▲ " : value < 0 ? "▼ " : ""}${Math.abs(value).toFixed(places)}`;
 
-function valuesOf(symbol, quote) {
-  const places = decimals(quote);
+function valuesOf(symbol, quote, former) {
+  const places = decimals(quote, former);
   const base = isNumber(quote.pre_settlement) && quote.pre_settlement !== 0 ? quote.pre_settlement : quote.pre_close;
   const moved = isNumber(quote.last_price) && isNumber(base) ? quote.last_price - base : null;
   return {
@@ -49,6 +50,7 @@ function valuesOf(symbol, quote) {
     volume: count(quote.volume),
     open_interest: count(quote.open_interest),
     time: (quote.datetime ?? "").slice(11, 23),
+    places,
     direction: moved > 0 ? "up" : moved < 0 ? "down" : "",
   };
 }
@@ -68,7 +70,7 @@ function paintRow(symbol) {
   const quote = feed?.quotes[symbol];
   if (!quote || !rows.has(symbol)) return;
   const { cells, values } = rows.get(symbol);
-  const next = valuesOf(symbol, quote);
+  const next = valuesOf(symbol, quote, values.places);
   for (const column of COLUMNS) {
     if (next[column] === values[column]) continue;
     cells[column].textContent = next[column];
@@ -135,6 +137,10 @@ function span(seconds) {
 function beijing(ns) {
   return new Date(ns / 1e6 + 8 * 3600e3).toISOString().slice(0, 19).replace("T", " ");
 }
+function beijingText(stamp) {
+  const ms = Date.parse(stamp ?? "");
+  return Number.isFinite(ms) ? beijing(ms * 1e6) : "—";
+}
 function fact(label, value) {
   const box = make("div", "fact", make("span", "note", label), make("b", "", value));
   box.lastChild.title = value;
@@ -151,12 +157,16 @@ function paintState() {
   const banner = at("banner");
   const waiting = (health?.services ?? []).filter((service) => ["waiting", "starting", "backoff", "stopped"].includes(service.state));
   const lost = feed && feed.state === "lost";
-  banner.hidden = !(unreachable || lost || waiting.length);
+  const said = unreachable ? text("down_banner") : lost ? text("lost_banner")
+    : waiting.length ? text("starting_banner") + waiting.map((service) => service.name).join(", ") : (health?.note ?? "");
+  banner.hidden = !said;
   banner.classList.toggle("warn", !unreachable && !lost);
-  banner.textContent = unreachable ? text("down_banner") : lost ? text("lost_banner") : text("starting_banner") + waiting.map((service) => service.name).join(", ");
+  if (banner.textContent !== said) banner.textContent = said;
   const state = feedMissing ? "no_feed" : unreachable ? "lost" : (feed?.state ?? "connecting");
   at("state").textContent = text(state);
   at("state").className = `pill ${state}`;
+  const simulated = (status?.sources ?? []).some((source) => source.simulated);
+  at("simulated").hidden = !simulated;
   if (!health) return;
   at("facts").replaceChildren(
     fact(`${text("market_time")} · ${health.clock.name}`, beijing(health.clock.now_ns)),
@@ -171,7 +181,7 @@ function paintState() {
     service.name, mark(service.state, ["running", "finished"].includes(service.state)), String(service.restarts ?? 0)])));
   at("sources").replaceChildren(table(["name", "status", "trading_day", "last_tick"], (status?.sources ?? []).map((source) => [
     source.name, mark(source.state ?? text(source.connected ? "connected" : "not_connected"), source.connected),
-    source.trading_day ?? "—", source.last_tick ?? "—"])));
+    source.trading_day ?? "—", beijingText(source.last_tick)])));
   at("version").textContent = `qautlra ${health.version} · ${health.modes.join(", ")}`;
 }
 
@@ -214,7 +224,7 @@ async function poll() {
     feedMissing = third.status !== 200;
     if (!feedMissing) {
       feed ??= new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/market`, changed, () => { paintState(); markStale(); });
-      const next = third.body.data;
+      const next = third.body.data.slice().sort();
       if (next.length !== symbols.length || next.some((symbol, i) => symbol !== symbols[i])) { symbols = next; layOut(); }
     }
     if (!symbols.length) layOut();

@@ -3,7 +3,7 @@ const TEXT = {
   zh: {
     other_language: "English", theme: "明暗", docs: "接口文档", metrics: "指标", quotes: "实时行情",
     sources: "行情源", services: "服务", addresses: "接入地址", search: "查找合约",
-    live: "实时", connecting: "连接中", lost: "已断开", no_feed: "无行情服务",
+    live: "实时", simulated: "模拟行情", connecting: "连接中", lost: "已断开", no_feed: "无行情服务",
     lost_banner: "行情连接已断开，下面是断开前的数据；正在重连…",
     down_banner: "服务器没有应答，下面的内容可能已过时；正在重试…",
     starting_banner: "服务尚未全部就绪：", quiet: "没有行情到达",
@@ -20,7 +20,7 @@ const TEXT = {
   en: {
     other_language: "中文", theme: "Light or dark", docs: "API docs", metrics: "Metrics", quotes: "Live quotes",
     sources: "Sources", services: "Services", addresses: "Addresses", search: "Find an instrument",
-    live: "live", connecting: "connecting", lost: "disconnected", no_feed: "no feed",
+    live: "live", simulated: "simulated prices", connecting: "connecting", lost: "disconnected", no_feed: "no feed",
     lost_banner: "The market socket is disconnected; what you see is from before. Reconnecting…",
     down_banner: "The server does not answer; what you see may be old. Trying again…",
     starting_banner: "Not everything runs yet: ", quiet: "No quotes are arriving",
