@@ -167,6 +167,8 @@ def test_what_is_cold_and_what_makes_way(tmp_path: Path) -> None:
     assert 0 < done < 3000
     assert log.ticks.blocked
     assert log.ticks.held == "hot"
+    assert log.journal.sync()  # what fills the tier was sealed, so that it can be compacted
+    assert [s.last_lsn for s in log.journal.segments() if s.sealed] == [log.journal.head_lsn]
     log.hot.set_safe_lsn(log.journal.head_lsn)
     assert log.ticks.append_rows(rows, done) > done
     assert log.hot.bytes <= log.hot.max_bytes

@@ -41,7 +41,10 @@ bool TickLog::take(const Snapshot& row, Mask mask) {
   const std::size_t size = row_bytes(mask);
   switch (hot_.admit(row.instrument, {row.ts_event_ns(), row.ordinal}, size)) {
     case Admitted::kDuplicate: ++duplicates_; return true;
-    case Admitted::kFull: held_ = Held::kHot; return false;
+    case Admitted::kFull:
+      held_ = Held::kHot;
+      journal_.roll();  // sealed, the rows that fill the tier can go to Parquet; once: an empty segment stays
+      return false;
     case Admitted::kNew: break;
   }
   std::byte* at = define(row.instrument) ? journal_.reserve(size) : nullptr;
@@ -72,7 +75,7 @@ std::size_t TickLog::drain() {
     if ((seq + 1 - span.begin) % kRowsPerCommit == 0) journal_.commit();
   }
   tape_.advance(cursor_, seq);
-  if (rows_logged_ != logged || held_ == Held::kJournal) journal_.commit();
+  if (rows_logged_ != logged || held_ != Held::kNo) journal_.commit();
   return static_cast<std::size_t>(seq - span.begin);
 }
 

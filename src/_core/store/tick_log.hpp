@@ -17,7 +17,7 @@ namespace qautlra {
 enum class Held : std::uint8_t {
   kNo,
   kJournal,  // the journal refuses: its buffer is full because the disk is slow or full, or it has failed
-  kHot,      // the hot tier is full of rows that are in no Parquet file yet
+  kHot,      // the hot tier is full of rows that are in no Parquet file yet; their segments have been sealed
 };
 
 struct Recovery {

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 class JournalError(OSError):
-    """The log cannot be used, or a file of it is damaged: records from `lsn` on, at byte `offset` of `path`."""
+    """The log cannot be used, or a file of it is damaged from record `lsn` (byte `offset` of `path`) on."""
 
     path: str
     offset: int
