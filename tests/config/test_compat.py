@@ -203,4 +203,5 @@ def test_a_store_alone_takes_nothing_in_unasked() -> None:
     assert "no source" in choose(plain(), alone).note
     assert choose(plain(env=CLIENT), alone).kinds == ("sim",)
     assert choose(plain(sets=["source.kinds=sim"]), alone) == Choice(("sim",))
+    assert choose(plain(files=[EXAMPLES / "config_ctp.json"]), alone).kinds == ()
     assert choose(plain(), frozenset({"store", "query"})) == Choice(())

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from qautlra.app import garbage
 from qautlra.base import clock, log
 from qautlra.base.clock import Clock
-from qautlra.base.errors import InvariantError
+from qautlra.base.errors import ConfigError, InvariantError
 from qautlra.base.service import Service
 from qautlra.base.supervisor import Supervisor
 from qautlra.config.choose import Choice
@@ -112,7 +112,7 @@ class App:
     async def run(self, ready: Callable[[App], None] = lambda _app: None) -> int:
         """Start all, call `ready`, serve until a signal or a fatal failure, stop; return the exit code.
 
-        A failure to start is raised after everything has been stopped.
+        A failure to start, and a setting the work finds wrong, are raised after everything has been stopped.
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
@@ -137,6 +137,8 @@ class App:
                     await starting
             cause = await ending
             self._log.info("stopping", cause="signal" if cause is None else str(cause))
+            if isinstance(cause, ConfigError):
+                raise cause
             return 0 if cause is None else 1
         finally:
             await self.supervisor.stop(grace_s)

@@ -19,7 +19,7 @@ from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, VirtualClock, WallClock
 from qautlra.base.errors import ConfigError
 from qautlra.base.service import Service
-from qautlra.config.choose import VIRTUAL, Choice, choose
+from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
 from qautlra.config.listen import Endpoint
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Config
@@ -105,7 +105,7 @@ def build(loaded: Loaded) -> App:
         if service is store:
             _catch_up(market_clock, tape)
 
-    settings, explicit = _listening(loaded)
+    settings, explicit = _listening(loaded, choice)
     net = NetService(
         Deps(
             settings=settings,
@@ -191,9 +191,9 @@ def _catch_up(market_clock: Clock, tape: Tape) -> None:
         market_clock.advance_to(max(stamps))
 
 
-def _listening(loaded: Loaded) -> tuple[Any, bool]:
+def _listening(loaded: Loaded, choice: Choice) -> tuple[Any, bool]:
     """Return the settings of the door and whether a busy address is an error."""
-    net, endpoints = loaded.config.net, loaded.endpoints
+    net, endpoints = loaded.config.net, listens_beside(loaded, choice)
     first_only = endpoints[0].required and not any(e.required for e in endpoints[1:]) and len(endpoints) > 1
     if not first_only:
         endpoints = [endpoint for endpoint in endpoints if endpoint.required or _free(endpoint)]

@@ -165,7 +165,8 @@ class Supervisor:
 
     def fatal(self, error: BaseException) -> None:
         """End the process for `error`: state can no longer be trusted."""
-        self._log.critical("fatal", error=str(error), exc_info=error)
+        if not isinstance(error, ConfigError):  # whose sentence says it all
+            self._log.critical("fatal", error=str(error), exc_info=error)
         if not self._end().done():
             self._end().set_result(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from qautlra.base.errors import ConfigError
 from qautlra.base.secret import is_placeholder
@@ -10,7 +11,7 @@ from qautlra.config.listen import Endpoint, is_loopback
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Broker
 
-BUILT: Final = ("sim", "replay")
+BUILT: Final = ("sim", "replay", "upstream")
 EVERY_ROOM: Final = frozenset({"source", "feed", "store", "query"})
 VIRTUAL: Final = frozenset({"sim", "replay"})
 
@@ -35,18 +36,17 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
     if origin == "default":
         if config.source.replay.files:
             return Choice(("replay",))
+        if config.source.upstream.is_named:
+            if not is_own_feed(loaded, rooms):
+                return Choice(("upstream",))
+            return Choice(kinds, _asked_broker(loaded) or _own_feed(loaded))
         note = _asked_broker(loaded)
-        if config.source.upstream.enabled:
-            _own_upstream(loaded)
-            note = note or _own_feed(loaded)
-        elif "feed" not in rooms and not note:
+        if "feed" not in rooms:
             return Choice((), "no source is configured: nothing is taken in (--source, QADB_WS_CLIENT_*)")
         return Choice(kinds, note)
     if not kinds:
         return Choice(())
     missing = [kind for kind in kinds if kind not in BUILT]
-    if "upstream" in missing and loaded.config.source.upstream.enabled:
-        _own_upstream(loaded)
     if missing:
         raise ConfigError(
             f"the source {missing[0]} is not part of this build",
@@ -69,6 +69,14 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
             key="source.replay.files",
             origin=origin,
             expected="at least one file (--replay FILE)",
+        )
+    if "upstream" in kinds and is_own_feed(loaded, rooms):
+        raise ConfigError(
+            "this is an address of this process itself: its feed cannot be its own source",
+            key="source.upstream",
+            value=config.source.upstream.address,
+            origin=_upstream_origin(loaded),
+            expected="the address of another process's feed",
         )
     return Choice(kinds)
 
@@ -107,25 +115,67 @@ def serves(endpoints: list[Endpoint], host: str, port: int) -> bool:
     )
 
 
+def is_own_feed(loaded: Loaded, rooms: frozenset[str]) -> bool:
+    """Tell whether the feed named is served by this process: then its tape has what is asked for.
+
+    A process without a feed leaves a default port to the feed it takes from (`listens_beside`).
+    """
+    host, port = _upstream_endpoint(loaded)
+    own = serves(loaded.endpoints, host, port)
+    if own and "feed" not in rooms and any(_is_chosen(e) for e in loaded.endpoints if e.port == port):
+        raise ConfigError(
+            "this process listens on this address itself, and in this mode it has no feed",
+            key="source.upstream",
+            value=loaded.config.source.upstream.address,
+            origin=_upstream_origin(loaded),
+            expected="the address of another process's feed, or another port for this process",
+        )
+    return own and "feed" in rooms
+
+
+def listens_beside(loaded: Loaded, choice: Choice) -> list[Endpoint]:
+    """Return where to listen: the address of the feed this process takes from is not among the defaults."""
+    if "upstream" not in choice.kinds:
+        return loaded.endpoints
+    host, port = _upstream_endpoint(loaded)
+    return [e for e in loaded.endpoints if _is_chosen(e) or not serves([e], host, port)]
+
+
+def _is_chosen(endpoint: Endpoint) -> bool:
+    return endpoint.origin != "default"
+
+
+def _upstream_endpoint(loaded: Loaded) -> tuple[str, int]:
+    address = loaded.config.source.upstream.address
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"ws": 80, "wss": 443}[parts.scheme]
+        host = parts.hostname
+        if not host:
+            raise ValueError("no host")
+    except (ValueError, KeyError):
+        raise ConfigError(
+            "not the URL of a feed",
+            key="source.upstream.url",
+            value=address,
+            origin=_upstream_origin(loaded),
+            expected="ws://host:port/path",
+        ) from None
+    return host, port
+
+
+def _upstream_origin(loaded: Loaded) -> str:
+    return loaded.origin("source.upstream.url" if loaded.config.source.upstream.url else "source.upstream.host")
+
+
 def _own_feed(loaded: Loaded) -> str:
     upstream = loaded.config.source.upstream
+    host, port = _upstream_endpoint(loaded)
+    key = "source.upstream.url" if upstream.url else "source.upstream.enabled"
     return (
-        f"SIMULATED DATA: {upstream.host}:{upstream.port}, the feed asked for "
-        f"({loaded.origin('source.upstream.enabled')}), is this process itself, and its source is sim"
+        f"SIMULATED DATA: {host}:{port}, the feed asked for ({loaded.origin(key)}), is this process itself, "
+        "and its source is sim"
     )
-
-
-def _own_upstream(loaded: Loaded) -> None:
-    upstream = loaded.config.source.upstream
-    if not serves(loaded.endpoints, upstream.host, upstream.port):
-        raise ConfigError(
-            "another process's feed as source is not part of this build; one process serves feed and "
-            "store together when this address is one of its own",
-            key="source.upstream",
-            value=f"{upstream.host}:{upstream.port}",
-            origin=loaded.origin("source.upstream.host"),
-            expected="one of " + ", ".join(endpoint.text for endpoint in loaded.endpoints),
-        )
 
 
 def not_in_force(loaded: Loaded) -> list[str]:

@@ -39,6 +39,7 @@ _GATEWAY_KEYS: Final = {
     "incremental_updates.batch_interval_ms": "feed.batch_interval_ms",
     "incremental_updates.batch_size_threshold": "feed.batch_size_threshold",
     "log_level": "log.level",
+    "websocket.market_ws": "source.upstream.url",
 }
 _BROKER_FIELDS: Final = (
     "name",
@@ -61,6 +62,7 @@ _QADB_KEYS: Final = {
     "storage.partition_by": "store.partition_by",
     "storage.compression": "store.compression",
     "storage.retention_days": "store.retention_days",
+    "websocket.market_ws": "source.upstream.url",
 }
 _QADB_QUIET = frozenset({"websocket.path", "websocket.enabled", "http_api.enabled"})
 _ENV_KEYS: Final = {

@@ -110,16 +110,32 @@ class Replay(Struct, frozen=True, kw_only=True):
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
-    """Another process's feed as source (`QADB_WS_CLIENT_*`)."""
+    """Another process's feed as source (`QADB_WS_CLIENT_*`); `url` names it whole, else the three parts do."""
 
     enabled: bool = False
+    url: Annotated[str, Meta(max_length=2048)] = ""
     host: str = "localhost"
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8014
     path: Annotated[str, Meta(pattern=r"^/")] = "/ws/market"
     stream: str = "futures_market"
-    instruments: list[str] = []
+    instruments: Annotated[list[str], Meta(max_length=limits.SYMBOLS_PER_CLIENT_COUNT)] = []
     username: str = ""
     password: Secret = Secret()
+    silence_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    retry_max_s: Annotated[float, Meta(ge=0.2, le=3600)] = 20.0
+
+    @property
+    def is_named(self) -> bool:
+        """Whether anyone asked for this feed."""
+        return self.enabled or bool(self.url)
+
+    @property
+    def address(self) -> str:
+        """Return the URL of the feed."""
+        if self.url:
+            return self.url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"ws://{host}:{self.port}{self.path}"
 
 
 class Broker(Struct, frozen=True, kw_only=True):
