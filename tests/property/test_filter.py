@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
 from qautlra.store.filter import DEPTH_COUNT, MEMBERS_COUNT, Kind, parse_filter
+from qautlra.store.mask import passing
 from qautlra.store.predicate import (
     All,
     AnyOf,
@@ -56,7 +57,7 @@ SYMBOLS = [
     "SSE.600000",
     "DCE.SP a1709&a1801",
 ]
-SOURCES = ["sim", "replay", "it's", 'a "b"', "x_y", "100%"]
+SOURCES = ["sim", "replay", "it's", 'a "b"', "x_y", "100%", "back\\slash", "two\nlines"]
 
 
 def canonical(spelling: str) -> str | None:
@@ -81,7 +82,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "volume": counts | st.integers(-20, 20).map(lambda n: n / 2),
     "source": st.sampled_from(SOURCES),
 }
-patterns = st.text("%_axim'\" 0", min_size=1, max_size=6).map(lambda text: re.sub("%+", "%", text))
+patterns = st.text("%_axim'\" 0\\\n", min_size=1, max_size=6).map(lambda text: re.sub("%+", "%", text))
 
 
 @st.composite
@@ -178,7 +179,10 @@ def test_duckdb_and_the_twin_agree(
     parsed = parse(spell(predicate))
     assert parsed == predicate
     table = pa.Table.from_pylist(rows, schema=ARROW)
-    assert selected(database, predicate, table) == [n for n, row in enumerate(rows) if keeps(predicate, row)]
+    expected = [n for n, row in enumerate(rows) if keeps(predicate, row)]
+    assert selected(database, predicate, table) == expected
+    numbered = table.append_column("n", pa.array(range(len(table))))
+    assert passing(numbered, predicate).column("n").to_pylist() == expected
 
 
 @given(predicate=predicates, rows=rows)

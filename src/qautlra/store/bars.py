@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qautlra._core.market import Rows
 from qautlra._core.store import rows_from_arrow
-from qautlra._core.tape import bars_from_rows
-from qautlra.store.plan import Plan, microseconds
+from qautlra._core.tape import BarFolder
+from qautlra.store.mask import passing
+from qautlra.store.plan import Plan, microseconds, moment
+from qautlra.store.predicate import All, Compare
 from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, MARKET_DATA, ORDINAL, STREAMS, TIME, TRADING_DATE
 from qautlra.store.timegrammar import BEIJING
 
@@ -74,17 +75,35 @@ class BarReader:
             derived = pa.concat_tables(folded)
             if files and derived.num_rows:
                 derived = await self._without_stored(plan, files, derived, low, high, timeout_s)
-            sql, values = plan.statement(
-                self._catalogue.paths(files), low, high, hot=not files or bool(derived.num_rows), limit=left
-            )
-            table = await self._engine.run(
-                sql, values, timeout_s=timeout_s, hot=None if files and not derived.num_rows else derived
-            )
+            table = await self._chosen(plan, files, derived, low, high, left, timeout_s)
             if table.num_rows:
-                table = table.cast(pa.schema([BAR_SCHEMA.field(name) for name in plan.read_columns]))
                 if left is not None:
                     left -= table.num_rows
                 yield table
+
+    async def _chosen(
+        self,
+        plan: Plan,
+        files: list[DataFile],
+        derived: pa.Table,
+        low: int,
+        high: int,
+        left: int | None,
+        timeout_s: float,
+    ) -> pa.Table:
+        """Return the first `left` bars of [low, high) that pass the filter, in order."""
+        if files:
+            sql, values = plan.statement(
+                self._catalogue.paths(files), low, high, hot=bool(derived.num_rows), limit=left
+            )
+            hot = derived if derived.num_rows else None
+            table = await self._engine.run(sql, values, timeout_s=timeout_s, hot=hot)
+            return table.cast(pa.schema([BAR_SCHEMA.field(name) for name in plan.read_columns]))
+        within = All((Compare(TIME, ">=", moment(low)), Compare(TIME, "<", moment(high))))
+        table = passing(derived, within if plan.rest is None else All((within, plan.rest)))
+        if plan.descending:
+            table = table.take(pa.array(range(table.num_rows - 1, -1, -1), pa.int64()))
+        return table.slice(0, left).select(plan.read_columns)
 
     def _groups(self, plan: Plan) -> Iterable[list[date]]:
         """Yield runs of trading days that have rows or bars, in the plan's order, of about WINDOW_ROWS."""
@@ -154,18 +173,16 @@ class BarReader:
             limit=None,
             descending=False,
         )
-        rows = Rows(self._instruments)
+        whole = self._recording_since_us() < begin
+        folder = BarFolder(self._instruments, self._calendar, whole_days=whole)
         async with aclosing(self._reader.pieces(ticks, timeout_s)) as pieces:
             async for table in pieces:
                 mine = table.filter(pc.equal(table.column(TRADING_DATE), day)).combine_chunks()
                 for at in range(0, mine.num_rows, FOLD_ROWS):
                     for batch in mine.slice(at, FOLD_ROWS).to_batches():
-                        rows.extend(rows_from_arrow(batch, self._instruments))
+                        folder.add(rows_from_arrow(batch, self._instruments))
                     await asyncio.sleep(0)
-        if not len(rows):
-            return BAR_SCHEMA.empty_table()
-        whole = self._recording_since_us() < begin
-        return tidy_bars(bars_from_rows(rows, self._calendar, self._instruments, whole_days=whole))
+        return tidy_bars(folder.finish())
 
     def _stored(self, plan: Plan, low: int, high: int) -> list[DataFile]:
         return self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
@@ -187,7 +204,7 @@ class BarReader:
         batch = self._hot.scan(None, -(2**63), 2**63 - 1, limit=1, fields=[TIME])
         if batch.num_rows:
             files.append(batch.column(TIME)[0].value)
-        return min(files)
+        return min(files, default=0)
 
     def _day(self, us: int) -> date:
         number = self._calendar.trading_day(us * 1_000)

@@ -94,7 +94,7 @@ class Opened:
         self.compactor.tidy()
 
     def write_bars(self, bars: pa.Table) -> State:
-        """Write those of the bars (by instrument, then time) not stored yet; return the new state. Blocking."""
+        """Write the bars (by instrument, then time) not stored yet; return the new state. Blocking."""
         catalogue = self.catalogue
         state = catalogue.state
         low, high = pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()

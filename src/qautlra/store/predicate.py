@@ -108,6 +108,18 @@ def _sql(node: Predicate, values: list[Value]) -> str:
             return "(" + " OR ".join(_sql(term, values) for term in terms) + ")"
 
 
+def columns_of(predicate: Predicate | None) -> frozenset[str]:
+    """Return the columns a predicate looks at."""
+    match predicate:
+        case None:
+            return frozenset()
+        case Not(term):
+            return columns_of(term)
+        case All(terms) | AnyOf(terms):
+            return frozenset().union(*(columns_of(term) for term in terms))
+    return frozenset((predicate.column,))
+
+
 def split_members(predicate: Predicate | None, column: str) -> tuple[frozenset[str] | None, Predicate | None]:
     """Return (the values `column` is confined to, what is left to test).
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from qautlra.store.compaction import without_repeats
+from qautlra.store.mask import passing
+from qautlra.store.predicate import columns_of
 from qautlra.store.schema import TIME, stream_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from qautlra.store.plan import Plan
 
 # Rows of one turn on the loop: copying them out of the hot tier must stay well below 5 ms.
-SLICE_ROWS = 4_096
+SLICE_ROWS = 8_192
+FIRST_SLICE_ROWS = 1_024
 # Rows a window of files and hot tier together aims at; what bounds the memory of one statement.
 FIRST_WINDOW_ROWS = 50_000
 WINDOW_ROWS = 400_000
@@ -112,14 +115,14 @@ class Reader:
         """
         low, high, left = plan.start_us, plan.stop_us, plan.limit
         aim = FIRST_WINDOW_ROWS if left is None else max(FIRST_WINDOW_ROWS, min(2 * left, WINDOW_ROWS))
-        rows = SLICE_ROWS
+        rows = SLICE_ROWS if left is None else min(SLICE_ROWS, max(FIRST_SLICE_ROWS, 2 * left))
         while low < high and (left is None or left > 0):
             numbers = self._members.of(plan)
             if numbers is not None and not numbers and not self._overlapping(plan, low, high):
                 return
             # From here on the hot tier has every row there is.
             complete = high if numbers == [] else self._hot.cold_max_ts(numbers) // 1_000 + 1
-            if plan.rest is None and (complete < high if plan.descending else complete <= low):
+            if complete < high if plan.descending else complete <= low:
                 floor = max(low, complete)
                 table, reached = self._slice(plan, numbers, floor, high, rows, left)
                 if reached is None:
@@ -128,10 +131,8 @@ class Reader:
                 rows = SLICE_ROWS
                 await asyncio.sleep(0)
             else:
-                bound, top = low, high
-                if plan.rest is None and not plan.descending:
-                    top = min(high, complete)
-                bound, top = self._window(plan, numbers, bound, top, aim)
+                top = high if plan.descending else min(high, complete)
+                bound, top = self._window(plan, numbers, low, top, aim)
                 table = await self._merged(plan, numbers, bound, top, left, timeout_s)
                 reached = bound if plan.descending else top
                 aim = min(aim * 4, WINDOW_ROWS)
@@ -148,26 +149,30 @@ class Reader:
         self, plan: Plan, numbers: list[int] | None, low: int, high: int, rows: int, left: int | None
     ) -> tuple[pa.Table, int | None]:
         """Return the next rows of the hot tier, and how far they reach; None: one moment fills the slice."""
-        wanted = rows if left is None else min(rows, left)
+        wanted = rows if left is None or plan.rest is not None else min(rows, left)
+        fields = [*plan.read_columns, *(columns_of(plan.rest) - set(plan.read_columns))]
         batch = self._hot.scan(
             numbers,
             low * 1_000,
             high * 1_000,
             limit=wanted,
             descending=plan.descending,
-            fields=list(plan.read_columns),
+            fields=fields,
         )
         table = pa.Table.from_batches([batch])
-        if batch.num_rows < wanted:
-            return table, low if plan.descending else high
-        if wanted == left:
-            return table, low if plan.descending else high
-        times = table.column(TIME).cast(pa.int64()).to_numpy()
-        last = int(times[-1])
-        whole = int((times != last).sum())
-        if not whole:
-            return table, None
-        return table.slice(0, whole), last + 1 if plan.descending else last
+        reached = low if plan.descending else high
+        if batch.num_rows == wanted and not (plan.rest is None and wanted == left):
+            # Rows of the last moment may be missing: the next slice begins with it.
+            times = table.column(TIME).cast(pa.int64()).to_numpy()
+            last = int(times[-1])
+            whole = int((times != last).sum())
+            if not whole:
+                return table, None
+            table = table.slice(0, whole)
+            reached = last + 1 if plan.descending else last
+        if plan.rest is not None:
+            table = passing(table, plan.rest).slice(0, left).select(plan.read_columns)
+        return table, reached
 
     async def _merged(
         self, plan: Plan, numbers: list[int] | None, low: int, high: int, left: int | None, timeout_s: float

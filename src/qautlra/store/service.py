@@ -74,38 +74,25 @@ class StoreService(Service):
         self._lock = -1
         self._open: Opened | None = None
         self._state_change = asyncio.Lock()
-        self._resting = False
         self._error = ""
         self._started_before = False
 
     async def start(self) -> None:
         """Lock the directory, recover what it holds, begin to take rows, answer and compact."""
-        opened = self._open
-        if opened is None:
-            self._lock = _lock_directory(self.data_dir)
-            try:
-                self._open = opened = await self._recover()
-            except JournalError as error:
-                raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
-            self._started_before = True
-            self.query.open(opened.query)
-            self._watch(opened)
-        self._resting = False
+        self._lock = _lock_directory(self.data_dir)
+        try:
+            self._open = opened = await self._recover()
+        except JournalError as error:
+            raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
+        self._started_before = True
+        self.query.open(opened.query)
+        self._watch(opened)
         self.spawn(self._keep_compacting(opened), "compact")
 
     async def stop(self, grace_s: float) -> None:
-        """Log what is on the tape, end the threads, let the directory go.
-
-        After a failure of a task the log is whole: it goes on taking rows, and queries are answered, until
-        the start that follows, or a second stop.
-        """
-        await self.cancel_tasks(grace_s)
-        failed = self._failure is not None and self._failure.done()
-        if failed and not self._resting and self._open is not None and not self._open.journal.failed:
-            self._resting = True
-            return
-        self._resting = False
+        """Log what is on the tape, end the threads, let the directory go."""
         self.query.close()
+        await self.cancel_tasks(grace_s)
         opened, self._open = self._open, None
         metrics.unwatch("qautlra_store_")
         if opened is not None:
