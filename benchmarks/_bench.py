@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import platform
@@ -230,6 +231,5 @@ def generators(directory: Path) -> dict[str, Path] | str:
 
 def import_product() -> None:
     """Make `import qautlra` find the checkout this file lies in, when it is not installed."""
-    source = REPOSITORY / "src"
-    if (source / "qautlra").is_dir() and str(source) not in sys.path:
-        sys.path.insert(0, str(source))
+    if importlib.util.find_spec("qautlra") is None and (REPOSITORY / "src" / "qautlra").is_dir():
+        sys.path.insert(0, str(REPOSITORY / "src"))
