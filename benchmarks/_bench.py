@@ -201,11 +201,9 @@ def serve(*arguments: str, core: int | None = None, data_dir: Path | None = None
 def _environment() -> dict[str, str]:
     """Return this process's environment with the package importable from a checkout."""
     environment = dict(os.environ)
-    source = REPOSITORY / "src"
-    if (source / "qautlra").is_dir():
-        environment["PYTHONPATH"] = os.pathsep.join(
-            part for part in (str(source), environment.get("PYTHONPATH", "")) if part
-        )
+    product = importlib.util.find_spec("qautlra")
+    if product is not None and product.origin is not None:  # the same one for the server as for this process
+        environment["PYTHONPATH"] = str(Path(product.origin).parents[1])
     return environment
 
 

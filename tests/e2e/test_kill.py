@@ -26,8 +26,17 @@ def test_no_row_is_lost_or_doubled_by_kills(serve: Serve, real_days: list[Path],
     for _ in range(KILLS):
         server = serve(*arguments, data=data)
         time.sleep(rng.uniform(0.0, 0.6))
-        progress.append(len(server.query(stream="futures_market", start_time="2021-01-04", end_time="2021-01-06",
-                                         limit=100_000, fields=["datetime"])))  # fmt: skip
+        progress.append(
+            len(
+                server.query(
+                    stream="futures_market",
+                    start_time="2021-01-04",
+                    end_time="2021-01-06",
+                    limit=100_000,
+                    fields=["datetime"],
+                )
+            )
+        )
         server.kill()
     assert progress == sorted(progress), progress
     server = serve("--source", "replay", *files, "--speed", "max", data=data)
@@ -42,4 +51,4 @@ def test_no_row_is_lost_or_doubled_by_kills(serve: Serve, real_days: list[Path],
     bars = server.query(stream="bar_1m", start_time="2021-01-04", end_time="2021-01-06", limit=10_000)
     assert_bars_agree(bars, real_days)
     # the kills really fell inside the replay, not before or after it
-    assert 0 < sum(0 < n < 56_209 for n in progress), progress
+    assert any(0 < n < 56_209 for n in progress), progress

@@ -1,4 +1,4 @@
-"""The specification's own samples, byte for byte: its subscribe frame, its curl line, its configuration files."""
+"""The specification's own samples, byte for byte: its subscribe frame, curl line and configuration files."""
 
 import json
 import re
