@@ -169,10 +169,10 @@ def test_the_store_listens_beside_a_gateway() -> None:
     from qautlra.config.load import load
 
     alone = database_endpoints(load(env={}, discover=False))
-    assert [e.port for e in alone if e.required] == [8017]
+    assert not any(e.required for e in alone)  # a gateway may have taken any of them
     assert alone[0].port == 8017
     assert {8014, 8080, 18000} <= {e.port for e in alone}
     told = database_endpoints(load(env={"P_ADDR": "127.0.0.1:9000"}, discover=False))
     assert [e.port for e in told if e.required] == [9000]
     both = database_endpoints(load(env={"QADB_WEBSOCKET_ENABLED": "1"}, discover=False))
-    assert [e.port for e in both if e.required] == [8017, 18003]
+    assert [e.port for e in both if e.required] == [18003]

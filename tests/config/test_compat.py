@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qautlra.base.errors import ConfigError
-from qautlra.config.choose import Choice, choose, not_in_force
+from qautlra.config.choose import Choice, choose, listens_beside, not_in_force
 from qautlra.config.load import Loaded, load
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "config" / "examples"
@@ -154,16 +154,40 @@ def test_example_login_is_never_accepted() -> None:
     assert plain(env={"P_USERNAME": "admin", "P_PASSWORD": "k3-9xq"}).config.auth.password
 
 
-def test_upstream_is_this_process_or_an_error() -> None:
+def test_upstream_is_this_process_or_another() -> None:
     choice = choose(plain(env=CLIENT))
     assert choice.kinds == ("sim",)
     assert "SIMULATED" in choice.note
     assert choose(plain(env=CLIENT, sets=["source.replay.files=a.csv"])) == Choice(("replay",))
     assert plain(env=CLIENT).config.source.upstream.instruments == ["au2512", "rb2512", "IF2506"]
-    with pytest.raises(ConfigError, match="not part of this build"):
-        choose(plain(env=CLIENT | {"QADB_WS_CLIENT_PORT": "9999"}))
-    with pytest.raises(ConfigError, match="not part of this build"):
-        choose(plain(env=CLIENT | {"QADB_WS_CLIENT_HOST": "feed.example"}))
+    for other in ({"QADB_WS_CLIENT_PORT": "9999"}, {"QADB_WS_CLIENT_HOST": "feed.example"}):
+        assert choose(plain(env=CLIENT | other)) == Choice(("upstream",))
+    assert choose(plain(sets=["source.upstream.url=ws://feed.example/ws"])) == Choice(("upstream",))
+    assert choose(plain(sets=["source.upstream.url=ws://127.0.0.1:8014/ws"])).kinds == ("sim",)
+    with pytest.raises(ConfigError, match="cannot be its own source"):
+        choose(plain(sets=["source.kinds=upstream"]))
+    with pytest.raises(ConfigError, match="not the URL of a feed"):
+        choose(plain(sets=["source.upstream.url=http://feed.example"]))
+
+
+def test_upstream_by_url() -> None:
+    loaded = plain(env={"QAMDGATEWAY_CONFIG": '{"rest_api": {"host": "127.0.0.1", "port": 9001}, '
+                        '"websocket": {"market_ws": "ws://localhost:8014/ws/market"}}'})  # fmt: skip
+    assert loaded.config.source.upstream.address == "ws://localhost:8014/ws/market"
+    assert choose(loaded) == Choice(("upstream",))
+    named = plain(env=CLIENT | {"QADB_WS_CLIENT_HOST": "::1"}).config.source.upstream
+    assert named.address == "ws://[::1]:8014/ws/market"
+
+
+def test_a_process_without_a_feed_leaves_the_address_to_the_feed() -> None:
+    store_only = frozenset({"source", "store"})
+    loaded = plain(env=CLIENT)
+    choice = choose(loaded, store_only)
+    assert choice == Choice(("upstream",))
+    assert 8014 not in [endpoint.port for endpoint in listens_beside(loaded, choice)]
+    assert 8015 in [endpoint.port for endpoint in listens_beside(loaded, choice)]
+    with pytest.raises(ConfigError, match="has no feed"):
+        choose(plain(env=CLIENT, sets=["net.listen=127.0.0.1:8014"]), store_only)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +196,7 @@ def test_upstream_is_this_process_or_an_error() -> None:
         (["source.kinds=sim,replay", "source.replay.files=a.csv"], "stand alone"),
         (["source.kinds=replay"], "source.replay.files"),
         (["source.kinds=ctp"], "not part of this build"),
-        (["source.kinds=sim,upstream"], "not part of this build"),
+        (["source.kinds=sim,upstream"], "stand alone"),
     ],
 )
 def test_impossible_sources(sets: list[str], words: str) -> None:
@@ -201,7 +225,7 @@ def test_a_store_alone_takes_nothing_in_unasked() -> None:
     alone = frozenset({"source", "store", "query"})
     assert choose(plain(), alone).kinds == ()
     assert "no source" in choose(plain(), alone).note
-    assert choose(plain(env=CLIENT), alone).kinds == ("sim",)
+    assert choose(plain(env=CLIENT), alone).kinds == ("upstream",)
     assert choose(plain(sets=["source.kinds=sim"]), alone) == Choice(("sim",))
     assert choose(plain(files=[EXAMPLES / "config_ctp.json"]), alone).kinds == ()
     assert choose(plain(), frozenset({"store", "query"})) == Choice(())

@@ -79,7 +79,7 @@ class App:
         for kind in self.choice.kinds:
             child = self.supervisor.children.get(f"source.{kind}")
             facts = child.health() if child is not None else {}
-            up = child is not None and child.state == "running"
+            up = child is not None and child.state == "running" and bool(facts.get("connected", True))
             report = {
                 "name": kind,
                 "connected": up,

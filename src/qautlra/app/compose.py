@@ -12,11 +12,12 @@ from qautlra._core.feed import Hub, text_frame
 from qautlra._core.market import Instruments
 from qautlra._core.tape import Tape
 from qautlra.app import modes
+from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
 from qautlra.app.gate import GatedPump
 from qautlra.app.places import data_directory
 from qautlra.base import log, metrics
-from qautlra.base.clock import Clock, VirtualClock, WallClock
+from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
 from qautlra.base.errors import ConfigError
 from qautlra.base.service import Service
 from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
@@ -29,7 +30,7 @@ from qautlra.model.calendar import load_calendar
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
-from qautlra.source.base import Source, SourceContext
+from qautlra.source.base import Demand, Source, SourceContext
 
 _log = log.get_logger("app")
 
@@ -63,6 +64,7 @@ def build(loaded: Loaded) -> App:
         drains.append(store.drain)
         parts["store"] = store
 
+    demand = Demand()
     feed = None
     if modes.FEED in rooms:
         hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
@@ -72,20 +74,21 @@ def build(loaded: Loaded) -> App:
             settings=config.feed,
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,
+            demand_changed=demand.put,
         )
         drains.append(feed.on_batch)
         parts["feed"] = feed
 
     sources: list[Source] = []
     if modes.SOURCE in rooms and choice.kinds:
-        held = "wait" if set(choice.kinds) <= VIRTUAL else "drop"
+        # A recording can wait, and so can a feed, which merges meanwhile; a market that is polled cannot.
+        held = "wait" if set(choice.kinds) <= VIRTUAL | {"upstream"} else "drop"
         pump = GatedPump(
             tape,
             drains,
             when_held=held,
             is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
         )
-        assert isinstance(market_clock, VirtualClock)
         context = SourceContext(
             tape=tape,
             instruments=instruments,
@@ -94,8 +97,9 @@ def build(loaded: Loaded) -> App:
             pump=pump,
             bars=store,
             clients=feed.served_count if feed is not None else (lambda: 0),
+            demand=demand,
         )
-        sources = [_source(kind, config, context) for kind in choice.kinds]
+        sources = source_rooms.make(choice.kinds, config, context)
         parts["pump"] = pump
 
     app: App
@@ -144,7 +148,7 @@ class _Late:
         return getattr(self.app, name)
 
 
-def _clock(choice: Choice) -> Clock:
+def _clock(choice: Choice) -> MarketClock:
     kinds = set(choice.kinds)
     return VirtualClock(choice.kinds[0]) if kinds and kinds <= VIRTUAL else WallClock()
 
@@ -153,33 +157,6 @@ def _reference_day(config: Config) -> int:
     """Return the day near which a one-digit year is understood, 0 for the machine's today."""
     day = config.source.sim.trading_day
     return int(day.replace("-", "")) if day else 0
-
-
-def _source(kind: str, config: Config, context: SourceContext) -> Source:
-    source: Source
-    if kind == "sim":
-        from qautlra.source.sim import SimOptions, SimSource
-
-        sim = config.source.sim
-        options = SimOptions.parse(
-            seed=sim.seed,
-            trading_day=sim.trading_day,
-            ticks_per_s=sim.ticks_per_s,
-            burst=sim.burst,
-            history_bars=sim.history_bars,
-        )
-        source = SimSource(context, options)
-    elif kind == "replay":
-        from qautlra.source.replay import ReplayOptions, ReplaySource
-
-        replay = config.source.replay
-        source = ReplaySource(
-            context, ReplayOptions.parse(replay.files, replay.speed, replay.loop, replay.wait_clients)
-        )
-    else:
-        raise ConfigError("this source is not part of this build", key="source.kinds", value=kind)
-    source.name = f"source.{kind}"
-    return source
 
 
 def _catch_up(market_clock: Clock, tape: Tape) -> None:
@@ -194,9 +171,16 @@ def _catch_up(market_clock: Clock, tape: Tape) -> None:
 def _listening(loaded: Loaded, choice: Choice) -> tuple[Any, bool]:
     """Return the settings of the door and whether a busy address is an error."""
     net, endpoints = loaded.config.net, listens_beside(loaded, choice)
-    first_only = endpoints[0].required and not any(e.required for e in endpoints[1:]) and len(endpoints) > 1
+    first_only = [e.required for e in endpoints] == [True] + [False] * (len(endpoints) - 1)
+    first_only = first_only and len(endpoints) > 1
     if not first_only:
         endpoints = [endpoint for endpoint in endpoints if endpoint.required or _free(endpoint)]
+    if not endpoints:
+        raise ConfigError(
+            "every address to listen on is taken by another process",
+            key="net.listen",
+            expected="an address of this process's own (--port)",
+        )
     return msgspec.structs.replace(net, listen=[endpoint.text for endpoint in endpoints]), not first_only
 
 

@@ -116,9 +116,9 @@ def database_endpoints(loaded: Loaded) -> list[Endpoint]:
     if loaded.origin("net.listen") != "default":
         return loaded.endpoints
     chosen = [e for e in loaded.endpoints if e.origin != "default"]
-    defaults = [e._replace(required=e.port == DB_PORT) for e in loaded.endpoints if e.origin == "default"]
+    defaults = [e._replace(required=False) for e in loaded.endpoints if e.origin == "default"]
     guide = Endpoint("127.0.0.1", GUIDE_PORT, False, "the original guide")
-    return [*sorted(defaults, key=lambda e: not e.required), *chosen, guide]
+    return [*sorted(defaults, key=lambda e: e.port != DB_PORT), *chosen, guide]
 
 
 def store() -> None:

@@ -165,7 +165,9 @@ def _upstream_endpoint(loaded: Loaded) -> tuple[str, int]:
 
 
 def _upstream_origin(loaded: Loaded) -> str:
-    return loaded.origin("source.upstream.url" if loaded.config.source.upstream.url else "source.upstream.host")
+    return loaded.origin(
+        "source.upstream.url" if loaded.config.source.upstream.url else "source.upstream.host"
+    )
 
 
 def _own_feed(loaded: Loaded) -> str:

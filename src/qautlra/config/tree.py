@@ -110,7 +110,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
-    """Another process's feed as source (`QADB_WS_CLIENT_*`); `url` names it whole, else the three parts do."""
+    """Another process's feed as source (`QADB_WS_CLIENT_*`). `url`, when given, is the whole address."""
 
     enabled: bool = False
     url: Annotated[str, Meta(max_length=2048)] = ""

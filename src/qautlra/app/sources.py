@@ -1,0 +1,60 @@
+"""Configuration to sources: the options of each kind, and the pump it publishes through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qautlra.base.errors import ConfigError
+from qautlra.config.tree import Config
+from qautlra.source.base import Source, SourceContext
+
+
+def make(kinds: Sequence[str], config: Config, context: SourceContext) -> list[Source]:
+    """Return the sources of these kinds, named `source.<kind>`."""
+    found = []
+    for kind in kinds:
+        source = _one(kind, config, context)
+        source.name = f"source.{kind}"
+        found.append(source)
+    return found
+
+
+def _one(kind: str, config: Config, context: SourceContext) -> Source:
+    if kind == "sim":
+        from qautlra.source.sim import SimOptions, SimSource
+
+        sim = config.source.sim
+        return SimSource(
+            context,
+            SimOptions.parse(
+                seed=sim.seed,
+                trading_day=sim.trading_day,
+                ticks_per_s=sim.ticks_per_s,
+                burst=sim.burst,
+                history_bars=sim.history_bars,
+            ),
+        )
+    if kind == "replay":
+        from qautlra.source.replay import ReplayOptions, ReplaySource
+
+        replay = config.source.replay
+        return ReplaySource(
+            context, ReplayOptions.parse(replay.files, replay.speed, replay.loop, replay.wait_clients)
+        )
+    if kind == "upstream":
+        from qautlra.source.upstream import UpstreamOptions, UpstreamSource
+
+        upstream = config.source.upstream
+        return UpstreamSource(
+            context,
+            UpstreamOptions.parse(
+                url=upstream.address,
+                instruments=upstream.instruments,
+                stream=upstream.stream,
+                username=upstream.username,
+                password=upstream.password,
+                silence_s=upstream.silence_s,
+                retry_max_s=upstream.retry_max_s,
+            ),
+        )
+    raise ConfigError("this source is not part of this build", key="source.kinds", value=kind)
