@@ -1,6 +1,7 @@
 // Opening a journal: holding its directory, finding the newest segment, cutting what a crash left half written.
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,7 +86,12 @@ bool Journal::begin(std::string& error) {
   written_lsn_ = writer_lsn_;
   synced_lsn_ = writer_lsn_;
   is_running_ = true;
+  // Signals are the main thread's: a sleep there must be the one that is interrupted.
+  sigset_t all, before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   thread_ = std::thread([this] { run(); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return true;
 }
 

@@ -39,7 +39,7 @@ struct RowKey {
 class Chunk {
  public:
   static constexpr std::size_t kSmallestBytes = 4096;
-  static constexpr std::size_t kLargestBytes = 64 << 10;
+  static constexpr std::size_t kLargestBytes = 32 << 10;
   static constexpr std::size_t kRowOverhead = 8 + 2;  // LSN and place
 
   explicit Chunk(std::size_t bytes) : bytes_(bytes), data_(std::make_unique_for_overwrite<std::byte[]>(bytes)) {}
