@@ -82,8 +82,11 @@ class StoreService(Service):
         self._lock = _lock_directory(self.data_dir)
         try:
             self._open = opened = await self._recover()
-        except JournalError as error:
-            raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
+        except BaseException as error:
+            self._unlock()
+            if isinstance(error, JournalError):
+                raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
+            raise
         self._started_before = True
         self.query.open(opened.query)
         self._watch(opened)
@@ -100,6 +103,9 @@ class StoreService(Service):
                 pass
             del opened.log  # its cursor would hold the tape
             await asyncio.get_running_loop().run_in_executor(None, opened.close, grace_s)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
