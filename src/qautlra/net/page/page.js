@@ -169,7 +169,8 @@ function paintState() {
   at("simulated").hidden = !simulated;
   if (!health) return;
   at("facts").replaceChildren(
-    fact(`${text("market_time")} · ${health.clock.name}`, beijing(health.clock.now_ns)),
+    fact(`${text("market_time")} · ${beijing(health.clock.now_ns).slice(0, 10)}`,
+      beijing(health.clock.now_ns).slice(11, 19)),
     fact(text("status"), unreachable ? text("lost") : health.status),
     fact(text("clients"), count(status?.connected_clients)),
     fact(text("wanted"), count(status?.active_subscriptions)),
