@@ -1,22 +1,33 @@
-"""Configuration to sources: the options of each kind, and the pump it publishes through."""
+"""Configuration to sources: the options of each kind, and the router where several are live."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qautlra.base.errors import ConfigError
 from qautlra.config.tree import Config
 from qautlra.source.base import Source, SourceContext
+from qautlra.source.routing import Routing
 
 
 def make(kinds: Sequence[str], config: Config, context: SourceContext) -> list[Source]:
     """Return the sources of these kinds, named `source.<kind>`."""
-    found = []
-    for kind in kinds:
-        source = _one(kind, config, context)
-        source.name = f"source.{kind}"
-        found.append(source)
-    return found
+    if len(kinds) == 1:
+        return [_named(kinds[0], config, context)]
+    routing = Routing(kinds, context.instruments, context.pump, context.demand)
+    found = {
+        kind: _named(kind, config, replace(context, pump=routing.door(kind), demand=routing.demand(kind)))
+        for kind in kinds
+    }
+    routing.attach(found)
+    return list(found.values())
+
+
+def _named(kind: str, config: Config, context: SourceContext) -> Source:
+    source = _one(kind, config, context)
+    source.name = f"source.{kind}"
+    return source
 
 
 def _one(kind: str, config: Config, context: SourceContext) -> Source:
