@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from qautlra.store.catalogue import DataFile, describe, sync_directory
 from qautlra.store.names import inside, partition_dir
-from qautlra.store.schema import INSTRUMENT, TRADING_DATE, stream_of
+from qautlra.store.schema import INSTRUMENT, TIME, TRADING_DATE, stream_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,18 @@ def write_partitions(
     return entries
 
 
+def dated(table: pa.Table) -> pa.Table:
+    """Return the table with the Beijing date where a row says no trading date."""
+    days = table.column(TRADING_DATE)
+    if not days.null_count:
+        return table
+    local = pc.add(table.column(TIME).cast(pa.int64()), 8 * 3_600 * 1_000_000)
+    found = pc.fill_null(days, local.cast(pa.timestamp("us")).cast(pa.date32(), safe=False))
+    return table.set_column(table.column_names.index(TRADING_DATE), TRADING_DATE, found)
+
+
 def _partitions(table: pa.Table, stream: str) -> Iterator[tuple[str, date, pa.Table]]:
+    table = dated(table)
     symbols = table.column(INSTRUMENT).unique().to_pylist()
     parts: dict[str, list[str]] = {}
     for symbol in symbols:

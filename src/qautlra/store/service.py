@@ -26,6 +26,7 @@ from qautlra.model.query import QueryRequest
 from qautlra.store.bars import tidy_bars
 from qautlra.store.compaction import without_repeats
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
+from qautlra.store.history import StoreHistory
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import QueryResult, StoreQuery
 from qautlra.store.recovery import restore_tape
@@ -73,6 +74,7 @@ class StoreService(Service):
         )
         self._lock = -1
         self._open: Opened | None = None
+        self.history = StoreHistory(lambda: self._open, instruments, settings.query_timeout_s)
         self._state_change = asyncio.Lock()
         self._error = ""
         self._started_before = False

@@ -1,0 +1,102 @@
+"""The store's past for charts: minute bars and ticks of one instrument, and how many ticks there were.
+
+What is asked for on the loop is read as any query is: the hot tier in short slices, files in a thread.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from qautlra.base.errors import UnavailableError
+from qautlra.store.plan import Plan, moment
+from qautlra.store.schema import BAR_1M, INSTRUMENT, STREAMS, TIME, Stream, stream_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qautlra._core.market import Instruments
+    from qautlra.store.opened import Opened
+
+_DAYS = (date(1, 1, 1), date(9999, 12, 31))
+FIRST_US = -(2**53)
+LAST_US = 2**53
+
+
+class StoreHistory:
+    """Answers while the store is open; UnavailableError otherwise."""
+
+    def __init__(
+        self, opened: Callable[[], Opened | None], instruments: Instruments, timeout_s: float
+    ) -> None:
+        self._opened = opened
+        self._instruments = instruments
+        self._timeout_s = timeout_s
+
+    async def minutes(self, symbol: str, start_us: int, stop_us: int) -> pa.Table:
+        """Return the one-minute bars that open in [start, stop), in order, columns of `schema.BAR_SCHEMA`."""
+        stream = STREAMS[BAR_1M]
+        return await self._read(symbol, stream, tuple(stream.columns), start_us, stop_us)
+
+    async def ticks(
+        self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int | None = None
+    ) -> pa.Table:
+        """Return the rows with start <= time < stop in order: all, or the newest `limit` of them."""
+        return await self._read(symbol, STREAMS[stream_of(symbol)], columns, start_us, stop_us, limit)
+
+    async def measure(self, symbol: str, start_us: int, stop_us: int) -> tuple[int, int | None]:
+        """Return how many rows there are with start <= time < stop, and the time of the oldest of them."""
+        opened = self._need()
+        number = self._instruments.find(symbol)
+        state = opened.catalogue.state
+        stream = STREAMS[stream_of(symbol)]
+        files = state.overlapping(stream.parts, start_us, stop_us, frozenset((symbol,)))
+        total, times = 0, []
+        with opened.pins.hold_above(state.watermark_lsn):
+            if number >= 0:
+                low, high, above = start_us * 1_000, stop_us * 1_000, state.watermark_lsn
+                total = opened.hot.count([number], low, high, min_lsn=above)
+                batch = opened.hot.scan([number], low, high, min_lsn=above, limit=1, fields=[TIME])
+                times = [batch.column(TIME)[0].value] if batch.num_rows else []
+            if files:
+                table = await opened.engine.run(
+                    f'SELECT count(*), epoch_us(min("{TIME}")) FROM read_parquet(?) '
+                    f'WHERE "{INSTRUMENT}" = ? AND "{TIME}" >= ? AND "{TIME}" < ?',
+                    [opened.catalogue.paths(files), symbol, moment(start_us), moment(stop_us)],
+                    timeout_s=self._timeout_s,
+                )
+                count, oldest = (column[0].as_py() for column in table.columns)
+                total += count
+                times += [oldest] if oldest is not None else []
+        return total, min(times, default=None)
+
+    async def _read(
+        self,
+        symbol: str,
+        stream: Stream,
+        columns: tuple[str, ...],
+        start_us: int,
+        stop_us: int,
+        limit: int | None = None,
+    ) -> pa.Table:
+        query = self._need().query
+        start_us, stop_us = max(start_us, FIRST_US), min(stop_us, LAST_US)
+        newest = limit is not None
+        plan = Plan(
+            stream, columns, start_us, stop_us, _DAYS, frozenset((symbol,)), None, limit, newest, False
+        )
+        async with aclosing(query.tables(plan)) as tables:
+            found = [table async for table in tables]
+        if not found:
+            return pa.schema([stream.schema.field(name) for name in plan.read_columns]).empty_table()
+        table = pa.concat_tables(found)
+        return table.take(pa.array(range(table.num_rows - 1, -1, -1))) if newest else table
+
+    def _need(self) -> Opened:
+        opened = self._opened()
+        if opened is None:
+            raise UnavailableError("the store is not running yet")
+        return opened
