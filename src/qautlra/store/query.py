@@ -7,12 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import LimitError
-from qautlra.model.query import QueryRequest
+from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.store.bars import BarReader
 from qautlra.store.plan import Plan, make_plan
 from qautlra.store.reader import Reader
@@ -69,9 +70,19 @@ class StoreQuery:
         started_s = monotonic_s()
         self.queries += 1
         plan = self.plan(request)
+        result = QueryResult(request.format.content_type, self._clock.name)
+        if plan.stream.name != BAR_1M and not request.format.streamed:
+            shape: Literal["array", "records"] = (
+                "records" if request.format is QueryFormat.RECORDS else "array"
+            )
+            found = self._reader.hot_json(plan, shape)
+            if found is not None:
+                result.chunks, result.rows = found
+                result.truncated = plan.capped and result.rows == plan.limit
+                result.elapsed_s = monotonic_s() - started_s
+                return result
         schema = pa.schema([plan.stream.schema.field(name) for name in plan.columns])
         render = renderer(request.format, schema)
-        result = QueryResult(request.format.content_type, self._clock.name)
         chunks = self._chunks(plan, render, result, started_s)
         if request.format.streamed:
             # The first chunk is waited for, so that an error is still a clean one.

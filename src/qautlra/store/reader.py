@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -144,6 +144,32 @@ class Reader:
                 if left is not None:
                     left -= table.num_rows
                 yield table
+
+    def hot_json(self, plan: Plan, shape: Literal["array", "records"]) -> tuple[bytes, int] | None:
+        """Return the whole answer as JSON, and its rows; None when it is not all in the hot tier.
+
+        What dashboards ask all day takes this way: a slice of rows at most, nothing to test, no file.
+        """
+        numbers = self._members.of(plan)
+        if (
+            plan.rest is not None
+            or plan.limit is None
+            or plan.limit > SLICE_ROWS
+            or not plan.limit
+            or numbers == []
+        ):
+            return None
+        if self._hot.cold_max_ts(numbers) // 1_000 >= plan.start_us or plan.start_us >= plan.stop_us:
+            return None
+        return self._hot.scan_json(
+            numbers,
+            plan.start_us * 1_000,
+            plan.stop_us * 1_000,
+            limit=plan.limit,
+            descending=plan.descending,
+            fields=plan.columns,
+            mode=shape,
+        )
 
     def _slice(
         self, plan: Plan, numbers: list[int] | None, low: int, high: int, rows: int, left: int | None
