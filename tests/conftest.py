@@ -1,10 +1,14 @@
 """Shared fixtures: the reference data beside the checkout, and hypothesis profiles."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+
+import qautlra
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -13,6 +17,14 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parent.parent
+PRODUCT = str(Path(qautlra.__file__).parents[1])  # PYTHONPATH of child processes: the product under test
+
+
+@pytest.fixture(autouse=True)
+def fresh_log() -> Iterator[None]:
+    """Undo what a command under test made of the log: its stream ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 def shared_dir() -> Path | None:

@@ -36,7 +36,8 @@ def test_foreign_spellings_live_in_wire_only() -> None:
 
 def test_no_ambient_time_or_randomness() -> None:
     ambient = re.compile(
-        r"\btime\.(time|time_ns|monotonic|monotonic_ns)\(|\bdatetime\.(now|utcnow|today)\(|\bdate\.today\(|\bimport random\b"
+        r"\btime\.(time|time_ns|monotonic|monotonic_ns)\("
+        r"|\bdatetime\.(now|utcnow|today)\(|\bdate\.today\(|\bimport random\b"
     )
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"

@@ -12,8 +12,8 @@ import pytest
 
 from qautlra.cli.language import is_chinese
 from qautlra.cli.main import cli, run
+from tests.conftest import PRODUCT, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "config" / "examples"
 
 
@@ -37,7 +37,7 @@ def test_help_names_every_command_and_imports_none(capsys: pytest.CaptureFixture
     for name in ("serve", "config", "doctor", "data", "bench"):
         assert f"\n  {name} " in text
     script = "import sys, qautlra.cli.main; print('aiohttp' in sys.modules, 'pyarrow' in sys.modules)"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": PRODUCT}
     out = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
     )
@@ -54,7 +54,7 @@ def test_language_follows_the_locale() -> None:
     assert is_chinese({"LANG": "zh_CN.UTF-8"})
     assert not is_chinese({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"})
     assert not is_chinese({})
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    environment = {**os.environ, "PYTHONPATH": PRODUCT, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
     out = subprocess.run(
         [sys.executable, "-m", "qautlra", "serve", "--help"],
         capture_output=True, encoding="utf-8", env=environment, check=True,

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from qautlra.cli.main import cli, run
+from tests.conftest import PRODUCT
 
-ROOT = Path(__file__).resolve().parents[2]
 HEAD = "TradingDay,InstrumentID,UpdateTime,UpdateMillisec,ActionDay,LastPrice,Volume,Turnover,OpenInterest"
 ROWS = 300
 
@@ -139,7 +139,7 @@ def server(tmp_path: Path, ticks: Path) -> Iterator[int]:
         sys.executable, "-m", "qautlra", "serve", "--mode", "all", "--port", str(port), "--json",
         "--source", "replay", "--replay", str(ticks), "--speed", "max",
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": PRODUCT}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert process.stdout is not None
     facts = json.loads(process.stdout.readline())

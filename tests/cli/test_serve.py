@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import PRODUCT
+
 STOP_S = 5.0
 READY_S = 2.0
 
@@ -26,7 +27,7 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
         for name, value in os.environ.items()
         if not name.startswith(("QAUTLRA__", "QADB_", "QAMDGATEWAY_", "P_", "RUST_LOG", "XDG_"))
     }
-    environment |= {"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path)}
+    environment |= {"PYTHONPATH": PRODUCT, "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "qautlra", "serve", *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import PRODUCT, ROOT
 from tests.store.world import run, world
 
 KILLS = 25
 
 
 def writer(directory: Path, files: list[Path]) -> "subprocess.Popen[str]":
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([PRODUCT, str(ROOT)])}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.fault.store_writer", str(directory), *map(str, files)],
         stdout=subprocess.PIPE,
