@@ -94,7 +94,9 @@ def test_seed_variants(name: str, expected: list[int], source: str) -> None:
     assert ports(loaded) == expected
     assert loaded.config.feed.default_instruments == ["au2512", "rb2512", "IF2506"]
     assert loaded.config.net.cors.allow_all
-    assert f"no {source} source" in choose(loaded).note
+    note = choose(loaded).note
+    assert "SIMULATED" in note
+    assert (f"no {source} source" if source == "ctp" else f"--source {source}") in note
 
 
 def test_real_credentials_are_not_answered_with_simulated_data() -> None:

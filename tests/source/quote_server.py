@@ -121,6 +121,15 @@ def sina_future_line(symbol: str, last: float, volume: int, at: dt.datetime) -> 
     return f'var hq_str_{symbol}="{",".join(fields)}"{tail}'.encode("gb18030")
 
 
+def sina_financial_line(symbol: str, last: float, volume: int, at: dt.datetime) -> bytes:
+    """The contract's CFFEX line under another symbol, price, volume and moment."""
+    _head, value, tail = golden("sina", "financial").decode("gb18030").split('"')
+    fields = value.split(",")
+    fields[3], fields[4], fields[5] = f"{last:.3f}", str(volume), f"{volume * last:.3f}"
+    fields[36], fields[37] = f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}"
+    return f'var hq_str_{symbol}="{",".join(fields)}"{tail}'.encode("gb18030")
+
+
 def beijing_now() -> dt.datetime:
     return dt.datetime.now(BEIJING)
 

@@ -52,6 +52,16 @@ def _one(kind: str, config: Config, context: SourceContext) -> Source:
         return ReplaySource(
             context, ReplayOptions.parse(replay.files, replay.speed, replay.loop, replay.wait_clients)
         )
+    if kind in ("tencent", "sina"):
+        from qautlra.source.polling import PollingOptions
+        from qautlra.source.sina import sina_source
+        from qautlra.source.tencent import tencent_source
+
+        make_one = tencent_source if kind == "tencent" else sina_source
+        site = config.source.tencent if kind == "tencent" else config.source.sina
+        return make_one(
+            context, PollingOptions(site.url, site.interval_s, site.timeout_s, tuple(site.instruments))
+        )
     if kind == "upstream":
         from qautlra.source.upstream import UpstreamOptions, UpstreamSource
 

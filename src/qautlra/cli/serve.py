@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     "--source",
     multiple=True,
     metavar="KIND",
-    help=t("sim or replay (default: sim).", "sim 或 replay（默认 sim）。"),
+    help=t(
+        "sim, replay, upstream, tencent or sina (default: sim); live ones may be repeated.",
+        "sim、replay、upstream、tencent 或 sina（默认 sim），实时行情源可重复。",
+    ),
 )
 @click.option(
     "replay",

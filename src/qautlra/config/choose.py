@@ -11,7 +11,7 @@ from qautlra.config.listen import Endpoint, is_loopback
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Broker
 
-BUILT: Final = ("sim", "replay", "upstream")
+BUILT: Final = ("sim", "replay", "upstream", "tencent", "sina")
 EVERY_ROOM: Final = frozenset({"source", "feed", "store", "query"})
 VIRTUAL: Final = frozenset({"sim", "replay"})
 
@@ -90,15 +90,22 @@ def _asked_broker(loaded: Loaded) -> str:
     kind = {"qq": "tencent", "tencent": "tencent", "sina": "sina"}.get(broker.source_type.lower(), "ctp")
     key = f"source.ctp.brokers.{ctp.default_broker}"
     if _has_credentials(broker):
+        lacks = "takes none" if kind in BUILT else "is not part of this build"
         raise ConfigError(
-            f"broker {ctp.default_broker!r} has credentials, but the {kind} source is not part of this "
-            "build; --source sim serves simulated data",
+            f"broker {ctp.default_broker!r} has credentials, but the {kind} source {lacks}; "
+            + (f"--source {kind} polls its public quotes, " if kind in BUILT else "")
+            + "--source sim serves simulated data",
             key=f"{key}.user_id",
             origin=loaded.origin(f"{key}.user_id"),
         )
+    instead = "the sim source serves instead"
+    if kind in BUILT:
+        instead += f"; --source {kind} polls its public quotes"
+    else:
+        instead = f"this build has no {kind} source; {instead}"
     return (
         f"SIMULATED DATA: broker {ctp.default_broker!r} ({loaded.origin(key + '.front_addr')}) has no usable "
-        f"credentials and this build has no {kind} source; the sim source serves instead"
+        f"credentials; {instead}"
     )
 
 

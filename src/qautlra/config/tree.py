@@ -138,6 +138,27 @@ class Upstream(Struct, frozen=True, kw_only=True):
         return f"ws://{host}:{self.port}{self.path}"
 
 
+class Polled(Struct, frozen=True, kw_only=True):
+    """A site of public quotes: how often it is asked, and for what besides what clients want."""
+
+    interval_s: Annotated[float, Meta(ge=0.5, le=3600)] = 3.0
+    timeout_s: Annotated[float, Meta(ge=0.1, le=120)] = 10.0
+    instruments: Annotated[list[str], Meta(max_length=limits.PINNED_SYMBOLS_COUNT)] = []
+
+
+class Tencent(Polled, frozen=True, kw_only=True):
+    """Tencent's quotes of stocks and indices."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://\S+$", max_length=2048)] = "https://qt.gtimg.cn"
+
+
+class Sina(Polled, frozen=True, kw_only=True):
+    """Sina's quotes of stocks, indices and futures."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://\S+$", max_length=2048)] = "https://hq.sinajs.cn"
+    interval_s: Annotated[float, Meta(ge=0.5, le=3600)] = 5.0
+
+
 class Broker(Struct, frozen=True, kw_only=True):
     """One CTP front and the credentials for it."""
 
@@ -165,6 +186,8 @@ class Source(Struct, frozen=True, kw_only=True):
     sim: Sim = Sim()
     replay: Replay = Replay()
     upstream: Upstream = Upstream()
+    tencent: Tencent = Tencent()
+    sina: Sina = Sina()
     ctp: Ctp = Ctp()
 
 
