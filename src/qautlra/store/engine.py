@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ class _Job:
     sql: str
     values: Sequence[Any]
     hot: pa.Table | None
+    then: Callable[[pa.Table], pa.Table] | None
     lock: threading.Lock = field(default_factory=threading.Lock)
     connection: duckdb.DuckDBPyConnection | None = None
     stopped: bool = False
@@ -68,15 +69,21 @@ class SqlEngine:
         self.interrupted = 0
 
     async def run(
-        self, sql: str, values: Sequence[Any], *, timeout_s: float, hot: pa.Table | None = None
+        self,
+        sql: str,
+        values: Sequence[Any],
+        *,
+        timeout_s: float,
+        hot: pa.Table | None = None,
+        then: Callable[[pa.Table], pa.Table] | None = None,
     ) -> pa.Table:
-        """Return the rows of one statement; `hot` is the table of that name in it.
+        """Return the rows of one statement; `hot` is the table of that name in it, `then` has the last word.
 
         Raises LimitError when too many wait, or it takes longer than `timeout_s` or more memory than allowed.
         """
         if self._pending >= self._threads + QUERY_QUEUE_COUNT:
             raise LimitError(f"{self._pending} queries are waiting already", retry_after_s=1)
-        job = _Job(sql, values, hot)
+        job = _Job(sql, values, hot, then)
         self._pending += 1
         try:
             future = asyncio.get_running_loop().run_in_executor(self._pool, self._work, job)
@@ -116,7 +123,8 @@ class SqlEngine:
                 raise LimitError("the query was given up")
             job.connection = connection
         try:
-            return self._run(connection, job)
+            table = self._run(connection, job)
+            return table if job.then is None else job.then(table)
         finally:
             with job.lock:
                 job.connection = None

@@ -22,6 +22,9 @@ from qautlra.store.schema import BAR_1M
 
 # Up to here a piece is rendered on the loop: handing it to a thread would take longer.
 INLINE_ROWS = 1_500
+INLINE_BYTES = 2 << 20
+# Rows of one chunk of an answer: what bounds its bytes, and how long rendering it can hold anybody up.
+PIECE_ROWS = 8_192
 
 
 @dataclass(slots=True)
@@ -85,19 +88,25 @@ class StoreQuery:
         render = renderer(request.format, schema)
         chunks = self._chunks(plan, render, result, started_s)
         if request.format.streamed:
-            # The first chunk is waited for, so that an error is still a clean one.
-            first = await anext(chunks)
-            result.chunks = _after(first, chunks)
+            # The first rows are waited for, so that an error is still a clean one.
+            first = [await anext(chunks), await anext(chunks, b"")]
+            result.chunks = _after(b"".join(first), chunks)
         else:
             async with aclosing(chunks):
                 try:
                     async with asyncio.timeout(self._timeout_s):
-                        result.chunks = b"".join([chunk async for chunk in chunks])
+                        parts = [chunk async for chunk in chunks]
+                        result.chunks = await self._joined(parts)
                 except TimeoutError:
                     raise LimitError(
                         f"the query took longer than {self._timeout_s:g} s; ask for less", status=504
                     ) from None
         return result
+
+    async def _joined(self, parts: list[bytes]) -> bytes:
+        if sum(map(len, parts)) < INLINE_BYTES:
+            return b"".join(parts)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, b"".join, parts)
 
     def plan(self, request: QueryRequest, capped: bool = True) -> Plan:
         """Return what a request means now; without `capped` nothing but its own limit bounds the rows."""
@@ -116,24 +125,25 @@ class StoreQuery:
     async def _chunks(
         self, plan: Plan, render: Renderer, result: QueryResult, started_s: float
     ) -> AsyncGenerator[bytes, None]:
-        head = render.head()
+        yield render.head()
         rows = 0
+        loop = asyncio.get_running_loop()
         async with aclosing(self.tables(plan)) as tables:
             async for table in tables:
                 wanted = table.select(plan.columns)
-                if table.num_rows <= INLINE_ROWS:
-                    text = render.piece(wanted)
-                else:
-                    loop = asyncio.get_running_loop()
-                    text = await loop.run_in_executor(self._pool, render.piece, wanted)
+                for at in range(0, table.num_rows, PIECE_ROWS):
+                    part = wanted.slice(at, PIECE_ROWS)
+                    if part.num_rows <= INLINE_ROWS:
+                        text = render.piece(part)
+                    else:
+                        text = await loop.run_in_executor(self._pool, render.piece, part)
+                    yield text
                 rows += table.num_rows
                 result.elapsed_s = monotonic_s() - started_s
-                yield head + text
-                head = b""
         result.rows = rows
         result.truncated = plan.capped and rows == plan.limit
         result.elapsed_s = monotonic_s() - started_s
-        yield head + render.tail()
+        yield render.tail()
 
 
 async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:

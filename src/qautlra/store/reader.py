@@ -211,13 +211,12 @@ class Reader:
             paths = self._catalogue.paths(files)
             if not paths and not hot.num_rows:
                 return plan.stream.schema.empty_table().select(plan.read_columns)
-            table = await self._select(plan, paths, low, high, hot, left, timeout_s)
-            if paths and hot.num_rows:
-                once = without_repeats(table, plan.stream.order)
-                if once.num_rows < table.num_rows and left is not None and table.num_rows == left:
-                    table = await self._select(plan, paths, low, high, hot, None, timeout_s)
-                    once = without_repeats(table, plan.stream.order).slice(0, left)
-                table = once
+            both = bool(paths) and bool(hot.num_rows)
+            table, found = await self._select(plan, paths, low, high, hot, left, timeout_s, once=both)
+            if left is not None and table.num_rows < left <= found:
+                # Copies of rows took the places of others.
+                table, _ = await self._select(plan, paths, low, high, hot, None, timeout_s, once=both)
+                table = table.slice(0, left)
         return table
 
     async def _select(
@@ -229,10 +228,22 @@ class Reader:
         hot: pa.Table,
         left: int | None,
         timeout_s: float,
-    ) -> pa.Table:
+        once: bool,
+    ) -> tuple[pa.Table, int]:
+        """Return the rows of a window, with `once` each identity once, and how many were found before."""
         sql, values = plan.statement(paths, low, high, hot=bool(hot.num_rows), limit=left)
-        table = await self._engine.run(sql, values, timeout_s=timeout_s, hot=hot if hot.num_rows else None)
-        return table.cast(pa.schema([plan.stream.schema.field(name) for name in plan.read_columns]))
+        schema = pa.schema([plan.stream.schema.field(name) for name in plan.read_columns])
+        found = 0
+
+        def finish(table: pa.Table) -> pa.Table:
+            nonlocal found
+            found = table.num_rows
+            table = table.cast(schema)
+            return without_repeats(table, plan.stream.order) if once else table
+
+        given = hot if hot.num_rows else None
+        table = await self._engine.run(sql, values, timeout_s=timeout_s, hot=given, then=finish)
+        return table, found
 
     async def _hot_window(self, numbers: list[int] | None, low: int, high: int, above_lsn: int) -> pa.Table:
         """Copy the hot rows above a log position out, slice by slice."""

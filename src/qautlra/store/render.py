@@ -50,12 +50,12 @@ class JsonArray(Renderer):
 
     def piece(self, table: pa.Table) -> bytes:
         """Return rows with the commas between them, and one before when rows went before."""
-        rows = [render_json(batch, mode="array")[1:-1] for batch in table.to_batches() if batch.num_rows]
-        if not rows:
-            return b""
-        text = self._separator + b",".join(rows)
-        self._separator = b","
-        return text
+        parts: list[bytes | memoryview] = []
+        for batch in table.to_batches():
+            if batch.num_rows:
+                parts += (self._separator, memoryview(render_json(batch))[1:-1])
+                self._separator = b","
+        return b"".join(parts)
 
     def tail(self) -> bytes:
         """Close the array."""
