@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from qautlra._core.market import Calendar
-from qautlra.source.contracts import Expiry, expiry_day, listing
+from qautlra.model.expiry import Expiry, expiry_day
+from qautlra.source.contracts import listing
 
 
 @pytest.mark.parametrize(

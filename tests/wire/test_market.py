@@ -195,13 +195,13 @@ def test_root_is_bounded() -> None:
         root.notice(f"n{i}", "INFO", 1, "x")
     assert len(orjson.loads(root.take())["notify"]) == diff.Root.MAX_PARTS_COUNT
     query = [diff.InsQuery(query_id=f"q{i}", query="{}") for i in range(diff.Root.MAX_PARTS_COUNT + 1)]
-    assert [root.instruments(q, "") for q in query].count(False) == 1
+    assert [root.instruments(q, [], "") for q in query].count(False) == 1
 
 
 def test_instrument_query_is_answered_and_released() -> None:
     root = diff.Root()
     text = '{"aid":"ins_query","query_id":"q1","query":"query { a }","variables":{"x":[1]}}'
-    root.instruments(decode(text)[1], "why")
+    root.instruments(decode(text)[1], [], "why")
     assert orjson.loads(root.take()) == {
         "symbols": {
             "q1": {
@@ -213,7 +213,7 @@ def test_instrument_query_is_answered_and_released() -> None:
             }
         }
     }
-    root.instruments(decode('{"aid":"ins_query","query_id":"q1","query":""}')[1], "why")
+    root.instruments(decode('{"aid":"ins_query","query_id":"q1","query":""}')[1], [], "why")
     assert root.take() == b'{"symbols":{"q1":null}}'
 
 

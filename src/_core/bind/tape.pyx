@@ -5,6 +5,10 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cython.operator cimport dereference as deref
 
+from qautlra._core.market import FIELD_INDEX
+
+NO_VALUE = float("nan")
+
 
 cdef extern from "base/time_text.hpp" namespace "qautlra" nogil:
     int32_t days_from_date(int32_t)
@@ -115,6 +119,68 @@ cdef class Tape:
         if row != NULL:
             rows.data.push_back(deref(row))
         return rows
+
+
+# What a row of a tick series shows, in order; the follower's rows carry these values.
+FOLLOWED_FIELDS = (
+    "last_price", "average", "highest", "lowest", "amount", "open_interest", "volume",
+    *(f"{side}_{what}{level}" for side in ("bid", "ask") for level in range(1, 6) for what in ("price", "volume")),
+)
+
+
+cdef class Follower:
+    """A cursor that never holds the tape and hands over the rows of the instruments it watches."""
+
+    def __cinit__(self, Tape tape not None):
+        self.tape = tape
+        self.cursor = tape.ptr.add_cursor(False)
+        for name in FOLLOWED_FIELDS:
+            self.fields.push_back(FIELD_INDEX[name])
+
+    def __dealloc__(self):
+        if self.tape is not None:
+            self.tape.ptr.remove_cursor(self.cursor)
+
+    def watch(self, uint32_t instrument, cbool watched=True):
+        """Begin or cease to hand over an instrument's rows, from the next `read` on."""
+        if instrument >= self.watched.size():
+            self.watched.resize(instrument + 1, 0)
+        if self.watched[instrument] != watched:
+            self.count += 1 if watched else -1
+        self.watched[instrument] = watched
+
+    def read(self):
+        """Return ([(instrument, ts_event_ns, ordinal, trading_day, [values])], lost), oldest row first.
+
+        Values are those of FOLLOWED_FIELDS as floats, NaN for none. `lost` counts rows of any instrument that
+        were overwritten unread: then the watched ones' rows are not complete. Late rows are passed over.
+        """
+        cdef TapeSpan span = self.tape.ptr.read(self.cursor)
+        cdef uint64_t at
+        cdef const Entry* entry
+        cdef size_t k
+        cdef int field
+        cdef list found = [], values
+        if self.count:
+            for at in range(span.begin, span.end):
+                entry = &self.tape.ptr.at(at)
+                if entry.late or entry.after.instrument >= self.watched.size():
+                    continue
+                if not self.watched[entry.after.instrument]:
+                    continue
+                values = []
+                for k in range(self.fields.size()):
+                    field = self.fields[k]
+                    if not entry.after.has(field):
+                        values.append(NO_VALUE)
+                    elif is_count(field):
+                        values.append(<double>entry.after.count(field))
+                    else:
+                        values.append(entry.after.price(field))
+                found.append((entry.after.instrument, entry.after.ts_event_ns(), entry.after.ordinal,
+                              entry.after.trading_day, values))
+        self.tape.ptr.advance(self.cursor, span.end)
+        return found, (span.lost if self.count else 0)
 
 
 cdef int64_t _period_ns(int64_t period_s) except -1:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from qautlra._core.feed import Hub, text_frame
-from qautlra._core.market import Instruments
-from qautlra._core.tape import Tape
+from qautlra._core.market import Calendar, Instruments
+from qautlra._core.tape import Follower, Tape
 from qautlra.app import modes
 from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
@@ -24,9 +24,12 @@ from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
 from qautlra.config.listen import Endpoint
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Config
+from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.directory import Directory
+from qautlra.feed.lines import Lines
 from qautlra.feed.service import FeedService
 from qautlra.model.calendar import load_calendar
+from qautlra.model.expiry import expiry_day, expiry_rule
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
@@ -75,6 +78,20 @@ def build(loaded: Loaded) -> App:
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,
             demand_changed=demand.put,
+            lines=Lines(
+                tape=tape,
+                follower=Follower(tape),
+                calendar=calendar,
+                history=store.history if store is not None else None,
+                now_ns=market_clock.now_ns,
+            ),
+            catalogue=Catalogue(
+                instruments,
+                calendar,
+                tape,
+                now_ns=market_clock.now_ns,
+                ends=_last_days(instruments, calendar),
+            ),
         )
         drains.append(feed.on_batch)
         parts["feed"] = feed
@@ -137,6 +154,20 @@ def build(loaded: Loaded) -> App:
     )
     late.app = app
     return app
+
+
+def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], int]:
+    """Return what tells the last trading day (YYYYMMDD) of a future, 0 when it is not known."""
+
+    def last_day(symbol: str) -> int:
+        info = instruments.info(instruments.find(symbol))
+        product, year, month = info["product_id"], info["delivery_year"], info["delivery_month"]
+        rule = expiry_rule(info["exchange_id"], product or "")
+        if info["kind"] != "FUTURE" or rule is None or not year or not month:
+            return 0
+        return expiry_day(rule, year, month, calendar)
+
+    return last_day
 
 
 class _Late:

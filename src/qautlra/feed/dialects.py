@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from qautlra.base.errors import LimitError
+from qautlra.feed.charts import WIDTH_COUNT, Wanted
 from qautlra.feed.context import Flow
-from qautlra.wire import diff, legacy
+from qautlra.wire import diff, ins_query, legacy
 from qautlra.wire.market import BadMessage, Dialect
 
 if TYPE_CHECKING:
     from qautlra.feed.sessions import Session
 
 NAMES_SHOWN_COUNT = 20
+CHART_TEXT_CHARS = 4_096
 
 
 def listed(names: list[str]) -> str:
@@ -73,16 +76,62 @@ def _diff_ping(session: Session, _command: diff.Ping, _text: str, out: list[byte
 
 
 def _diff_chart(session: Session, command: diff.SetChart, text: str, _out: list[bytes]) -> None:
+    charts = session.chart_room()
+    names = diff.split(command.text)
+    problem = _chart_problem(command, text)
+    if charts is not None and not problem:
+        if not names:
+            charts.free(command.chart_id)
+            session.revision += 1
+            return
+        places = {name: place for name in names if (place := session.context.directory.resolve(name))}
+        if len(places) == len(names):
+            try:
+                charts.set(_wanted_chart(command, names, text), list(places.values()))
+            except (LimitError, ValueError) as error:
+                problem = str(error)
+            else:
+                session.revision += 1
+                return
     if not session.root.empty_chart(command, text):
         session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many unanswered charts: peek first")
-    elif command.text:
-        session.notice(
-            "WARNING", diff.NOTIFY_NOT_SERVED, f"Chart {command.chart_id[:64]}: no series is served here"
-        )
+    elif names:
+        problem = problem or ("no series is served here" if charts is None else "unknown instruments")
+        session.notice("WARNING", diff.NOTIFY_NOT_SERVED, f"Chart {command.chart_id[:64]}: {problem}")
+
+
+def _wanted_chart(command: diff.SetChart, names: list[str], text: str) -> Wanted:
+    return Wanted(
+        chart_id=command.chart_id,
+        names=tuple(names),
+        period_s=command.duration // 1_000_000_000,
+        width=min(max(command.view_width, 1), WIDTH_COUNT),
+        left_id=command.left_id,
+        focus_ns=command.focus_ns,
+        focus_position=command.focus_position,
+        state=diff.request_of(text),
+    )
+
+
+def _chart_problem(command: diff.SetChart, text: str) -> str:
+    if len(text) > CHART_TEXT_CHARS:
+        return f"a request is at most {CHART_TEXT_CHARS} characters long"
+    if command.duration < 0 or command.duration % 1_000_000_000:
+        return "a duration is a whole number of seconds, in nanoseconds"
+    return ""
 
 
 def _diff_query(session: Session, command: diff.InsQuery, _text: str, _out: list[bytes]) -> None:
-    if not session.root.instruments(command, "Instrument queries are not served here"):
+    catalogue = session.context.catalogue
+    rows: list[dict[str, Any]] = []
+    problem = ""
+    if catalogue is None:
+        problem = "Instrument queries are not served here"
+    elif command.query:
+        asked, problem = ins_query.parse(command.query, bytes(command.variables))
+        if asked is not None:
+            rows, problem = catalogue.find(asked)
+    if not session.root.instruments(command, rows, problem):
         session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many unanswered instrument queries: peek first")
 
 

@@ -16,9 +16,11 @@ from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.config.tree import Feed
 from qautlra.feed import measures
+from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.client import Client, Flood, Sink, cost_of
 from qautlra.feed.context import FeedHub, Flow
 from qautlra.feed.directory import Directory
+from qautlra.feed.lines import Lines
 from qautlra.feed.sessions import Session
 from qautlra.feed.subscriptions import DEFAULT, SubscriptionBook
 from qautlra.wire.diff import NOTIFY_LIMIT
@@ -46,6 +48,8 @@ class FeedService(Service):
         market_now_ns: Callable[[], int] = wall_ns,
         connected: Callable[[], bool] = lambda: True,
         demand_changed: Callable[[frozenset[str]], None] = lambda _wanted: None,
+        lines: Lines | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
         super().__init__()
         self.hub = hub
@@ -55,6 +59,8 @@ class FeedService(Service):
         self.market_now_ns = market_now_ns
         self.connected = connected
         self.demand_changed = demand_changed
+        self.lines = lines
+        self.catalogue = catalogue
         self.book = SubscriptionBook(directory, self._demand)
         self._clients: dict[int, Client] = {}
         self._held: dict[int, Client] = {}
@@ -62,6 +68,7 @@ class FeedService(Service):
         self._slow: dict[int, Client] = {}
         self._undecided: dict[int, Client] = {}  # not pushed to yet
         self._pushing: dict[int, Client] = {}
+        self._stirred: set[int] = set()  # whose charts have something new
         self._waiting: dict[str, set[int]] = {}
         self._push: list[int] | None = None  # handles of _pushing that are not slow; None: count again
         self._empty = asyncio.Event()
@@ -163,7 +170,9 @@ class FeedService(Service):
             return
         for group in (self._held, self._rooted, self._slow, self._undecided, self._pushing):
             group.pop(handle, None)
+        self._stirred.discard(handle)
         self._push = None
+        client.session.close()
         self._wait_for(client, set())
         self.book.put(client.session.key, {})
         self.hub.close(handle)
@@ -218,6 +227,10 @@ class FeedService(Service):
             return
         self._ticks += taken
         now = asyncio.get_running_loop().time()
+        if self.lines is not None:
+            self.lines.drain()
+            if self._stirred:
+                self._send_stirred(now)
         if self._held:
             self._answer_held(now)
         # The interval is one of the market's time: a replay ten times as fast flushes ten times as often.
@@ -243,7 +256,7 @@ class FeedService(Service):
             if handle in self._pushing and client.slow_since is None:
                 self._rooted.pop(handle)
                 self._deliver(client, now)
-        more = self._flush_push(now, 1)
+        more = self._flush_push(now, 1) or any(client.slow_since is None for client in self._rooted.values())
         if more or any(client.session.push_after is not None for client in self._undecided.values()):
             self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
 
@@ -294,12 +307,45 @@ class FeedService(Service):
             self._write(client, frames, now)
 
     def _deliver(self, client: Client, now: float) -> None:
-        """Write everything unsent; what goes wrong with one client ends that client alone."""
+        """Write what is unsent; what goes wrong with one client ends that client alone."""
+        session = client.session
         try:
-            self._write(client, client.session.take(), now)
+            self._write(client, session.take(), now)
+            if session.held:  # there was nothing to say after all
+                self._held[session.client] = client
+            if session.has_root and session.client in self._pushing:  # the rest of a long series
+                self._rooted[session.client] = client
         except Exception as error:
             _log.error("session_failed", session=client.session.key, exc_info=error)
             self._close(client, CLOSE_INTERNAL, "internal error", "error")
+
+    def stir(self, client: int) -> None:
+        """Note that a client's charts have something new, while the tape is read."""
+        self._stirred.add(client)
+
+    def wake(self, client: int) -> None:
+        """See to it that a client is sent what its charts have, at any other time."""
+        there = self._clients.get(client)
+        if there is None or there.closing:
+            return
+        now = asyncio.get_running_loop().time()
+        self._stirred.add(client)
+        self._send_stirred(now)
+        self._settle(there, now)
+
+    def _send_stirred(self, now: float) -> None:
+        """Answer held peeks of those whose charts changed; the others are pushed to with the next flush."""
+        for handle in self._stirred:
+            client = self._clients.get(handle)
+            if client is None or client.closing:
+                continue
+            if client.session.held:
+                if client.slow_since is None:
+                    self._held.pop(handle, None)
+                    self._deliver(client, now)
+            elif client.session.flow is not Flow.PULL:
+                self._rooted[handle] = client
+        self._stirred.clear()
 
     def _write(self, client: Client, frames: bytes, now: float) -> None:
         if not frames:

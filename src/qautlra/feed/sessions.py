@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from qautlra.base.clock import wall_ns
+from qautlra.feed.charts import SessionCharts
 from qautlra.feed.context import Context, Flow, Style
 from qautlra.feed.dialects import HANDLERS, listed
 from qautlra.feed.directory import Place
@@ -36,6 +37,7 @@ class Session:
         "_notices",
         "_stamp",
         "_style",
+        "charts",
         "client",
         "context",
         "flow",
@@ -75,6 +77,7 @@ class Session:
         self.wanted: dict[str, Place] = {}
         self.status_names: dict[str, str] = {}
         self.states: dict[str, str] = {}
+        self.charts: SessionCharts | None = None
         self.set_style(Dialect.DIFF)
 
     # --- what the service asks ---
@@ -103,20 +106,40 @@ class Session:
 
     def unsent(self) -> bool:
         """Tell whether there is anything to send."""
-        return bool(self.root) or self.context.hub.pending(self.client) > 0
+        return self.has_root or self.context.hub.pending(self.client) > 0
 
     @property
     def has_root(self) -> bool:
         """Whether something besides quotes waits to be sent."""
-        return bool(self.root)
+        return bool(self.root) or (self.charts is not None and self.charts.dirty)
 
     def take(self) -> bytes:
         """Return the frames of everything unsent and count it as sent; this answers a held peek."""
-        self.held = False
-        root = self.root.take()
+        charts = self.charts.take() if self.charts is not None and self.charts.dirty else None
+        root = self.root.take(charts)
         if root and self._style is Dialect.CORE:  # its data messages have no place for a root object
-            return self.frame(diff.return_data(root)) + self.context.hub.frame(self.client)
-        return self.context.hub.frame(self.client, root)
+            frames = self.frame(diff.return_data(root)) + self.context.hub.frame(self.client)
+        else:
+            frames = self.context.hub.frame(self.client, root)
+        self.held = self.held and not frames
+        return frames
+
+    def chart_room(self) -> SessionCharts | None:
+        """Return the session's charts, None when series are not served here."""
+        if self.charts is None and (lines := self.context.lines) is not None:
+            context, client = self.context, self.client
+            self.charts = SessionCharts(
+                lines,
+                stirred=lambda: context.stir(client),
+                woken=lambda: context.wake(client),
+                told=lambda text: self.notice("WARNING", diff.NOTIFY_NOT_SERVED, text),
+            )
+        return self.charts
+
+    def close(self) -> None:
+        """Let go of what is shared; the session is not used any more."""
+        if self.charts is not None:
+            self.charts.close()
 
     def due(self, now: float) -> bool:
         """Tell whether the session may be pushed to now."""
@@ -152,8 +175,9 @@ class Session:
 
     @property
     def demand(self) -> Mapping[str, str]:
-        """The wanted instruments: symbol -> the client's spelling."""
-        return {place.symbol: shown for shown, place in self.wanted.items()}
+        """The instruments wanted or shown in charts: symbol -> the client's spelling."""
+        charted = self.charts.names() if self.charts is not None else {}
+        return charted | {place.symbol: shown for shown, place in self.wanted.items()}
 
     @property
     def waiting(self) -> set[str]:
@@ -185,7 +209,8 @@ class Session:
         elif self.held and (self.flow is Flow.PUSH or self.unsent()):
             if self.unsent():
                 out.append(self.take())
-            self.held = False
+            if self.flow is Flow.PUSH:
+                self.held = False
 
     def error(
         self, dialect: Dialect | None, message: str, out: list[bytes], code: int = diff.NOTIFY_BAD_FRAME

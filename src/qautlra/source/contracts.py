@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import Literal, Protocol
+
+from qautlra.model.expiry import Days, Expiry, expiry_day
 
 ROLL_DAYS = 30  # a commodity's front month is the first that has this long to live
 FIRST_RB_TICKS_PER_S = 50.0
@@ -18,24 +19,6 @@ _ODD = (1, 3, 5, 7, 9, 11)
 _EVEN = (2, 4, 6, 8, 10, 12)
 _THIRDS = (1, 5, 9)
 _QUARTERS = (3, 6, 9, 12)
-
-Expiry = Literal["15th", "tenth_day", "month_before", "third_friday", "second_friday"]
-
-
-class Days(Protocol):
-    """The calendar as far as listing needs it; days are YYYYMMDD."""
-
-    def is_trading_day(self, day: int) -> bool:
-        """Say whether the market is open on `day`."""
-        ...
-
-    def next_trading_day(self, day: int) -> int:
-        """Return the first trading day after `day`."""
-        ...
-
-    def previous_trading_day(self, day: int) -> int:
-        """Return the last trading day before `day`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,25 +168,6 @@ def _candidates(family: _Family, day: int, days: Days) -> Iterator[tuple[int, in
         y, m = year + (month + ahead - 1) // 12, (month + ahead - 1) % 12 + 1
         if m in family.months:
             yield y * 100 + m, expiry_day(family.expiry, y, m, days)
-
-
-def expiry_day(rule: Expiry, year: int, month: int, days: Days) -> int:
-    """Return the last trading day (YYYYMMDD) of the contract delivered in that month."""
-    first = date(year, month, 1)
-    if rule == "month_before":
-        return days.previous_trading_day(_to_int(first))
-    if rule == "tenth_day":
-        day = days.previous_trading_day(_to_int(first))
-        for _ in range(10):
-            day = days.next_trading_day(day)
-        return day
-    if rule == "15th":
-        target = first.replace(day=15)
-    else:
-        friday = first + timedelta(days=(4 - first.weekday()) % 7)
-        target = friday + timedelta(weeks=2 if rule == "third_friday" else 1)
-    wanted = _to_int(target)
-    return wanted if days.is_trading_day(wanted) else days.next_trading_day(wanted)
 
 
 def _symbol(product: str, month: int) -> str:

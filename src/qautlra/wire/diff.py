@@ -40,12 +40,19 @@ class Ping(Struct, frozen=True, gc=False):
 
 
 class SetChart(Struct, frozen=True, gc=False):
-    """Ask for a series of bars (`duration` ns) or ticks (0); an empty `text` frees the chart."""
+    """Ask for a series of bars (`duration` ns) or ticks (0); an empty `text` frees the chart.
+
+    The newest `view_width` rows, or those from row `left_id` on, or such that `focus_position` rows come
+    before the first one that is not earlier than `focus_ns`.
+    """
 
     chart_id: str
     text: str = field(name="ins_list", default="")
     duration: int = 0
     view_width: int = 0
+    left_id: int | None = field(name="left_kline_id", default=None)
+    focus_ns: int | None = field(name="focus_datetime", default=None)
+    focus_position: int = 0
 
 
 class InsQuery(Struct, frozen=True, gc=False):
@@ -134,20 +141,21 @@ class Root:
             self._notices.pop(next(iter(self._notices)))
         self._notices[key] = {"type": "MESSAGE", "level": level, "code": code, "content": content}
 
-    def instruments(self, query: InsQuery, error: str) -> bool:
-        """Answer an instrument query with no rows and the reason; False when too many answers wait."""
+    def instruments(self, query: InsQuery, rows: list[dict[str, Any]], error: str) -> bool:
+        """Answer an instrument query, or release the former answer; False when too many answers wait."""
         if len(self._symbols) >= self.MAX_PARTS_COUNT and query.query_id not in self._symbols:
             return False
         if not query.query:
             self._symbols[query.query_id] = b"null"
             return True
         self._symbols[query.query_id] = (
-            b'{"query_id":%b,"query":%b,"variables":%b,"error":%b,"result":{"multi_symbol_info":[]}}'
+            b'{"query_id":%b,"query":%b,"variables":%b,"error":%b,"result":{"multi_symbol_info":%b}}'
             % (
                 orjson.dumps(query.query_id),
                 orjson.dumps(query.query),
                 bytes(query.variables) or b"{}",
                 orjson.dumps([{"message": error}] if error else []),
+                orjson.dumps(rows),
             )
         )
         return True
@@ -180,9 +188,9 @@ class Root:
         for name, state in states.items():
             self._status[name] = {"symbol": name, "trade_status": state}
 
-    def take(self) -> bytes:
-        """Return the JSON object and forget it; empty bytes when there is nothing."""
-        if not self:
+    def take(self, more: Mapping[str, Any] | None = None) -> bytes:
+        """Return the JSON object, with the keys of `more` in it, and forget it; empty: there is nothing."""
+        if not self and not more:
             return b""
         root: dict[str, Any] = {}
         if self._list is not None:
@@ -199,9 +207,17 @@ class Root:
             root["symbols"] = orjson.Fragment(b"{" + body + b"}")
         if self._more_data or self._charts:
             root["mdhis_more_data"] = False
+        for key, value in (more or {}).items():
+            root[key] = root[key] | value if isinstance(root.get(key), dict) else value
         data = orjson.dumps(root)
         self._clear()
         return data
+
+
+def request_of(text: str) -> dict[str, Any]:
+    """Return a request as it is echoed."""
+    request: dict[str, Any] = orjson.loads(text)
+    return request
 
 
 def return_data(root: bytes) -> bytes:

@@ -12,6 +12,7 @@ from qautlra._core.market cimport (
     Mask,
     Rows,
     Snapshot,
+    is_count,
 )
 
 
@@ -96,3 +97,11 @@ cdef class Tape:
     cdef readonly Instruments instruments
     cdef readonly Calendar calendar
     cdef Rows rows_of(self, const Snapshot* row)
+
+
+cdef class Follower:
+    cdef readonly Tape tape  # kept alive: the cursor is one of its
+    cdef int cursor
+    cdef vector[int] fields
+    cdef vector[uint8_t] watched  # by instrument
+    cdef int count  # of those watched

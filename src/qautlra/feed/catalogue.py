@@ -1,0 +1,182 @@
+"""What is known of instruments, as rows that answer instrument queries.
+
+Facts come from the instrument table, the calendar and the newest snapshots; when a contract ends is told by
+whoever lists it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Protocol
+
+from qautlra.wire.ins_query import Asked
+
+ROWS_COUNT = 10_000
+_BEIJING = timezone(timedelta(hours=8))
+_EVENING = "18:00"
+
+
+class Instruments(Protocol):
+    """The interned table, read only here."""
+
+    def __len__(self) -> int: ...
+    def find(self, spelling: str) -> int: ...
+    def symbol(self, instrument: int) -> str: ...
+    def info(self, instrument: int) -> Any: ...
+
+
+class Calendar(Protocol):
+    """Trading sections and days."""
+
+    def sections(self, symbol: str) -> list[tuple[str, str]]: ...
+    def trading_day(self, ts_ns: int) -> int: ...
+
+
+class Last(Protocol):
+    """The newest snapshots."""
+
+    def last(self, instrument: int) -> dict[str, Any] | None: ...
+
+
+class Catalogue:
+    """Answers instrument queries. `ends(symbol)` is a contract's last trading day, YYYYMMDD; 0: not known."""
+
+    def __init__(
+        self,
+        instruments: Instruments,
+        calendar: Calendar,
+        tape: Last,
+        *,
+        now_ns: Callable[[], int],
+        ends: Callable[[str], int] = lambda _symbol: 0,
+    ) -> None:
+        self._instruments = instruments
+        self._calendar = calendar
+        self._tape = tape
+        self._now_ns = now_ns
+        self._ends = ends
+
+    def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
+        """Return the rows of the instruments asked for, and what there is to say about the answer."""
+        found: list[dict[str, Any]] = []
+        for instrument, shown in self._candidates(asked):
+            row = self.row(instrument, shown)
+            if _fits(row, asked):
+                if len(found) >= ROWS_COUNT:
+                    return found, f"Only the first {ROWS_COUNT} instruments; ask for fewer"
+                found.append(row)
+        return found, ""
+
+    def row(self, instrument: int, shown: str | None = None) -> dict[str, Any]:
+        """Return what is known of an instrument; facts that are not known are left out."""
+        info = self._instruments.info(instrument)
+        symbol, kind = info["symbol"], info["kind"]
+        last = self._tape.last(instrument) or {}
+        multiple = info["volume_multiple"]
+        row: dict[str, Any] = {
+            "instrument_id": shown or symbol,
+            "exchange_id": info["exchange_id"],
+            "class": kind,
+            "instrument_name": info["product_name"] or info["instrument_id"],
+            "english_name": info["instrument_id"],
+            "price_tick": info["price_tick"],
+            "price_decs": info["price_decs"],
+            "volume_multiple": _whole(multiple),
+            "product_id": info["product_id"],
+            "product_short_name": info["product_name"],
+            "delivery_year": info["delivery_year"],
+            "delivery_month": info["delivery_month"],
+            "trading_time": self._trading_time(symbol),
+            "trading_day": str(self._calendar.trading_day(self._now_ns())),
+            "max_market_order_volume": 50,
+            "max_limit_order_volume": 500,
+            "min_market_order_volume": 1,
+            "min_limit_order_volume": 1,
+            "open_limit": 0,
+            "position_limit": 0,
+            "categories": [],
+            "upper_limit": last.get("upper_limit"),
+            "lower_limit": last.get("lower_limit"),
+            "pre_close": last.get("pre_close"),
+            "pre_open_interest": _whole(last.get("pre_open_interest")),
+            "settlement_price": last.get("pre_settlement"),
+            "strike_price": info["strike_price"],
+            "call_or_put": info["option_class"],
+        }
+        if kind in ("STOCK", "FUND", "BOND"):
+            row |= {"buy_volume_unit": 100.0, "sell_volume_unit": 1.0}
+        if kind == "INDEX":
+            row["index_multiple"] = _whole(multiple)
+        self._add_end(row, symbol, kind)
+        self._add_costs(row, info, last)
+        self._add_relations(row, info, kind)
+        return {key: value for key, value in row.items() if value is not None}
+
+    def _candidates(self, asked: Asked) -> Iterable[tuple[int, str | None]]:
+        if asked.instrument_ids is None:
+            return ((instrument, None) for instrument in range(len(self._instruments)))
+        named = ((self._instruments.find(name), name) for name in dict.fromkeys(asked.instrument_ids))
+        return [(instrument, name) for instrument, name in named if instrument >= 0]
+
+    def _trading_time(self, symbol: str) -> dict[str, list[list[str]]]:
+        times: dict[str, list[list[str]]] = {"day": [], "night": []}
+        for opened, closed in self._calendar.sections(symbol):
+            times["night" if opened >= _EVENING else "day"].append([f"{opened}:00", f"{closed}:00"])
+        return times
+
+    def _add_end(self, row: dict[str, Any], symbol: str, kind: str) -> None:
+        """Say when a contract ends, at 15:00 of its last day; without it nothing is said to be expired."""
+        day = self._ends(symbol) if kind in ("FUTURE", "OPTION", "COMBINE") else 0
+        row["expired"] = False
+        if not day:
+            return
+        end = datetime(day // 10000, day // 100 % 100, day % 100, 15, tzinfo=_BEIJING)
+        end_ns = int(end.astimezone(UTC).timestamp()) * 1_000_000_000
+        row["expire_datetime"] = end_ns
+        row["expired"] = self._now_ns() >= end_ns
+        if kind == "OPTION":
+            row["last_exercise_datetime"] = end_ns
+
+    @staticmethod
+    def _add_costs(row: dict[str, Any], info: Any, last: dict[str, Any]) -> None:
+        """Say what one lot costs: margin and commission to open it, at the price it was settled at last."""
+        price = last.get("pre_settlement") or last.get("pre_close") or last.get("last_price")
+        if not price:
+            return
+        worth = price * info["volume_multiple"]
+        if info["margin_ratio"] is not None:
+            row["margin"] = round(worth * info["margin_ratio"], 2)
+        fee = info["fee"]
+        if fee is not None:
+            row["commission"] = round(fee["open"] * (worth if fee["by"] == "money" else 1.0), 4)
+
+    def _add_relations(self, row: dict[str, Any], info: Any, kind: str) -> None:
+        """Name what an option or a combination is made of."""
+        if kind == "OPTION" and info["underlying_symbol"]:
+            row["underlying"] = {"edges": [{"node": self._related(info["underlying_symbol"])}]}
+        for leg in ("leg1", "leg2"):
+            if info[f"{leg}_symbol"]:
+                row[leg] = self._related(info[f"{leg}_symbol"])
+
+    def _related(self, symbol: str) -> dict[str, Any]:
+        instrument = self._instruments.find(symbol)
+        if instrument >= 0:
+            return self.row(instrument)
+        exchange, _, _ = symbol.partition(".")
+        return {"instrument_id": symbol, "exchange_id": exchange, "class": "FUTURE"}
+
+
+def _fits(row: dict[str, Any], asked: Asked) -> bool:
+    return (
+        (asked.classes is None or row["class"] in asked.classes)
+        and (asked.exchange_ids is None or row["exchange_id"] in asked.exchange_ids)
+        and (asked.product_ids is None or row.get("product_id") in asked.product_ids)
+        and (asked.expired is None or row["expired"] == asked.expired)
+        and (asked.has_night is None or bool(row["trading_time"]["night"]) == asked.has_night)
+        and asked.has_derivatives is not True
+    )
+
+
+def _whole(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value == int(value) else value
