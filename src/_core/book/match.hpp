@@ -1,0 +1,334 @@
+// Books, the part that runs for every order. Included by books.hpp.
+#pragma once
+
+#include <algorithm>
+
+#include "book/books.hpp"
+
+namespace qautlra::book {
+
+// The worst level the order may trade with; false when it may trade with none.
+template <Side kSide>
+bool Books::limit_of(const Book& b, const NewOrder& order, std::int32_t& limit) const {
+  const auto& other = b.side<opposite(kSide)>();
+  switch (order.price_type) {
+    case PriceType::kLimit:
+      limit = static_cast<std::int32_t>(order.price - b.base);
+      return true;
+    case PriceType::kAny:
+      limit = kSide == Side::kBuy ? static_cast<std::int32_t>(b.size) - 1 : 0;
+      return !other.empty();
+    case PriceType::kBest:
+      limit = other.best;
+      return !other.empty();
+    case PriceType::kFiveLevel: {
+      limit = other.best;
+      for (int n = 1; n < 5; ++n) {
+        const std::int32_t next = other.worse(limit);
+        if (next == other.kEmpty) break;
+        limit = next;
+      }
+      return !other.empty();
+    }
+  }
+  return false;
+}
+
+inline Code Books::check(std::uint32_t book, const NewOrder& o) const {
+  if (book >= books_.size()) return Code::kNoInstrument;
+  const Book& b = books_[book];
+  if (o.account >= bounds_.accounts_max) return Code::kNoAccount;
+  if (!well_formed(o)) return Code::kBadParameters;
+  const std::uint32_t kind = kind_of(o.price_type, o.time, o.volume_condition);
+  if ((kind & b.rules.kinds) == 0) return Code::kUnsupported;
+  if (b.phase == Phase::kContinuous) {
+    if (kind == kLimitGfa) return Code::kAuctionOnly;
+  } else {
+    if (!is_auction(b.phase)) return Code::kNotTrading;
+    if (o.time == TimeCondition::kIoc) return Code::kNotInAuction;
+  }
+  if (!volume_allowed(b.rules, o.side, o.volume, o.held)) return Code::kBadVolume;
+  if (o.volume_condition == VolumeCondition::kMin && (o.min_volume < 1 || o.min_volume > o.volume))
+    return Code::kBadVolume;
+  if (o.time == TimeCondition::kGtd && o.gtd_day <= 0) return Code::kBadParameters;
+  if (o.price_type == PriceType::kLimit) {
+    if (o.price > b.upper()) return Code::kAboveLimit;
+    if (o.price < b.base) return Code::kBelowLimit;
+  }
+  if (pool_.full()) return Code::kFull;
+  if (!o.opens || b.rules.self_trade != SelfTrade::kRejectTaker) return Code::kOk;
+  return o.side == Side::kBuy ? check_side<Side::kBuy>(b, book, o) : check_side<Side::kSell>(b, book, o);
+}
+
+template <Side kSide>
+Code Books::check_side(const Book& b, std::uint32_t book, const NewOrder& o) const {
+  std::int32_t limit = 0;
+  if (own_[o.account].head[static_cast<int>(opposite(kSide))] == 0) return Code::kOk;
+  return limit_of<kSide>(b, o, limit) ? check_self<kSide>(b, book, o.account, limit) : Code::kOk;
+}
+
+// Puts an order at the end of its price's queue.
+template <Side kSide>
+inline void Books::link(Book& b, std::uint32_t slot, std::int32_t at) {
+  auto& ladder = b.side<kSide>();
+  Order& order = pool_[slot];
+  Level& level = ladder.levels[at];
+  order.level = at;
+  order.next = 0;
+  order.prev = level.tail;
+  if (level.tail != 0) {
+    pool_[level.tail].next = slot;
+  } else {
+    level.head = slot;
+    ladder.opened(at);
+  }
+  level.tail = slot;
+  level.volume += order.left;
+}
+
+template <Side kSide>
+inline void Books::unlink(Book& b, std::uint32_t slot) {
+  auto& ladder = b.side<kSide>();
+  const Order& order = pool_[slot];
+  Level& level = ladder.levels[order.level];
+  if (order.prev != 0) pool_[order.prev].next = order.next;
+  else level.head = order.next;
+  if (order.next != 0) pool_[order.next].prev = order.prev;
+  else level.tail = order.prev;
+  level.volume -= order.left;
+  if (level.head == 0) ladder.emptied(order.level);
+}
+
+// Puts a resting order at the end of its account's queue.
+template <Side kSide>
+inline void Books::own(const Book& b, std::uint32_t slot) {
+  if (!b.tracks_own()) return;
+  Own& owner = own_[pool_[slot].account];
+  std::uint32_t& tail = owner.tail[static_cast<int>(kSide)];
+  OrderMore& more = pool_.more(slot);
+  more.next_own = 0;
+  more.prev_own = tail;
+  if (tail != 0) pool_.more(tail).next_own = slot;
+  else owner.head[static_cast<int>(kSide)] = slot;
+  tail = slot;
+}
+
+template <Side kSide>
+inline void Books::disown(const Book& b, std::uint32_t slot) {
+  if (!b.tracks_own()) return;
+  Own& owner = own_[pool_[slot].account];
+  const OrderMore& more = pool_.more(slot);
+  if (more.prev_own != 0) pool_.more(more.prev_own).next_own = more.next_own;
+  else owner.head[static_cast<int>(kSide)] = more.next_own;
+  if (more.next_own != 0) pool_.more(more.next_own).prev_own = more.prev_own;
+  else owner.tail[static_cast<int>(kSide)] = more.prev_own;
+}
+
+template <class Sink>
+inline void Books::drop(std::uint32_t slot, Reason reason, Sink& sink) {
+  const Order& order = pool_[slot];
+  const Cancelled gone{order.id, order.book, order.account, order.left, reason, order.side};
+  Book& b = books_[order.book];
+  if (order.side == Side::kBuy) {
+    unlink<Side::kBuy>(b, slot);
+    disown<Side::kBuy>(b, slot);
+  } else {
+    unlink<Side::kSell>(b, slot);
+    disown<Side::kSell>(b, slot);
+  }
+  pool_.give_back(slot);
+  sink.on_cancel(gone);
+}
+
+// Trades down the other side until nothing is left or the limit is met; returns what is left.
+template <Side kSide, class Sink>
+std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
+                          std::int32_t left, Sink& sink) {
+  constexpr Side kOther = opposite(kSide);
+  auto& other = b.side<kOther>();
+  const bool at_maker = b.rules.trade_price == TradePrice::kMaker;
+  while (left > 0 && other.crossed(other.best, limit)) {
+    const std::int32_t at = other.best;
+    Level& level = other.levels[at];
+    std::uint32_t slot = level.head;
+    do {
+      Order& maker = pool_[slot];
+      const std::int32_t volume = std::min(left, maker.left);
+      left -= volume;
+      maker.left -= volume;
+      level.volume -= volume;
+      std::int64_t price = b.price_of(at);
+      if (!at_maker)
+        price = kSide == Side::kBuy ? price_between(b, b.price_of(limit), price)
+                                    : price_between(b, price, b.price_of(limit));
+      b.last = price;
+      b.has_last = true;
+      b.volume += volume;
+      Fill fill;
+      fill.trade = ++trades_;
+      fill.price = price;
+      fill.book = book;
+      fill.volume = volume;
+      fill.party[static_cast<int>(kSide)] = {taker, account, left};
+      fill.party[static_cast<int>(kOther)] = {maker.id, maker.account, maker.left};
+      fill.taker = kSide;
+      sink.on_fill(fill);
+      if (maker.left > 0) break;
+      const std::uint32_t next = maker.next;
+      disown<kOther>(b, slot);
+      pool_.give_back(slot);
+      slot = next;
+    } while (left > 0 && slot != 0);
+    level.head = slot;
+    if (slot != 0) {
+      pool_[slot].prev = 0;
+    } else {
+      level.tail = 0;
+      other.emptied(at);
+    }
+  }
+  return left;
+}
+
+template <Side kSide, class Sink>
+Placed Books::place_side(std::uint32_t book, const NewOrder& o, Sink& sink) {
+  Book& b = books_[book];
+  const std::uint32_t slot = pool_.take();
+  Order& order = pool_[slot];
+  const OrderId id = order.id;
+  order.account = o.account;
+  order.book = static_cast<std::uint16_t>(book);
+  order.side = kSide;
+  order.time = o.time;
+  order.opens = o.opens;
+  sink.on_accept({id, book});
+
+  const bool immediate = o.time == TimeCondition::kIoc;
+  std::int32_t limit = 0;
+  std::int32_t left = o.volume;
+  const bool meets = limit_of<kSide>(b, o, limit);  // false: there is nothing to trade with, now or at rest
+  Reason reason = Reason::kRest;
+  bool alive = true;
+  if (o.opens && b.rules.self_trade != SelfTrade::kAllow && meets) {
+    // Under kRejectTaker check() has made sure that there is nothing to cancel.
+    if (b.rules.self_trade != SelfTrade::kRejectTaker && cancel_crossed<kSide>(b, book, o.account, limit, sink) &&
+        b.rules.self_trade == SelfTrade::kCancelBoth) {
+      alive = false;
+      reason = Reason::kSelfTrade;
+    }
+  }
+  if (immediate && alive && o.volume_condition != VolumeCondition::kAny) {
+    const bool all = o.volume_condition == VolumeCondition::kAll;
+    if (!meets || !enough<kSide>(b, limit, all ? o.volume : o.min_volume)) {
+      alive = false;
+      reason = all ? Reason::kAllOrNone : Reason::kMinimum;
+    }
+  }
+  if (alive && meets && b.phase == Phase::kContinuous) left = match<kSide>(b, book, id, o.account, limit, left, sink);
+  if (left == 0) {
+    pool_.give_back(slot);
+    return {Code::kOk, id, 0, false};
+  }
+  const bool stays = alive && (!immediate || (b.rules.best_rests && meets && o.price_type == PriceType::kBest &&
+                                              o.volume_condition == VolumeCondition::kAny));
+  if (!stays) {
+    pool_.give_back(slot);
+    sink.on_cancel({id, book, o.account, left, reason, kSide});
+    return {Code::kOk, id, left, false};
+  }
+  if (immediate) order.time = TimeCondition::kGfd;
+  if (o.time == TimeCondition::kGtd) pool_.more(slot).gtd_day = o.gtd_day;
+  order.left = left;
+  link<kSide>(b, slot, limit);
+  own<kSide>(b, slot);
+  return {Code::kOk, id, left, true};
+}
+
+template <class Sink>
+Placed Books::place(std::uint32_t book, const NewOrder& order, Sink& sink) {
+  return order.side == Side::kBuy ? place_side<Side::kBuy>(book, order, sink)
+                                  : place_side<Side::kSell>(book, order, sink);
+}
+
+template <class Sink>
+Code Books::cancel(OrderId id, Sink& sink) {
+  const std::uint32_t slot = pool_.find(id);
+  if (slot == 0) return Code::kNoOrder;
+  if (!takes_cancels(books_[pool_[slot].book].phase)) return Code::kNoCancelNow;
+  drop(slot, Reason::kUser, sink);
+  return Code::kOk;
+}
+
+template <class Sink>
+Code Books::remove(OrderId id, Reason reason, Sink& sink) {
+  const std::uint32_t slot = pool_.find(id);
+  if (slot == 0) return Code::kNoOrder;
+  drop(slot, reason, sink);
+  return Code::kOk;
+}
+
+template <Side kSide, class Sink>
+Placed Books::amend_side(std::uint32_t slot, std::int32_t level, std::int32_t left, Sink& sink) {
+  Order& order = pool_[slot];
+  const std::uint32_t book = order.book;
+  Book& b = books_[book];
+  const OrderId id = order.id;
+  const bool keeps = level == order.level && left <= order.left;
+  if (keeps) {
+    b.side<kSide>().levels[level].volume -= order.left - left;
+    order.left = left;
+    sink.on_amend({id, b.price_of(level), book, order.account, left, true});
+    return {Code::kOk, id, left, true};
+  }
+  unlink<kSide>(b, slot);
+  disown<kSide>(b, slot);
+  order.left = left;
+  sink.on_amend({id, b.price_of(level), book, order.account, left, false});
+  bool alive = true;
+  if (order.opens && b.rules.self_trade != SelfTrade::kAllow && b.rules.self_trade != SelfTrade::kRejectTaker)
+    alive = !cancel_crossed<kSide>(b, book, order.account, level, sink) ||
+            b.rules.self_trade == SelfTrade::kCancelMaker;
+  if (!alive) {
+    const Cancelled gone{id, book, order.account, left, Reason::kSelfTrade, kSide};
+    pool_.give_back(slot);
+    sink.on_cancel(gone);
+    return {Code::kOk, id, left, false};
+  }
+  if (b.phase == Phase::kContinuous) left = match<kSide>(b, book, id, order.account, level, left, sink);
+  if (left == 0) {
+    pool_.give_back(slot);
+    return {Code::kOk, id, 0, false};
+  }
+  order.left = left;
+  link<kSide>(b, slot, level);
+  own<kSide>(b, slot);
+  return {Code::kOk, id, left, true};
+}
+
+template <class Sink>
+Placed Books::amend(OrderId id, std::int64_t price, std::int32_t left, Sink& sink) {
+  const Code code = check_amend(id, price, left);
+  const std::uint32_t slot = pool_.find(id);
+  if (code != Code::kOk) return {code, slot != 0 ? id : 0, slot != 0 ? pool_[slot].left : 0, slot != 0};
+  const auto level = static_cast<std::int32_t>(price - books_[pool_[slot].book].base);
+  return pool_[slot].side == Side::kBuy ? amend_side<Side::kBuy>(slot, level, left, sink)
+                                        : amend_side<Side::kSell>(slot, level, left, sink);
+}
+
+// Cancels the account's orders of the other side that a `kSide` order with this limit crosses; whether any.
+template <Side kSide, class Sink>
+bool Books::cancel_crossed(Book& b, std::uint32_t book, std::uint32_t account, std::int32_t limit, Sink& sink) {
+  constexpr Side kOther = opposite(kSide);
+  bool any = false;
+  for (std::uint32_t slot = own_[account].head[static_cast<int>(kOther)]; slot != 0;) {
+    const std::uint32_t next = pool_.more(slot).next_own;
+    if (pool_[slot].book == book && b.side<kOther>().crossed(pool_[slot].level, limit)) {
+      drop(slot, Reason::kSelfTrade, sink);
+      any = true;
+    }
+    slot = next;
+  }
+  return any;
+}
+
+}  // namespace qautlra::book

@@ -1,0 +1,83 @@
+// The live orders of all books: fixed slots, linked into the queues of their levels by slot number.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "book/ladder.hpp"
+#include "book/types.hpp"
+
+namespace qautlra::book {
+
+// What matching touches. Owner: the pool.
+struct Order {
+  OrderId id;  // 0: the slot is free
+  std::uint32_t next;
+  std::uint32_t prev;
+  std::int32_t level;
+  std::int32_t left;
+  std::uint32_t account;
+  std::uint16_t book;
+  Side side;
+  TimeCondition time : 7;
+  std::uint8_t opens : 1;
+};
+static_assert(sizeof(Order) == 32);
+
+// What matching does not touch. Owner: the pool.
+struct OrderMore {
+  std::uint32_t next_own;  // of the same account and side; books that forbid self-trades only
+  std::uint32_t prev_own;
+  std::int32_t gtd_day;
+};
+
+// Owner: one thread. All memory is taken at construction (pages when first used); take() refuses at the bound.
+class OrderPool {
+ public:
+  // `live_max` orders at once, below 2^24.
+  explicit OrderPool(std::uint32_t live_max)
+      : live_max_(live_max), orders_(zeroed<Order>(live_max + 1u)), more_(zeroed<OrderMore>(live_max + 1u)) {}
+
+  bool ready() const { return orders_ && more_; }
+  bool full() const { return live_ == live_max_; }
+  std::uint32_t live() const { return live_; }
+  std::uint32_t live_max() const { return live_max_; }
+  std::uint64_t last_serial() const { return serial_; }
+
+  Order& operator[](std::uint32_t slot) { return orders_[slot]; }
+  const Order& operator[](std::uint32_t slot) const { return orders_[slot]; }
+  OrderMore& more(std::uint32_t slot) { return more_[slot]; }
+  const OrderMore& more(std::uint32_t slot) const { return more_[slot]; }
+
+  // A slot with the next number on it. Not when full().
+  std::uint32_t take() {
+    std::uint32_t slot = free_;
+    if (slot != 0) free_ = orders_[slot].next;
+    else slot = ++top_;
+    ++live_;
+    orders_[slot].id = (++serial_ << kSlotBits) | slot;
+    return slot;
+  }
+  void give_back(std::uint32_t slot) {
+    orders_[slot].id = 0;
+    orders_[slot].next = free_;
+    free_ = slot;
+    --live_;
+  }
+  // Slot of a live order, 0 when the handle names none.
+  std::uint32_t find(OrderId id) const {
+    const std::uint32_t slot = slot_of(id);
+    return id != 0 && slot <= top_ && orders_[slot].id == id ? slot : 0;
+  }
+
+ private:
+  const std::uint32_t live_max_;
+  std::unique_ptr<Order[], FreeMemory> orders_;
+  std::unique_ptr<OrderMore[], FreeMemory> more_;
+  std::uint32_t free_ = 0;
+  std::uint32_t top_ = 0;
+  std::uint32_t live_ = 0;
+  std::uint64_t serial_ = 0;
+};
+
+}  // namespace qautlra::book
