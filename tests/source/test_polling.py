@@ -277,6 +277,21 @@ def test_an_unknown_symbol_is_no_failure_of_the_site(run: Run, manner: str) -> N
     run(body)
 
 
+def test_an_unknown_symbol_is_asked_for_rarely(run: Run) -> None:
+    async def body(bench: Bench) -> None:
+        bench.server.lines["sz000001"] = golden("tencent", "stock")
+        source = await bench.start(TENCENT, "SSE.600999", "SZSE.000001")
+        await until(lambda: source.health()["polls"] >= 15)
+        asked = bench.server.symbols_asked()[:15]
+        assert sum("sh600999" in symbols for symbols in asked) == polling.MISSES_COUNT
+        assert all("sz000001" in symbols for symbols in asked)
+        bench.server.lines["sh600999"] = tencent_line("sh600999", 10.5, 100, AT)
+        await until(lambda: len(bench.rows()) == 2)
+        assert source.health()["refused"] == {}
+
+    run(body)
+
+
 @pytest.mark.parametrize("status", [302, 403, 429, 500, 503])
 def test_refusals_back_off_and_double(run: Run, status: int) -> None:
     async def body(bench: Bench) -> None:

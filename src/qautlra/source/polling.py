@@ -33,9 +33,13 @@ SHOWN_COUNT: Final = 20
 JITTER_RATIO: Final = 0.1
 CALM_AFTER_S: Final = 300.0
 CALM_FACTOR: Final = 5.0
+MISSES_COUNT: Final = 3
+MISSED_EVERY_ROUNDS: Final = 20
 BACKOFF_MAX_S: Final = 300.0
 RETRY_AFTER_MAX_S: Final = 3600.0
 GATHER_S: Final = 0.25
+NO_ANSWER: Final = "the site does not answer for it"
+NOT_THERE: Final = frozenset({NO_ANSWER, "the site does not know it", "delisted"})
 BROWSER: Final = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36"
 )
@@ -83,7 +87,8 @@ class PollingSource(Source):
     """Polls one site for what is wanted and publishes what is new. With nothing wanted it asks nothing.
 
     An answer is new when more than its clock moved; quotes of another trading day are never published.
-    After five minutes without anything new it asks five times less often, until something is.
+    After five minutes without anything new it asks five times less often, until something is. A symbol the
+    site did not know three times running is asked for in every twentieth round only.
     """
 
     def __init__(
@@ -110,6 +115,8 @@ class PollingSource(Source):
         self._backoff = self._new_backoff()
         self._retry_at_s = 0.0
         self._refused: dict[str, str] = {}
+        self._misses: Counter[str] = Counter()  # answers in a row in which the site knew nothing of it
+        self._rounds = 0
         self._phases: dict[str, str] = {}
         self._failing = 0
         self._last_error = ""
@@ -146,6 +153,7 @@ class PollingSource(Source):
         self._asked = asked
         self._refused = {one: why for one, why in self._refused.items() if one in asked}
         self._phases = {one: phase for one, phase in self._phases.items() if one in asked}
+        self._misses = Counter({one: count for one, count in self._misses.items() if one in asked})
         self._changed.set()
 
     def phase(self, symbol: str) -> str:
@@ -182,16 +190,22 @@ class PollingSource(Source):
         self.state = "idle"
         async with self._session() as session:
             while True:
-                asked = list(self._asked)
-                if not asked:
+                if not self._asked:
                     self.state = "idle"
                     self._changed.clear()
                     await self._changed.wait()
                     await asyncio.sleep(self._gather_s)
                     continue
-                began_s = monotonic_s()
-                wait_s = await self._round(session, asked)
-                await self._pause(session, set(asked), began_s + wait_s)
+                began_s, known = monotonic_s(), set(self._asked)
+                due = self._due()
+                wait_s = await self._round(session, due) if due else self.options.interval_s
+                await self._pause(session, known, began_s + wait_s)
+
+    def _due(self) -> list[str]:
+        self._rounds += 1
+        if self._rounds % MISSED_EVERY_ROUNDS == 0:
+            return list(self._asked)
+        return [spelling for spelling in self._asked if self._misses[spelling] < MISSES_COUNT]
 
     def _session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -282,9 +296,14 @@ class PollingSource(Source):
             symbol = self._asked.get(spelling)
             if symbol in answered:
                 self._refused.pop(spelling, None)
+                self._misses.pop(spelling, None)
                 self._phases[spelling] = answered[symbol]
             elif symbol is not None:
-                self._refused[spelling] = reasons.get(spelling, "the site does not answer for it")
+                self._refused[spelling] = reasons.get(spelling, NO_ANSWER)
+                if self._refused[spelling] in NOT_THERE:
+                    self._misses[spelling] += 1
+                else:
+                    self._misses.pop(spelling, None)
         self._quotes.labels(self.site.name, "refused").inc(self._normaliser.refused_count)
         await self._publish(rows, now_ns)
 
