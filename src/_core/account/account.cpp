@@ -1,0 +1,536 @@
+#include "account/account.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "account/hash.hpp"
+
+namespace qautlra::account {
+
+namespace {
+
+constexpr int index(Side side) { return static_cast<int>(side); }
+
+Money rated(const Rate& rate, Money value, std::int64_t lots) {
+  return add(times(value, rate.ratio), clamp(static_cast<Wide>(rate.per_lot) * lots));
+}
+
+// Broker's fee of one fill or of what is left of an order.
+Money fee_of(const Terms& t, const Hold& h, Price price, std::int64_t today, std::int64_t his) {
+  if (h.opens) return rated(t.fee_open, value_of(price, today + his, t.multiple), today + his);
+  return add(rated(t.fee_close_today, value_of(price, today, t.multiple), today),
+             rated(t.fee_close, value_of(price, his, t.multiple), his));
+}
+
+Money tax_of(const Terms& t, Side side, Money value) {
+  const Money transfer = times(value, t.transfer_fee);
+  return side == Side::kSell ? add(transfer, times(value, t.sell_tax)) : transfer;
+}
+
+double ratio_of(Money margin, Money balance) {
+  if (margin == 0) return 0;
+  if (balance <= 0) return std::numeric_limits<double>::infinity();
+  return static_cast<double>(margin) / static_cast<double>(balance);
+}
+
+bool price_fits(Price price) { return price >= 0 && price <= kMaxPrice; }
+
+}  // namespace
+
+bool Board::set_terms(std::uint32_t instrument, const Terms& terms) {
+  if (!terms.valid()) return false;
+  if (instrument >= known_.size()) {
+    const std::size_t size = static_cast<std::size_t>(instrument) + 1;
+    terms_.resize(size);
+    quotes_.resize(size);
+    holders_.resize(size);
+    known_.resize(size, 0);
+  }
+  terms_[instrument] = terms;
+  known_[instrument] = 1;
+  return true;
+}
+
+void Board::drop(std::uint32_t instrument, std::uint32_t account) { std::erase(holders_[instrument], account); }
+
+Code Account::deposit(Money amount) {
+  if (amount <= 0 || amount > kMaxValue || funds_.deposit > kMaxValue - amount) return Code::kBadAmount;
+  funds_.deposit += amount;
+  return Code::kOk;
+}
+
+Code Account::withdraw(Money amount) {
+  if (amount <= 0 || amount > kMaxValue || funds_.withdraw > kMaxValue - amount) return Code::kBadAmount;
+  if (locks & kLockWithdraw) return Code::kAccountFrozen;
+  if (amount > withdraw_quota()) return Code::kWithdrawQuota;
+  funds_.withdraw += amount;
+  return Code::kOk;
+}
+
+Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
+                   Hold& out) const {
+  if (!board_->known(instrument)) return Code::kNoInstrument;
+  if (volume < 1 || volume > kMaxVolume) return Code::kVolume;
+  if (!price_fits(price)) return Code::kBadPrice;
+  const Terms& t = board_->terms(instrument);
+  const Wide value = wide_value(price, volume, t.multiple);
+  if (value > kMaxValue) return Code::kTooLarge;
+  Hold hold;
+  hold.instrument = instrument;
+  hold.side = side;
+  hold.price = price;
+  hold.left = volume;
+  hold.opens = t.asset == Asset::kStock ? side == Side::kBuy : offset == Offset::kOpen;
+  if (hold.opens) {
+    if (value + opened_ > kMaxValue) return Code::kTooLarge;
+  } else {
+    const Position* p = find(instrument);
+    if (p == nullptr) return Code::kCloseExceeds;
+    const Leg& leg = p->leg(book::opposite(side));
+    const std::int64_t today = leg.today - leg.frozen_today;
+    const std::int64_t his = leg.his - leg.frozen_his;
+    if (volume > leg.volume()) return Code::kCloseExceeds;
+    switch (t.close_rule) {
+      case CloseRule::kSplit:
+        if (offset == Offset::kCloseToday) {
+          if (volume > today) return Code::kCloseTodayExceeds;
+          hold.today = volume;
+        } else {
+          if (volume > his) return Code::kCloseYesterdayExceeds;
+          hold.his = volume;
+        }
+        break;
+      case CloseRule::kHisOnly:
+        if (volume > his) return Code::kCloseYesterdayExceeds;
+        hold.his = volume;
+        break;
+      case CloseRule::kTodayFirst:
+        if (volume > today + his) return Code::kCloseExceeds;
+        hold.today = std::min(volume, today);
+        hold.his = volume - hold.today;
+        break;
+      case CloseRule::kHisFirst:
+        if (volume > today + his) return Code::kCloseExceeds;
+        hold.his = std::min(volume, his);
+        hold.today = volume - hold.his;
+        break;
+    }
+  }
+  estimate(t, hold);
+  if (static_cast<Wide>(funds_.margin) + funds_.frozen_margin + due(hold) > kMaxValue && hold.opens)
+    return Code::kTooLarge;
+  out = hold;
+  return Code::kOk;
+}
+
+// Sets what the order's remaining lots keep of the money.
+void Account::estimate(const Terms& t, Hold& h) const {
+  h.margin = h.premium = h.commission = 0;
+  if (h.left == 0) return;
+  const Money value = value_of(h.price, h.left, t.multiple);
+  const bool buys_option = t.asset == Asset::kOption && h.side == Side::kBuy;
+  if (buys_option) h.premium = value;
+  else if (h.opens) h.margin = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
+  const Money due = add(h.fee_due, h.opens ? fee_of(t, h, h.price, h.left, 0) : fee_of(t, h, h.price, h.today, h.his));
+  h.commission = add(std::max(due, t.fee_min) - h.fee_charged, tax_of(t, h.side, value));
+}
+
+void Account::freeze_money(Position& p, const Hold& before, const Hold& after) {
+  p.frozen_margin += after.margin - before.margin;
+  funds_.frozen_margin += after.margin - before.margin;
+  funds_.frozen_commission += after.commission - before.commission;
+  funds_.frozen_premium += after.premium - before.premium;
+}
+
+void Account::take(const Hold& hold) {
+  Position& p = place(hold.instrument);
+  if (hold.opens) {
+    p.legs[index(hold.side)].opening += hold.left;
+    opened_ += value_of(hold.price, hold.left, board_->terms(hold.instrument).multiple);
+  } else {
+    Leg& leg = p.legs[index(book::opposite(hold.side))];
+    leg.frozen_today += hold.today;
+    leg.frozen_his += hold.his;
+  }
+  freeze_money(p, Hold{}, hold);
+  ++live_orders_;
+}
+
+Code Account::freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) {
+  Hold hold;
+  if (const Code code = plan(instrument, side, offset, volume, price, hold); code != Code::kOk) return code;
+  if (hold.opens && due(hold) > available()) return Code::kFunds;
+  take(hold);
+  out = hold;
+  return Code::kOk;
+}
+
+Code Account::shrink(Hold& hold, std::int64_t left) {
+  if (left < 1 || left > hold.left) return Code::kVolume;
+  const Terms& t = board_->terms(hold.instrument);
+  Position& p = place(hold.instrument);
+  const Hold before = hold;
+  const std::int64_t gone = hold.left - left;
+  if (hold.opens) {
+    p.legs[index(hold.side)].opening -= gone;
+    opened_ -= value_of(hold.price, gone, t.multiple);
+  } else {
+    // What the rule takes last is let go first.
+    Leg& leg = p.legs[index(book::opposite(hold.side))];
+    const bool today_last = t.close_rule == CloseRule::kHisFirst;
+    const std::int64_t first = std::min(gone, today_last ? hold.today : hold.his);
+    const std::int64_t today = today_last ? first : gone - first;
+    hold.today -= today;
+    hold.his -= gone - today;
+    leg.frozen_today -= today;
+    leg.frozen_his -= gone - today;
+  }
+  hold.left = left;
+  estimate(t, hold);
+  freeze_money(p, before, hold);
+  return Code::kOk;
+}
+
+void Account::release(Hold& hold) {
+  Position& p = place(hold.instrument);
+  if (hold.opens) {
+    p.legs[index(hold.side)].opening -= hold.left;
+    opened_ -= value_of(hold.price, hold.left, board_->terms(hold.instrument).multiple);
+  } else {
+    Leg& leg = p.legs[index(book::opposite(hold.side))];
+    leg.frozen_today -= hold.today;
+    leg.frozen_his -= hold.his;
+  }
+  Hold after = hold;
+  after.left = after.today = after.his = 0;
+  after.margin = after.commission = after.premium = 0;
+  freeze_money(p, hold, after);
+  hold = after;
+  --live_orders_;
+}
+
+Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
+  if (volume < 1 || volume > hold.left) return Code::kVolume;
+  if (!price_fits(price)) return Code::kBadPrice;
+  const Terms& t = board_->terms(hold.instrument);
+  const Wide wide = wide_value(price, volume, t.multiple);
+  const Money reserved = value_of(hold.price, volume, t.multiple);
+  Position& p = place(hold.instrument);
+  const Price last = p.last == kNoValue ? price : p.last;
+  if (wide > kMaxValue || (hold.opens && opened_ - reserved + wide > kMaxValue)) return Code::kTooLarge;
+  if (hold.opens && gross_ + wide_value(last, volume, t.multiple) > kMaxGross) return Code::kTooLarge;
+  const Money value = static_cast<Money>(wide);
+  const Hold before = hold;
+  Filled filled;
+  if (hold.opens) {
+    Leg& leg = p.legs[index(hold.side)];
+    leg.opening -= volume;
+    leg.today += volume;
+    leg.cost_today += value;
+    opened_ += value - reserved;
+    if (t.asset == Asset::kStock) funds_.bought = add(funds_.bought, value);
+  } else {
+    const Side held = book::opposite(hold.side);
+    Leg& leg = p.legs[index(held)];
+    const bool his_first = t.close_rule == CloseRule::kHisFirst;
+    const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today);
+    const std::int64_t today = his_first ? volume - first : first;
+    const std::int64_t his = volume - today;
+    Money cost = 0;
+    if (today > 0) {
+      const Money part = share(leg.cost_today, today, leg.today);
+      leg.cost_today -= part;
+      cost += part;
+    }
+    if (his > 0) {
+      const Money part = share(leg.cost_his, his, leg.his);
+      leg.cost_his -= part;
+      leg.open_cost_his -= share(leg.open_cost_his, his, leg.his);
+      cost += part;
+    }
+    leg.today -= today;
+    leg.his -= his;
+    leg.frozen_today -= today;
+    leg.frozen_his -= his;
+    hold.today -= today;
+    hold.his -= his;
+    opened_ -= cost;
+    filled.closed_today = today;
+    filled.closed_his = his;
+    if (t.asset != Asset::kOption) filled.close_profit = held == Side::kBuy ? value - cost : cost - value;
+    if (t.asset == Asset::kStock) funds_.sold = add(funds_.sold, value);
+  }
+  hold.left -= volume;
+  const std::int64_t today = hold.opens ? volume : filled.closed_today;
+  hold.fee_due = add(hold.fee_due, fee_of(t, hold, price, today, filled.closed_his));
+  const Money fee = std::max(hold.fee_due, t.fee_min);
+  filled.commission = add(fee - hold.fee_charged, tax_of(t, hold.side, value));
+  hold.fee_charged = fee;
+  estimate(t, hold);
+  freeze_money(p, before, hold);
+  if (hold.left == 0) --live_orders_;
+  funds_.commission = add(funds_.commission, filled.commission);
+  funds_.close_profit = add(funds_.close_profit, filled.close_profit);
+  if (t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
+  p.last = last;
+  touch(p);
+  out = filled;
+  return Code::kOk;
+}
+
+Code Account::trade(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
+                    Filled& out) {
+  Hold hold;
+  if (const Code code = plan(instrument, side, offset, volume, price, hold); code != Code::kOk) return code;
+  take(hold);
+  const Code code = fill(hold, volume, price, out);
+  if (code != Code::kOk) release(hold);
+  return code;
+}
+
+Money Account::leg_margin(const Terms& t, const Leg& leg, int side) {
+  if (leg.volume() == 0) return 0;
+  switch (t.asset) {
+    case Asset::kStock: return leg.value;
+    case Asset::kOption:
+      if (side == index(Side::kBuy)) return 0;
+      break;
+    case Asset::kFuture: break;
+  }
+  return rated(t.margin[side], leg.position_cost(), leg.volume());
+}
+
+// Brings everything that follows from a position's lots, costs and last price up to date, and the sums with it.
+void Account::touch(Position& p) {
+  const Terms& t = board_->terms(p.instrument);
+  const Price last = p.last == kNoValue ? 0 : p.last;
+  for (int side = 0; side < 2; ++side) {
+    Leg& leg = p.legs[side];
+    const Money value = value_of(last, leg.volume(), t.multiple);
+    gross_ += value - leg.value;
+    leg.value = value;
+    const Money margin = leg_margin(t, leg, side);
+    if (margin != leg.margin) {
+      add_margin(p, side, margin - leg.margin);
+      if (t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
+      leg.margin = margin;
+    }
+  }
+  const Money profit = position_profit(p, Side::kBuy) + position_profit(p, Side::kSell);
+  funds_.position_profit += profit - p.profit;
+  if (t.asset == Asset::kStock) funds_.paid_profit += profit - p.profit;
+  p.profit = profit;
+}
+
+void Account::add_margin(const Position& p, int leg, Money delta) {
+  if (margin_side_ == MarginSide::kSum) {
+    funds_.margin = add(funds_.margin, delta);
+    return;
+  }
+  const std::int32_t group = board_->terms(p.instrument).group;
+  const std::int64_t key = group >= 0 ? group : -1 - static_cast<std::int64_t>(p.instrument);
+  Pair& pair = groups_[key];
+  const Money before = std::max(pair.side[0], pair.side[1]);
+  pair.side[leg] += delta;
+  funds_.margin = add(funds_.margin, std::max(pair.side[0], pair.side[1]) - before);
+}
+
+Code Account::mark(std::uint32_t instrument, Price last) {
+  const Position* found = find(instrument);
+  if (found == nullptr) return Code::kOk;
+  if (!price_fits(last)) return Code::kBadPrice;
+  Position& p = place(instrument);
+  if (p.last == last) return Code::kOk;
+  const std::int64_t multiple = board_->terms(instrument).multiple;
+  const Wide value = wide_value(last, p.legs[0].volume(), multiple) + wide_value(last, p.legs[1].volume(), multiple);
+  if (gross_ - p.legs[0].value - p.legs[1].value + value > kMaxGross) return Code::kTooLarge;
+  p.last = last;
+  touch(p);
+  return Code::kOk;
+}
+
+void Account::reprice(std::uint32_t instrument) {
+  if (find(instrument) != nullptr) touch(place(instrument));
+}
+
+Code Account::settle() {
+  if (live_orders_ != 0) return Code::kOrdersAlive;
+  const Money balance_now = balance();
+  funds_ = Funds{};
+  funds_.pre_balance = balance_now;
+  opened_ = 0;
+  gross_ = 0;
+  groups_.clear();
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < positions_.size(); ++i) {
+    Position p = positions_[i];
+    p.profit = 0;
+    for (Leg& leg : p.legs) {
+      leg.open_cost_his += leg.cost_today;
+      leg.his += leg.today;
+      leg.yd = leg.his;
+      leg.today = leg.cost_today = 0;
+      leg.cost_his = leg.value;
+      leg.margin = 0;
+      opened_ += leg.cost_his;
+      leg.value = 0;
+    }
+    if (p.empty()) {
+      slot_[p.instrument] = kNoPosition;
+      board_->drop(p.instrument, number_);
+      continue;
+    }
+    slot_[p.instrument] = static_cast<std::uint32_t>(kept);
+    positions_[kept] = p;
+    touch(positions_[kept]);
+    ++kept;
+  }
+  positions_.resize(kept);
+  return Code::kOk;
+}
+
+Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Price last) {
+  if (!board_->known(instrument)) return Code::kNoInstrument;
+  for (const std::int64_t lots : {given.today, given.his, given.yd})
+    if (lots < 0 || lots > kMaxVolume) return Code::kVolume;
+  if (given.volume() > kMaxVolume) return Code::kVolume;
+  if (given.cost_today < 0 || given.cost_his < 0 || given.open_cost_his < 0 || given.open_cost_his > kMaxValue)
+    return Code::kBadPrice;
+  if ((given.today == 0 && given.cost_today != 0) || (given.his == 0 && (given.cost_his | given.open_cost_his) != 0))
+    return Code::kBadPrice;
+  const Position* found = find(instrument);
+  const Leg had = found == nullptr ? Leg{} : found->leg(side);
+  if (had.frozen() != 0 || had.opening != 0) return Code::kOrdersAlive;
+  const Wide cost = static_cast<Wide>(given.cost_today) + given.cost_his;
+  const std::int64_t multiple = board_->terms(instrument).multiple;
+  const Wide lots = static_cast<Wide>(given.volume()) * multiple;
+  const Price cost_price = lots > 0 ? clamp(divide_round(cost, lots)) : 0;
+  const Price known = found != nullptr ? found->last : board_->quote(instrument).last;
+  const Price at = last != kNoValue ? last : known != kNoValue ? known : cost_price;
+  if (!price_fits(at)) return Code::kBadPrice;
+  const Wide value = wide_value(at, given.volume(), multiple);
+  if (opened_ - had.position_cost() + cost > kMaxValue || gross_ - had.value + value > kMaxGross)
+    return Code::kTooLarge;
+  if (last != kNoValue)
+    if (const Code code = mark(instrument, last); code != Code::kOk) return code;
+  Position& p = place(instrument);
+  Leg& leg = p.legs[index(side)];
+  leg.today = given.today;
+  leg.his = given.his;
+  leg.yd = given.yd;
+  leg.cost_today = given.cost_today;
+  leg.cost_his = given.cost_his;
+  leg.open_cost_his = given.open_cost_his;
+  opened_ += leg.position_cost() - had.position_cost();
+  if (p.last != at && leg.volume() > 0) p.last = at;
+  touch(p);
+  return Code::kOk;
+}
+
+void Account::set_funds(const Funds& given) {
+  funds_.pre_balance = given.pre_balance;
+  funds_.deposit = given.deposit;
+  funds_.withdraw = given.withdraw;
+  funds_.close_profit = given.close_profit;
+  funds_.commission = given.commission;
+  funds_.premium = given.premium;
+  funds_.bought = given.bought;
+  funds_.sold = given.sold;
+}
+
+Money Account::static_balance() const {
+  return clamp(static_cast<Wide>(funds_.pre_balance) + funds_.deposit - funds_.withdraw);
+}
+
+Money Account::balance() const {
+  return clamp(static_cast<Wide>(static_balance()) + funds_.close_profit + funds_.position_profit -
+               funds_.commission + funds_.premium);
+}
+
+Money Account::available() const {
+  return clamp(static_cast<Wide>(balance()) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
+               funds_.frozen_premium);
+}
+
+// Gains that are not realised stay, and so does what shares were sold for today and not spent again. The gain on
+// shares is no part of available, so it is not taken off.
+Money Account::withdraw_quota() const {
+  const Money gain = std::max<Money>(0, funds_.position_profit - funds_.paid_profit);
+  const Money unsettled = std::max<Money>(0, funds_.sold - funds_.bought);
+  return static_cast<Money>(std::max<Wide>(0, static_cast<Wide>(available()) - gain - unsettled));
+}
+
+Money Account::market_value() const {
+  Wide sum = 0;
+  for (const Position& p : positions_)
+    if (board_->terms(p.instrument).asset != Asset::kFuture)
+      sum += static_cast<Wide>(p.legs[0].value) - p.legs[1].value;
+  return clamp(sum);
+}
+
+Money Account::open_profit(const Position& p, Side side) const {
+  const Leg& leg = p.leg(side);
+  return side == Side::kBuy ? leg.value - leg.open_cost() : leg.open_cost() - leg.value;
+}
+
+Money Account::position_profit(const Position& p, Side side) const {
+  if (board_->terms(p.instrument).asset == Asset::kOption) return 0;
+  const Leg& leg = p.leg(side);
+  return side == Side::kBuy ? leg.value - leg.position_cost() : leg.position_cost() - leg.value;
+}
+
+Money Account::float_profit() const {
+  Wide sum = 0;
+  for (const Position& p : positions_) sum += static_cast<Wide>(open_profit(p, Side::kBuy)) + open_profit(p, Side::kSell);
+  return clamp(sum);
+}
+
+double Account::risk_ratio() const { return ratio_of(funds_.margin, balance()); }
+double Account::leverage() const { return ratio_of(funds_.margin - funds_.paid, balance()); }
+
+const Position* Account::find(std::uint32_t instrument) const {
+  if (instrument >= slot_.size() || slot_[instrument] == kNoPosition) return nullptr;
+  return &positions_[slot_[instrument]];
+}
+
+Position& Account::place(std::uint32_t instrument) {
+  if (instrument >= slot_.size()) slot_.resize(static_cast<std::size_t>(instrument) + 1, kNoPosition);
+  if (slot_[instrument] == kNoPosition) {
+    Position p;
+    p.instrument = instrument;
+    p.last = board_->quote(instrument).last;
+    positions_.push_back(p);
+    slot_[instrument] = static_cast<std::uint32_t>(positions_.size() - 1);
+    board_->hold(instrument, number_);
+  }
+  return positions_[slot_[instrument]];
+}
+
+// The same for the same account in every process: instruments by their keys, in no order.
+std::uint64_t Account::state_hash() const {
+  std::uint64_t legs = 0;
+  for (const Position& p : positions_) {
+    if (p.empty()) continue;
+    Hash h(board_->terms(p.instrument).key);
+    h.add(p.last);
+    h.add(p.frozen_margin);
+    for (const Leg& leg : p.legs) {
+      for (const std::int64_t x : {leg.today, leg.his, leg.frozen_today, leg.frozen_his, leg.yd, leg.opening,
+                                   leg.cost_today, leg.cost_his, leg.open_cost_his, leg.margin})
+        h.add(x);
+    }
+    legs += h.value();
+  }
+  Hash h(key_);
+  for (const Money m : {funds_.pre_balance, funds_.deposit, funds_.withdraw, funds_.close_profit,
+                        funds_.position_profit, funds_.commission, funds_.premium, funds_.margin,
+                        funds_.frozen_margin, funds_.frozen_commission, funds_.frozen_premium, funds_.bought,
+                        funds_.sold})
+    h.add(m);
+  h.add(live_orders_);
+  h.add(locks);
+  h.add(static_cast<std::int64_t>(legs));
+  return h.value();
+}
+
+}  // namespace qautlra::account
