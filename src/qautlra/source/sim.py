@@ -23,6 +23,8 @@ from qautlra.source.hours import CommonHours, Section
 from qautlra.source.market import Listed, PastMaker, intern
 
 WAKE_S = 0.01
+OPENED_BEFORE_NS = 300_000_000_000
+"""A first start finds the market open for so long, so that ticks and bars of seconds have a past too."""
 LONGEST_LAG_NS = 1_000_000_000
 _BEIJING = timezone(timedelta(hours=8))
 Rate = float | Literal["natural", "max"]
@@ -98,6 +100,8 @@ class SimSource(Source):
         self._listed.clear()
         day, from_ns = self._start()
         await self._open_market(day, from_ns)
+        if not from_ns and self._options.ticks_per_s == "natural" and self.context.bars is not None:
+            await self._trade_at_once(self._base_market_ns + OPENED_BEFORE_NS)
         self.state = "running"
         metrics.watch(
             "qautlra_source_rows", "Rows published.", lambda: self.context.pump.rows, kind="counter"
@@ -242,6 +246,17 @@ class SimSource(Source):
                 due = simulator.due()
                 wait_s = ((due if due is not None else close_ns) - now) / 1e9
                 await asyncio.sleep(min(max(wait_s, WAKE_S), 0.5))
+
+    async def _trade_at_once(self, until_ns: int) -> None:
+        """Publish the rows up to a moment of this section without waiting for it."""
+        simulator, rows = self._simulator, self._rows
+        assert simulator is not None
+        until_ns = min(until_ns, self._section.close_ns)
+        while simulator.run(rows, until_ns, SLICE_ROWS):
+            self.context.clock.advance_to(rows.ts_event_ns(len(rows) - 1))
+            await self.context.pump.publish(rows)
+        self._base_market_ns, self._base_real_ns, self._asked_ns = until_ns, monotonic_ns(), until_ns
+        self.context.clock.advance_to(until_ns)
 
     async def _trade_in_bursts(self) -> None:
         """Publish `burst` rows at once, when the last of them is due."""
