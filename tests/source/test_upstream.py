@@ -10,6 +10,7 @@ import pytest
 
 from qautlra.base.errors import ConfigError
 from qautlra.base.secret import Secret
+from qautlra.source import upstream
 from qautlra.source.base import Demand
 from qautlra.source.upstream import UpstreamOptions, UpstreamSource
 from tests.link.feed_server import FeedServer, running, until
@@ -140,3 +141,17 @@ def test_wrong_settings_are_named(setting: str, value: str, words: str) -> None:
 def test_login() -> None:
     options = UpstreamOptions.parse(url="ws://127.0.0.1:1/", username="me", password=Secret("pässword"))
     assert options.client.headers == (("Authorization", "Basic bWU6cMOkc3N3b3Jk"),)
+
+
+def test_latency_is_told_of_live_stamps_only(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        source = UpstreamSource(
+            market.context(), UpstreamOptions.parse(url="ws://127.0.0.1:1/", instruments=["au2512"])
+        )
+        stamp_ns = 1_763_730_000_500_000_000
+        for ahead_s, wanted in ((0.25, 0.25), (-2.0, -2.0), (1e6, None)):
+            monkeypatch.setattr(upstream, "wall_ns", lambda at=stamp_ns + int(ahead_s * 1e9): at)
+            await source._take([{"au2512": QUOTE | {"volume": int(ahead_s) + 10}}])
+            assert source.health()["latency_s"] == wanted
+
+    asyncio.run(story())

@@ -25,6 +25,7 @@ from qautlra.source.base import Source, SourceContext
 
 STREAMS = ("futures_market", "stock_market", "market_data")
 DEMAND_DELAY_S = 0.05
+RECORDED_S = 86_400.0  # stamps this far from now are of a recorded or simulated market: no latency
 _LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
@@ -179,8 +180,12 @@ class UpstreamSource(Source):
             return
         newest_ns = max(head[1] for head in heads(rows))
         self._last_ns = max(newest_ns, self._last_ns)
-        self._lag_s = round((now_ns - newest_ns) / 1e9, 6)
-        self._latency.observe(max(self._lag_s, 0.0))
+        lag_s = (now_ns - newest_ns) / 1e9
+        if abs(lag_s) < RECORDED_S:
+            self._lag_s = round(lag_s, 6)
+            self._latency.observe(max(lag_s, 0.0))
+        else:
+            self._lag_s = None
         self.context.clock.advance_to(newest_ns)
         self._rows += await self.context.pump.publish(rows)
 
