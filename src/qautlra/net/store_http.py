@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 from aiohttp import web
 
 from qautlra.base.errors import AuthError, UnavailableError
-from qautlra.net.deps import Deps
+from qautlra.net.deps import Deps, QueryResult
 from qautlra.net.route import Route
 from qautlra.wire import errors, rest
 from qautlra.wire.query import decode_query
 
+LEFT_POLL_S = 0.05
 _PARAMETERS = {
     "stream": "futures_market, stock_market, market_data or bar_1m",
     "start_time": "1h-ago when left out",
@@ -58,7 +60,7 @@ class StoreHttp:
         asked = decode_query(
             await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
         )
-        result = await store.run(asked)
+        result = await _while_connected(request, store.run(asked))
         headers = {
             "Content-Type": result.content_type,
             "p-time-elapsed": f"{result.elapsed_s:.6f}",
@@ -71,6 +73,18 @@ class StoreHttp:
         if isinstance(result.chunks, bytes):
             return web.Response(body=result.chunks, headers=headers)
         return await _stream(request, result.chunks, headers)
+
+
+async def _while_connected(request: web.Request, work: Coroutine[Any, Any, QueryResult]) -> QueryResult:
+    """Await `work`; cancel it when the client has left, so that nobody's query holds up somebody's."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait((task,), timeout=LEFT_POLL_S))[0]:
+            if request.transport is None or request.transport.is_closing():
+                task.cancel()
+        return task.result()
+    finally:
+        task.cancel()
 
 
 async def _stream(
