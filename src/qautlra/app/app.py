@@ -75,6 +75,8 @@ class App:
     def sources(self) -> list[dict[str, Any]]:
         """Return a report per source: name, connected, logged_in, trading_day, last_tick (RFC 3339)."""
         newest_ns = self._newest_ns()
+        newest = rfc3339(newest_ns) if newest_ns else None
+        alone = len(self.choice.kinds) == 1  # then the tape's newest row is its own, also one from the log
         found = []
         for kind in self.choice.kinds:
             child = self.supervisor.children.get(f"source.{kind}")
@@ -87,7 +89,7 @@ class App:
                 "simulated": kind == "sim",
                 "state": facts.get("state", "stopped"),
                 "trading_day": self._trading_day(newest_ns),
-                "last_tick": rfc3339(newest_ns) if newest_ns else None,
+                "last_tick": newest if alone else facts.get("last_tick"),
                 "rows": facts.get("rows", 0),
             }
             if self.choice.note:
