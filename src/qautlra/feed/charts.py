@@ -13,8 +13,10 @@ from typing import Any
 
 from qautlra.base.errors import LimitError, QautlraError
 from qautlra.base.log import get_logger
+from qautlra.feed.bucket import Bucket
 from qautlra.feed.directory import Place
 from qautlra.feed.lines import Line, Lines
+from qautlra.feed.ruler import SECOND_NS
 from qautlra.feed.series import Block
 from qautlra.wire import charts as wire
 
@@ -22,6 +24,10 @@ CHARTS_COUNT = 1_000
 SYMBOLS_COUNT = 16
 WIDTH_COUNT = 10_000
 ROWS_PER_MESSAGE = 500
+ROWS_RATE = 50_000.0  # per second and session; who wants more waits
+ROWS_BURST = 100_000.0
+FEW_ROWS = 20  # go out nevertheless, so that what is live stays so
+PAUSE_S = 0.05
 _log = get_logger("feed")
 
 
@@ -96,6 +102,7 @@ class Chart:
     def __init__(self, wanted: Wanted, shown: list[Shown]) -> None:
         self.wanted = wanted
         self.shown = shown
+        self.waiting: set[str] = set()  # symbols no source has shown yet
         self.left: int | None = None  # of a window that stands still
         self.prepared = False
         self.ends: tuple[int, int] | None = None  # said to the client
@@ -118,6 +125,9 @@ class Chart:
         """Put what was not sent into the tree, at most `budget` rows; return what is left of the budget."""
         if not self.prepared:
             return budget
+        if not self.shown and not self.done:
+            for name in self.wanted.names:
+                tree.series(name, self.wanted.period_s * SECOND_NS, -1).setdefault("data", {})
         left, right = self.window()
         complete = True
         for place, shown in enumerate(self.shown):
@@ -218,6 +228,8 @@ class SessionCharts:
         self._charts: dict[str, Chart] = {}
         self._freed: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._rows = Bucket(ROWS_RATE, ROWS_BURST, asyncio.get_running_loop().time())
+        self._later: asyncio.TimerHandle | None = None
         self.dirty = False
 
     def __len__(self) -> int:
@@ -228,12 +240,25 @@ class SessionCharts:
         found: dict[str, str] = {}
         for chart in self._charts.values():
             found |= {shown.line.symbol: shown.name for shown in chart.shown}
+            found |= {symbol: symbol for symbol in chart.waiting}
         return found
 
     def changed(self) -> None:
         """A line that is watched has changed."""
         self.dirty = True
         self._stirred()
+
+    @property
+    def waiting(self) -> set[str]:
+        """The symbols of charts that show nothing because no source has shown an instrument of theirs."""
+        return {symbol for chart in self._charts.values() for symbol in chart.waiting}
+
+    def appeared(self, symbol: str, resolve: Callable[[str], Place | None]) -> None:
+        """A source has shown an instrument: charts that waited for it are set anew."""
+        for chart in list(self._charts.values()):
+            if symbol in chart.waiting:
+                places = [resolve(name) for name in chart.wanted.names]
+                self.set(chart.wanted, [place for place in places if place is not None])
 
     def set(self, wanted: Wanted, places: list[Place]) -> None:
         """Show a chart, in place of the one of the same id; LimitError, ValueError when it cannot be."""
@@ -257,6 +282,7 @@ class SessionCharts:
         self._charts[wanted.chart_id] = chart
         self._freed.discard(wanted.chart_id)
         if not shown:
+            chart.waiting = {place.symbol for place in places if place.instrument < 0}
             chart.prepared = True
             self.changed()
             return
@@ -271,6 +297,8 @@ class SessionCharts:
 
     def close(self) -> None:
         """Let everything go."""
+        if self._later is not None:
+            self._later.cancel()
         for chart_id in list(self._charts):
             self._drop(chart_id)
 
@@ -280,12 +308,25 @@ class SessionCharts:
         for chart_id in self._freed:
             tree.chart(chart_id, None)
         self._freed.clear()
-        budget = ROWS_PER_MESSAGE
         self.dirty = False
+        loop = asyncio.get_running_loop()
+        affordable = self._rows.take(0.0, loop.time())
+        budget = ROWS_PER_MESSAGE if affordable else FEW_ROWS
+        left, unfinished = budget, False
         for chart in self._charts.values():
-            budget = chart.write(tree, budget)
-            self.dirty |= chart.unfinished
+            left = chart.write(tree, left)
+            unfinished |= chart.unfinished
+        self._rows.charge(budget - left)
+        if unfinished and not affordable:
+            self._later = self._later or loop.call_later(PAUSE_S, self._go_on)
+        else:
+            self.dirty = unfinished
         return tree.root
+
+    def _go_on(self) -> None:
+        self._later = None
+        self.dirty = True
+        self._woken()
 
     def _drop(self, chart_id: str) -> bool:
         task = self._tasks.pop(chart_id, None)

@@ -199,9 +199,10 @@ class FeedService(Service):
             return
         self.messages_count += 1
         session = client.session
+        session.data_bytes = 0
         frames = session.receive(text, now)
         if frames:
-            self._send(client, frames, now)
+            self._send(client, frames, now, session.data_bytes)
         self._settle(client, now)
 
     def receive_binary(self, client: Client) -> None:
@@ -358,9 +359,10 @@ class FeedService(Service):
             self._push = None
             client.sink.hold(True)
 
-    def _send(self, client: Client, frames: list[bytes], now: float) -> None:
+    def _send(self, client: Client, frames: list[bytes], now: float, data_bytes: int = 0) -> None:
+        """Write replies; the client pays for them, but not for data: a peek too many would end it."""
         data = b"".join(frames)
-        client.bucket.charge(len(data) / 4096)
+        client.bucket.charge((len(data) - data_bytes) / 4096)
         self._write(client, data, now)
 
     # --- after each message: what changed for the service ---

@@ -40,6 +40,7 @@ class Session:
         "charts",
         "client",
         "context",
+        "data_bytes",
         "flow",
         "held",
         "key",
@@ -78,6 +79,7 @@ class Session:
         self.status_names: dict[str, str] = {}
         self.states: dict[str, str] = {}
         self.charts: SessionCharts | None = None
+        self.data_bytes = 0  # taken since it was last set to 0
         self.set_style(Dialect.DIFF)
 
     # --- what the service asks ---
@@ -122,6 +124,7 @@ class Session:
         else:
             frames = self.context.hub.frame(self.client, root)
         self.held = self.held and not frames
+        self.data_bytes += len(frames)
         return frames
 
     def chart_room(self) -> SessionCharts | None:
@@ -153,6 +156,8 @@ class Session:
         """A source has shown an instrument this session waits for."""
         now_known = Place(symbol, instrument)
         self.want({shown: now_known if p.symbol == symbol else p for shown, p in self.wanted.items()})
+        if self.charts is not None:
+            self.charts.appeared(symbol, self.context.directory.resolve)
 
     def refresh_trading_status(self) -> None:
         """Put changed trading states into the next answer."""
@@ -182,7 +187,8 @@ class Session:
     @property
     def waiting(self) -> set[str]:
         """The wanted symbols no source has shown yet."""
-        return {place.symbol for place in self.wanted.values() if place.instrument < 0}
+        charted = self.charts.waiting if self.charts is not None else set()
+        return charted | {place.symbol for place in self.wanted.values() if place.instrument < 0}
 
     # --- common steps ---
 
