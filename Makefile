@@ -31,7 +31,7 @@ unit:
 	$(PYTHON) -m pytest -q -m "not slow" --ignore=tests/e2e --ignore=tests/fault --ignore=tests/test_layers.py
 
 native:     ## the C++ test programs
-	$(CONFIGURE) -B build/native -DQAUTLRA_NATIVE_TESTS=ON >/dev/null && cmake --build build/native -j $(JOBS) && ctest --test-dir build/native --output-on-failure
+	$(CONFIGURE) -B build/native -DQAUTLRA_NATIVE_TESTS=ON >/dev/null && cmake --build build/native -j $(JOBS) --target native_tests && ctest --test-dir build/native --output-on-failure
 
 asan:       ## address and undefined-behaviour sanitizers: C++ programs, then the Python tests of the core
 	sh tests/sanitize.sh address,undefined
