@@ -4,7 +4,7 @@ Codes are the contract's: 1001 funds, 2003/2004 transfers, 3002 duplicate id, 30
 """
 
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 D = Decimal
 ZERO = D(0)
@@ -354,8 +354,10 @@ class Account:
             group = self.terms[symbol].group
             both = groups.setdefault(symbol if group < 0 else group, {BUY: ZERO, SELL: ZERO})
             both[side] += self.leg_margin(symbol, side)
-        fold = max if self.margin_side == "max" else sum
-        return sum((fold(both.values()) for both in groups.values()), ZERO)
+        larger = self.margin_side == "max"
+        return sum(
+            (max(both.values()) if larger else both[BUY] + both[SELL] for both in groups.values()), ZERO
+        )
 
     def funds(self) -> dict[str, Decimal]:
         kept = [self.keeps(order) for order in self.orders.values()]
@@ -412,8 +414,3 @@ class Account:
                 f"margin_{name}": self.leg_margin(symbol, side),
             }
         return out
-
-
-def inside(price: Decimal, tick: Decimal, up: bool) -> Decimal:
-    """The price on the tick, rounded away from the other side."""
-    return (price / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * tick

@@ -127,7 +127,7 @@ class Accounts(RuleBasedStateMachine):
         for name, expected in self.twin.funds().items():
             if name == "risk_ratio":
                 if self.twin.funds()["balance"] > 1:
-                    assert abs(D(got[name]) - expected) < D("1e-6") * max(1, expected)
+                    assert abs(D(got[name]) - expected) < D("1e-6") * max(D(1), expected)
             else:
                 assert abs(D(got[name]) - expected) <= CENT, (name, got[name], expected)
         for symbol in SYMBOLS:
@@ -149,11 +149,11 @@ class Accounts(RuleBasedStateMachine):
                     frozen = p[f"volume_{side}_frozen_{days}"]
                     assert 0 <= frozen <= p[f"volume_{side}_{days}"], (symbol, side, days)
         # What was put in, less what was paid for things and fees, is there, as cash or as things at market.
-        value = sum(
-            self.core.terms[s].multiple * self.lots[s] * self.twin.last.get(s, D(0))
-            for s in SYMBOLS
-            if self.core.terms[s].asset != "option"
-        )
+        value = D(0)
+        for symbol in SYMBOLS:
+            if self.terms[symbol].asset != "option":
+                units = self.terms[symbol].multiple * self.lots[symbol]
+                value += units * self.twin.last.get(symbol, D(0))
         there = D(funds["balance"]) + self.fees + D(funds["commission"])
         assert abs(self.moved - self.paid + value - there) <= CENT
         if not self.twin.orders:

@@ -1,0 +1,229 @@
+#include "risk/gate.hpp"
+
+#include "account/hash.hpp"
+
+namespace qautlra::risk {
+
+using account::Account;
+using account::Asset;
+using account::Hold;
+using account::kNoValue;
+using account::Offset;
+using account::Wide;
+
+namespace {
+
+constexpr bool reached(std::int64_t limit, std::int64_t count) { return limit > 0 && count >= limit; }
+Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
+  return {code, static_cast<std::uint8_t>(check), warnings};
+}
+
+}  // namespace
+
+const Limits& Gate::limits(std::uint32_t account) const {
+  if (account < lines_.size() && lines_[account].own_limits) return own_.at(account);
+  return common_;
+}
+
+void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
+  own_[account] = limits;
+  line(account).own_limits = true;
+}
+
+std::uint64_t Gate::likeness(const Request& r) {
+  account::Hash h(r.instrument);
+  h.add(r.volume);
+  h.add(r.price);
+  h.add(static_cast<std::int64_t>(r.side) | static_cast<std::int64_t>(r.offset) << 8 |
+        static_cast<std::int64_t>(r.price_type) << 16);
+  return h.value();
+}
+
+Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_day, Hold& hold,
+                    const SelfTradeProbe& probe) {
+  Account* const owner = ledger_->find(r.account);
+  const account::Board& board = ledger_->board;
+  const bool known = board.known(r.instrument);
+  const bool stock = known && board.terms(r.instrument).asset == Asset::kStock;
+  const bool opens = stock ? r.side == book::Side::kBuy : r.offset == Offset::kOpen;
+
+  // 1: trading state
+  if (!r.force) {
+    const State own = owner == nullptr ? State::kActive : account_state(r.account);
+    if (state_ == State::kHalted || own == State::kHalted) return refuse(1, Code::kHalted);
+    if (opens && (state_ == State::kReducing || own == State::kReducing)) return refuse(1, Code::kReducing);
+  }
+  // 2: account
+  if (owner == nullptr) return refuse(2, Code::kNoAccount);
+  if (!r.force && (owner->locks & account::kLockTrading)) return refuse(2, Code::kAccountFrozen);
+  // 3: instrument
+  if (!known) return refuse(3, Code::kNoInstrument);
+  const account::Terms& terms = board.terms(r.instrument);
+  const account::Quote& quote = board.quote(r.instrument);
+  if (!quote.tradable) return refuse(3, Code::kSuspended);
+  if (!quote.open) return refuse(3, Code::kNotTrading);
+  // 4: order id
+  if (r.duplicate) return refuse(4, Code::kDuplicate);
+
+  const Limits& l = limits(r.account);
+  Line& line_ = line(r.account);
+  // 5: volume
+  if (r.volume < 1 || (!r.force && l.volume_max > 0 && r.volume > l.volume_max)) return refuse(5, Code::kVolume);
+  // 6: price
+  const bool limit_order = r.price_type == book::PriceType::kLimit;
+  if (limit_order) {
+    if (r.price == kNoValue || r.price <= 0 || r.price > account::kMaxPrice) return refuse(6, Code::kBadPrice);
+    if (terms.tick > 0 && r.price % terms.tick != 0) return refuse(6, Code::kBadTick);
+  }
+  const Price freeze_at = account::freeze_price(limit_order, r.price, r.side, quote);
+  if (freeze_at == kNoValue) return refuse(6, Code::kBadPrice);
+  // 7: price band
+  if (limit_order) {
+    if (quote.upper != kNoValue && r.price > quote.upper) return refuse(7, Code::kAboveLimit);
+    if (quote.lower != kNoValue && r.price < quote.lower) return refuse(7, Code::kBelowLimit);
+    if (!r.force && l.price_deviation > 0 && quote.last != kNoValue) {
+      const Price away = r.price > quote.last ? r.price - quote.last : quote.last - r.price;
+      if (away > account::times(quote.last, l.price_deviation)) return refuse(7, Code::kFatFinger);
+    }
+  } else if (!r.force && l.stale_ns > 0 && now_ns - quote.last_ns > l.stale_ns) {
+    return refuse(7, Code::kStaleFeed);
+  }
+
+  std::uint8_t warnings = 0;
+  if (!r.force) {
+    // 8: value
+    if (l.notional_max > 0 && account::wide_value(freeze_at, r.volume, terms.multiple) > l.notional_max)
+      return refuse(8, Code::kNotional);
+    // 9: rate
+    if (!line_.orders.take(l.orders, now_ns)) return refuse(9, Code::kRate);
+    // 10: repeats
+    if (l.repeats_max > 0) {
+      const auto found = line_.repeats.find(likeness(r));
+      if (found != line_.repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
+    }
+    // 11: live orders
+    if (reached(l.active_max, owner->live_orders())) return refuse(11, Code::kActiveOrders);
+    // 12: what was done today
+    const Contract here =
+        r.instrument < line_.contracts.size() ? line_.contracts[r.instrument] : Contract{};
+    if (reached(l.day_orders, line_.day.orders) || reached(l.contract_orders, here.orders))
+      return refuse(12, Code::kDailyOrders);
+    if (reached(l.day_trades, line_.day.trades) || reached(l.contract_trades, here.trades))
+      return refuse(12, Code::kDailyTrades);
+    if (opens && reached(l.cancels_block, here.cancels)) return refuse(12, Code::kDailyCancels);
+    if (opens && (reached(l.contract_opens, here.opens) ||
+                  (l.contract_open_volume > 0 && here.open_volume + r.volume > l.contract_open_volume)))
+      return refuse(12, Code::kDailyOrders);
+    warnings |= cancel_warning(l, here);
+  }
+  // 13: lots
+  Hold plan;
+  if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, freeze_at, plan); code != Code::kOk)
+    return refuse(13, code, warnings);
+  if (!r.force) {
+    const account::Position* const position = owner->find(r.instrument);
+    if (opens) {
+      if (l.position_max > 0) {
+        const account::Leg leg = position == nullptr ? account::Leg{} : position->leg(r.side);
+        if (leg.volume() + leg.opening + r.volume > l.position_max) return refuse(13, Code::kPositionLimit, warnings);
+      }
+      // 14: funds
+      const Money equity = owner->balance();
+      if (Account::due(plan) > owner->available()) return refuse(14, Code::kFunds, warnings);
+      // 15: concentration
+      if (l.concentration > 0) {
+        Wide margin = plan.margin;
+        if (position != nullptr)
+          margin += static_cast<Wide>(position->frozen_margin) + position->legs[0].margin + position->legs[1].margin;
+        if (margin * account::kOne > static_cast<Wide>(equity) * l.concentration)
+          return refuse(15, Code::kConcentration, warnings);
+      }
+      // 16: risk ratio, without shares paid in full
+      const account::Funds& funds = owner->funds();
+      const Wide used = static_cast<Wide>(funds.margin - funds.paid) * account::kOne;
+      if (used > 0) {
+        if (l.ratio_stop > 0 && used >= static_cast<Wide>(equity) * l.ratio_stop)
+          return refuse(16, Code::kRiskRatio, warnings);
+        if (l.ratio_warn > 0 && used >= static_cast<Wide>(equity) * l.ratio_warn) warnings |= kWarnRiskRatio;
+      }
+      // 17: self trade
+      if (l.self_trade && probe.crosses != nullptr && probe.crosses(probe.context, r))
+        return refuse(17, Code::kSelfTrade, warnings);
+    }
+    // 18: reduce-only, expiry
+    if (r.reduce_only && opens) return refuse(18, Code::kReduceOnly, warnings);
+    if (r.time == book::TimeCondition::kGtd && r.gtd_day < trading_day) return refuse(18, Code::kExpired, warnings);
+  }
+  hold = plan;
+  return {Code::kOk, 0, warnings};
+}
+
+Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns) {
+  if (ledger_->find(account) == nullptr) return refuse(2, Code::kNoAccount);
+  const Limits& l = limits(account);
+  Line& line_ = line(account);
+  if (!line_.cancels.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
+  const Contract here = instrument < line_.contracts.size() ? line_.contracts[instrument] : Contract{};
+  if (reached(l.day_cancels, line_.day.cancels) || reached(l.contract_cancels, here.cancels))
+    return refuse(12, Code::kDailyCancels);
+  return {Code::kOk, 0, cancel_warning(l, here)};
+}
+
+void Gate::placed(const Request& r, const Hold& hold) {
+  Line& line_ = line(r.account);
+  const Limits& l = limits(r.account);
+  ++line_.day.orders;
+  Contract& here = contract(line_, r.instrument);
+  ++here.orders;
+  if (hold.opens) {
+    ++here.opens;
+    here.open_volume += r.volume;
+  }
+  if (l.repeats_max <= 0) return;
+  const std::uint64_t like = likeness(r);
+  if (const auto found = line_.repeats.find(like); found != line_.repeats.end()) ++found->second;
+  else if (line_.repeats.size() < kMaxRepeats) line_.repeats.emplace(like, 1);
+}
+
+void Gate::cancelled(std::uint32_t account, std::uint32_t instrument) {
+  Line& line_ = line(account);
+  ++line_.day.cancels;
+  ++contract(line_, instrument).cancels;
+}
+
+void Gate::traded(std::uint32_t account, std::uint32_t instrument) {
+  Line& line_ = line(account);
+  ++line_.day.trades;
+  ++contract(line_, instrument).trades;
+}
+
+void Gate::new_day() {
+  for (Line& line_ : lines_) {
+    line_.day = {};
+    line_.contracts.clear();
+    line_.repeats.clear();
+  }
+}
+
+std::uint32_t Gate::review(std::uint32_t account, std::int32_t trading_day, std::int64_t now_ns) {
+  const Account* const owner = ledger_->find(account);
+  if (owner == nullptr) return 0;
+  const std::uint32_t raised = monitor_.review(*owner, limits(account).loss_max, trading_day, now_ns);
+  if ((raised & bit(AlertKind::kDailyLoss)) && account_state(account) == State::kActive)
+    line(account).state = State::kReducing;
+  return raised;
+}
+
+std::uint64_t Gate::state_hash() const {
+  std::uint64_t sum = static_cast<std::uint64_t>(state_);
+  for (std::size_t i = 0; i < lines_.size(); ++i) {
+    const Line& line_ = lines_[i];
+    account::Hash h(i);
+    h.add(static_cast<std::int64_t>(line_.state));
+    for (const std::int64_t n : {line_.day.orders, line_.day.cancels, line_.day.trades}) h.add(n);
+    sum += h.value();
+  }
+  return sum;
+}
+
+}  // namespace qautlra::risk

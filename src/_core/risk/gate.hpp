@@ -1,0 +1,128 @@
+// The pre-trade gate: the 18 checks of contract 6.1 in their order, the first that fails decides; trading states
+// and the kill switch; what an account did today. No exceptions, no clock, no book of its own.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "account/ledger.hpp"
+#include "book/types.hpp"
+#include "risk/limits.hpp"
+#include "risk/monitor.hpp"
+
+namespace qautlra::risk {
+
+using account::Code;
+
+enum class State : std::uint8_t {
+  kActive = 0,
+  kReducing = 1,  // only orders that close
+  kHalted = 2,    // none; cancels go through
+};
+
+// One order on its way in.
+struct Request {
+  std::uint32_t account = account::kNoAccount;
+  std::uint32_t instrument = 0xFFFFFFFF;
+  std::int64_t volume = 0;                 // 0 for what was no whole number
+  Price price = account::kNoValue;         // the limit; kNoValue for none or what was no number
+  std::int32_t gtd_day = 0;                // YYYYMMDD
+  book::Side side = book::Side::kBuy;
+  account::Offset offset = account::Offset::kOpen;
+  book::PriceType price_type = book::PriceType::kLimit;
+  book::TimeCondition time = book::TimeCondition::kGfd;
+  bool duplicate = false;                  // the account used this order id before
+  bool reduce_only = false;
+  bool force = false;                      // by liquidation or an operator: only 4, 13 and what makes an order
+};
+
+// Whether an opening order would meet a resting one of its own account; asked last, `context` is the asker's.
+struct SelfTradeProbe {
+  bool (*crosses)(const void* context, const Request& request) = nullptr;
+  const void* context = nullptr;
+};
+
+enum Warning : std::uint8_t { kWarnRiskRatio = 1, kWarnCancels = 2 };
+
+struct Verdict {
+  Code code = Code::kOk;
+  std::uint8_t check = 0;     // 1..18 of the one that failed
+  std::uint8_t warnings = 0;
+};
+
+// Owner: the thread of the ledger.
+class Gate {
+ public:
+  explicit Gate(account::Ledger& ledger, const Limits& limits) : ledger_(&ledger), common_(limits) {}
+
+  // Nothing but the rate's bucket changes. When kOk, `hold` is what account.take() freezes; then say placed().
+  Verdict check(const Request& request, std::int64_t now_ns, std::int32_t trading_day, account::Hold& hold,
+                const SelfTradeProbe& probe = {});
+  Verdict check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns);
+  void placed(const Request& request, const account::Hold& hold);
+  void cancelled(std::uint32_t account, std::uint32_t instrument);
+  void traded(std::uint32_t account, std::uint32_t instrument);
+  void new_day();
+
+  // Level and alerts of an account; a day's loss beyond the limit leaves it reducing until someone resets it.
+  std::uint32_t review(std::uint32_t account, std::int32_t trading_day, std::int64_t now_ns);
+
+  // The switch over everything. Halting does not cancel: who halts cancels what lives.
+  void set_state(State state) { state_ = state; }
+  State state() const { return state_; }
+  void set_account_state(std::uint32_t account, State state) { line(account).state = state; }
+  State account_state(std::uint32_t account) const {
+    return account < lines_.size() ? lines_[account].state : State::kActive;
+  }
+  void set_limits(const Limits& limits) { common_ = limits; }
+  // An account's own limits, in place of the common ones.
+  void set_account_limits(std::uint32_t account, const Limits& limits);
+  const Limits& limits(std::uint32_t account) const;
+
+  Monitor& monitor() { return monitor_; }
+  const Monitor& monitor() const { return monitor_; }
+  std::uint64_t state_hash() const;
+
+ private:
+  static constexpr std::size_t kMaxRepeats = 65'536;  // different orders of an account counted in a day
+
+  struct Contract {
+    std::int64_t orders = 0;
+    std::int64_t cancels = 0;
+    std::int64_t trades = 0;
+    std::int64_t opens = 0;
+    std::int64_t open_volume = 0;
+  };
+  struct Line {
+    State state = State::kActive;
+    bool own_limits = false;
+    Bucket orders;
+    Bucket cancels;
+    Contract day;
+    std::vector<Contract> contracts;  // by instrument, as far as was needed
+    std::unordered_map<std::uint64_t, std::int64_t> repeats;
+  };
+
+  Line& line(std::uint32_t account) {
+    if (account >= lines_.size()) lines_.resize(static_cast<std::size_t>(account) + 1);
+    return lines_[account];
+  }
+  static Contract& contract(Line& line, std::uint32_t instrument) {
+    if (instrument >= line.contracts.size()) line.contracts.resize(static_cast<std::size_t>(instrument) + 1);
+    return line.contracts[instrument];
+  }
+  static std::uint64_t likeness(const Request& request);
+  static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
+    return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;
+  }
+
+  account::Ledger* ledger_;
+  Limits common_;
+  State state_ = State::kActive;
+  std::vector<Line> lines_;
+  std::unordered_map<std::uint32_t, Limits> own_;
+  Monitor monitor_;
+};
+
+}  // namespace qautlra::risk
