@@ -133,7 +133,7 @@ TEST_CASE(rules_change_on_a_closed_book_only) {
   Recorder sink;
   const std::uint32_t book = open_book(books, sink, {1, 100});
   Rules rules;
-  rules.buy_step = 100;
+  rules.volume_step[0] = 100;
   EXPECT(books.set_rules(book, rules) == Code::kNotTrading);
   books.insert(book, limit(Side::kBuy, 50, 1, 1), sink);
   books.set_phase(book, Phase::kClosed, sink);
@@ -142,7 +142,7 @@ TEST_CASE(rules_change_on_a_closed_book_only) {
   EXPECT(books.set_rules(book, rules) == Code::kBadParameters);  // a resting order is on its account's queue
   books.end_day(book, 20210802, sink);
   EXPECT(books.set_rules(book, rules) == Code::kOk);
-  rules.sell_step = 0;
+  rules.volume_step[1] = 0;
   EXPECT(books.set_rules(book, rules) == Code::kBadParameters);
 }
 

@@ -7,6 +7,7 @@ its own before it may judge the core in tests/property/test_book.py.
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -876,3 +877,30 @@ def test_the_hash_tells_states_apart_and_not_memory() -> None:
         books.insert(0, 1, BUY, 91, 1)
     assert first.orders(0, BUY) == second.orders(0, BUY)
     assert first.state_hash() == second.state_hash()
+
+
+def test_a_stream_is_the_same_calls() -> None:
+    ops = [
+        (0, SELL, 0, 1, 105, 3),
+        (0, SELL, 0, 2, 104, 2),
+        (0, BUY, 1, 3, 104, 2),
+        (2, BUY, 0, 4, 0, 4),
+        (1, 0, 0, 2, 0, 0),
+        (1, 0, 0, 1, 0, 0),
+        (0, BUY, 0, 5, 999, 1),
+        (0, BUY, 9, 6, 100, 1),
+        (0, BUY, 0, 77, 100, 1),
+    ]
+    stream = b"".join(struct.pack("<BBHIii", *op) for op in ops)
+    books = core.Books()
+    for _ in range(2):
+        books.set_phase(books.add(1, 200, self_trade=ALLOW), CONTINUOUS)
+    numbers = core.OrderNumbers(len(ops))
+    trades, volume, value, misses, refused = books.play(stream[: 16 * 5], numbers)
+    assert (trades, volume, value, misses, refused) == (2, 4, 2 * 104 + 2 * 105, 1, 0)
+    assert books.depth(0) == ([], [(105, 1)])
+    assert books.play(stream[16 * 5 :], numbers) == (0, 0, 0, 0, 3)  # price, book and number out of range
+    assert books.depth(0) == ([], [])
+    assert books.live_orders == 1
+    with pytest.raises(ValueError, match="16-byte"):
+        books.play(stream[:-1], numbers)

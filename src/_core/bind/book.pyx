@@ -81,6 +81,25 @@ def serial(uint64_t id):
     return serial_of(id)
 
 
+cdef class OrderNumbers:
+    """Handles of the orders of a stream, by the number it gives them: 0 .. count - 1."""
+
+    cdef COrderNumbers* ptr
+
+    def __cinit__(self, size_t count):
+        if not 1 <= count <= 1 << 28:
+            raise ValueError("a stream numbers 1 to 2**28 orders")
+        self.ptr = new COrderNumbers(count)
+        if not self.ptr.ready():
+            raise MemoryError()
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def __len__(self):
+        return self.ptr.count
+
+
 cdef class Books:
     """The books of all instruments.
 
@@ -125,8 +144,8 @@ cdef class Books:
         cdef Band band
         cdef uint32_t index = 0
         rules.kinds = kinds
-        rules.buy_min, rules.buy_step = buy_min, buy_step
-        rules.sell_min, rules.sell_step = sell_min, sell_step
+        rules.volume_min[0], rules.volume_step[0] = buy_min, buy_step
+        rules.volume_min[1], rules.volume_step[1] = sell_min, sell_step
         rules.volume_max = volume_max
         rules.self_trade = <SelfTrade>self_trade
         rules.trade_price = <TradePrice>trade_price
@@ -269,6 +288,22 @@ cdef class Books:
         cdef size_t n = self.record.size()
         self.record.clear()
         return n
+
+    def play(self, const unsigned char[::1] stream not None, OrderNumbers numbers not None, uint32_t accounts=1):
+        """Run packed 16-byte operations (type u1, side u1, book u2, number u4, price i4, volume i4) in one call.
+
+        Types: 0 limit order, 1 cancel, 2 market order. `numbers` keeps the handles that cancels refer to, over
+        several calls too. Returns (trades, volume, value, cancels that missed, refused); no events are kept.
+        ValueError for a length that is no multiple of 16.
+        """
+        cdef size_t size = stream.shape[0]
+        if size % 16:
+            raise ValueError("a stream is made of 16-byte operations")
+        cdef StreamResult result
+        if size:
+            with nogil:
+                cpp_play(self.ptr[0], &stream[0], size // 16, accounts, numbers.ptr[0], result)
+        return result.trades, result.volume, result.value, result.misses, result.refused
 
     def state_hash(self):
         """Hash of all that decides what later calls do."""

@@ -1,9 +1,36 @@
 #include "book/books.hpp"
 
+#include <sys/mman.h>
+
 #include <bit>
 #include <cstdlib>
 
 namespace qautlra::book {
+
+namespace {
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
+constexpr std::size_t in_pages(std::size_t bytes) { return (bytes + kHugePage - 1) & ~(kHugePage - 1); }
+}  // namespace
+
+void* map_zeroed(std::size_t bytes) {
+  const std::size_t wanted = in_pages(bytes);
+  void* const mapped =
+      ::mmap(nullptr, wanted + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  // Give back what lies outside the aligned part, so that whole huge pages fit.
+  char* const from = static_cast<char*>(mapped);
+  char* const to = reinterpret_cast<char*>(in_pages(reinterpret_cast<std::uintptr_t>(from)));
+  if (to != from) ::munmap(from, static_cast<std::size_t>(to - from));
+  if (const std::size_t after = kHugePage - static_cast<std::size_t>(to - from); after != 0)
+    ::munmap(to + wanted, after);
+  ::madvise(to, wanted, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+  ::madvise(to, wanted, MADV_POPULATE_WRITE);
+#endif
+  return to;
+}
+
+void unmap(void* memory, std::size_t bytes) { ::munmap(memory, in_pages(bytes)); }
 
 namespace {
 
@@ -40,7 +67,7 @@ Code Books::check_band(const Band& band, std::uint64_t freed) const {
 }
 
 Code Books::add(const Rules& rules, const Band& band, std::uint32_t& index) {
-  if (books_.size() >= kBooksMax) return Code::kFull;
+  if (count_ >= kBooksMax) return Code::kFull;
   const Code code = check_band(band, 0);
   if (code != Code::kOk) return code;
   Book b;
@@ -48,10 +75,11 @@ Code Books::add(const Rules& rules, const Band& band, std::uint32_t& index) {
   b.size = static_cast<std::uint32_t>(band.upper - band.lower + 1);
   if (!b.bids.reset(b.size) || !b.asks.reset(b.size)) return Code::kFull;
   books_.push_back(std::move(b));
-  index = size() - 1;
+  index = count_++;
   const Code set = set_rules(index, rules);
   if (set != Code::kOk) {
     books_.pop_back();
+    --count_;
     return set;
   }
   levels_ += books_[index].size;
@@ -59,10 +87,12 @@ Code Books::add(const Rules& rules, const Band& band, std::uint32_t& index) {
 }
 
 Code Books::set_rules(std::uint32_t book, const Rules& rules) {
-  if (book >= books_.size()) return Code::kNoInstrument;
+  if (book >= count_) return Code::kNoInstrument;
   if (books_[book].phase != Phase::kClosed) return Code::kNotTrading;
-  if (rules.buy_min < 1 || rules.buy_step < 1 || rules.sell_min < 1 || rules.sell_step < 1 || rules.volume_max < 1 ||
-      (rules.kinds & ~kEveryKind) != 0 || rules.self_trade > SelfTrade::kAllow || rules.trade_price > TradePrice::kMedian)
+  for (int side = 0; side < 2; ++side)
+    if (rules.volume_min[side] < 1 || rules.volume_step[side] < 1) return Code::kBadParameters;
+  if (rules.volume_max < 1 || (rules.kinds & ~kEveryKind) != 0 || rules.self_trade > SelfTrade::kAllow ||
+      rules.trade_price > TradePrice::kMedian)
     return Code::kBadParameters;
   Book& b = books_[book];
   const bool tracks = rules.self_trade != SelfTrade::kAllow;
@@ -72,7 +102,7 @@ Code Books::set_rules(std::uint32_t book, const Rules& rules) {
 }
 
 Code Books::set_reference(std::uint32_t book, std::int64_t price) {
-  if (book >= books_.size()) return Code::kNoInstrument;
+  if (book >= count_) return Code::kNoInstrument;
   if (price < -kPriceMax || price > kPriceMax) return Code::kBadParameters;
   books_[book].reference = price;
   books_[book].has_reference = true;
@@ -130,7 +160,7 @@ std::size_t Books::depth(std::uint32_t book, Side side, std::size_t levels, Dept
       out[n++] = {b.price_of(at), ladder.levels[at].volume};
     return n;
   };
-  if (book >= books_.size() || side == Side::kNone) return 0;
+  if (book >= count_ || side == Side::kNone) return 0;
   const Book& b = books_[book];
   return side == Side::kBuy ? fill(b, b.bids) : fill(b, b.asks);
 }
@@ -139,7 +169,7 @@ std::size_t Books::depth(std::uint32_t book, Side side, std::size_t levels, Dept
 // and the lower one otherwise. Every tick that crosses is a candidate, orders on it or not.
 Indication Books::indication(std::uint32_t book) const {
   Indication best;
-  if (book >= books_.size()) return best;
+  if (book >= count_) return best;
   const Book& b = books_[book];
   if (b.bids.empty() || b.asks.empty() || b.asks.best > b.bids.best) return best;
   std::int64_t demand = 0;
@@ -172,8 +202,8 @@ std::uint64_t Books::state_hash() const {
     const Rules& r = b.rules;
     for (const std::int64_t x :
          {b.base, b.upper(), b.has_last ? b.last : kPriceMax + 1, b.has_reference ? b.reference : kPriceMax + 1,
-          b.volume, std::int64_t{r.buy_min}, std::int64_t{r.buy_step}, std::int64_t{r.sell_min},
-          std::int64_t{r.sell_step}, std::int64_t{r.volume_max}})
+          b.volume, std::int64_t{r.volume_min[0]}, std::int64_t{r.volume_step[0]}, std::int64_t{r.volume_min[1]},
+          std::int64_t{r.volume_step[1]}, std::int64_t{r.volume_max}})
       h.add_signed(x);
     h.add(static_cast<std::uint64_t>(b.phase) | static_cast<std::uint64_t>(r.self_trade) << 8 |
           static_cast<std::uint64_t>(r.trade_price) << 16 | static_cast<std::uint64_t>(r.best_rests) << 24 |

@@ -21,17 +21,17 @@ namespace qautlra::book {
 
 // One instrument. Owner: Books.
 struct Book {
-  std::int64_t base = 0;  // price of level 0: the lower price limit
+  std::int64_t base = 0;   // price of level 0: the lower price limit
   std::uint32_t size = 0;  // levels; the last is the upper price limit
   Phase phase = Phase::kClosed;
   bool has_last = false;
   bool has_reference = false;
   Rules rules;
-  std::int64_t last = 0;       // price of the last trade of the day
-  std::int64_t reference = 0;  // previous settlement (futures) or close (stocks)
-  std::int64_t volume = 0;     // traded today
   Ladder<Side::kBuy> bids;
   Ladder<Side::kSell> asks;
+  std::int64_t last = 0;       // price of the last trade of the day
+  std::int64_t volume = 0;     // traded today
+  std::int64_t reference = 0;  // previous settlement (futures) or close (stocks)
 
   template <Side kSide>
   auto& side() {
@@ -68,7 +68,7 @@ class Books {
 
   // A closed, empty book; its number is the count of books before it.
   Code add(const Rules& rules, const Band& band, std::uint32_t& index);
-  std::uint32_t size() const { return static_cast<std::uint32_t>(books_.size()); }
+  std::uint32_t size() const { return count_; }
   const Book& at(std::uint32_t index) const { return books_[index]; }
 
   // Whether insert() would take the order. Changes nothing.
@@ -183,7 +183,8 @@ class Books {
   const Bounds bounds_;
   OrderPool pool_;
   std::vector<Book> books_;
-  std::unique_ptr<Own[], FreeMemory> own_;
+  std::uint32_t count_ = 0;  // of books
+  Block<Own> own_;
   std::uint64_t levels_ = 0;
   std::uint64_t trades_ = 0;
   bool ready_ = false;

@@ -20,13 +20,26 @@ struct Level {
 };
 static_assert(sizeof(Level) == 16);
 
+// Zeroed memory, fixed in size for life. Large blocks lie in huge pages where the system has them and are there
+// from the start; the pages of small ones come when they are touched. Null when there is none.
+void* map_zeroed(std::size_t bytes);
+void unmap(void* memory, std::size_t bytes);
+constexpr std::size_t kMappedFrom = std::size_t{2} << 20;  // bytes; smaller blocks are the heap's
+
 struct FreeMemory {
-  void operator()(void* p) const { std::free(p); }
+  std::size_t bytes = 0;
+  void operator()(void* p) const {
+    if (bytes < kMappedFrom) std::free(p);
+    else unmap(p, bytes);
+  }
 };
-// Zeroed memory whose pages the system supplies when they are touched; null when there is none.
 template <class T>
-std::unique_ptr<T[], FreeMemory> zeroed(std::size_t count) {
-  return std::unique_ptr<T[], FreeMemory>(static_cast<T*>(std::calloc(count, sizeof(T))));
+using Block = std::unique_ptr<T[], FreeMemory>;
+template <class T>
+Block<T> zeroed(std::size_t count) {
+  const std::size_t bytes = count * sizeof(T);
+  void* const p = bytes < kMappedFrom ? std::calloc(count, sizeof(T)) : map_zeroed(bytes);
+  return Block<T>(static_cast<T*>(p), FreeMemory{bytes});
 }
 
 // Owner: the ladder. Levels 0 .. size-1.
@@ -82,8 +95,8 @@ class Bitmap {
   std::int32_t last_of(std::uint32_t word) const {
     return static_cast<std::int32_t>(word << 6) + 63 - std::countl_zero(word_[word]);
   }
-  std::unique_ptr<std::uint64_t[], FreeMemory> word_;
-  std::unique_ptr<std::uint64_t[], FreeMemory> group_;
+  Block<std::uint64_t> word_;
+  Block<std::uint64_t> group_;
   std::uint32_t words_ = 0;
   std::uint32_t groups_ = 0;
 };
@@ -93,7 +106,7 @@ template <Side kSide>
 struct Ladder {
   static constexpr std::int32_t kEmpty = kSide == Side::kBuy ? -1 : std::numeric_limits<std::int32_t>::max();
 
-  std::unique_ptr<Level[], FreeMemory> levels;
+  Block<Level> levels;
   Bitmap used;
   std::int32_t best = kEmpty;
 

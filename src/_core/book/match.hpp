@@ -11,10 +11,11 @@ namespace qautlra::book {
 template <Side kSide>
 bool Books::limit_of(const Book& b, const NewOrder& order, std::int32_t& limit) const {
   const auto& other = b.side<opposite(kSide)>();
+  if (order.price_type == PriceType::kLimit) [[likely]] {
+    limit = static_cast<std::int32_t>(order.price - b.base);
+    return true;
+  }
   switch (order.price_type) {
-    case PriceType::kLimit:
-      limit = static_cast<std::int32_t>(order.price - b.base);
-      return true;
     case PriceType::kAny:
       limit = kSide == Side::kBuy ? static_cast<std::int32_t>(b.size) - 1 : 0;
       return !other.empty();
@@ -30,12 +31,12 @@ bool Books::limit_of(const Book& b, const NewOrder& order, std::int32_t& limit) 
       }
       return !other.empty();
     }
+    default: return false;
   }
-  return false;
 }
 
 inline Code Books::check(std::uint32_t book, const NewOrder& o) const {
-  if (book >= books_.size()) return Code::kNoInstrument;
+  if (book >= count_) return Code::kNoInstrument;
   const Book& b = books_[book];
   if (o.account >= bounds_.accounts_max) return Code::kNoAccount;
   if (!well_formed(o)) return Code::kBadParameters;
@@ -196,11 +197,6 @@ Placed Books::place_side(std::uint32_t book, const NewOrder& o, Sink& sink) {
   const std::uint32_t slot = pool_.take();
   Order& order = pool_[slot];
   const OrderId id = order.id;
-  order.account = o.account;
-  order.book = static_cast<std::uint16_t>(book);
-  order.side = kSide;
-  order.time = o.time;
-  order.opens = o.opens;
   sink.on_accept({id, book});
 
   const bool immediate = o.time == TimeCondition::kIoc;
@@ -236,7 +232,11 @@ Placed Books::place_side(std::uint32_t book, const NewOrder& o, Sink& sink) {
     sink.on_cancel({id, book, o.account, left, reason, kSide});
     return {Code::kOk, id, left, false};
   }
-  if (immediate) order.time = TimeCondition::kGfd;
+  order.account = o.account;
+  order.book = static_cast<std::uint16_t>(book);
+  order.side = kSide;
+  order.time = immediate ? TimeCondition::kGfd : o.time;
+  order.opens = o.opens;
   if (o.time == TimeCondition::kGtd) pool_.more(slot).gtd_day = o.gtd_day;
   order.left = left;
   link<kSide>(b, slot, limit);

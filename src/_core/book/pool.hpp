@@ -72,8 +72,8 @@ class OrderPool {
 
  private:
   const std::uint32_t live_max_;
-  std::unique_ptr<Order[], FreeMemory> orders_;
-  std::unique_ptr<OrderMore[], FreeMemory> more_;
+  Block<Order> orders_;
+  Block<OrderMore> more_;
   std::uint32_t free_ = 0;
   std::uint32_t top_ = 0;
   std::uint32_t live_ = 0;

@@ -74,10 +74,11 @@ Band band_rounded(double reference, double ratio, double tick);
 // Whether `volume` may be ordered; `held` is what the account could sell.
 constexpr bool volume_allowed(const Rules& rules, Side side, std::int32_t volume, std::int32_t held) {
   if (volume < 1 || volume > rules.volume_max) return false;
-  if (side == Side::kBuy) return volume >= rules.buy_min && (rules.buy_step == 1 || volume % rules.buy_step == 0);
-  if (volume >= rules.sell_min && (rules.sell_step == 1 || volume % rules.sell_step == 0)) return true;
+  const std::int32_t step = rules.volume_step[static_cast<int>(side)];
+  if (volume >= rules.volume_min[static_cast<int>(side)] && (step == 1 || volume % step == 0)) return true;
   // The odd rest of a holding goes in one piece, alone or with whole lots.
-  return volume == held || (volume < held && rules.sell_step > 1 && volume % rules.sell_step == held % rules.sell_step);
+  return side == Side::kSell &&
+         (volume == held || (volume < held && step > 1 && volume % step == held % step));
 }
 
 }  // namespace qautlra::book

@@ -86,7 +86,7 @@ void Books::uncross(std::uint32_t book, Sink& sink) {
 
 template <class Sink>
 Code Books::set_phase(std::uint32_t book, Phase phase, Sink& sink) {
-  if (book >= books_.size()) return Code::kNoInstrument;
+  if (book >= count_) return Code::kNoInstrument;
   Book& b = books_[book];
   if (is_auction(b.phase) && !is_auction(phase)) {
     uncross(book, sink);
@@ -147,7 +147,7 @@ void Books::move_orders(Book& from, Book& to, Sink& sink) {
 
 template <class Sink>
 Code Books::set_band(std::uint32_t book, const Band& band, Sink& sink) {
-  if (book >= books_.size()) return Code::kNoInstrument;
+  if (book >= count_) return Code::kNoInstrument;
   Book& b = books_[book];
   if (band.lower == b.base && band.upper == b.upper()) return Code::kOk;
   const Code code = check_band(band, b.size);

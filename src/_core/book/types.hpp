@@ -161,10 +161,8 @@ enum class TradePrice : std::uint8_t {
 // Owner: the book it was given to; changed only while the book is closed.
 struct Rules {
   std::uint32_t kinds = kEveryKind;
-  std::int32_t buy_min = 1;
-  std::int32_t buy_step = 1;
-  std::int32_t sell_min = 1;
-  std::int32_t sell_step = 1;
+  std::int32_t volume_min[2] = {1, 1};  // by side
+  std::int32_t volume_step[2] = {1, 1};
   std::int32_t volume_max = 1 << 30;
   SelfTrade self_trade = SelfTrade::kRejectTaker;
   TradePrice trade_price = TradePrice::kMaker;

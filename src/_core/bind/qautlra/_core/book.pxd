@@ -51,7 +51,9 @@ cdef extern from "book/types.hpp" namespace "qautlra::book" nogil:
 
     cdef cppclass Rules:
         uint32_t kinds
-        int32_t buy_min, buy_step, sell_min, sell_step, volume_max
+        int32_t volume_min[2]
+        int32_t volume_step[2]
+        int32_t volume_max
         SelfTrade self_trade
         TradePrice trade_price
         cbool best_rests
@@ -154,6 +156,19 @@ cdef extern from "book/books.hpp" namespace "qautlra::book" nogil:
         uint64_t trades() const
         uint64_t last_serial() const
         uint64_t state_hash() const
+
+
+cdef extern from "book/stream.hpp" namespace "qautlra::book" nogil:
+    cdef cppclass StreamResult:
+        uint64_t trades, volume, misses, refused
+        int64_t value
+
+    cdef cppclass COrderNumbers "qautlra::book::OrderNumbers":
+        COrderNumbers(size_t) except +
+        size_t count
+        cbool ready() const
+
+    void cpp_play "qautlra::book::play"(CBooks&, const void*, size_t, uint32_t, COrderNumbers&, StreamResult&)
 
 
 cdef extern from *:

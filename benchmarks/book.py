@@ -1,0 +1,291 @@
+"""Order matching: one call per order from Python, and a whole stream in one native call.
+
+Half of the operations are limit orders around a drifting middle, 45 % cancels (many of orders already gone),
+5 % market orders. The control is a careful book of Python's sorted lists and deques; all must trade alike.
+Where the reference data and a compiler are there, the plain C++ ladder of the measurements runs too.
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import math
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import _bench
+
+_bench.import_product()
+
+from qautlra._core.book import (  # noqa: E402
+    ALLOW,
+    ANY_PRICE,
+    CONTINUOUS,
+    FILL,
+    GFD,
+    IOC,
+    LIMIT,
+    Books,
+    OrderNumbers,
+)
+
+LEVELS = 40_960
+MASK = (1 << 64) - 1
+Op = tuple[int, int, int, int, int, int]  # type, side, book, number, price, volume
+Result = tuple[int, int, int, int]  # trades, volume, value, cancels that missed
+LADDER = """
+#include "q_ladder.h"
+#include "q_timing.h"
+int main(int, char** v) {
+  uint32_t n = atoi(v[1]); uint16_t books = atoi(v[2]);
+  auto ops = gen_ops(n, books);
+  if (FILE* f = fopen(v[4], "wb")) { fwrite(ops.data(), sizeof(Op), ops.size(), f); fclose(f); }
+  for (int k = atoi(v[3]); k > 0; --k) {
+    using Engine = ladder::Engine<ladder::DenseIds, false>;
+    auto e = std::make_unique<Engine>(books, 40960u, (uint32_t)ops.size(), 200000u);
+    double a = cpu_ns();
+    for (auto& o : ops) e->on(o);
+    printf("%f %lu %lu %lu %lu\\n", (cpu_ns() - a) / n, e->res.trades, e->res.volume, e->res.notional,
+           e->res.cancel_miss);
+  }
+}
+"""
+
+
+def main() -> None:
+    """Measure all in turn and print the line."""
+    chosen = _bench.options(__doc__ or "")
+    rounds, calls, streamed = (2, 10_000, 50_000) if chosen.short else (7, 200_000, 1_000_000)
+    figures: dict[str, object] = {}
+    for books in (1, 100):
+        ops = generate(calls, books)
+        result, _ = control_of(ops, books)
+        assert core_result(ops, books) == result  # the two must trade alike before either is timed
+        core: list[float] = []
+        control: list[float] = []
+        for _ in range(rounds):
+            core.append(core_ns(ops, books))
+            control.append(control_of(ops, books)[1])
+        ours_ns, control_ns_ = _bench.spread(core, 1), _bench.spread(control, 1)
+        figures[f"books {books}"] = {
+            "call_ns": ours_ns,
+            "control_ns": control_ns_,
+            "ratio_to_control": round(control_ns_["median"] / ours_ns["median"], 2),
+            "trades": result[0],
+            "stream": stream_figures(generate(min(streamed, calls), books), streamed, books, rounds),
+        }
+    _bench.report(
+        "book",
+        **figures,
+        calls=calls,
+        control="sorted price lists and deques in plain Python, same operations, same trades",
+        note="CPU time per operation; call_ns is one Python call per operation, loop included; "
+        "stream is one native call; no risk, no accounts, no journal; self-trades allowed",
+    )
+
+
+def generate(count: int, books: int, seed: int = 42) -> list[Op]:
+    """Return the operations; the same as those of the C++ generator."""
+    state = (seed * 0x9E3779B97F4A7C15 + 1) & MASK
+    middle = [20_000] * books
+    live: list[list[int]] = [[] for _ in range(books)]
+    found: list[Op] = []
+    number = 0
+
+    def draw() -> int:
+        nonlocal state
+        state ^= (state << 13) & MASK
+        state ^= state >> 7
+        state ^= (state << 17) & MASK
+        return state * 0x2545F4914F6CDD1D & MASK
+
+    def unit() -> float:
+        return (draw() >> 11) * (1.0 / 9007199254740992.0)
+
+    def below(bound: int) -> int:
+        return (draw() >> 32) * bound >> 32
+
+    for _ in range(count):
+        book = 0 if books == 1 else below(books)
+        dice = unit()
+        if unit() < 0.05:
+            middle[book] = min(max(middle[book] + (1 if unit() < 0.5 else -1), 2_000), 38_000)
+        side = draw() >> 63
+        mine = live[book]
+        if dice < 0.5 or (dice < 0.95 and not mine):
+            number += 1
+            away = int(-8.0 * math.log(1.0 - unit())) - 1
+            price = middle[book] - away if side == 0 else middle[book] + away
+            found.append((0, side, book, number, price, 1 + below(10)))
+            mine.append(number)
+        elif dice < 0.95:
+            place = below(len(mine))
+            found.append((1, side, book, mine[place], 0, 0))
+            mine[place] = mine[-1]
+            mine.pop()
+        else:
+            number += 1
+            found.append((2, side, book, number, 0, 1 + below(10)))
+    return found
+
+
+def new_books(count: int) -> Books:
+    """Return open books of LEVELS ticks."""
+    books = Books(live_orders_max=200_000, events_max=1 << 22)
+    for _ in range(count):
+        books.set_phase(books.add(0, LEVELS - 1, self_trade=ALLOW), CONTINUOUS)
+    return books
+
+
+def core_result(ops: list[Op], count: int) -> Result:
+    """Return what the operations come to, read from the core's events."""
+    books = new_books(count)
+    ids = [0] * (len(ops) + 1)
+    misses = 0
+    for kind, side, book, number, price, volume in ops:
+        if kind == 1:
+            misses += books.cancel(ids[number]) < 0
+        else:
+            how = (LIMIT, GFD) if kind == 0 else (ANY_PRICE, IOC)
+            ids[number] = books.insert(book, 0, side, price, volume, *how)
+    fills = [event for event in books.events() if event[0] == FILL]
+    return len(fills), sum(fill[4] for fill in fills), sum(fill[3] * fill[4] for fill in fills), misses
+
+
+def core_ns(ops: list[Op], count: int) -> float:
+    """Return nanoseconds per operation, one call each; unread events are dropped now and then."""
+    books = new_books(count)
+    insert, cancel, clear, ids = books.insert, books.cancel, books.clear_events, [0] * (len(ops) + 1)
+    start = time.process_time()
+    for kind, side, book, number, price, volume in ops:
+        if kind == 0:
+            ids[number] = insert(book, 0, side, price, volume)
+        elif kind == 1:
+            cancel(ids[number])
+        else:
+            insert(book, 0, side, 0, volume, ANY_PRICE, IOC)
+            clear()
+    return (time.process_time() - start) / len(ops) * 1e9
+
+
+class PlainSide:
+    """One side: prices sorted, best last, and a queue of [number, volume] for each."""
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.keys: list[int] = []
+        self.queues: dict[int, collections.deque[list[int]]] = {}
+
+    def add(self, price: int, entry: list[int]) -> None:
+        key = self.sign * price
+        queue = self.queues.get(key)
+        if queue is None:
+            queue = self.queues[key] = collections.deque()
+            bisect.insort(self.keys, key)
+        queue.append(entry)
+
+
+def control_of(ops: list[Op], count: int) -> tuple[Result, float]:
+    """Return the control's result and nanoseconds per operation; cancelled orders stay queued, empty."""
+    bids = [PlainSide(1) for _ in range(count)]
+    asks = [PlainSide(-1) for _ in range(count)]
+    entries: dict[int, list[int]] = {}
+    trades = total = value = misses = 0
+    start = time.process_time()
+    for kind, side, book, number, price, volume in ops:
+        if kind == 1:
+            entry = entries.pop(number, None)
+            if entry is None or entry[1] == 0:
+                misses += 1
+            else:
+                entry[1] = 0
+            continue
+        own, other = (bids[book], asks[book]) if side == 0 else (asks[book], bids[book])
+        bound = other.sign * price if kind == 0 else -(1 << 40)
+        while volume and other.keys and other.keys[-1] >= bound:
+            key = other.keys[-1]
+            queue = other.queues[key]
+            while volume and queue:
+                maker = queue[0]
+                lots = min(volume, maker[1])
+                if lots:
+                    trades += 1
+                    total += lots
+                    value += lots * key * other.sign
+                    volume -= lots
+                    maker[1] -= lots
+                if maker[1] == 0:
+                    queue.popleft()
+            if not queue:
+                other.keys.pop()
+                del other.queues[key]
+        if volume and kind == 0:
+            entry = entries[number] = [number, volume]
+            own.add(price, entry)
+    spent = time.process_time() - start
+    return (trades, total, value, misses), spent / len(ops) * 1e9
+
+
+def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict[str, object]:
+    """Return the figures of one native call over the stream, beside the C++ ladder where there is one."""
+    packed = b"".join(struct.pack("<BBHIii", *op) for op in check)
+    with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
+        program = ladder(Path(place))
+        file = Path(place) / "ops"
+        ours: list[float] = []
+        theirs: list[float] = []
+        for _ in range(rounds):
+            if isinstance(program, Path):
+                command = [str(program), str(count), str(books), "1", str(file)]
+                line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+                theirs.append(float(line[0]))
+                made = file.read_bytes()
+                assert made[: len(packed)] == packed or count != len(check), "the generators differ"
+                packed, expected = made, tuple(map(int, line[1:]))
+            core = new_books(books)
+            numbers = OrderNumbers(len(packed) // 16 + 1)
+            start = time.process_time()
+            result = core.play(packed, numbers)
+            ours.append((time.process_time() - start) / (len(packed) // 16) * 1e9)
+            assert not isinstance(program, Path) or result[:4] == expected, (result, expected)
+    figures: dict[str, object] = {"ns": _bench.spread(ours, 1), "operations": len(packed) // 16}
+    if isinstance(program, Path):
+        figures |= {
+            "ladder_ns": _bench.spread(theirs, 1),
+            "ratio_to_ladder": round(_bench.spread(ours)["median"] / _bench.spread(theirs)["median"], 2),
+        }
+    else:
+        figures["ladder"] = program
+    return figures
+
+
+def ladder(place: Path) -> Path | str:
+    """Compile the plain C++ ladder with the flags of our own core; a sentence when that cannot be."""
+    shared = _bench.shared()
+    source = shared / "bench" / "quant" if shared else None
+    compiler = shutil.which("g++") or shutil.which("c++")
+    if source is None or not (source / "q_ladder.h").is_file():
+        return "not there (QAUTLRA_SHARED/bench/quant)"
+    if compiler is None:
+        return "no C++ compiler"
+    (place / "ladder.cpp").write_text(LADDER)
+    command = [
+        compiler,
+        "-O3",
+        "-std=c++20",
+        "-w",
+        f"-I{source}",
+        str(place / "ladder.cpp"),
+        "-o",
+        str(place / "ladder"),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    return place / "ladder" if run.returncode == 0 else f"does not compile: {run.stderr.strip()[:200]}"
+
+
+if __name__ == "__main__":
+    main()
