@@ -27,7 +27,8 @@ def test_recovery_brings_tape_and_rows_back(tmp_path: Path) -> None:
             assert await w.query() == rows
             assert w.tape.last(0) == last
             assert w.tape.last_identity(0) == (OPENING + 259 * S, 0)
-            # bars of today, also of what had been compacted
+            # today is in memory again, also what had been compacted, and its bars
+            assert w.store.health()["hot_rows"] == 260
             assert w.tape.bars(0).to_pydict() == bars.to_pydict()
             # the same rows again are the same rows
             w.publish([tick(AU, OPENING + 259 * S, volume=260)])

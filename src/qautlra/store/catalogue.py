@@ -107,7 +107,9 @@ class Catalogue:
         for file in state.files:
             if not inside(self.data_dir, self.data_dir / file.path).is_file():
                 raise StorageError(
-                    f"{self.data_dir / file.path} is in the manifest and not on the disk", retryable=False
+                    f"{self.data_dir / file.path} is in the manifest and not on the disk; put it back, "
+                    f"or move {MANIFEST} away to go on without it",
+                    retryable=False,
                 )
         self.state = state
         return False

@@ -1,4 +1,4 @@
-"""What a start takes from the files: how far they reach, the newest rows, and today's for the bars."""
+"""What a start takes from the files: newest rows, how far the files reach, today's rows into memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qautlra._core.store import rows_from_arrow
-from qautlra.store.bars import TICK_COLUMNS
-from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME, TRADING_DATE
+from qautlra.store.schema import (
+    INSTRUMENT,
+    MARKET_DATA,
+    ORDINAL,
+    ROW_SCHEMA,
+    STREAMS,
+    TIME,
+    TRADING_DATE,
+)
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -19,39 +26,46 @@ if TYPE_CHECKING:
     from qautlra._core.tape import Tape
     from qautlra.store.catalogue import Catalogue
 
-# Rows of the newest trading day folded into the tape's bars at a start; a bigger day is left to queries.
+# A newest trading day of more rows than this stays in its files; queries find it there.
 TODAY_ROWS = 400_000
 SLICE_ROWS = 4_096
 
 
-async def restore_tape(
+async def restore(
     catalogue: Catalogue, latest: pa.Table, instruments: Instruments, hot: HotStore, tape: Tape | None
 ) -> None:
-    """Tell the hot tier how far the files reach and, with `tape`, set its last rows and today's bars."""
+    """Put the newest trading day back into the hot tier and, with `tape`, set its last rows and bars."""
     if not latest.num_rows:
         return
-    rows = rows_from_arrow(latest.combine_chunks().to_batches()[0], instruments)
-    for index in range(len(rows)):
-        hot.note_cold(rows.instrument(index), rows.ts_event_ns(index))
-    if tape is None:
-        return
     today = pc.max(latest.column(TRADING_DATE)).as_py()
-    files = [file for file in catalogue.state.files if file.day == today and file.last_lsn]
-    if sum(file.rows for file in files) <= TODAY_ROWS:
+    ticks = [file for file in catalogue.state.files if file.stream in STREAMS[MARKET_DATA].parts]
+    mine = [file for file in ticks if file.day == today]
+    is_whole = False
+    if sum(file.rows for file in mine) <= TODAY_ROWS:
         loop = asyncio.get_running_loop()
-        table = await loop.run_in_executor(None, _read_day, catalogue.paths(files))
+        table = await loop.run_in_executor(None, _read, catalogue.paths(mine))
+        is_whole = True
         for at in range(0, table.num_rows, SLICE_ROWS):
-            for batch in table.slice(at, SLICE_ROWS).to_batches():
-                tape.restore(rows_from_arrow(batch, instruments))
+            rows = rows_from_arrow(table.slice(at, SLICE_ROWS), instruments)
+            is_whole &= hot.load(rows, max(catalogue.state.watermark_lsn, 1)) == len(rows)
+            if tape is not None:
+                tape.restore(rows)
             await asyncio.sleep(0)
-    tape.restore(rows)
+    rows = rows_from_arrow(latest, instruments)
+    if tape is not None:
+        tape.restore(rows)
+    elsewhere_us = max((file.last_us for file in ticks if file.day != today), default=None)
+    for index, day in enumerate(latest.column(TRADING_DATE).to_pylist()):
+        newest_ns = rows.ts_event_ns(index)
+        if is_whole and day == today:
+            if elsewhere_us is not None:
+                hot.note_cold(rows.instrument(index), elsewhere_us * 1_000 + 999)
+        else:
+            hot.note_cold(rows.instrument(index), newest_ns)
 
 
-def _read_day(paths: list[str]) -> pa.Table:
-    schema = pa.schema([ROW_SCHEMA.field(name) for name in TICK_COLUMNS])
-    tables = [
-        pq.read_table(path, columns=list(TICK_COLUMNS), schema=schema, partitioning=None) for path in paths
-    ]
+def _read(paths: list[str]) -> pa.Table:
+    tables = [pq.read_table(path, schema=ROW_SCHEMA, partitioning=None) for path in paths]
     if not tables:
-        return schema.empty_table()
+        return ROW_SCHEMA.empty_table()
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in (TIME, INSTRUMENT, ORDINAL)])

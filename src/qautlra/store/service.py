@@ -29,7 +29,7 @@ from qautlra.store.exporter import ExportFormat, export_tables, format_of
 from qautlra.store.history import StoreHistory
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import QueryResult, StoreQuery
-from qautlra.store.recovery import restore_tape
+from qautlra.store.recovery import restore
 from qautlra.store.schema import BAR_1M, INSTRUMENT, TIME
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class StoreService(Service):
         try:
             # A restart finds the tape as it was: only a first start has to fill it.
             tape = None if self._started_before else self._given.tape
-            await restore_tape(
+            await restore(
                 opened.catalogue, opened.compactor.latest, self._given.instruments, opened.hot, tape
             )
             watermark = opened.catalogue.state.watermark_lsn
