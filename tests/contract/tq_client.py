@@ -1,0 +1,112 @@
+"""Scenes played by an unmodified TqSdk; each prints, as its last line, what it saw as JSON (NaN as null)."""
+
+import json
+import math
+import sys
+import time
+import warnings
+from typing import Any
+
+warnings.filterwarnings("ignore")
+
+from tqsdk import TqApi, TqAuth, TqBacktest, TqSim  # noqa: E402
+from tqsdk.exceptions import BacktestFinished  # noqa: E402
+
+LIVELY, STILL = "CFFEX.IF2101", "SHFE.rb2105"
+PATIENCE_S = 60
+
+
+def connect(url: str, **more: Any) -> TqApi:
+    return TqApi(TqSim(), auth=TqAuth("t", "s"), _md_url=url, debug=False, disable_print=True, **more)
+
+
+def plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def fields(entity: Any, *names: str) -> dict[str, Any]:
+    return {name: plain(entity[name]) for name in names}
+
+
+DAY = ("open", "highest", "average", "pre_settlement")
+QUOTE = ("last_price", "ask_price1", "ask_volume1", "bid_price1", "bid_volume1", "upper_limit", "lower_limit")
+
+
+def limits(url: str) -> dict[str, Any]:
+    """Watch an instrument through limit-up and limit-down, and one that does not trade."""
+    api = connect(url)
+    quote, still = api.get_quote(LIVELY), api.get_quote(STILL)
+    bars = api.get_kline_serial(LIVELY, 1, 10)
+    no_bars = api.get_kline_serial(STILL, 60, 10)
+    ticks = api.get_tick_serial(LIVELY, 10)
+    still_ticks = api.get_tick_serial(STILL, 10)
+    seen: list[dict[str, Any]] = []
+    deadline = time.time() + PATIENCE_S
+    while time.time() < deadline:
+        now = fields(quote, *QUOTE)
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        if quote.volume >= 900:  # the recording's last row
+            break
+        api.wait_update(deadline=time.time() + 5)
+    result = {
+        "quotes": seen,
+        "last_tick": fields(ticks.iloc[-1], "last_price", "ask_price1", "ask_volume1", "bid_price1"),
+        "last_bar": fields(bars.iloc[-1], "open", "close"),
+        "still": {"datetime": still.datetime}
+        | fields(still, *QUOTE, "open", "highest", "average", "pre_settlement"),
+        "still_bars": [plain(value) for value in no_bars["close"]],
+        "still_tick": fields(still_ticks.iloc[-1], "last_price", "ask_price1", "bid_price1"),
+    }
+    api.close()
+    return result
+
+
+def series(url: str) -> dict[str, Any]:
+    """Look at the newest bars and ticks of one instrument."""
+    api = connect(url)
+    symbol = "SHFE.rb2701"
+    found: dict[str, Any] = {}
+    for period_s in (5, 60, 3600, 86400):
+        frame = api.get_kline_serial(symbol, period_s, 20)
+        rows = frame[frame["datetime"] > 0]
+        columns = ["id", "datetime", "open", "high", "low", "close", "volume"]
+        found[str(period_s)] = [
+            [int(r[0]), int(r[1]), *map(plain, r[2:])] for r in rows[columns].to_numpy().tolist()
+        ]
+    frame = api.get_tick_serial(symbol, 20)
+    found["0"] = [
+        [int(r[0]), int(r[1]), plain(r[2])]
+        for r in frame[["id", "datetime", "last_price"]].to_numpy().tolist()
+    ]
+    api.close()
+    return found
+
+
+def backtest(url: str) -> dict[str, Any]:
+    """Walk through two past days of one-minute bars: charts that begin where they are told to."""
+    from datetime import date, timedelta
+
+    live = connect(url)
+    newest = time.gmtime(live.get_kline_serial("SHFE.rb2701", 86400, 3)["datetime"].iloc[-2] / 1e9 + 8 * 3600)
+    live.close()
+    day = date(newest.tm_year, newest.tm_mon, newest.tm_mday)
+    api = connect(url, backtest=TqBacktest(start_dt=day - timedelta(days=1), end_dt=day))
+    bars = api.get_kline_serial("SHFE.rb2701", 60, 10)
+    times: list[int] = []
+    try:
+        while True:
+            api.wait_update()
+            if api.is_changing(bars.iloc[-1], "datetime"):
+                times.append(int(bars["datetime"].iloc[-1]))
+    except BacktestFinished:
+        pass
+    api.close()
+    return {"bars": len(times), "ordered": times == sorted(set(times))}
+
+
+if __name__ == "__main__":
+    scene = {"limits": limits, "series": series, "backtest": backtest}[sys.argv[1]]
+    print(json.dumps(scene(sys.argv[2])))
