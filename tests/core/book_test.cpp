@@ -98,6 +98,13 @@ TEST_CASE(best_levels_are_found_across_words_and_groups) {
     books.insert(book, limit(Side::kBuy, price, 1, 2), sink);
   }
   EXPECT_EQ(books.live_orders(), 0u);
+  // Nothing behind the last one in use, however much of the ladder is left to look through.
+  for (const std::int64_t price : places) {
+    books.cancel(books.insert(book, limit(Side::kSell, price, 1, 1), sink).id, sink);
+    EXPECT(books.at(book).asks.empty());
+    books.cancel(books.insert(book, limit(Side::kBuy, price, 1, 1), sink).id, sink);
+    EXPECT(books.at(book).bids.empty());
+  }
 }
 
 TEST_CASE(handles_of_the_dead_name_nothing) {

@@ -118,8 +118,10 @@ Code Books::check_self(const Book& b, std::uint32_t book, std::uint32_t account,
   int looked = 0;
   std::int32_t at = other.best;
   for (; other.crossed(at, limit) && looked < kLookedAt; at = other.worse(at))
-    for (std::uint32_t slot = other.levels[at].head; slot != 0 && looked < kLookedAt; slot = pool_[slot].next, ++looked)
+    for (std::uint32_t slot = other.levels[at].head; slot != 0 && looked < kLookedAt; slot = pool_[slot].next) {
       if (pool_[slot].account == account) return Code::kSelfTrade;
+      ++looked;
+    }
   if (looked < kLookedAt) return Code::kOk;
   for (std::uint32_t slot = own_[account].head[static_cast<int>(kOther)]; slot != 0; slot = pool_.more(slot).next_own)
     if (pool_[slot].book == book && other.crossed(pool_[slot].level, limit)) return Code::kSelfTrade;
@@ -212,10 +214,9 @@ std::uint64_t Books::state_hash() const {
       h.add(serial_of(o.id));
       h.add_signed(b.price_of(o.level));
       h.add(static_cast<std::uint64_t>(static_cast<std::uint32_t>(o.left)) << 32 | o.account);
-      const bool dated = o.time == TimeCondition::kGtd;
+      const std::int32_t day = o.time == TimeCondition::kGtd ? pool_.more(slot_of(o.id)).gtd_day : 0;
       h.add(static_cast<std::uint64_t>(o.side) | static_cast<std::uint64_t>(o.time) << 8 |
-            static_cast<std::uint64_t>(o.opens) << 16 |
-            static_cast<std::uint64_t>(dated ? static_cast<std::uint32_t>(pool_.more(slot_of(o.id)).gtd_day) : 0u) << 32);
+            static_cast<std::uint64_t>(o.opens) << 16 | static_cast<std::uint64_t>(day) << 32);
       return true;
     };
     visit<Side::kBuy>(i, add);

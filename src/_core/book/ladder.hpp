@@ -64,7 +64,8 @@ class Bitmap {
   std::int32_t at_or_above(std::uint32_t i, std::int32_t none) const {
     const std::uint32_t word = i >> 6;
     if (word >= words_) return none;
-    if (const std::uint64_t rest = word_[word] >> (i & 63)) return static_cast<std::int32_t>(i) + std::countr_zero(rest);
+    if (const std::uint64_t rest = word_[word] >> (i & 63))
+      return static_cast<std::int32_t>(i) + std::countr_zero(rest);
     const std::uint32_t next = word + 1;
     if (next >= words_) return none;
     std::uint32_t g = next >> 6;

@@ -39,7 +39,8 @@ struct KindTable {
   std::uint16_t kind[128] = {};
   constexpr KindTable() {
     for (unsigned i = 0; i < 128; ++i)
-      kind[i] = static_cast<std::uint16_t>(kind_from(static_cast<PriceType>(i >> 5), static_cast<TimeCondition>(i >> 2 & 7),
+      kind[i] = static_cast<std::uint16_t>(kind_from(static_cast<PriceType>(i >> 5),
+                                                     static_cast<TimeCondition>(i >> 2 & 7),
                                                      static_cast<VolumeCondition>(i & 3)));
   }
 };
