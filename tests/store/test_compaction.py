@@ -117,6 +117,10 @@ def test_late_copies_of_filed_rows_are_not_filed_again(tmp_path: Path) -> None:
             w.publish([tick(AU, OPENING + S, volume=1), tick(AU, OPENING + S, 1, volume=11)])
             expected = [0, 1, 11, 2, 3, 4]
             assert [volume for _, volume in await volumes(w)] == expected
+            # a copy takes no place among the first so many
+            for limit in range(7):
+                rows = await w.query(limit=limit)
+                assert [row["volume"] for row in rows] == expected[:limit]
             await w.store.compact()
             assert [volume for _, volume in await volumes(w)] == expected
             assert w.store.health()["file_rows"] == 6

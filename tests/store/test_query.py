@@ -80,6 +80,13 @@ def test_streams_filters_and_columns(tmp_path: Path, place: str) -> None:
             assert len(await w.query(end_time=end, filter="trading_date = 2021-01-04")) == 20
             late = "datetime >= '2021-01-04 09:30:08' and instrument in (rb2105, au2102)"
             assert len(await w.query(end_time=end, filter=late)) == 4
+            for text, seconds in (
+                ("datetime <= '2021-01-04 09:30:03'", [0, 1, 2, 3]),
+                ("datetime = '2021-01-04 09:30:03'", [3]),
+                ("datetime between '2021-01-04 09:30:02' and '2021-01-04 09:30:04'", [2, 3, 4]),
+            ):
+                found = await w.query(end_time=end, filter=f"{text} and instrument = au2102")
+                assert [r["volume"] for r in found] == seconds, text
             rows = await w.query(end_time=end, columns=("volume", "instrument"), filter="volume = 3")
             assert rows == [{"volume": 3, "instrument_id": AU}, {"volume": 3, "instrument_id": RB}]
             one = (await w.query(end_time=end, limit=1))[0]
