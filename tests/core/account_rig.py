@@ -71,6 +71,9 @@ class CoreAccount:
     def shrink(self, order_id: str, left: int) -> int:
         return self.account.shrink(self.holds[order_id], left)
 
+    def move(self, order_id: str, price: Decimal) -> int:
+        return self.account.move(self.holds[order_id], float(price))
+
     def fill(self, order_id: str, volume: int, price: Decimal) -> int:
         hold = self.holds[order_id]
         code = self.account.fill(hold, volume, float(price))[0]

@@ -120,7 +120,9 @@ std::uint64_t run(std::uint32_t seed, int operations, int check_every) {
         break;
       }
       case 10:
-        if (!live.empty()) a.shrink(live.back(), volume);
+        if (live.empty()) break;
+        a.shrink(live.back(), volume);
+        a.move(live.front(), price);
         break;
       case 11: case 12: EXPECT(ledger.mark(i, price) == Code::kOk); break;
       case 13:

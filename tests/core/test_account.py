@@ -192,6 +192,20 @@ def test_old_lots_first_where_the_rule_says_so(make: Make) -> None:
     close_to(a.funds(), close_profit=1_500)
 
 
+def test_an_amended_price_freezes_anew(make: Make) -> None:
+    a = make(76_000)
+    assert a.insert("o", CU, "BUY", "OPEN", 2, D(75000)) == 0
+    assert a.fill("o", 1, D(75000)) == 0
+    assert a.move("o", D(76000)) == 0
+    close_to(a.funds(), frozen_margin=38_000, frozen_commission=19)
+    assert a.move("o", D(77000)) == 1001
+    close_to(a.funds(), frozen_margin=38_000, frozen_commission=19)
+    assert a.move("o", D(74000)) == 0
+    close_to(a.funds(), frozen_margin=37_000, frozen_commission=18.5)
+    assert a.cancel("o") == 0
+    close_to(a.funds(), frozen_margin=0, frozen_commission=0)
+
+
 def test_closing_more_than_held(make: Make) -> None:
     a = make()
     assert a.insert("x", CU, "SELL", "CLOSE", 1, D(75000)) == 3005
@@ -247,6 +261,20 @@ def test_shares(make: Make) -> None:
     assert a.withdraw(D(95_000)) == 2003
     assert a.settle() == 0
     assert a.withdraw(D(95_000)) == 0
+
+
+def test_what_shares_were_sold_for_may_buy_others_and_is_not_withdrawn(make: Make) -> None:
+    other = "SZSE.000001"
+    free = Terms(tick=D("0.01"), asset="stock", rule="his_only")
+    a = make(terms={STOCK: free, other: free})
+    assert a.trade(STOCK, "BUY", "OPEN", 1000, D(10)) == 0
+    assert a.settle() == 0
+    assert a.trade(STOCK, "SELL", "CLOSE", 1000, D(10)) == 0
+    close_to(a.funds(), available=1_000_000, withdraw_quota=990_000)
+    assert a.trade(other, "BUY", "OPEN", 600, D(10)) == 0
+    close_to(a.funds(), available=994_000, withdraw_quota=990_000)
+    assert a.trade(other, "BUY", "OPEN", 900, D(10)) == 0
+    close_to(a.funds(), available=985_000, withdraw_quota=985_000)
 
 
 def test_options_pay_and_receive_premium(make: Make) -> None:
@@ -332,6 +360,7 @@ def test_refusals_change_nothing() -> None:
     assert a.account.fill(hold, 2, 75000.0)[0] == 1003
     assert a.account.fill(hold, 1, nan)[0] == 3003
     assert a.account.shrink(hold, 0) == 1003
+    assert a.account.move(hold, nan) == 3003
     assert a.ledger.mark(999, 1.0) == 1007
     assert a.ledger.mark(0, nan) == 3003
     assert a.account.withdraw(1e9) == 2003
@@ -348,6 +377,18 @@ def test_refusals_change_nothing() -> None:
         a.ledger.set_terms(7, "X.y", multiple=1.5)
     with pytest.raises(ValueError, match="ratios"):
         a.ledger.set_terms(7, "X.y", margin=(2.0, 0.0))
+
+
+def test_an_order_that_is_done_keeps_nothing() -> None:
+    a = core()
+    code, hold = a.account.freeze(0, 0, 0, 1, 75000.0)
+    assert code == 0 and hold is not None
+    assert a.account.fill(hold, 1, 75000.0)[0] == 0
+    before = a.ledger.state_hash()
+    a.account.release(hold)
+    assert a.account.move(hold, 75000.0) == 3001
+    assert a.account.fill(hold, 1, 75000.0)[0] == 1003
+    assert (a.account.live_orders, a.ledger.state_hash()) == (0, before)
 
 
 def test_locks() -> None:

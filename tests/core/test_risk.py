@@ -139,6 +139,14 @@ def test_9_rate(make: Make) -> None:
     assert many(rig, 21, replace(BUY, order_id="m", now_ns=10 * SECOND))[-2:] == [(0, 0), (9429, 9)]
 
 
+def test_9_a_token_comes_to_the_nanosecond(make: Make) -> None:
+    rig = make(cash=10_000_000, orders=(3, 1))
+    third = SECOND // 3 + 1
+    assert rig.gate.submit(replace(BUY, now_ns=7)) == (0, 0)
+    assert rig.gate.submit(replace(BUY, order_id="o2", now_ns=6 + third)) == (9429, 9)
+    assert rig.gate.submit(replace(BUY, order_id="o2", now_ns=7 + third)) == (0, 0)
+
+
 def test_9_the_paper_profile_lets_200_through_at_once(make: Make) -> None:
     rig = make(cash=100_000_000, active_max=0)
     assert [code for code, _ in many(rig, 202)] == [0] * 200 + [9429] * 2
@@ -220,6 +228,15 @@ def test_15_concentration(make: Make) -> None:
     assert rig.gate.fill("o1", 1, D(75000)) == 0
     assert rig.gate.submit(replace(BUY, volume=3, order_id="o2")) == (1009, 15)
     assert rig.gate.submit(replace(BUY, volume=1, order_id="o2")) == (0, 0)
+
+
+def test_15_half_of_the_balance_is_not_more_than_half(make: Make) -> None:
+    rig = make(cash=75_000)
+    assert rig.gate.submit(BUY) == (0, 0)
+    assert rig.account.deposit(D(37_500)) == 0
+    assert rig.gate.submit(replace(BUY, order_id="o2")) == (1009, 15)
+    assert rig.account.deposit(D(37_500)) == 0
+    assert rig.gate.submit(replace(BUY, order_id="o2")) == (0, 0)
 
 
 def test_16_risk_ratio_stops_opening_and_nothing_else(make: Make) -> None:

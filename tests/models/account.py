@@ -256,6 +256,14 @@ class Account:
         order.left = left
         return 0
 
+    def move(self, order_id: str, price: Decimal) -> int:
+        order = self.orders[order_id]
+        had, order.price = order.price, price
+        if order.opens and self.funds()["available"] < 0 and price > had:
+            order.price = had
+            return 1001
+        return 0
+
     def fill(self, order_id: str, volume: int, price: Decimal) -> int:
         order = self.orders[order_id]
         if not 1 <= volume <= order.left:

@@ -88,6 +88,17 @@ class Accounts(RuleBasedStateMachine):
         if self.twin.orders:
             self.both("shrink", data.draw(st.sampled_from(sorted(self.twin.orders))), left)
 
+    @rule(data=st.data(), step=steps)
+    def move(self, data: st.DataObject, step: int) -> None:
+        if not self.twin.orders:
+            return
+        order = self.twin.orders[order_id := data.draw(st.sampled_from(sorted(self.twin.orders)))]
+        had, order.price = order.price, price_of(order.symbol, step)
+        short = self.twin.funds()["available"]
+        order.price = had
+        if abs(short) >= CENT:  # rounding may decide either way
+            self.both("move", order_id, price_of(order.symbol, step))
+
     @rule(symbol=symbols, direction=sides, offset=offsets, volume=lots, step=steps)
     def trade(self, symbol: str, direction: str, offset: str, volume: int, step: int) -> None:
         price = price_of(symbol, step)
@@ -111,6 +122,24 @@ class Accounts(RuleBasedStateMachine):
         fees = self.twin.commission
         assert self.both("settle") == 0
         self.fees += fees
+
+    @rule(symbol=symbols, old=lots, new=lots, volume=lots, part=lots, left=lots, step=steps)
+    def over_night(
+        self, symbol: str, old: int, new: int, volume: int, part: int, left: int, step: int
+    ) -> None:
+        """Old and new lots at different costs, and an order that closes some of both, partly done."""
+        self.trade(symbol, BUY, "OPEN", old, step)
+        self.end_of_day()
+        self.trade(symbol, BUY, "OPEN", new, -step)
+        self.mark(symbol, 3)
+        for offset in ("CLOSE", "CLOSETODAY"):
+            self.insert(symbol, SELL, offset, volume, 0)
+            order_id = f"o{self.count}"
+            if order_id in self.twin.orders:
+                self.both("shrink", order_id, left)
+                price = price_of(symbol, 2)
+                if self.both("fill", order_id, part, price) == 0:
+                    self.traded(symbol, SELL, part, price)
 
     @rule(amount=st.integers(-100, 10_000_000))
     def deposit(self, amount: int) -> None:

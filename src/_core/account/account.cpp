@@ -191,7 +191,29 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   return Code::kOk;
 }
 
+Code Account::move(Hold& hold, Price price) {
+  if (hold.left == 0) return Code::kNoOrder;
+  if (!price_fits(price)) return Code::kBadPrice;
+  const Terms& t = board_->terms(hold.instrument);
+  const Wide value = wide_value(price, hold.left, t.multiple);
+  const Money reserved = value_of(hold.price, hold.left, t.multiple);
+  if (value > kMaxValue || (hold.opens && opened_ - reserved + value > kMaxValue)) return Code::kTooLarge;
+  Hold after = hold;
+  after.price = price;
+  estimate(t, after);
+  if (hold.opens) {
+    if (due(after) > kMaxValue) return Code::kTooLarge;
+    const Money more = due(after) - due(hold);
+    if (more > 0 && more > available()) return Code::kFunds;
+    opened_ += static_cast<Money>(value) - reserved;
+  }
+  freeze_money(place(hold.instrument), hold, after);
+  hold = after;
+  return Code::kOk;
+}
+
 void Account::release(Hold& hold) {
+  if (hold.left == 0) return;
   Position& p = place(hold.instrument);
   if (hold.opens) {
     p.legs[index(hold.side)].opening -= hold.left;

@@ -138,7 +138,9 @@ class Account {
   Code freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out);
   // Part of an order is not wanted any more: `left` lots stay.
   Code shrink(Hold& hold, std::int64_t left);
-  // The order is done: what it still keeps is free.
+  // The order's price moves (an amend); funds are asked for again when it opens.
+  Code move(Hold& hold, Price price);
+  // The order is done: what it still keeps is free. Nothing when it was filled or released before.
   void release(Hold& hold);
   // A fill of a live order; the trade price is the first last price of an instrument that has none.
   Code fill(Hold& hold, std::int64_t volume, Price price, Filled& out);

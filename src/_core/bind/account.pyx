@@ -246,10 +246,13 @@ cdef class Account:
         """Give back part of an order; `left` lots stay."""
         return int(<uint16_t>self.ptr.shrink(hold.it, _lots(left)))
 
+    def move(self, Hold hold not None, double price):
+        """Freeze an order's money at another price; 1001 when an opening order's funds do not reach."""
+        return int(<uint16_t>self.ptr.move(hold.it, to_price(price)))
+
     def release(self, Hold hold not None):
-        """Give back what an order still keeps."""
-        if hold.it.left > 0:
-            self.ptr.release(hold.it)
+        """Give back what an order still keeps; nothing when it is done."""
+        self.ptr.release(hold.it)
 
     def fill(self, Hold hold not None, volume, double price):
         """Apply a fill: (code, commission, close_profit, closed_today, closed_his)."""

@@ -114,6 +114,7 @@ cdef extern from "account/account.hpp" namespace "qautlra::account" nogil:
         void take(const CHold&) except +
         Code freeze(uint32_t, Side, Offset, int64_t, int64_t, CHold&) except +
         Code shrink(CHold&, int64_t) except +
+        Code move(CHold&, int64_t) except +
         void release(CHold&) except +
         Code fill(CHold&, int64_t, int64_t, Filled&) except +
         Code trade(uint32_t, Side, Offset, int64_t, int64_t, Filled&) except +
