@@ -121,8 +121,11 @@ class Chart:
         right = min(self.left + self.wanted.width - 1, main.last)
         return (left, right) if left <= right else (main.first, main.first)
 
-    def write(self, tree: wire.Tree, budget: int) -> int:
-        """Put what was not sent into the tree, at most `budget` rows; return what is left of the budget."""
+    def write(self, tree: wire.Tree, budget: int, said: dict[str, set[str]]) -> int:
+        """Put what was not sent into the tree, at most `budget` rows; return what is left of the budget.
+
+        `said`: the keys of each chart's state that the client has, as merging keeps what is not taken back.
+        """
         if not self.prepared:
             return budget
         if not self.shown and not self.done:
@@ -142,7 +145,10 @@ class Chart:
                 self.ends = (left, right)
                 changes |= wire.view(left, right)
             if not self.done:
-                changes |= wire.ready(self.wanted.state)
+                state = self.wanted.state
+                gone = said.get(self.wanted.chart_id, set()) - set(state)
+                changes |= wire.ready({**state, **dict.fromkeys(gone)})
+                said[self.wanted.chart_id] = set(state)
             if changes:
                 tree.chart(self.wanted.chart_id, changes)
         self.done |= complete
@@ -227,6 +233,7 @@ class SessionCharts:
         self._told = told
         self._charts: dict[str, Chart] = {}
         self._freed: set[str] = set()
+        self._said: dict[str, set[str]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rows = Bucket(ROWS_RATE, ROWS_BURST, asyncio.get_running_loop().time())
         self._later: asyncio.TimerHandle | None = None
@@ -307,6 +314,7 @@ class SessionCharts:
         tree = wire.Tree()
         for chart_id in self._freed:
             tree.chart(chart_id, None)
+            self._said.pop(chart_id, None)
         self._freed.clear()
         self.dirty = False
         loop = asyncio.get_running_loop()
@@ -314,7 +322,7 @@ class SessionCharts:
         budget = ROWS_PER_MESSAGE if affordable else FEW_ROWS
         left, unfinished = budget, False
         for chart in self._charts.values():
-            left = chart.write(tree, left)
+            left = chart.write(tree, left, self._said)
             unfinished |= chart.unfinished
         self._rows.charge(budget - left)
         if unfinished and not affordable:

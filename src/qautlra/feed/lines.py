@@ -246,7 +246,7 @@ class Lines:
         if line is None:
             if len(self._lines) >= LINES_COUNT or self.rows_count >= ROWS_TOTAL_COUNT:
                 raise LimitError("The server holds as many series as it can")
-            self.drain()
+            self._catch_up()
             line = self._make(symbol, instrument, period_s)
             self._lines[key] = line
             if instrument not in self._of:
@@ -269,8 +269,11 @@ class Lines:
 
     def drain(self) -> None:
         """Give the lines what the tape has, and tell those who watch a line that changed."""
-        if not self._lines:
-            return
+        if self._lines:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Read up to the tape's head; a follower that watches nothing just goes there."""
         rows, lost = self._follower.read()
         self.lost_count += lost
         touched: set[Line] = set()

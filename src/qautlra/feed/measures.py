@@ -39,6 +39,8 @@ def watch(feed: FeedService) -> None:
     show("clients", "Connected market clients", "clients")
     show("slow_clients", "Clients whose send buffer is full", "slow_clients")
     show("wanted_instruments", "Instruments anyone wants", "instruments_wanted")
+    show("series", "Series of bars or ticks that charts show", "series")
+    show("series_rows", "Rows held in those series", "series_rows")
     show("waiting_instruments", "Wanted instruments no source has shown yet", "instruments_waiting")
     for name, text in (
         ("ticks", "Ticks the hub took"),

@@ -118,6 +118,8 @@ class FeedService(Service):
             "slow_clients": len(self._slow),
             "instruments_wanted": len(self.book),
             "instruments_waiting": len(self._waiting),
+            "series": len(self.lines) if self.lines is not None else 0,
+            "series_rows": self.lines.rows_count if self.lines is not None else 0,
             "ticks": self.ticks_count,
             "bytes_sent": self.bytes_sent_count,
         }

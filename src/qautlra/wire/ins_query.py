@@ -13,7 +13,7 @@ from msgspec import Struct
 
 _CALL = re.compile(r"\b(?:multi_symbol_info|symbol_info)\s*(\()?")
 _ARGUMENT = re.compile(
-    r"""([A-Za-z_]\w*)\s*:\s*(?: \$(\w+) | \[([^\]]*)\] | "((?:[^"\\]|\\.)*)" | ([\w.+\-]+) )\s*,?""",
+    r"""[\s,]*([A-Za-z_]\w*)\s*:\s*(?: \$(\w+) | \[([^\]]*)\] | "((?:[^"\\]|\\.)*)" | ([\w.+\-]+) )""",
     re.VERBOSE,
 )
 _ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s,"]+)')
@@ -54,7 +54,6 @@ def parse(query: str, variables: bytes) -> tuple[Asked | None, str]:
     found: dict[str, Any] = {}
     at = call.end()
     while call.group(1):
-        at += len(query[at:]) - len(query[at:].lstrip(" \t\r\n,"))
         argument = _ARGUMENT.match(query, at)
         if argument is None:
             break
