@@ -171,6 +171,27 @@ def test_stop_is_bounded_by_the_grace() -> None:
     run(body)
 
 
+def test_a_running_service_with_an_error_degrades_the_process() -> None:
+    class Full(Probe):
+        error = ""
+
+        def health(self) -> dict[str, Any]:
+            return {"error": self.error} if self.error else {}
+
+    async def body() -> None:
+        store = Full("store", [])
+        supervisor = Supervisor([store])
+        await supervisor.start()
+        assert supervisor.health()["status"] == "ok"
+        store.error = "write failed: No space left on device"
+        assert supervisor.health()["status"] == "degraded"
+        store.error = ""
+        assert supervisor.health()["status"] == "ok"
+        await supervisor.stop()
+
+    run(body)
+
+
 def test_health_survives_a_service_that_cannot_tell() -> None:
     class Mute(Service):
         name = "mute"

@@ -6,8 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from structlog.testing import capture_logs
 
 from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.store.catalogue import Catalogue
 from qautlra.store.schema import BAR_SCHEMA
 from tests.store.world import MINUTE, OPENING, S, run, tick, world
 
@@ -141,5 +143,39 @@ def test_bars_of_a_source_are_joined_with_those_of_rows(tmp_path: Path) -> None:
             before = closes
         async with world(tmp_path) as w:
             assert [r["close"] for r in await w.query("bar_1m")] == before
+
+    run(story())
+
+
+def test_bars_of_an_unfinished_write_are_not_taken_for_stored_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the manifest of a new store named them, the first days' files do not count."""
+
+    def cut(*_: Any) -> None:
+        raise OSError("power cut")
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            with monkeypatch.context() as patched:
+                patched.setattr(Catalogue, "store", cut)
+                with pytest.raises(OSError, match="power cut"):
+                    await w.store.write_bars(pa.Table.from_pylist([bar(AU, 0, 10.0)], BAR_SCHEMA))
+        assert list(tmp_path.glob("stream=bar_1m/*/*.parquet"))
+        async with world(tmp_path) as w:
+            assert await w.store.bar_symbols() == set()
+            await w.store.write_bars(pa.Table.from_pylist([bar(AU, 0, 11.0)], BAR_SCHEMA))
+            assert [r["close"] for r in await w.query("bar_1m")] == [11.0]
+
+    run(story())
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            with capture_logs() as told:
+                for error in ("", "no space", "no space", "", ""):
+                    w.store._tell_of(error)
+            assert [entry["event"] for entry in told] == ["log_stuck", "log_goes_on"]
 
     run(story())

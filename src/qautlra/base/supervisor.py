@@ -117,17 +117,21 @@ class Supervisor:
         return not self.stopping and all(child.state == "running" for child in self.children.values())
 
     def health(self) -> dict[str, Any]:
-        """Return `{"status": ok|starting|degraded|stopping, "services": [facts in start order]}`."""
+        """Return `{"status": ok|starting|degraded|stopping, "services": [facts in start order]}`.
+
+        Degraded: a service waits for its restart, or one that runs names an `error` that holds it back.
+        """
         states = {child.state for child in self.children.values()}
+        services = [child.health() for child in self.children.values()]
         if self.stopping:
             status = "stopping"
-        elif "backoff" in states:
+        elif "backoff" in states or any(facts.get("error") for facts in services):
             status = "degraded"
         elif states <= {"running"}:
             status = "ok"
         else:
             status = "starting"
-        return {"status": status, "services": [child.health() for child in self.children.values()]}
+        return {"status": status, "services": services}
 
     async def start(self) -> None:
         """Start all in order. An outside failure enters back-off; any other stops all and is raised."""

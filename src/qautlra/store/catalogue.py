@@ -83,8 +83,9 @@ class Catalogue:
         self.state = State()
 
     def load(self, log_first_lsns: Iterable[int] = ()) -> bool:
-        """Read the manifest, or rebuild it from the files when it is gone; return whether it was rebuilt.
+        """Read the manifest, or rebuild it from the files when it is gone; return whether to store it now.
 
+        A new store's is stored before any file: what a crash leaves there is not taken for rows later.
         Raises StorageError when it cannot be understood: guessing would hide rows.
         """
         path = self.data_dir / MANIFEST
@@ -92,7 +93,7 @@ class Catalogue:
             raw = path.read_bytes()
         except FileNotFoundError:
             self.state = rebuilt(self.data_dir, frozenset(log_first_lsns))
-            return bool(self.state.files)
+            return True
         try:
             state = msgspec.json.decode(raw, type=State)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -142,7 +142,7 @@ def open_store(given: Given) -> Opened:
         catalogue = Catalogue(given.data_dir)
         changed = catalogue.load(segment.first_lsn for segment in journal.segments())
         state = catalogue.state
-        if changed:
+        if changed and state.files:
             _log.warning("manifest_rebuilt", files=len(state.files))
         if journal.head_lsn < state.watermark_lsn:
             # The log was removed: its numbers begin anew, and so do the names made of them.

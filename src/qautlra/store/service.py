@@ -77,6 +77,7 @@ class StoreService(Service):
         self.history = StoreHistory(lambda: self._open, instruments, settings.query_timeout_s)
         self._state_change = asyncio.Lock()
         self._error = ""
+        self._log_error = ""
         self._started_before = False
 
     async def start(self) -> None:
@@ -261,6 +262,7 @@ class StoreService(Service):
         while True:
             await asyncio.sleep(COMPACT_POLL_S)
             self.drain()
+            self._tell_of(opened.journal.error)
             if opened.journal.next_segment != first:
                 first, rolled_s = opened.journal.next_segment, monotonic_s()
             if opened.journal.head_lsn >= first and monotonic_s() - rolled_s > ROLL_AGE_S:
@@ -273,6 +275,14 @@ class StoreService(Service):
                 self._error = f"compaction: {error}"
                 _log.error("compaction_failed", error=str(error))
                 await asyncio.sleep(RETRY_S)
+
+    def _tell_of(self, error: str) -> None:
+        """Log once that the log cannot be written (rows wait in memory), and once that it can again."""
+        if error and not self._log_error:
+            _log.error("log_stuck", error=error)
+        elif self._log_error and not error:
+            _log.info("log_goes_on")
+        self._log_error = error
 
     async def _compact_next(self, opened: Opened) -> bool:
         """Put the oldest sealed segment into files; return whether there was one."""
