@@ -138,6 +138,7 @@ class Account:
         self.legs: dict[tuple[str, str], Leg] = {}
         self.orders: dict[str, Order] = {}
         self.last: dict[str, Decimal] = {}
+        self.marked: set[str] = set()
         self.pre_balance = self.deposits = self.withdrawals = ZERO
         self.close_profit = self.commission = self.premium = self.bought = self.sold = ZERO
 
@@ -320,11 +321,13 @@ class Account:
     # Prices and days
     def mark(self, symbol: str, price: Decimal) -> None:
         self.last[symbol] = price
+        self.marked.add(symbol)
 
     def settle(self, prices: dict[str, Decimal] | None = None) -> int:
         if self.orders:
             return 2005
         self.last |= prices or {}
+        self.marked |= set(prices or {})
         balance = self.funds()["balance"]
         for (symbol, _), leg in self.legs.items():
             leg.his.lots += leg.today.lots
@@ -333,6 +336,9 @@ class Account:
             leg.today = Lots()
             leg.yd = leg.his.lots
         self.legs = {key: leg for key, leg in self.legs.items() if leg.volume}
+        # A trade price stands in for a market price only as long as the position lives.
+        known = self.marked | {symbol for symbol, _ in self.legs}
+        self.last = {symbol: price for symbol, price in self.last.items() if symbol in known}
         self.pre_balance = balance
         self.deposits = self.withdrawals = ZERO
         self.close_profit = self.commission = self.premium = self.bought = self.sold = ZERO
