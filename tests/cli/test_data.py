@@ -53,6 +53,15 @@ def read(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("command", ["query", "export --out x.csv"])
+def test_reading_a_mistyped_directory_is_an_error_and_makes_none(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(*command.split(), "--data-dir", str(tmp_path / "dtaa")) == 1
+    assert "dtaa: there is no store here" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_import_export_and_import_again(
     ticks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

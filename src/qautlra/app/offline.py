@@ -53,13 +53,19 @@ def holder(loaded: Loaded) -> int | None:
 
 
 @asynccontextmanager
-async def open_store(loaded: Loaded) -> AsyncIterator[Offline]:
-    """Open the configured store; StorageError when another process holds it."""
+async def open_store(loaded: Loaded, *, to_write: bool = False) -> AsyncIterator[Offline]:
+    """Open the configured store; StorageError when another process holds it.
+
+    Only who comes `to_write` gets a new one made: a mistyped directory is an InputError for who reads.
+    """
+    data_dir = data_directory(loaded.config.store.data_dir)
+    if not to_write and not (data_dir / "log").is_dir():
+        raise InputError(f"{data_dir}: there is no store here")
     calendar = load_calendar()
     instruments = Instruments(calendar)
     store = StoreService(
         settings=loaded.config.store,
-        data_dir=data_directory(loaded.config.store.data_dir),
+        data_dir=data_dir,
         instruments=instruments,
         calendar=calendar,
         tape=Tape(instruments, calendar, loaded.config.feed.tape_ticks),

@@ -76,7 +76,7 @@ async def _import(loaded: Loaded, paths: list[Path], as_json: bool) -> list[Impo
 
     found = [recorded(path) for path in paths]
     reports = []
-    async with open_store(loaded) as opened:
+    async with open_store(loaded, to_write=True) as opened:
         for file in found:
             with _bar(file.path.name) as told:
                 report = await import_file(
