@@ -80,8 +80,10 @@ def test_what_is_not_gzip_inside_is_an_error(tmp_path: Path) -> None:
     assert str(path) in str(file.error)
 
 
-def test_an_empty_file_has_no_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", gzip.compress(b"")])
+def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "empty.csv"
-    path.write_text("")
+    path.write_bytes(content)
     rows, file = read(path)
-    assert rows == [] and file.error is None
+    assert rows == []
+    assert "empty.csv: empty" in str(file.error)

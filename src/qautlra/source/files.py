@@ -101,6 +101,8 @@ class TickFile:
             if text.strip():
                 yield self._parse(text, names, line)
             line += text.count(b"\n")
+        if names is None:
+            raise SourceError(f"{self.path}: empty, it has not even a line of column names")
 
     def _check(self, names: list[str]) -> None:
         missing = [name for name in _NEEDED if name not in names]
