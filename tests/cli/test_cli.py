@@ -62,6 +62,19 @@ def test_language_follows_the_locale() -> None:
     assert "用法" in out
     assert "选项" in out
     assert "回放速度" in out
+    for arguments, words in (
+        (["serve", "--prot", "1"], "没有选项 --prot（是否指 --host、--port？）"),
+        (["data", "export"], "缺少参数 '--out'"),
+        (["data", "query", "--limit", "x"], "'--limit' 的值无效"),
+        (["nosuch"], "没有命令 'nosuch'"),
+    ):
+        failed = subprocess.run(
+            [sys.executable, "-m", "qautlra", *arguments],
+            capture_output=True, encoding="utf-8", env=environment, check=False,
+        )  # fmt: skip
+        assert failed.returncode == 2
+        assert f"错误：{words}" in failed.stderr
+        assert "Try" not in failed.stderr and "Error" not in failed.stderr
 
 
 def test_usage_errors_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:

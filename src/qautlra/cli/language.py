@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,33 @@ _CHINESE = is_chinese()
 def t(english: str, chinese: str) -> str:
     """Return the text in the terminal's language."""
     return chinese if _CHINESE else english
+
+
+_NO_COMMAND = "No such command "
+
+
+def show_usage_error(error: click.UsageError) -> None:
+    """Print on stderr what was wrong with a command line, in the terminal's language."""
+    if not _CHINESE:
+        error.show(file=sys.stderr)
+        return
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"“{error.ctx.command_path} --help” 显示帮助。\n", err=True)
+    click.echo(f"错误：{_usage_problem(error)}", err=True)
+
+
+def _usage_problem(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        close = f"（是否指 {'、'.join(sorted(error.possibilities))}？）" if error.possibilities else ""
+        return f"没有选项 {error.option_name}{close}"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        return f"缺少参数 {error.param.get_error_hint(error.ctx)}"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{error.param.get_error_hint(error.ctx)} 的值无效：{error.message}"
+    if error.message.startswith(_NO_COMMAND):
+        return f"没有命令 {error.message.removeprefix(_NO_COMMAND).rstrip('.')}"
+    return error.format_message()
 
 
 class _Texts:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from qautlra.base.errors import ConfigError, QautlraError
-from qautlra.cli.language import Group, t
+from qautlra.cli.language import Group, show_usage_error, t
 
 _COMMANDS = {
     "serve": (
@@ -94,6 +94,8 @@ def run(command: click.Command, arguments: list[str], name: str) -> int:
     except click.ClickException as error:
         if as_json:
             _print_json({"error": error.format_message(), "code": "usage"})
+        elif isinstance(error, click.UsageError):
+            show_usage_error(error)
         else:
             error.show(file=sys.stderr)
         return error.exit_code
