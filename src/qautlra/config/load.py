@@ -234,7 +234,7 @@ def _read_text(layers: _Layers, text: str, origin: str, *, named: bool) -> None:
 
 def _decode(text: str, origin: str) -> Mapping[str, Any]:
     try:
-        is_json = text.lstrip().startswith("{")
+        is_json = text.lstrip().startswith("{") or origin.endswith(".json")
         data = msgspec.json.decode(text) if is_json else tomllib.loads(text)
     except (msgspec.DecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"cannot be read: {error}", key=origin, expected="TOML, or JSON") from None

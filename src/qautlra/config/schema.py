@@ -9,7 +9,7 @@ import difflib
 import re
 import typing
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import inspect
@@ -20,6 +20,14 @@ from qautlra.config.tree import Config
 
 _SIZE = re.compile(r"^\s*(\d+)\s*([KMGT])i?B?\s*$", re.IGNORECASE)
 _SIZE_SHIFT = {"K": 10, "M": 20, "G": 30, "T": 40}
+_SHAPES: Final = {
+    r"^(\d{4}-\d{2}-\d{2})?$": "a day like 2025-06-03",
+    r"^(max|\d+(\.\d+)?)$": "max, or how many times as fast",
+    r"^/": "a path like /ws/market",
+    r"^/[A-Za-z0-9_\-./]*$": "a path like /ws/market",
+    r"^https?://\S+$": "an address like https://host",
+}
+"""How texts of a pattern are described."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -133,8 +141,9 @@ def check(leaf: Leaf, key: str, value: Any, origin: str, *, text: bool) -> Any:
         return msgspec.convert(value, leaf.type, strict=not text, dec_hook=_secret)
     except (msgspec.ValidationError, ValueError, TypeError) as error:
         hidden = Secret("x") if leaf.type is Secret else raw
+        reason = str(error).removesuffix(" - at `$`")
         raise ConfigError(
-            str(error).removesuffix(" - at `$`"),
+            "does not have the form of its kind" if "matching regex" in reason else reason,
             key=key,
             value=shown(hidden),
             origin=origin,
@@ -199,7 +208,7 @@ def _describe(info: Any) -> str:
         most = f" of at most {info.max_length}" if info.max_length else ""
         return f"a list{most}, each {_describe(info.item_type)}"
     if isinstance(info, inspect.StrType) and info.pattern:
-        return f"a text like {info.pattern}"
+        return _SHAPES.get(info.pattern, f"a text like {info.pattern}")
     return "a text"
 
 
