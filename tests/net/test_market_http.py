@@ -49,6 +49,10 @@ def test_bad_subscriptions_change_nothing(
     assert front.call("GET", "/api/subscriptions").json["instruments"] == []
 
 
+def test_no_body_is_a_missing_body_not_a_wrong_type(front: Front) -> None:
+    assert front.call("DELETE", "/api/subscriptions").status == 400
+
+
 def test_no_source_no_subscription(front: Front) -> None:
     front.process.source_list = []
     reply = front.post("/api/subscribe", {"instruments": ["au2106"]})

@@ -34,11 +34,11 @@ def raw_json(body: bytes, status: int = 200) -> web.Response:
 
 
 async def json_body(request: web.Request) -> bytes:
-    """Return the body of a request that must be JSON; InputError 415 when it says it is something else.
+    """Return the body of a request that must be JSON; InputError 415 when it is said to be something else.
 
     Pages of other sites cannot send this type without asking first, which is what keeps them out.
     """
-    if request.content_type != "application/json":
+    if request.body_exists and request.content_type != "application/json":
         raise InputError("Content-Type: expected application/json", status=415)
     return await request.read()
 
