@@ -27,8 +27,8 @@ types:
 layers:
 	$(PYTHON) -m pytest -q tests/test_layers.py
 
-unit:
-	$(PYTHON) -m pytest -q -m "not slow" --ignore=tests/e2e --ignore=tests/fault --ignore=tests/test_layers.py
+unit:       # no process, no socket, few examples; `make test` runs everything
+	HYPOTHESIS_PROFILE=short $(PYTHON) -m pytest -q -n $(JOBS) -m "not slow" $(addprefix tests/,base config core feed models property qamd source store wire)
 
 native:     ## the C++ test programs
 	$(CONFIGURE) -B build/native -DQAUTLRA_NATIVE_TESTS=ON >/dev/null && cmake --build build/native -j $(JOBS) --target native_tests && ctest --test-dir build/native --output-on-failure

@@ -489,6 +489,7 @@ def test_diff_json_is_the_patch_between_two_rows(feed: Feed) -> None:
     assert patch_message(rows, 0, rows, 0) == b""
 
 
+@pytest.mark.slow
 def test_a_hub_that_dies_in_a_cycle_gives_its_cursor_back() -> None:
     feed = Feed()
     market, tape = feed.market, feed.tape
