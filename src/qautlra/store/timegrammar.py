@@ -15,6 +15,7 @@ from qautlra.base.errors import InputError
 BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
 TEXT_CHARS_COUNT = 80
 NS_PER_S = 1_000_000_000
+ROW_NS = 1_000  # stamps of rows are whole microseconds
 # What int64 nanoseconds hold, less a day so that a range's end may be widened.
 MIN_NS = -(2**63) + 86_400 * NS_PER_S
 MAX_NS = 2**63 - 86_400 * NS_PER_S
@@ -75,8 +76,14 @@ def parse_time(value: object, now_ns: int, *, key: str = "time", bare_is_ago: bo
 
 
 def parse_range(start: object, end: object, now_ns: int) -> tuple[int, int]:
-    """Return the half-open range [start, end) in Unix ns; None means one hour ago, and now."""
-    stop_ns = now_ns if end is None else parse_time(end, now_ns, key="end_time")
+    """Return the half-open range [start, end) in Unix ns; None means one hour ago, and now.
+
+    Rows of this very moment come before the end "now": a replay's clock stands on its last row.
+    """
+    if end is None or (isinstance(end, str) and end.strip().lower() == "now"):
+        stop_ns = now_ns + ROW_NS
+    else:
+        stop_ns = parse_time(end, now_ns, key="end_time")
     if start is None:
         start_ns = now_ns - 3_600 * NS_PER_S
     else:
