@@ -99,7 +99,8 @@ cdef class Ledger:
         self.symbols = {}
 
     def __dealloc__(self):
-        del self.ptr
+        if not self.borrowed:
+            del self.ptr
 
     cdef CAccount* entry(self, uint32_t number) except NULL:
         cdef CAccount* found = self.ptr.find(number)

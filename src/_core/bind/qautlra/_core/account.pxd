@@ -169,7 +169,9 @@ cdef extern from "account/liquidate.hpp" namespace "qautlra::account" nogil:
 
 
 cdef class Ledger:
-    cdef CLedger* ptr  # owned
+    cdef CLedger* ptr  # owned unless borrowed
+    cdef bint borrowed
+    cdef object keeper  # of what is borrowed
     cdef dict numbers
     cdef dict names
     cdef dict symbols

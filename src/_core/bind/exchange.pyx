@@ -1,0 +1,479 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The exchange for Python: books, accounts, risk gate and journal behind one call per command.
+
+Money and prices are CNY (float). A refused command answers the number of a code (account.CODES, book.CODES, and
+5001 full, 5004 not journaled, 5005 diverged); what Python itself got wrong raises.
+"""
+
+from libc.math cimport floor
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+from libcpp.string_view cimport string_view
+from libcpp.vector cimport vector
+
+from qautlra._core.account cimport (
+    Account, CLedger, Ledger, MarginSide, Offset, Side, Terms, kNoValue, offset_of, side_of, to_cny, to_money, to_price,
+)
+from qautlra._core.journal cimport CJournal, Journal
+
+
+cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
+    const uint32_t kNone
+
+    cdef enum PriceType "qautlra::book::PriceType":
+        pass
+    cdef enum TimeCondition "qautlra::book::TimeCondition":
+        pass
+    cdef enum VolumeCondition "qautlra::book::VolumeCondition":
+        pass
+    cdef enum Phase "qautlra::book::Phase":
+        pass
+    cdef enum Reason "qautlra::book::Reason":
+        pass
+    cdef enum SelfTrade "qautlra::book::SelfTrade":
+        pass
+    cdef enum TradePrice "qautlra::book::TradePrice":
+        pass
+    cdef enum State "qautlra::risk::State":
+        pass
+    cdef enum Status:
+        pass
+    cdef enum EventKind:
+        kOrder "qautlra::exchange::EventKind::kOrder"
+        kTrade "qautlra::exchange::EventKind::kTrade"
+
+    cdef cppclass Rules "qautlra::book::Rules":
+        uint32_t kinds
+        int32_t volume_min[2]
+        int32_t volume_step[2]
+        int32_t volume_max
+        SelfTrade self_trade
+        TradePrice trade_price
+        cbool best_rests
+    cdef cppclass Band "qautlra::book::Band":
+        int64_t lower, upper
+    cdef cppclass BookBounds "qautlra::book::Bounds":
+        uint32_t live_orders_max, accounts_max
+    cdef cppclass CBook "qautlra::book::Book":
+        Phase phase
+    cdef cppclass DepthLevel "qautlra::book::DepthLevel":
+        int64_t price, volume
+    cdef cppclass CBooks "qautlra::book::Books":
+        const CBook& at(uint32_t)
+        size_t depth(uint32_t, Side, size_t, DepthLevel*)
+        uint32_t live_orders()
+        uint64_t trades()
+    cdef cppclass Limits "qautlra::risk::Limits":
+        @staticmethod
+        Limits paper()
+        @staticmethod
+        Limits live()
+
+    cdef cppclass Options:
+        Options()
+        BookBounds books
+        uint32_t orders_max
+        MarginSide margin_side
+        Limits limits
+    cdef cppclass JournalHook:
+        JournalHook()
+        uint64_t (*append)(void*, uint8_t, const void*, size_t) noexcept nogil
+        void* context
+    cdef cppclass Listing:
+        Listing()
+        string_view symbol
+        Terms terms
+        Rules rules
+        Band band
+        int64_t reference
+        cbool has_reference
+    cdef cppclass Insert:
+        Insert()
+        uint32_t account, instrument
+        string_view client_id
+        int64_t volume, price, now_ns
+        int32_t min_volume, gtd_day
+        Side side
+        Offset offset
+        PriceType price_type
+        TimeCondition time
+        VolumeCondition volume_condition
+        cbool reduce_only, force
+    cdef cppclass Outcome:
+        uint16_t code
+        uint32_t order
+        uint64_t lsn
+        uint8_t warnings
+    cdef cppclass OrderRecord:
+        uint64_t id
+        uint32_t account, instrument
+        int32_t volume, left
+        int64_t price, insert_ns
+        string_view client_id
+        Side side
+        Offset offset
+        PriceType price_type
+        TimeCondition time
+        VolumeCondition volume_condition
+        Status status
+        Reason reason
+        uint16_t code
+    cdef cppclass OrderTable:
+        uint32_t size()
+        const OrderRecord& at(uint32_t)
+        uint32_t find(uint32_t, string_view)
+    cdef cppclass Event:
+        EventKind kind
+        Status status
+        Reason reason
+        uint16_t code
+        uint32_t order, account, instrument
+        int32_t left, volume
+        int64_t price
+        uint64_t seq, trade
+        int64_t commission, close_profit
+
+    cdef cppclass CExchange "qautlra::exchange::Exchange":
+        CExchange(const Options&, const JournalHook&) except +
+        cbool ready()
+        uint32_t open_account(string_view) except +
+        uint32_t account_number(string_view)
+        uint16_t list(const Listing&, uint32_t&) except +
+        uint32_t instrument_number(string_view)
+        Outcome insert(const Insert&) except +
+        Outcome cancel(uint32_t, string_view, int64_t, cbool) except +
+        Outcome cancel_all(uint32_t) except +
+        Outcome amend(uint32_t, string_view, int64_t, int64_t, int64_t) except +
+        Outcome street(uint32_t, Side, int64_t, int64_t, TimeCondition) except +
+        Outcome move_money(uint32_t, int64_t) except +
+        Outcome mark(uint32_t, int64_t, int64_t) except +
+        Outcome set_phase(uint32_t, Phase) except +
+        Outcome set_band(uint32_t, const Band&) except +
+        Outcome end_day() except +
+        Outcome set_settlement(uint32_t, int64_t) except +
+        Outcome settle(int32_t) except +
+        Outcome set_state(uint32_t, State) except +
+        Outcome set_locks(uint32_t, uint8_t) except +
+        uint32_t review(uint32_t, int64_t) except +
+        uint16_t replay(uint8_t, const void*, size_t) except +
+        const vector[Event]& events()
+        void clear_events()
+        const OrderTable& orders()
+        const CBooks& books()
+        CLedger& ledger()
+        int32_t trading_day()
+        uint32_t instruments()
+        const string& symbol(uint32_t)
+        const string& account_name(uint32_t)
+        uint64_t broken()
+        uint64_t state_hash()
+
+
+cdef uint64_t _append(void* context, uint8_t kind, const void* payload, size_t size) noexcept nogil:
+    return (<CJournal*>context).append(kind, payload, size)
+
+
+cdef string_view _text(bytes text):
+    return string_view(<const char*>text, <size_t>len(text))
+
+
+cdef int64_t _price(object price) except? -1:
+    return kNoValue if price is None else to_price(price)
+
+
+cdef int64_t _lots(object volume) except? -1:
+    if isinstance(volume, float):
+        volume = int(volume) if volume.is_integer() else 0
+    return volume if -(1 << 62) < volume < (1 << 62) else 0
+
+
+cdef class _Core:
+    """What the exchange and its borrowed ledger both keep alive."""
+
+    cdef CExchange* ptr
+
+    def __dealloc__(self):
+        del self.ptr
+
+
+cdef class Exchange:
+    """Books, accounts, risk and journal of one process; everything that changes an account goes through here.
+
+    `journal` takes a record of each command before it takes effect; replay() gives the state back. `profile` is
+    "paper" or "live". Account 0 is the street's: the market the others trade with, without funds or risk.
+    """
+
+    cdef CExchange* ptr  # the core's
+    cdef _Core core
+    cdef readonly Journal journal
+    cdef readonly Ledger ledger
+
+    def __cinit__(self, Journal journal=None, *, profile="paper", margin_side="sum", uint32_t orders_max=1 << 20,
+                  uint32_t live_orders_max=1 << 18, uint32_t accounts_max=1 << 16):
+        if profile not in ("paper", "live"):
+            raise ValueError(f"profile {profile!r} is neither 'paper' nor 'live'")
+        if margin_side not in ("sum", "max"):
+            raise ValueError(f"margin_side {margin_side!r} is neither 'sum' nor 'max'")
+        cdef Options options
+        options.orders_max = orders_max
+        options.books.live_orders_max = live_orders_max
+        options.books.accounts_max = accounts_max
+        options.margin_side = MarginSide.kMax if margin_side == "max" else MarginSide.kSum
+        options.limits = Limits.live() if profile == "live" else Limits.paper()
+        cdef JournalHook hook
+        self.journal = journal
+        if journal is not None:
+            hook.append = _append
+            hook.context = journal.get()
+        self.core = _Core()
+        self.ptr = self.core.ptr = new CExchange(options, hook)
+        if not self.ptr.ready():
+            raise ValueError("no memory for these bounds, or bounds that cannot be")
+        cdef Ledger ledger = Ledger.__new__(Ledger)
+        del ledger.ptr
+        ledger.borrowed = True
+        ledger.ptr = &self.ptr.ledger()
+        ledger.keeper = self.core
+        ledger.names[0] = ""  # the street
+        self.ledger = ledger
+
+    cdef tuple answer(self, Outcome out):
+        if self.journal is not None and out.lsn:
+            self.journal.get().commit()
+        return out.code, None if out.order == kNone else out.order, out.lsn
+
+    def open_account(self, str name not None):
+        """Number of the account, opened when it is new; ValueError when it cannot be."""
+        cdef bytes text = name.encode()
+        cdef uint32_t number = self.ptr.open_account(_text(text))
+        if number == kNone:
+            raise ValueError(f"account {name!r} cannot be opened: too many, a name too long, or no journal")
+        self.ledger.names[number] = name
+        self.ledger.numbers[name] = number
+        return number
+
+    def account(self, uint32_t number):
+        """The account, for reading: what changes it goes through the exchange."""
+        return self.ledger.account(number)
+
+    def list(self, str symbol not None, double lower, double upper, *, double tick, reference=None,
+             uint32_t kinds=(1 << 12) - 1, int32_t buy_min=1, int32_t buy_step=1, int32_t sell_min=1,
+             int32_t sell_step=1, int32_t volume_max=1 << 30, int self_trade=0, int trade_price=0,
+             bint best_rests=False, **terms):
+        """List an instrument (or set terms and limits of a listed one); return its number.
+
+        `terms` as Ledger.set_terms takes them. ValueError for what cannot be.
+        """
+        cdef Ledger scratch = Ledger()
+        scratch.set_terms(0, symbol, tick=tick, **terms)
+        cdef bytes text = symbol.encode()
+        cdef Listing listing
+        listing.symbol = _text(text)
+        listing.terms = scratch.ptr.board.terms(0)
+        listing.rules.kinds = kinds
+        listing.rules.volume_min[0], listing.rules.volume_step[0] = buy_min, buy_step
+        listing.rules.volume_min[1], listing.rules.volume_step[1] = sell_min, sell_step
+        listing.rules.volume_max = volume_max
+        listing.rules.self_trade = <SelfTrade>self_trade
+        listing.rules.trade_price = <TradePrice>trade_price
+        listing.rules.best_rests = best_rests
+        if tick <= 0:
+            raise ValueError(f"{symbol} has no price tick")
+        listing.band.lower = <int64_t>floor(lower / tick + 0.5)
+        listing.band.upper = <int64_t>floor(upper / tick + 0.5)
+        if reference is not None:
+            listing.reference = <int64_t>floor(<double>reference / tick + 0.5)
+            listing.has_reference = True
+        cdef uint32_t number = kNone
+        cdef uint16_t code = self.ptr.list(listing, number)
+        if code:
+            raise ValueError(f"{symbol} cannot be listed so: code {code}")
+        self.ledger.symbols[number] = symbol
+        return number
+
+    def instrument(self, str symbol not None):
+        """Number of a listed instrument, None when it is not."""
+        cdef bytes text = symbol.encode()
+        cdef uint32_t number = self.ptr.instrument_number(_text(text))
+        return None if number == kNone else number
+
+    def insert(self, uint32_t account, str client_id not None, uint32_t instrument, int side, int offset, volume,
+               price=None, *, int price_type=0, int time=3, int condition=1, int32_t min_volume=0, int32_t gtd_day=0,
+               int64_t now_ns=0, bint reduce_only=False, bint force=False):
+        """Enter an order: (code, number of the order or None, LSN to wait for)."""
+        cdef bytes text = client_id.encode()
+        cdef Insert c
+        c.account = account
+        c.instrument = instrument
+        c.client_id = _text(text)
+        c.volume = _lots(volume)
+        c.price = _price(price)
+        c.now_ns = now_ns
+        c.min_volume = min_volume
+        c.gtd_day = gtd_day
+        c.side = side_of(side)
+        c.offset = offset_of(offset)
+        c.price_type = <PriceType>price_type
+        c.time = <TimeCondition>time
+        c.volume_condition = <VolumeCondition>condition
+        c.reduce_only = reduce_only
+        c.force = force
+        return self.answer(self.ptr.insert(c))
+
+    def cancel(self, uint32_t account, str client_id not None, *, int64_t now_ns=0, bint force=False):
+        """Cancel an order by the client's id; answers as insert."""
+        cdef bytes text = client_id.encode()
+        return self.answer(self.ptr.cancel(account, _text(text), now_ns, force))
+
+    def cancel_all(self, account=None):
+        """Cancel all orders of an account, of all accounts without one, whatever the phase."""
+        return self.answer(self.ptr.cancel_all(kNone if account is None else account))
+
+    def amend(self, uint32_t account, str client_id not None, double price, volume, *, int64_t now_ns=0):
+        """Set price and volume (what has traded included) of an order; answers as insert."""
+        cdef bytes text = client_id.encode()
+        return self.answer(self.ptr.amend(account, _text(text), to_price(price), _lots(volume), now_ns))
+
+    def street(self, uint32_t instrument, int side, double price, volume, *, int time=3):
+        """Enter a limit order of the rest of the market."""
+        return self.answer(self.ptr.street(instrument, side_of(side), to_price(price), _lots(volume),
+                                           <TimeCondition>time))
+
+    def move_money(self, uint32_t account, double amount):
+        """Deposit, or withdraw when negative."""
+        return self.answer(self.ptr.move_money(account, to_money(amount)))
+
+    def mark(self, uint32_t instrument, double last, int64_t now_ns=0):
+        """Give a last price to every holder."""
+        return self.answer(self.ptr.mark(instrument, to_price(last), now_ns))
+
+    def set_phase(self, uint32_t instrument, int phase):
+        """Move an instrument to a phase of the book module."""
+        return self.answer(self.ptr.set_phase(instrument, <Phase>phase))
+
+    def set_band(self, uint32_t instrument, int64_t lower, int64_t upper):
+        """New price limits, in ticks."""
+        cdef Band band
+        band.lower, band.upper = lower, upper
+        return self.answer(self.ptr.set_band(instrument, band))
+
+    def end_day(self):
+        """End every order, close every book."""
+        return self.answer(self.ptr.end_day())
+
+    def set_settlement(self, uint32_t instrument, double price):
+        """The day's settlement price; an instrument without one settles at its last mark."""
+        return self.answer(self.ptr.set_settlement(instrument, to_price(price)))
+
+    def settle(self, int32_t next_day):
+        """Settle all accounts and begin `next_day` (YYYYMMDD); orders of the day before are forgotten."""
+        return self.answer(self.ptr.settle(next_day))
+
+    def set_state(self, int state, account=None):
+        """0 active, 1 reducing, 2 halted, of an account or of everything."""
+        if not 0 <= state <= 2:
+            raise ValueError(f"there is no state {state}")
+        return self.answer(self.ptr.set_state(kNone if account is None else account, <State>state))
+
+    def set_locks(self, uint32_t account, int locks):
+        """1 no trading, 2 no withdrawals, 3 neither."""
+        if not 0 <= locks <= 3:
+            raise ValueError(f"locks {locks} is not within 0..3")
+        return self.answer(self.ptr.set_locks(account, <uint8_t>locks))
+
+    def review(self, uint32_t account, int64_t now_ns=0):
+        """Bits of the alerts the account raised now."""
+        return self.ptr.review(account, now_ns)
+
+    def replay(self, int kind, const unsigned char[::1] payload not None):
+        """Apply a record of the journal; 5005 when it does not fit, else 0."""
+        cdef size_t size = payload.shape[0]
+        if not 0 <= kind <= 255:
+            return 5005
+        cdef uint16_t code = self.ptr.replay(<uint8_t>kind, &payload[0] if size else NULL, size)
+        for number in range(len(self.ledger.symbols), self.ptr.instruments()):
+            self.ledger.symbols[number] = self.ptr.symbol(number).decode("utf-8", "replace")
+        for number in range(len(self.ledger.names), self.ledger.ptr.size()):
+            self.ledger.names[number] = name = self.ptr.account_name(number).decode("utf-8", "replace")
+            self.ledger.numbers[name] = number
+        return code
+
+    def order(self, uint32_t number):
+        """An order of the day by number; ValueError when there is none."""
+        if number >= self.ptr.orders().size():
+            raise ValueError(f"there is no order {number} today")
+        cdef const OrderRecord* r = &self.ptr.orders().at(number)
+        return {
+            "order_id": (<bytes>r.client_id.data()[:r.client_id.size()]).decode("utf-8", "replace"),
+            "account": r.account,
+            "instrument": r.instrument,
+            "exchange_number": r.id >> 24,
+            "side": <int>r.side,
+            "offset": <int>r.offset,
+            "price_type": <int>r.price_type,
+            "time": <int>r.time,
+            "condition": <int>r.volume_condition,
+            "price": to_cny(r.price),
+            "volume": r.volume,
+            "left": r.left,
+            "alive": <int>r.status == 0,
+            "reason": <int>r.reason,
+            "code": r.code,
+            "insert_ns": r.insert_ns,
+        }
+
+    def find(self, uint32_t account, str client_id not None):
+        """Number of an account's order of the day, None when it has none of that id."""
+        cdef bytes text = client_id.encode()
+        cdef uint32_t number = self.ptr.orders().find(account, _text(text))
+        return None if number == kNone else number
+
+    def depth(self, uint32_t instrument, size_t levels=5):
+        """([(price, volume), ...] of bids, of asks), best first."""
+        if instrument >= self.ptr.instruments():
+            raise ValueError(f"there is no instrument {instrument}")
+        cdef vector[DepthLevel] out
+        out.resize(min(levels, <size_t>1024))
+        cdef int64_t tick = self.ledger.ptr.board.terms(instrument).tick
+        cdef size_t n = self.ptr.books().depth(instrument, Side.kBuy, out.size(), out.data())
+        bids = [(to_cny(out[i].price * tick), out[i].volume) for i in range(n)]
+        n = self.ptr.books().depth(instrument, Side.kSell, out.size(), out.data())
+        return bids, [(to_cny(out[i].price * tick), out[i].volume) for i in range(n)]
+
+    def events(self):
+        """What happened since the last call, in order:
+
+        ("order", seq, number, account, instrument, alive, left, reason, code) ·
+        ("trade", seq, number, account, instrument, match, price, volume, commission, close profit).
+        """
+        cdef const Event* e
+        found = []
+        for i in range(self.ptr.events().size()):
+            e = &self.ptr.events()[i]
+            if e.kind == kOrder:
+                found.append(("order", e.seq, e.order, e.account, e.instrument, <int>e.status == 0, e.left,
+                              <int>e.reason, e.code))
+            else:
+                found.append(("trade", e.seq, e.order, e.account, e.instrument, e.trade, to_cny(e.price), e.volume,
+                              to_cny(e.commission), to_cny(e.close_profit)))
+        self.ptr.clear_events()
+        return found
+
+    def state_hash(self):
+        """Hash of books, accounts, risk counts and orders of the day."""
+        return self.ptr.state_hash()
+
+    @property
+    def trading_day(self):
+        return self.ptr.trading_day()
+
+    @property
+    def live_orders(self):
+        return self.ptr.books().live_orders()
+
+    @property
+    def broken(self):
+        """Fills or settlements an account would not take: always 0, unless this is broken."""
+        return self.ptr.broken()

@@ -1,0 +1,566 @@
+#include "exchange/exchange.hpp"
+
+#include <limits>
+
+#include "account/hash.hpp"
+
+namespace qautlra::exchange {
+
+using account::Hold;
+using account::kNoValue;
+using book::OrderId;
+using book::Reason;
+
+namespace {
+constexpr std::int32_t kVolumeMax = std::numeric_limits<std::int32_t>::max() / 2;
+}
+
+// Turns what the books tell into accounts and events. Lives for one call.
+struct Exchange::Sink {
+  Exchange& x;
+  std::uint32_t entering = kNone;  // the record of the order being placed, kNone for one of the street
+
+  void on_accept(const book::Accepted& a) {
+    x.orders_.place(a.id, entering);
+    if (entering == kNone) return;
+    x.orders_.at(entering).id = a.id;
+    x.tell(entering);
+  }
+  void on_fill(const book::Fill& f) {
+    const Price price = x.price_of(f.book, f.price);
+    // The taker is told first; in an auction, which has none, the buyer.
+    const int first = f.taker == Side::kSell ? 1 : 0;
+    for (const int side : {first, 1 - first}) {
+      const std::uint32_t number = x.orders_.of(f.party[side].id);
+      if (number != kNone) fill(number, f, price, f.party[side].left);
+    }
+  }
+  void on_cancel(const book::Cancelled& c) {
+    const std::uint32_t number = x.orders_.of(c.id);
+    if (number == kNone) return;
+    OrderRecord& r = x.orders_.at(number);
+    x.ledger_.at(r.account).release(r.hold);
+    if (c.reason == Reason::kUser) x.gate_.cancelled(r.account, r.instrument);
+    r.left = c.left;
+    r.reason = c.reason;
+    r.status = Status::kFinished;
+    x.tell(number);
+  }
+  void on_amend(const book::Amended& a) {
+    const std::uint32_t number = x.orders_.of(a.id);
+    if (number == kNone) return;
+    OrderRecord& r = x.orders_.at(number);
+    r.volume += a.left - r.left;
+    r.left = a.left;
+    r.price = x.price_of(a.book, a.price);
+    x.tell(number);
+  }
+
+ private:
+  void fill(std::uint32_t number, const book::Fill& f, Price price, std::int32_t left) {
+    OrderRecord& r = x.orders_.at(number);
+    account::Filled filled;
+    if (x.ledger_.at(r.account).fill(r.hold, f.volume, price, filled) != account::Code::kOk) ++x.broken_;
+    x.gate_.traded(r.account, r.instrument);
+    r.left = left;
+    if (left == 0) r.status = Status::kFinished;
+    x.tell(number);
+    Event& e = x.events_.emplace_back(x.events_.back());
+    e.kind = EventKind::kTrade;
+    e.seq = ++x.seqs_[r.account];
+    e.volume = f.volume;
+    e.price = price;
+    e.trade = f.trade;
+    e.commission = filled.commission;
+    e.close_profit = filled.close_profit;
+  }
+};
+
+Exchange::Exchange(const Options& options, const JournalHook& journal)
+    : journal_(journal),
+      books_(options.books),
+      ledger_(options.margin_side),
+      gate_(ledger_, options.limits),
+      orders_(options.orders_max, options.books.live_orders_max) {
+  do_open("");  // the street
+}
+
+void Exchange::tell(std::uint32_t number) {
+  const OrderRecord& r = orders_.at(number);
+  Event e{};
+  e.kind = EventKind::kOrder;
+  e.status = r.status;
+  e.reason = r.reason;
+  e.code = r.code;
+  e.order = number;
+  e.account = r.account;
+  e.instrument = r.instrument;
+  e.left = r.left;
+  e.volume = r.volume;
+  e.price = r.price;
+  e.seq = ++seqs_[r.account];
+  events_.push_back(e);
+}
+
+std::uint32_t Exchange::account_number(std::string_view name) const {
+  const auto found = accounts_.find(name);
+  return found == accounts_.end() ? kNone : found->second;
+}
+
+std::uint32_t Exchange::instrument_number(std::string_view symbol) const {
+  const auto found = instruments_.find(symbol);
+  return found == instruments_.end() ? kNone : found->second;
+}
+
+std::uint32_t Exchange::do_open(std::string_view name) {
+  const std::uint32_t number = ledger_.open(account::key_of(name));
+  if (number == account::kNoAccount) return kNone;
+  names_.emplace_back(name);
+  seqs_.push_back(0);
+  accounts_.emplace(name, number);
+  gate_.set_account_state(number, risk::State::kActive);  // its line is there from now on, live or replayed
+  return number;
+}
+
+std::uint32_t Exchange::open_account(std::string_view name) {
+  if (const std::uint32_t number = account_number(name); number != kNone) return number;
+  if (name.size() > kNameBytesMax || names_.size() >= books_.bounds().accounts_max) return kNone;
+  if (append(RecordKind::kAccount, RecordWriter{}.add(name)) == 0) return kNone;
+  return do_open(name);
+}
+
+void Exchange::set_quote(std::uint32_t instrument) {
+  account::Quote& quote = ledger_.board.quote(instrument);
+  const book::Book& b = books_.at(instrument);
+  quote.upper = price_of(instrument, b.upper());
+  quote.lower = price_of(instrument, b.base);
+  quote.open = book::takes_orders(b.phase);
+}
+
+Code Exchange::do_list(const Listing& listing, std::uint32_t& instrument) {
+  account::Terms terms = listing.terms;
+  terms.key = account::key_of(listing.symbol);
+  // Orders do not outlive their day here: the account settles only when nothing is frozen.
+  book::Rules rules = listing.rules;
+  rules.kinds &= ~static_cast<std::uint32_t>(book::kLimitGtc);
+  if (!terms.valid() || terms.tick <= 0 || listing.symbol.empty() || listing.symbol.size() > kNameBytesMax)
+    return code_of(book::Code::kBadParameters);
+  // No price beyond what an account can hold.
+  const std::int64_t most = account::kMaxPrice / terms.tick;
+  if (listing.band.upper > most || listing.band.lower < -most) return code_of(book::Code::kBadParameters);
+  instrument = instrument_number(listing.symbol);
+  book::Code code = book::Code::kOk;
+  if (instrument == kNone) {
+    code = books_.add(rules, listing.band, instrument);
+    if (code != book::Code::kOk) return code_of(code);
+    symbols_.emplace_back(listing.symbol);
+    instruments_.emplace(listing.symbol, instrument);
+  } else {
+    // A tick is what book prices count: it stays.
+    if (terms.tick != ledger_.board.terms(instrument).tick) return code_of(book::Code::kBadParameters);
+    code = books_.set_rules(instrument, rules);
+    Sink sink{*this};
+    if (code == book::Code::kOk) code = books_.set_band(instrument, listing.band, sink);
+    if (code != book::Code::kOk) return code_of(code);
+  }
+  if (listing.has_reference) books_.set_reference(instrument, listing.reference);
+  const account::Code set = ledger_.set_terms(instrument, terms);
+  set_quote(instrument);
+  return code_of(set);
+}
+
+Code Exchange::list(const Listing& l, std::uint32_t& instrument) {
+  if (l.symbol.size() > kNameBytesMax) return code_of(book::Code::kBadParameters);
+  const account::Terms& t = l.terms;
+  RecordWriter record;
+  record.add(l.symbol).add(t.multiple).add(t.tick);
+  for (const account::Rate& rate : {t.margin[0], t.margin[1], t.fee_open, t.fee_close, t.fee_close_today})
+    record.add(rate.ratio).add(rate.per_lot);
+  record.add(t.fee_min).add(t.transfer_fee).add(t.sell_tax).add(t.group).add(t.asset).add(t.close_rule);
+  const book::Rules& r = l.rules;
+  record.add(r.kinds).add(r.volume_min[0]).add(r.volume_min[1]).add(r.volume_step[0]).add(r.volume_step[1]);
+  record.add(r.volume_max).add(r.self_trade).add(r.trade_price).add(r.best_rests);
+  record.add(l.band.lower).add(l.band.upper).add(l.reference).add(l.has_reference);
+  if (append(RecordKind::kInstrument, record) == 0) return kNotJournaled;
+  return do_list(l, instrument);
+}
+
+std::int64_t Exchange::sellable(std::uint32_t account, std::uint32_t instrument) const {
+  const account::Position* const p = ledger_.at(account).find(instrument);
+  if (p == nullptr) return 0;
+  const account::Leg& leg = p->leg(Side::kBuy);
+  return leg.his - leg.frozen_his;
+}
+
+book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
+  book::NewOrder o;
+  if (c.price_type == book::PriceType::kLimit) o.price = c.price / ledger_.board.terms(c.instrument).tick;
+  o.volume = static_cast<std::int32_t>(c.volume);
+  o.min_volume = c.min_volume;
+  o.account = c.account;
+  o.gtd_day = c.gtd_day;
+  o.side = c.side;
+  o.price_type = c.price_type;
+  o.time = c.time;
+  o.volume_condition = c.volume_condition;
+  o.opens = opens;
+  if (ledger_.board.terms(c.instrument).asset == account::Asset::kStock && c.side == Side::kSell)
+    o.held = static_cast<std::int32_t>(std::min<std::int64_t>(sellable(c.account, c.instrument), kVolumeMax));
+  return o;
+}
+
+Outcome Exchange::insert(const Insert& c) {
+  Outcome out;
+  if (!owned(c.account)) return {code_of(book::Code::kNoAccount)};
+  if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return {code_of(book::Code::kBadParameters)};
+  if (out.order = orders_.find(c.account, c.client_id); out.order != kNone) {
+    out.code = code_of(account::Code::kDuplicate);
+    return out;
+  }
+  if (!known(c.instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (!orders_.make_room(c.client_id.size())) return {kFull};
+
+  risk::Request request{.account = c.account,
+                        .instrument = c.instrument,
+                        .volume = c.volume > kVolumeMax ? 0 : c.volume,
+                        .price = c.price,
+                        .gtd_day = c.gtd_day,
+                        .side = c.side,
+                        .offset = c.offset,
+                        .price_type = c.price_type,
+                        .time = c.time,
+                        .duplicate = false,
+                        .reduce_only = c.reduce_only,
+                        .force = c.force};
+  Hold hold;
+  const risk::Verdict verdict = gate_.check(request, c.now_ns, trading_day_, hold);
+  Code code = code_of(verdict.code);
+  if (code == kOk) code = code_of(books_.check(c.instrument, book_order(c, hold.opens)));
+
+  RecordWriter record;
+  record.add(c.account).add(c.instrument).add(c.client_id).add(c.volume).add(c.price).add(c.now_ns);
+  record.add(c.min_volume).add(c.gtd_day).add(c.side).add(c.offset).add(c.price_type).add(c.time);
+  record.add(c.volume_condition).add(c.reduce_only).add(c.force).add(code).add(hold.price);
+  if (!logged(RecordKind::kInsert, record, out)) return out;
+  out.warnings = verdict.warnings;
+  out.code = code;
+  do_insert(c, code, hold.price, out.order);
+  return out;
+}
+
+Code Exchange::do_insert(const Insert& c, Code verdict, Price freeze_at, std::uint32_t& number) {
+  number = orders_.add(c.account, c.client_id);
+  OrderRecord& r = orders_.at(number);
+  r.instrument = c.instrument;
+  r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
+  r.price = c.price == kNoValue ? 0 : c.price;
+  r.insert_ns = c.now_ns;
+  r.side = c.side;
+  r.offset = c.offset;
+  r.price_type = c.price_type;
+  r.time = c.time;
+  r.volume_condition = c.volume_condition;
+  if (verdict != kOk) {
+    r.status = Status::kFinished;
+    r.code = verdict;
+    tell(number);
+    return kOk;
+  }
+  account::Account& owner = ledger_.at(c.account);
+  if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, r.hold) != account::Code::kOk) return kDiverged;
+  const book::NewOrder order = book_order(c, r.hold.opens);
+  if (books_.check(c.instrument, order) != book::Code::kOk) return kDiverged;
+  owner.take(r.hold);
+  gate_.placed({.account = c.account,
+                .instrument = c.instrument,
+                .volume = c.volume,
+                .price = c.price,
+                .side = c.side,
+                .offset = c.offset,
+                .price_type = c.price_type,
+                .time = c.time},
+               r.hold);
+  Sink sink{*this, number};
+  books_.place(c.instrument, order, sink);
+  return kOk;
+}
+
+Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force) {
+  Outcome out;
+  if (!owned(account)) return {code_of(book::Code::kNoAccount)};
+  out.order = orders_.find(account, client_id);
+  out.code = code_of(book::Code::kNoOrder);
+  if (out.order == kNone) return out;
+  const OrderRecord& r = orders_.at(out.order);
+  if (r.status == Status::kFinished) return out;
+  out.code = kOk;
+  if (!force) {
+    if (!book::takes_cancels(books_.at(r.instrument).phase)) {
+      out.code = code_of(book::Code::kNoCancelNow);
+      return out;
+    }
+    const risk::Verdict verdict = gate_.check_cancel(account, r.instrument, now_ns);
+    out.warnings = verdict.warnings;
+    out.code = code_of(verdict.code);
+    if (out.code != kOk) return out;
+  }
+  const Reason reason = force ? Reason::kForced : Reason::kUser;
+  if (!logged(RecordKind::kCancel, RecordWriter{}.add(out.order).add(reason), out)) return out;
+  do_cancel(out.order, reason);
+  return out;
+}
+
+Code Exchange::do_cancel(std::uint32_t number, Reason reason) {
+  Sink sink{*this};
+  return books_.remove(orders_.at(number).id, reason, sink) == book::Code::kOk ? kOk : kDiverged;
+}
+
+Outcome Exchange::cancel_all(std::uint32_t account) {
+  Outcome out;
+  if (account != kNone && account >= names_.size()) return {code_of(book::Code::kNoAccount)};
+  if (!logged(RecordKind::kCancelAll, RecordWriter{}.add(account), out)) return out;
+  Sink sink{*this};
+  const auto last = static_cast<std::uint32_t>(names_.size());
+  for (std::uint32_t a = account == kNone ? 1 : account; a < (account == kNone ? last : account + 1); ++a)
+    if (a == kStreet || ledger_.at(a).live_orders() > 0) books_.remove_account(a, Reason::kForced, sink);
+  return out;
+}
+
+// Makes the account keep what the order needs at another price and volume; puts everything back when it cannot,
+// and in any case when it is only to be known whether it could.
+Code Exchange::plan_amend(OrderRecord& r, Price price, std::int32_t left, bool keep) {
+  account::Account& owner = ledger_.at(r.account);
+  const Hold before = r.hold;
+  Hold old = before;
+  Hold wanted;
+  owner.release(old);
+  Code code = code_of(owner.plan(r.instrument, r.side, r.offset, left, price, wanted));
+  if (code == kOk && wanted.opens && account::Account::due(wanted) > owner.available())
+    code = code_of(account::Code::kFunds);
+  if (code != kOk || !keep) {
+    owner.take(before);
+    return code;
+  }
+  wanted.fee_due = before.fee_due;
+  wanted.fee_charged = before.fee_charged;
+  owner.take(wanted);
+  r.hold = wanted;
+  return kOk;
+}
+
+Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price price, std::int64_t volume,
+                        std::int64_t now_ns) {
+  Outcome out;
+  if (!owned(account)) return {code_of(book::Code::kNoAccount)};
+  out.order = orders_.find(account, client_id);
+  out.code = code_of(book::Code::kNoOrder);
+  if (out.order == kNone || orders_.at(out.order).status == Status::kFinished) return out;
+  OrderRecord& r = orders_.at(out.order);
+  const std::int64_t left = volume - (r.volume - r.left);
+  const Price tick = ledger_.board.terms(r.instrument).tick;
+  const bool less = price == r.price && left <= r.left;
+  if (volume > kVolumeMax || left < 1) {
+    out.code = code_of(account::Code::kVolume);
+  } else if (price == kNoValue || price % tick != 0) {
+    out.code = code_of(account::Code::kBadTick);
+  } else {
+    out.code = code_of(books_.check_amend(r.id, price / tick, static_cast<std::int32_t>(left)));
+  }
+  if (out.code == kOk) out.code = code_of(gate_.check_cancel(account, r.instrument, now_ns).code);
+  if (out.code == kOk && !less) {
+    const auto state = std::max(gate_.state(), gate_.account_state(account));
+    if (state == risk::State::kHalted) out.code = code_of(account::Code::kHalted);
+    else if (state == risk::State::kReducing && r.hold.opens) out.code = code_of(account::Code::kReducing);
+    else if (ledger_.at(account).locks & account::kLockTrading) out.code = code_of(account::Code::kAccountFrozen);
+    else out.code = plan_amend(r, price, static_cast<std::int32_t>(left), false);
+  }
+  if (out.code != kOk) return out;
+  const auto lots = static_cast<std::int32_t>(left);
+  if (!logged(RecordKind::kAmend, RecordWriter{}.add(out.order).add(price).add(lots), out)) return out;
+  do_amend(out.order, price, lots);
+  return out;
+}
+
+Code Exchange::do_amend(std::uint32_t number, Price price, std::int32_t left) {
+  OrderRecord& r = orders_.at(number);
+  const std::int64_t at = price / ledger_.board.terms(r.instrument).tick;
+  if (books_.check_amend(r.id, at, left) != book::Code::kOk) return kDiverged;
+  if (price == r.price && left <= r.left) {
+    if (ledger_.at(r.account).shrink(r.hold, left) != account::Code::kOk) return kDiverged;
+  } else if (plan_amend(r, price, left, true) != kOk) {
+    return kDiverged;
+  }
+  Sink sink{*this};
+  books_.amend(r.id, at, left, sink);
+  return kOk;
+}
+
+Outcome Exchange::street(std::uint32_t instrument, Side side, Price price, std::int64_t volume,
+                         book::TimeCondition time) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  const Price tick = ledger_.board.terms(instrument).tick;
+  if (price == kNoValue || price % tick != 0) return {code_of(account::Code::kBadTick)};
+  if (volume < 1 || volume > kVolumeMax) return {code_of(account::Code::kVolume)};
+  book::NewOrder order;
+  order.price = price / tick;
+  order.volume = static_cast<std::int32_t>(volume);
+  order.side = side;
+  order.time = time;
+  order.opens = false;
+  order.held = order.volume;
+  out.code = code_of(books_.check(instrument, order));
+  if (out.code != kOk) return out;
+  RecordWriter record;
+  record.add(instrument).add(side).add(order.price).add(order.volume).add(time);
+  if (logged(RecordKind::kStreetOrder, record, out)) do_street(instrument, side, order.price, order.volume, time);
+  return out;
+}
+
+Code Exchange::do_street(std::uint32_t instrument, Side side, std::int64_t at, std::int32_t volume,
+                         book::TimeCondition time) {
+  book::NewOrder order;
+  order.price = at;
+  order.volume = volume;
+  order.side = side;
+  order.time = time;
+  order.opens = false;
+  order.held = volume;
+  Sink sink{*this};
+  return books_.insert(instrument, order, sink).code == book::Code::kOk ? kOk : kDiverged;
+}
+
+Outcome Exchange::move_money(std::uint32_t account, Money amount) {
+  Outcome out;
+  if (!owned(account)) return {code_of(book::Code::kNoAccount)};
+  if (amount == 0 || amount < -account::kMaxValue) return {code_of(account::Code::kBadAmount)};
+  account::Account& owner = ledger_.at(account);
+  // What the account refuses changes nothing, so a record of it does no harm when it is replayed.
+  if (!logged(RecordKind::kMoney, RecordWriter{}.add(account).add(amount), out)) return out;
+  out.code = code_of(amount > 0 ? owner.deposit(amount) : owner.withdraw(-amount));
+  return out;
+}
+
+Outcome Exchange::mark(std::uint32_t instrument, Price last, std::int64_t now_ns) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (!logged(RecordKind::kMark, RecordWriter{}.add(instrument).add(last).add(now_ns), out)) return out;
+  out.code = code_of(ledger_.mark(instrument, last, now_ns));
+  return out;
+}
+
+Outcome Exchange::set_phase(std::uint32_t instrument, book::Phase phase) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (phase > book::Phase::kBreak) return {code_of(book::Code::kBadParameters)};
+  if (!logged(RecordKind::kPhase, RecordWriter{}.add(instrument).add(phase), out)) return out;
+  Sink sink{*this};
+  books_.set_phase(instrument, phase, sink);
+  set_quote(instrument);
+  return out;
+}
+
+Outcome Exchange::set_band(std::uint32_t instrument, const book::Band& band) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  const std::int64_t most = account::kMaxPrice / ledger_.board.terms(instrument).tick;
+  if (band.upper > most || band.lower < -most) return {code_of(book::Code::kBadParameters)};
+  if (!logged(RecordKind::kBand, RecordWriter{}.add(instrument).add(band.lower).add(band.upper), out)) return out;
+  Sink sink{*this};
+  out.code = code_of(books_.set_band(instrument, band, sink));
+  set_quote(instrument);
+  return out;
+}
+
+void Exchange::do_end_day() {
+  Sink sink{*this};
+  for (std::uint32_t i = 0; i < instruments(); ++i) {
+    books_.end_day(i, std::numeric_limits<std::int32_t>::max(), sink);
+    set_quote(i);
+  }
+}
+
+Outcome Exchange::end_day() {
+  Outcome out;
+  if (logged(RecordKind::kEndDay, RecordWriter{}, out)) do_end_day();
+  return out;
+}
+
+Outcome Exchange::set_settlement(std::uint32_t instrument, Price price) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (!logged(RecordKind::kSettlement, RecordWriter{}.add(instrument).add(price), out)) return out;
+  out.code = code_of(ledger_.set_settlement(instrument, price));
+  return out;
+}
+
+Code Exchange::do_settle(std::int32_t next_day) {
+  for (std::uint32_t a = 1; a < names_.size(); ++a)
+    if (ledger_.at(a).settle() != account::Code::kOk) ++broken_;
+  for (std::uint32_t i = 0; i < instruments(); ++i) {
+    const Price settlement = ledger_.board.quote(i).settlement;
+    if (settlement != kNoValue) books_.set_reference(i, settlement / ledger_.board.terms(i).tick);
+  }
+  gate_.new_day();
+  orders_.clear();
+  trading_day_ = next_day;
+  return kOk;
+}
+
+Outcome Exchange::settle(std::int32_t next_day) {
+  Outcome out;
+  // Settling needs an ended day; trading_day 0 is that of an exchange that has just been made.
+  if (next_day <= trading_day_) return {code_of(book::Code::kBadParameters)};
+  if (books_.live_orders() > 0) return {code_of(account::Code::kOrdersAlive)};
+  if (logged(RecordKind::kSettle, RecordWriter{}.add(next_day), out)) do_settle(next_day);
+  return out;
+}
+
+Outcome Exchange::set_state(std::uint32_t account, risk::State state) {
+  Outcome out;
+  if (account != kNone && !owned(account)) return {code_of(book::Code::kNoAccount)};
+  if (!logged(RecordKind::kState, RecordWriter{}.add(account).add(state), out)) return out;
+  if (account == kNone) gate_.set_state(state);
+  else gate_.set_account_state(account, state);
+  return out;
+}
+
+Outcome Exchange::set_locks(std::uint32_t account, std::uint8_t locks) {
+  Outcome out;
+  if (!owned(account)) return {code_of(book::Code::kNoAccount)};
+  if (!logged(RecordKind::kLocks, RecordWriter{}.add(account).add(locks), out)) return out;
+  ledger_.at(account).locks = locks;
+  return out;
+}
+
+std::uint32_t Exchange::review(std::uint32_t account, std::int64_t now_ns) {
+  if (!owned(account)) return 0;
+  const risk::State before = gate_.account_state(account);
+  const std::uint32_t raised = gate_.review(account, trading_day_, now_ns);
+  const risk::State after = gate_.account_state(account);
+  if (after != before) append(RecordKind::kState, RecordWriter{}.add(account).add(after));
+  return raised;
+}
+
+std::uint64_t Exchange::state_hash() const {
+  account::Hash h(books_.state_hash());
+  h.add(static_cast<std::int64_t>(ledger_.state_hash()));
+  h.add(static_cast<std::int64_t>(gate_.state_hash()));
+  h.add(trading_day_);
+  for (std::uint32_t n = 0; n < orders_.size(); ++n) {
+    const OrderRecord& r = orders_.at(n);
+    h.add(static_cast<std::int64_t>(account::key_of(r.client_id)));
+    h.add(static_cast<std::int64_t>(r.account) << 32 | r.instrument);
+    h.add(static_cast<std::int64_t>(r.volume) << 32 | r.left);
+    h.add(r.price);
+    h.add(static_cast<std::int64_t>(r.status) | static_cast<std::int64_t>(r.reason) << 8 |
+          static_cast<std::int64_t>(r.code) << 16);
+    for (const std::int64_t x : {r.hold.left, r.hold.today, r.hold.his, r.hold.margin, r.hold.commission,
+                                 r.hold.premium, r.hold.fee_due, r.hold.fee_charged})
+      h.add(x);
+  }
+  for (const std::uint64_t seq : seqs_) h.add(static_cast<std::int64_t>(seq));
+  return h.value();
+}
+
+}  // namespace qautlra::exchange

@@ -1,0 +1,154 @@
+// The exchange: one call from a decoded command to events. Seen before? risk, journal, match, account.
+//
+// A deterministic state machine without clock, thread or I/O of its own: time comes with the commands, the journal
+// is a hook. A command is judged first, then appended together with the verdict, then takes effect; replay() takes
+// the verdict from the record, so start and recovery are the same code and later limits do not judge old orders.
+// What is refused without a record (unknown account, an id used before, nothing to cancel) leaves no trace.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "account/ledger.hpp"
+#include "book/books.hpp"
+#include "exchange/orders.hpp"
+#include "exchange/record.hpp"
+#include "exchange/types.hpp"
+#include "risk/gate.hpp"
+
+namespace qautlra::exchange {
+
+struct Options {
+  book::Bounds books;
+  std::uint32_t orders_max = 1u << 20;  // of a day, refused ones included; beyond: kFull
+  account::MarginSide margin_side = account::MarginSide::kSum;
+  risk::Limits limits;
+};
+
+// What listing an instrument takes. Prices are ticks of terms.tick.
+struct Listing {
+  std::string_view symbol;
+  account::Terms terms;  // its key is set from the symbol
+  book::Rules rules;
+  book::Band band;
+  std::int64_t reference = 0;  // previous settlement or close
+  bool has_reference = false;
+};
+
+// Owner: one thread. Nothing throws but for want of memory while tables grow.
+class Exchange {
+ public:
+  Exchange(const Options& options, const JournalHook& journal = {});
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  bool ready() const { return books_.ready() && orders_.ready(); }
+
+  // Number of the account of that name, opened when it is new; kNone when it cannot be.
+  std::uint32_t open_account(std::string_view name);
+  std::uint32_t account_number(std::string_view name) const;
+  // Number of the instrument, listed when it is new; terms, rules and band of a known one are set (a closed book only).
+  Code list(const Listing& listing, std::uint32_t& instrument);
+  std::uint32_t instrument_number(std::string_view symbol) const;
+
+  Outcome insert(const Insert& order);
+  Outcome cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force = false);
+  // Cancels all orders of an account whatever the phase; kNone: of all accounts.
+  Outcome cancel_all(std::uint32_t account);
+  // `price` and `volume` as a new order would state them; what has traded counts.
+  Outcome amend(std::uint32_t account, std::string_view client_id, Price price, std::int64_t volume,
+                std::int64_t now_ns);
+  // An order of the street: no funds, no risk, no id; a limit order that rests (kGfd) or not (kIoc).
+  Outcome street(std::uint32_t instrument, Side side, Price price, std::int64_t volume, book::TimeCondition time);
+
+  Outcome move_money(std::uint32_t account, Money amount);  // in when positive, out when negative
+  Outcome mark(std::uint32_t instrument, Price last, std::int64_t now_ns);
+  Outcome set_phase(std::uint32_t instrument, book::Phase phase);
+  Outcome set_band(std::uint32_t instrument, const book::Band& band);
+  // Ends every order of the day and closes all books. Then settlement prices, then settle() into the next day.
+  Outcome end_day();
+  Outcome set_settlement(std::uint32_t instrument, Price price);
+  Outcome settle(std::int32_t next_day);
+  Outcome set_state(std::uint32_t account, risk::State state);  // kNone: of everything
+  Outcome set_locks(std::uint32_t account, std::uint8_t locks);
+
+  // Level and alerts of an account (bits of risk::AlertKind); a day's loss beyond its limit makes it reducing.
+  std::uint32_t review(std::uint32_t account, std::int64_t now_ns);
+
+  // Applies a journal record; kDiverged when it does not fit, kOk otherwise, whatever it came to then.
+  Code replay(std::uint8_t kind, const void* payload, std::size_t size);
+
+  const std::vector<Event>& events() const { return events_; }
+  void clear_events() { events_.clear(); }
+  const OrderTable& orders() const { return orders_; }
+  const book::Books& books() const { return books_; }
+  const account::Ledger& ledger() const { return ledger_; }
+  account::Ledger& ledger() { return ledger_; }
+  risk::Gate& gate() { return gate_; }
+  std::int32_t trading_day() const { return trading_day_; }
+  std::uint32_t instruments() const { return static_cast<std::uint32_t>(symbols_.size()); }
+  const std::string& symbol(std::uint32_t instrument) const { return symbols_[instrument]; }
+  const std::string& account_name(std::uint32_t account) const { return names_[account]; }
+  std::uint64_t broken() const { return broken_; }  // fills an account would not take: our bug if not 0
+  std::uint64_t state_hash() const;
+
+ private:
+  struct Sink;
+  struct Names {
+    std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
+    using is_transparent = void;
+  };
+  using Numbers = std::unordered_map<std::string, std::uint32_t, Names, std::equal_to<>>;
+
+  std::uint64_t append(RecordKind kind, const RecordWriter& record) {
+    if (journal_.append == nullptr) return 1;
+    return journal_.append(journal_.context, static_cast<std::uint8_t>(kind), record.data(), record.size());
+  }
+  // Appends; the outcome of what was refused is filled in.
+  bool logged(RecordKind kind, const RecordWriter& record, Outcome& out) {
+    out.lsn = append(kind, record);
+    if (out.lsn == 0) out.code = kNotJournaled;
+    if (journal_.append == nullptr) out.lsn = 0;
+    return out.code != kNotJournaled;
+  }
+  bool known(std::uint32_t instrument) const { return instrument < symbols_.size(); }
+  bool owned(std::uint32_t account) const { return account != kStreet && account < names_.size(); }
+  Price price_of(std::uint32_t instrument, std::int64_t ticks) const {
+    return ticks * ledger_.board.terms(instrument).tick;
+  }
+  book::NewOrder book_order(const Insert& c, bool opens) const;
+  std::int64_t sellable(std::uint32_t account, std::uint32_t instrument) const;
+  void tell(std::uint32_t number);
+  Code plan_amend(OrderRecord& r, Price price, std::int32_t left, bool keep);
+
+  std::uint32_t do_open(std::string_view name);
+  Code do_list(const Listing& listing, std::uint32_t& instrument);
+  Code do_insert(const Insert& c, Code verdict, Price freeze_at, std::uint32_t& number);
+  Code do_cancel(std::uint32_t number, book::Reason reason);
+  Code do_amend(std::uint32_t number, Price price, std::int32_t left);
+  Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,
+                 book::TimeCondition time);
+  void do_end_day();
+  Code do_settle(std::int32_t next_day);
+  void set_quote(std::uint32_t instrument);
+  Code replay_order(RecordKind kind, RecordReader& in);
+  Code replay_listing(RecordReader& in);
+
+  JournalHook journal_;
+  book::Books books_;
+  account::Ledger ledger_;
+  risk::Gate gate_;
+  OrderTable orders_;
+  std::vector<Event> events_;
+  std::vector<std::uint64_t> seqs_;  // by account
+  std::vector<std::string> names_;
+  std::vector<std::string> symbols_;
+  Numbers accounts_;
+  Numbers instruments_;
+  std::int32_t trading_day_ = 0;
+  std::uint64_t broken_ = 0;
+};
+
+}  // namespace qautlra::exchange

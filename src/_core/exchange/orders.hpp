@@ -1,0 +1,125 @@
+// The day's orders by number, by (account, client id), and by their place in a book.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "book/ladder.hpp"
+#include "exchange/types.hpp"
+
+namespace qautlra::exchange {
+
+// Owner: the exchange. Bounded by `orders_max`; pages come as they are needed and stay for the next day.
+class OrderTable {
+ public:
+  OrderTable(std::uint32_t orders_max, std::uint32_t slots)
+      : orders_max_(orders_max), by_slot_(book::zeroed<std::uint32_t>(slots + std::size_t{1})) {
+    std::size_t size = 16;
+    while (size < std::size_t{orders_max} * 2) size *= 2;
+    mask_ = size - 1;
+    seen_ = book::zeroed<Entry>(size);
+  }
+  bool ready() const { return by_slot_ && seen_ && orders_max_ > 0; }
+  std::uint32_t size() const { return count_; }
+  OrderRecord& at(std::uint32_t number) { return pages_[number / kPage][number % kPage]; }
+  const OrderRecord& at(std::uint32_t number) const { return pages_[number / kPage][number % kPage]; }
+
+  // Number of the account's order of that id, kNone when it has none.
+  std::uint32_t find(std::uint32_t account, std::string_view client_id) const {
+    const std::uint64_t h = hash(account, client_id);
+    for (std::size_t i = h & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
+      if (seen_[i].tag != static_cast<std::uint32_t>(h >> 32)) continue;
+      const OrderRecord& r = at(seen_[i].number - 1);
+      if (r.account == account && r.client_id == client_id) return seen_[i].number - 1;
+    }
+    return kNone;
+  }
+  // Room for one more; false at the bound, and when there is no memory.
+  bool make_room(std::size_t text_bytes) {
+    if (count_ == orders_max_) return false;
+    if (count_ / kPage == pages_.size()) {
+      auto page = book::zeroed<OrderRecord>(kPage);
+      if (!page) return false;
+      pages_.push_back(std::move(page));
+    }
+    if (text_page_ < texts_.size() && text_used_ + text_bytes <= kTextBytes) return true;
+    const std::size_t next = texts_.empty() ? 0 : text_page_ + 1;
+    if (next == texts_.size()) {
+      auto page = book::zeroed<char>(kTextBytes);
+      if (!page) return false;
+      texts_.push_back(std::move(page));
+    }
+    text_page_ = next;
+    text_used_ = 0;
+    return true;
+  }
+  // A new record under an id that was not used. After make_room().
+  std::uint32_t add(std::uint32_t account, std::string_view client_id) {
+    const std::uint32_t number = count_++;
+    OrderRecord& r = at(number) = OrderRecord{};
+    r.account = account;
+    r.client_id = keep(client_id);
+    const std::uint64_t h = hash(account, client_id);
+    std::size_t i = h & mask_;
+    while (seen_[i].number != 0) i = (i + 1) & mask_;
+    seen_[i] = {static_cast<std::uint32_t>(h >> 32), number + 1};
+    return number;
+  }
+  // The record of a live order in a book; kNone for orders of the street.
+  std::uint32_t of(book::OrderId id) const { return by_slot_[book::slot_of(id)] - 1; }
+  void place(book::OrderId id, std::uint32_t number) { by_slot_[book::slot_of(id)] = number + 1; }
+
+  void clear() {
+    count_ = 0;
+    text_page_ = text_used_ = 0;
+    std::memset(seen_.get(), 0, (mask_ + 1) * sizeof(Entry));
+  }
+
+ private:
+  static constexpr std::uint32_t kPage = 1024;
+  static constexpr std::size_t kTextBytes = std::size_t{1} << 18;
+  struct Entry {
+    std::uint32_t tag;
+    std::uint32_t number;  // + 1; 0: free
+  };
+
+  static std::uint64_t hash(std::uint32_t account, std::string_view text) {
+    std::uint64_t h = (account + 1) * 0x9E3779B97F4A7C15ull ^ text.size();
+    const char* at = text.data();
+    std::size_t left = text.size();
+    for (; left >= 8; left -= 8, at += 8) {
+      std::uint64_t word;
+      std::memcpy(&word, at, 8);
+      h = mix(h ^ word);
+    }
+    std::uint64_t word = 0;
+    if (left != 0) std::memcpy(&word, at, left);
+    return mix(h ^ word);
+  }
+  static std::uint64_t mix(std::uint64_t x) {
+    x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDull;
+    x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53ull;
+    return x ^ (x >> 33);
+  }
+  std::string_view keep(std::string_view text) {
+    char* const to = texts_[text_page_].get() + text_used_;
+    std::memcpy(to, text.data(), text.size());
+    text_used_ += text.size();
+    return {to, text.size()};
+  }
+
+  const std::uint32_t orders_max_;
+  std::uint32_t count_ = 0;
+  std::size_t mask_ = 0;
+  std::vector<book::Block<OrderRecord>> pages_;
+  std::vector<book::Block<char>> texts_;
+  std::size_t text_page_ = 0;
+  std::size_t text_used_ = 0;
+  book::Block<std::uint32_t> by_slot_;
+  book::Block<Entry> seen_;
+};
+
+}  // namespace qautlra::exchange

@@ -1,0 +1,112 @@
+// Words of the exchange: decoded commands on the way in, outcomes and events on the way out.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "account/account.hpp"
+#include "account/code.hpp"
+#include "book/types.hpp"
+
+namespace qautlra::exchange {
+
+using account::Money;
+using account::Offset;
+using account::Price;
+using book::Side;
+
+// One numbering with account::Code and book::Code; below is what only the exchange says.
+using Code = std::uint16_t;
+constexpr Code kOk = 0;
+constexpr Code kFull = 5001;          // orders of the day or live orders at their bound
+constexpr Code kNotJournaled = 5004;  // the journal took no record: nothing was done
+constexpr Code kDiverged = 5005;      // a replayed record does not fit the state: not the log of this exchange
+constexpr Code code_of(account::Code code) { return static_cast<Code>(code); }
+constexpr Code code_of(book::Code code) { return static_cast<Code>(code); }
+
+constexpr std::uint32_t kNone = 0xFFFFFFFF;
+constexpr std::uint32_t kStreet = 0;            // the account that stands for the rest of the market: no funds, no risk
+constexpr std::size_t kClientIdBytesMax = 256;
+constexpr std::size_t kNameBytesMax = 256;
+
+// An order as a door hands it in. Owner: the caller; texts are copied where they are kept.
+struct Insert {
+  std::uint32_t account = kNone;
+  std::uint32_t instrument = kNone;
+  std::string_view client_id;  // unique for the account within the trading day
+  std::int64_t volume = 0;
+  Price price = account::kNoValue;  // of a LIMIT order
+  std::int64_t now_ns = 0;
+  std::int32_t min_volume = 0;
+  std::int32_t gtd_day = 0;
+  Side side = Side::kBuy;
+  Offset offset = Offset::kOpen;
+  book::PriceType price_type = book::PriceType::kLimit;
+  book::TimeCondition time = book::TimeCondition::kGfd;
+  book::VolumeCondition volume_condition = book::VolumeCondition::kAny;
+  bool reduce_only = false;
+  bool force = false;  // by an operator or a liquidation: most of the risk gate is passed by
+};
+
+enum class Status : std::uint8_t { kAlive = 0, kFinished = 1 };
+
+// One order of the day; what a look-up reads lies in its first cache line. Owner: the exchange; numbers are dense
+// from 0 and start again with each day.
+struct alignas(64) OrderRecord {
+  std::string_view client_id;  // kept by the table
+  std::uint32_t account = kNone;
+  std::uint32_t instrument = kNone;
+  book::OrderId id = 0;  // 0: refused, never in a book
+  std::int32_t volume = 0;
+  std::int32_t left = 0;
+  Price price = 0;
+  Code code = kOk;  // why it was refused
+  Status status = Status::kAlive;
+  book::Reason reason{};  // of a cancel; 0 while there was none
+  Side side = Side::kBuy;
+  Offset offset = Offset::kOpen;
+  book::PriceType price_type = book::PriceType::kLimit;
+  book::TimeCondition time = book::TimeCondition::kGfd;
+  book::VolumeCondition volume_condition = book::VolumeCondition::kAny;
+  account::Hold hold;
+  std::int64_t insert_ns = 0;
+};
+static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) <= 256);
+
+enum class EventKind : std::uint8_t {
+  kOrder = 1,  // the order's state after whatever happened to it
+  kTrade,      // one side of a match
+};
+
+struct Event {
+  EventKind kind;
+  Status status;
+  book::Reason reason;
+  Code code;
+  std::uint32_t order;  // number of the record
+  std::uint32_t account;
+  std::uint32_t instrument;
+  std::int32_t left;    // after this event
+  std::int32_t volume;  // of the order, or traded
+  Price price;          // limit of the order, or traded at
+  std::uint64_t seq;    // of the account: 1, 2, 3, ... over orders and trades
+  std::uint64_t trade;  // number of the match, the same for both sides
+  Money commission;
+  Money close_profit;
+};
+
+struct Outcome {
+  Code code = kOk;
+  std::uint32_t order = kNone;  // the record; of the first order where the id was used before
+  std::uint64_t lsn = 0;        // of the journal record, 0 without one: wait for it before telling anybody
+  std::uint8_t warnings = 0;    // risk::Warning
+};
+
+// Where records go before they take effect. append answers the record's LSN, 0 when it was refused.
+struct JournalHook {
+  std::uint64_t (*append)(void* context, std::uint8_t kind, const void* payload, std::size_t size) = nullptr;
+  void* context = nullptr;
+};
+
+}  // namespace qautlra::exchange
