@@ -77,14 +77,19 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             response.headers["Upgrade"] = "websocket"
         return response
     except web.HTTPRequestEntityTooLarge as error:
-        return raw_json(errors.body(error.text or "The body is too large"), 413)
+        return raw_json(
+            errors.body(error.text or "The body is too large", code="limit", retryable=False), 413
+        )
     except web.HTTPMethodNotAllowed as error:
         allowed = sorted(error.allowed_methods)
-        response = raw_json(errors.body(f"{request.path} takes {', '.join(allowed)}"), 405)
+        response = raw_json(
+            errors.body(f"{request.path} takes {', '.join(allowed)}", code="input", retryable=False), 405
+        )
         response.headers["Allow"] = ", ".join(allowed)
         return response
     except web.HTTPNotFound:
-        return raw_json(errors.body(f"Nothing is served at {request.path[:200]}; see /api/docs"), 404)
+        message = f"Nothing is served at {request.path[:200]}; see /api/docs"
+        return raw_json(errors.body(message, code="not_found", retryable=False), 404)
     except web.HTTPException as error:
         return raw_json(errors.body(error.reason), error.status)
     except (ConnectionError, TimeoutError):
