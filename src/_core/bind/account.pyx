@@ -178,8 +178,9 @@ cdef class Ledger:
     def open(self, str name):
         """Open an account (or find it again) and return it."""
         cdef uint32_t number
+        cdef bytes text = name.encode()  # a name of its own: a view into a temporary would outlive it
         if name not in self.numbers:
-            number = self.ptr.open(key_of(name.encode()))
+            number = self.ptr.open(key_of(text))
             if number == kNoAccount:
                 raise ValueError("there are too many accounts")
             self.numbers[name] = number
