@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -211,4 +212,4 @@ class Gates(RuleBasedStateMachine):
 
 
 Gates.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
-TestGates = Gates.TestCase
+TestGates = pytest.mark.slow(Gates.TestCase)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,7 @@ def canonical(spelling: str) -> str | None:
     return {symbol.partition(".")[2]: symbol for symbol in SYMBOLS}.get(spelling, spelling)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(story=steps, asked=st.lists(queries, min_size=1, max_size=6), slice_rows=st.sampled_from([2, 5, 8192]))
 def test_a_query_answers_what_a_list_would(story: Any, asked: Any, slice_rows: int) -> None:
