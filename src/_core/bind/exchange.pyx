@@ -8,167 +8,13 @@ Money and prices are CNY (float). A refused command answers the number of a code
 from libc.math cimport floor
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libcpp cimport bool as cbool
-from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from qautlra._core.account cimport (
-    Account, CLedger, Ledger, MarginSide, Offset, Side, Terms, kNoValue, offset_of, side_of, to_cny, to_money, to_price,
+    Ledger, MarginSide, Side, kNoValue, offset_of, side_of, to_cny, to_money, to_price,
 )
 from qautlra._core.journal cimport CJournal, Journal
-
-
-cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
-    const uint32_t kNone
-
-    cdef enum PriceType "qautlra::book::PriceType":
-        pass
-    cdef enum TimeCondition "qautlra::book::TimeCondition":
-        pass
-    cdef enum VolumeCondition "qautlra::book::VolumeCondition":
-        pass
-    cdef enum Phase "qautlra::book::Phase":
-        pass
-    cdef enum Reason "qautlra::book::Reason":
-        pass
-    cdef enum SelfTrade "qautlra::book::SelfTrade":
-        pass
-    cdef enum TradePrice "qautlra::book::TradePrice":
-        pass
-    cdef enum State "qautlra::risk::State":
-        pass
-    cdef enum Status:
-        pass
-    cdef enum EventKind:
-        kOrder "qautlra::exchange::EventKind::kOrder"
-        kTrade "qautlra::exchange::EventKind::kTrade"
-
-    cdef cppclass Rules "qautlra::book::Rules":
-        uint32_t kinds
-        int32_t volume_min[2]
-        int32_t volume_step[2]
-        int32_t volume_max
-        SelfTrade self_trade
-        TradePrice trade_price
-        cbool best_rests
-    cdef cppclass Band "qautlra::book::Band":
-        int64_t lower, upper
-    cdef cppclass BookBounds "qautlra::book::Bounds":
-        uint32_t live_orders_max, accounts_max
-    cdef cppclass CBook "qautlra::book::Book":
-        Phase phase
-    cdef cppclass DepthLevel "qautlra::book::DepthLevel":
-        int64_t price, volume
-    cdef cppclass CBooks "qautlra::book::Books":
-        const CBook& at(uint32_t)
-        size_t depth(uint32_t, Side, size_t, DepthLevel*)
-        uint32_t live_orders()
-        uint64_t trades()
-    cdef cppclass Limits "qautlra::risk::Limits":
-        @staticmethod
-        Limits paper()
-        @staticmethod
-        Limits live()
-
-    cdef cppclass Options:
-        Options()
-        BookBounds books
-        uint32_t orders_max
-        MarginSide margin_side
-        Limits limits
-    cdef cppclass JournalHook:
-        JournalHook()
-        uint64_t (*append)(void*, uint8_t, const void*, size_t) noexcept nogil
-        void* context
-    cdef cppclass Listing:
-        Listing()
-        string_view symbol
-        Terms terms
-        Rules rules
-        Band band
-        int64_t reference
-        cbool has_reference
-    cdef cppclass Insert:
-        Insert()
-        uint32_t account, instrument
-        string_view client_id
-        int64_t volume, price, now_ns
-        int32_t min_volume, gtd_day
-        Side side
-        Offset offset
-        PriceType price_type
-        TimeCondition time
-        VolumeCondition volume_condition
-        cbool reduce_only, force
-    cdef cppclass Outcome:
-        uint16_t code
-        uint32_t order
-        uint64_t lsn
-        uint8_t warnings
-    cdef cppclass OrderRecord:
-        uint64_t id
-        uint32_t account, instrument
-        int32_t volume, left
-        int64_t price, insert_ns
-        string_view client_id
-        Side side
-        Offset offset
-        PriceType price_type
-        TimeCondition time
-        VolumeCondition volume_condition
-        Status status
-        Reason reason
-        uint16_t code
-    cdef cppclass OrderTable:
-        uint32_t size()
-        const OrderRecord& at(uint32_t)
-        uint32_t find(uint32_t, string_view)
-    cdef cppclass Event:
-        EventKind kind
-        Status status
-        Reason reason
-        uint16_t code
-        uint32_t order, account, instrument
-        int32_t left, volume
-        int64_t price
-        uint64_t seq, trade
-        int64_t commission, close_profit
-
-    cdef cppclass CExchange "qautlra::exchange::Exchange":
-        CExchange(const Options&, const JournalHook&) except +
-        cbool ready()
-        uint32_t open_account(string_view) except +
-        uint32_t account_number(string_view)
-        uint16_t list(const Listing&, uint32_t&) except +
-        uint32_t instrument_number(string_view)
-        Outcome insert(const Insert&) except +
-        Outcome cancel(uint32_t, string_view, int64_t, cbool) except +
-        Outcome cancel_all(uint32_t) except +
-        Outcome amend(uint32_t, string_view, int64_t, int64_t, int64_t) except +
-        Outcome street(uint32_t, Side, int64_t, int64_t, TimeCondition) except +
-        Outcome move_money(uint32_t, int64_t) except +
-        Outcome mark(uint32_t, int64_t, int64_t) except +
-        Outcome set_phase(uint32_t, Phase) except +
-        Outcome set_band(uint32_t, const Band&) except +
-        Outcome end_day() except +
-        Outcome set_settlement(uint32_t, int64_t) except +
-        Outcome settle(int32_t) except +
-        Outcome set_state(uint32_t, State) except +
-        Outcome set_locks(uint32_t, uint8_t) except +
-        uint32_t review(uint32_t, int64_t) except +
-        uint16_t replay(uint8_t, const void*, size_t) except +
-        const vector[Event]& events()
-        void clear_events()
-        const OrderTable& orders()
-        const CBooks& books()
-        CLedger& ledger()
-        int32_t trading_day()
-        uint32_t instruments()
-        const string& symbol(uint32_t)
-        const string& account_name(uint32_t)
-        uint64_t broken()
-        uint64_t state_hash()
 
 
 cdef uint64_t _append(void* context, uint8_t kind, const void* payload, size_t size) noexcept nogil:
@@ -192,8 +38,6 @@ cdef int64_t _lots(object volume) except? -1:
 cdef class _Core:
     """What the exchange and its borrowed ledger both keep alive."""
 
-    cdef CExchange* ptr
-
     def __dealloc__(self):
         del self.ptr
 
@@ -204,11 +48,6 @@ cdef class Exchange:
     `journal` takes a record of each command before it takes effect; replay() gives the state back. `profile` is
     "paper" or "live". Account 0 is the street's: the market the others trade with, without funds or risk.
     """
-
-    cdef CExchange* ptr  # the core's
-    cdef _Core core
-    cdef readonly Journal journal
-    cdef readonly Ledger ledger
 
     def __cinit__(self, Journal journal=None, *, profile="paper", margin_side="sum", uint32_t orders_max=1 << 20,
                   uint32_t live_orders_max=1 << 18, uint32_t accounts_max=1 << 16):
@@ -422,7 +261,42 @@ cdef class Exchange:
             "reason": <int>r.reason,
             "code": r.code,
             "insert_ns": r.insert_ns,
+            "update_ns": r.update_ns,
         }
+
+    def trade(self, uint32_t number):
+        """A trade of the day by number; ValueError when there is none."""
+        if number >= self.ptr.trades().size():
+            raise ValueError(f"there is no trade {number} today")
+        cdef const TradeRecord* t = &self.ptr.trades().at(number)
+        return {
+            "order": t.order,
+            "account": t.account,
+            "instrument": t.instrument,
+            "match": t.match,
+            "seq": t.seq,
+            "volume": t.volume,
+            "price": to_cny(t.price),
+            "commission": to_cny(t.commission),
+            "close_profit": to_cny(t.close_profit),
+            "time_ns": t.time_ns,
+        }
+
+    def orders_of(self, uint32_t account):
+        """Numbers of the account's orders of the day, oldest first."""
+        self.ledger.account(account)
+        return self.ptr.day_of(account).orders
+
+    def trades_of(self, uint32_t account):
+        """Numbers of the account's trades of the day, oldest first."""
+        self.ledger.account(account)
+        return self.ptr.day_of(account).trades
+
+    def live_in(self, uint32_t instrument):
+        """How many orders of accounts live in an instrument's book."""
+        if instrument >= self.ptr.instruments():
+            raise ValueError(f"there is no instrument {instrument}")
+        return self.ptr.live_in(instrument)
 
     def find(self, uint32_t account, str client_id not None):
         """Number of an account's order of the day, None when it has none of that id."""
@@ -446,7 +320,7 @@ cdef class Exchange:
         """What happened since the last call, in order:
 
         ("order", seq, number, account, instrument, alive, left, reason, code) ·
-        ("trade", seq, number, account, instrument, match, price, volume, commission, close profit).
+        ("trade", seq, number, account, instrument, match, price, volume, commission, close profit, trade number).
         """
         cdef const Event* e
         found = []
@@ -457,7 +331,7 @@ cdef class Exchange:
                               <int>e.reason, e.code))
             else:
                 found.append(("trade", e.seq, e.order, e.account, e.instrument, e.trade, to_cny(e.price), e.volume,
-                              to_cny(e.commission), to_cny(e.close_profit)))
+                              to_cny(e.commission), to_cny(e.close_profit), e.record))
         self.ptr.clear_events()
         return found
 

@@ -1,8 +1,7 @@
 #include "exchange/exchange.hpp"
 
-#include <limits>
-
 #include "account/hash.hpp"
+#include "exchange/sink.hpp"
 
 namespace qautlra::exchange {
 
@@ -10,71 +9,6 @@ using account::Hold;
 using account::kNoValue;
 using book::OrderId;
 using book::Reason;
-
-namespace {
-constexpr std::int32_t kVolumeMax = std::numeric_limits<std::int32_t>::max() / 2;
-}
-
-// Turns what the books tell into accounts and events. Lives for one call.
-struct Exchange::Sink {
-  Exchange& x;
-  std::uint32_t entering = kNone;  // the record of the order being placed, kNone for one of the street
-
-  void on_accept(const book::Accepted& a) {
-    x.orders_.place(a.id, entering);
-    if (entering == kNone) return;
-    x.orders_.at(entering).id = a.id;
-    x.tell(entering);
-  }
-  void on_fill(const book::Fill& f) {
-    const Price price = x.price_of(f.book, f.price);
-    // The taker is told first; in an auction, which has none, the buyer.
-    const int first = f.taker == Side::kSell ? 1 : 0;
-    for (const int side : {first, 1 - first}) {
-      const std::uint32_t number = x.orders_.of(f.party[side].id);
-      if (number != kNone) fill(number, f, price, f.party[side].left);
-    }
-  }
-  void on_cancel(const book::Cancelled& c) {
-    const std::uint32_t number = x.orders_.of(c.id);
-    if (number == kNone) return;
-    OrderRecord& r = x.orders_.at(number);
-    x.ledger_.at(r.account).release(r.hold);
-    if (c.reason == Reason::kUser) x.gate_.cancelled(r.account, r.instrument);
-    r.left = c.left;
-    r.reason = c.reason;
-    r.status = Status::kFinished;
-    x.tell(number);
-  }
-  void on_amend(const book::Amended& a) {
-    const std::uint32_t number = x.orders_.of(a.id);
-    if (number == kNone) return;
-    OrderRecord& r = x.orders_.at(number);
-    r.volume += a.left - r.left;
-    r.left = a.left;
-    r.price = x.price_of(a.book, a.price);
-    x.tell(number);
-  }
-
- private:
-  void fill(std::uint32_t number, const book::Fill& f, Price price, std::int32_t left) {
-    OrderRecord& r = x.orders_.at(number);
-    account::Filled filled;
-    if (x.ledger_.at(r.account).fill(r.hold, f.volume, price, filled) != account::Code::kOk) ++x.broken_;
-    x.gate_.traded(r.account, r.instrument);
-    r.left = left;
-    if (left == 0) r.status = Status::kFinished;
-    x.tell(number);
-    Event& e = x.events_.emplace_back(x.events_.back());
-    e.kind = EventKind::kTrade;
-    e.seq = ++x.seqs_[r.account];
-    e.volume = f.volume;
-    e.price = price;
-    e.trade = f.trade;
-    e.commission = filled.commission;
-    e.close_profit = filled.close_profit;
-  }
-};
 
 Exchange::Exchange(const Options& options, const JournalHook& journal)
     : journal_(journal),
@@ -86,7 +20,8 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
 }
 
 void Exchange::tell(std::uint32_t number) {
-  const OrderRecord& r = orders_.at(number);
+  OrderRecord& r = orders_.at(number);
+  r.update_ns = clock_ns_;
   Event e{};
   e.kind = EventKind::kOrder;
   e.status = r.status;
@@ -117,6 +52,7 @@ std::uint32_t Exchange::do_open(std::string_view name) {
   if (number == account::kNoAccount) return kNone;
   names_.emplace_back(name);
   seqs_.push_back(0);
+  days_.emplace_back();
   accounts_.emplace(name, number);
   gate_.set_account_state(number, risk::State::kActive);  // its line is there from now on, live or replayed
   return number;
@@ -154,6 +90,7 @@ Code Exchange::do_list(const Listing& listing, std::uint32_t& instrument) {
     code = books_.add(rules, listing.band, instrument);
     if (code != book::Code::kOk) return code_of(code);
     symbols_.emplace_back(listing.symbol);
+    live_.push_back(0);
     instruments_.emplace(listing.symbol, instrument);
   } else {
     // A tick is what book prices count: it stays.
@@ -249,7 +186,9 @@ Outcome Exchange::insert(const Insert& c) {
 }
 
 Code Exchange::do_insert(const Insert& c, Code verdict, Price freeze_at, std::uint32_t& number) {
+  at(c.now_ns);
   number = orders_.add(c.account, c.client_id);
+  days_[c.account].orders.push_back(number);
   OrderRecord& r = orders_.at(number);
   r.instrument = c.instrument;
   r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
@@ -445,6 +384,7 @@ Outcome Exchange::mark(std::uint32_t instrument, Price last, std::int64_t now_ns
   Outcome out;
   if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
   if (!logged(RecordKind::kMark, RecordWriter{}.add(instrument).add(last).add(now_ns), out)) return out;
+  at(now_ns);
   out.code = code_of(ledger_.mark(instrument, last, now_ns));
   return out;
 }
@@ -503,6 +443,9 @@ Code Exchange::do_settle(std::int32_t next_day) {
   }
   gate_.new_day();
   orders_.clear();
+  trades_.clear();
+  for (AccountDay& day : days_) day.clear();
+  streets_.clear();
   trading_day_ = next_day;
   return kOk;
 }
@@ -547,6 +490,7 @@ std::uint64_t Exchange::state_hash() const {
   h.add(static_cast<std::int64_t>(ledger_.state_hash()));
   h.add(static_cast<std::int64_t>(gate_.state_hash()));
   h.add(trading_day_);
+  h.add(static_cast<std::int64_t>(trades_.size()));
   for (std::uint32_t n = 0; n < orders_.size(); ++n) {
     const OrderRecord& r = orders_.at(n);
     h.add(static_cast<std::int64_t>(account::key_of(r.client_id)));

@@ -6,7 +6,10 @@
 // What is refused without a record (unknown account, an id used before, nothing to cancel) leaves no trace.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -14,12 +17,15 @@
 
 #include "account/ledger.hpp"
 #include "book/books.hpp"
+#include "exchange/day.hpp"
 #include "exchange/orders.hpp"
 #include "exchange/record.hpp"
 #include "exchange/types.hpp"
 #include "risk/gate.hpp"
 
 namespace qautlra::exchange {
+
+constexpr std::int32_t kVolumeMax = std::numeric_limits<std::int32_t>::max() / 2;
 
 struct Options {
   book::Bounds books;
@@ -63,6 +69,10 @@ class Exchange {
   // An order of the street: no funds, no risk, no id; a limit order that rests (kGfd) or not (kIoc).
   Outcome street(std::uint32_t instrument, Side side, Price price, std::int64_t volume, book::TimeCondition time);
 
+  // What the street shows now, best levels first: takes the place of what it showed before. See street.cpp.
+  Outcome show_street(std::uint32_t instrument, std::span<const StreetLevel> bids, std::span<const StreetLevel> asks,
+                      std::int64_t now_ns);
+
   Outcome move_money(std::uint32_t account, Money amount);  // in when positive, out when negative
   Outcome mark(std::uint32_t instrument, Price last, std::int64_t now_ns);
   Outcome set_phase(std::uint32_t instrument, book::Phase phase);
@@ -83,6 +93,11 @@ class Exchange {
   const std::vector<Event>& events() const { return events_; }
   void clear_events() { events_.clear(); }
   const OrderTable& orders() const { return orders_; }
+  const TradeTable& trades() const { return trades_; }
+  const AccountDay& day_of(std::uint32_t account) const { return days_[account]; }
+  // Users' orders that live in an instrument's book.
+  std::uint32_t live_in(std::uint32_t instrument) const { return live_[instrument]; }
+  bool is_held(std::uint32_t instrument) const { return !ledger_.board.holders(instrument).empty(); }
   const book::Books& books() const { return books_; }
   const account::Ledger& ledger() const { return ledger_; }
   account::Ledger& ledger() { return ledger_; }
@@ -133,6 +148,15 @@ class Exchange {
   void do_end_day();
   Code do_settle(std::int32_t next_day);
   void set_quote(std::uint32_t instrument);
+  void do_show_street(std::uint32_t instrument, std::span<const StreetLevel> bids, std::span<const StreetLevel> asks,
+                      std::int64_t now_ns);
+  void at(std::int64_t now_ns) { clock_ns_ = std::max(clock_ns_, now_ns); }
+  void finish(OrderRecord& r) {
+    if (r.status == Status::kFinished) return;
+    r.status = Status::kFinished;
+    --live_[r.instrument];
+  }
+  Code replay_street(RecordReader& in);
   Code replay_order(RecordKind kind, RecordReader& in);
   Code replay_listing(RecordReader& in);
 
@@ -141,6 +165,11 @@ class Exchange {
   account::Ledger ledger_;
   risk::Gate gate_;
   OrderTable orders_;
+  TradeTable trades_;
+  std::vector<AccountDay> days_;       // by account
+  std::vector<std::uint32_t> live_;    // by instrument
+  std::vector<Street> streets_;        // by instrument
+  std::int64_t clock_ns_ = 0;          // the latest time a command told
   std::vector<Event> events_;
   std::vector<std::uint64_t> seqs_;  // by account
   std::vector<std::string> names_;

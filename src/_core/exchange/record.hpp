@@ -33,9 +33,10 @@ enum class RecordKind : std::uint8_t {
   kSettle,
   kState,
   kLocks,
+  kStreetBook,
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kLocks);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kStreetBook);
 
 class RecordWriter {
  public:

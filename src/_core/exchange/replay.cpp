@@ -115,6 +115,7 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
         in.get(volume);
         if (in.done() && settle(volume).code != kOk) return kDiverged;
         break;
+      case RecordKind::kStreetBook: return replay_street(in);
       case RecordKind::kStreetOrder: {
         std::uint8_t time = 0;
         in.get(number).get(byte).get(a).get(volume).get(time);

@@ -71,6 +71,7 @@ struct alignas(64) OrderRecord {
   book::VolumeCondition volume_condition = book::VolumeCondition::kAny;
   account::Hold hold;
   std::int64_t insert_ns = 0;
+  std::int64_t update_ns = 0;  // of the last event
 };
 static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) <= 256);
 
@@ -87,6 +88,7 @@ struct Event {
   std::uint32_t order;  // number of the record
   std::uint32_t account;
   std::uint32_t instrument;
+  std::uint32_t record;  // number of the trade
   std::int32_t left;    // after this event
   std::int32_t volume;  // of the order, or traded
   Price price;          // limit of the order, or traded at

@@ -1,0 +1,78 @@
+// What the exchange's own files share: how it takes in what its books tell.
+#pragma once
+
+#include "exchange/exchange.hpp"
+
+namespace qautlra::exchange {
+
+// Turns what the books tell into accounts and events. Lives for one call.
+struct Exchange::Sink {
+  Exchange& x;
+  std::uint32_t entering = kNone;  // the record of the order being placed, kNone for one of the street
+
+  void on_accept(const book::Accepted& a) {
+    x.orders_.place(a.id, entering);
+    if (entering == kNone) return;
+    OrderRecord& r = x.orders_.at(entering);
+    r.id = a.id;
+    ++x.live_[r.instrument];
+    x.tell(entering);
+  }
+  void on_fill(const book::Fill& f) {
+    const Price price = x.price_of(f.book, f.price);
+    // The taker is told first; in an auction, which has none, the buyer.
+    const int first = f.taker == Side::kSell ? 1 : 0;
+    for (const int side : {first, 1 - first}) {
+      const std::uint32_t number = x.orders_.of(f.party[side].id);
+      if (number != kNone) fill(number, f, price, f.party[side].left);
+    }
+  }
+  void on_cancel(const book::Cancelled& c) {
+    const std::uint32_t number = x.orders_.of(c.id);
+    if (number == kNone) return;
+    OrderRecord& r = x.orders_.at(number);
+    x.ledger_.at(r.account).release(r.hold);
+    if (c.reason == book::Reason::kUser) x.gate_.cancelled(r.account, r.instrument);
+    r.left = c.left;
+    r.reason = c.reason;
+    x.finish(r);
+    x.tell(number);
+  }
+  void on_amend(const book::Amended& a) {
+    const std::uint32_t number = x.orders_.of(a.id);
+    if (number == kNone) return;
+    OrderRecord& r = x.orders_.at(number);
+    r.volume += a.left - r.left;
+    r.left = a.left;
+    r.price = x.price_of(a.book, a.price);
+    x.tell(number);
+  }
+
+ private:
+  void fill(std::uint32_t number, const book::Fill& f, Price price, std::int32_t left) {
+    OrderRecord& r = x.orders_.at(number);
+    account::Filled filled;
+    if (x.ledger_.at(r.account).fill(r.hold, f.volume, price, filled) != account::Code::kOk) ++x.broken_;
+    x.gate_.traded(r.account, r.instrument);
+    r.left = left;
+    if (left == 0) x.finish(r);
+    x.tell(number);
+    Event& e = x.events_.emplace_back(x.events_.back());
+    e.kind = EventKind::kTrade;
+    e.seq = ++x.seqs_[r.account];
+    e.volume = f.volume;
+    e.price = price;
+    e.trade = f.trade;
+    e.commission = filled.commission;
+    e.close_profit = filled.close_profit;
+    if (!x.trades_.make_room()) {
+      ++x.broken_;
+      return;
+    }
+    e.record = x.trades_.add({number, r.account, r.instrument, f.volume, price, f.trade, e.seq, filled.commission,
+                              filled.close_profit, x.clock_ns_});
+    x.days_[r.account].trades.push_back(e.record);
+  }
+};
+
+}  // namespace qautlra::exchange
