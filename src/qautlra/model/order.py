@@ -1,0 +1,180 @@
+"""Orders, trades, positions and accounts as the house speaks of them: what every door decodes to and renders from.
+
+Enumerators carry the core's numbers and the DIFF names. Money and prices are CNY, volumes lots or shares, times
+Unix nanoseconds.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+
+class Direction(IntEnum):
+    """Which way an order goes."""
+
+    BUY = 0
+    SELL = 1
+
+
+class Offset(IntEnum):
+    """Whether it opens, or which lots it closes."""
+
+    OPEN = 0
+    CLOSE = 1
+    CLOSETODAY = 2
+
+
+class PriceType(IntEnum):
+    """How the price is meant; ANY, BEST and FIVELEVEL have none."""
+
+    LIMIT = 0
+    ANY = 1
+    BEST = 2
+    FIVELEVEL = 3
+
+
+class TimeCondition(IntEnum):
+    """How long what did not trade at once stays."""
+
+    IOC = 1
+    GFS = 2
+    GFD = 3
+    GTD = 4
+    GTC = 5
+    GFA = 6
+
+
+class VolumeCondition(IntEnum):
+    """How much must trade at once: anything, `min_volume`, or all."""
+
+    ANY = 1
+    MIN = 2
+    ALL = 3
+
+
+class InsertOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, whichever door it came through. `order_id` is unique for the account within the trading day."""
+
+    account_id: str
+    order_id: str
+    symbol: str
+    "Canonical, `SHFE.cu2109`."
+    direction: Direction
+    offset: Offset
+    volume: float
+    "A whole number; the exchange refuses others."
+    limit_price: float | None = None
+    price_type: PriceType = PriceType.LIMIT
+    time_condition: TimeCondition = TimeCondition.GFD
+    volume_condition: VolumeCondition = VolumeCondition.ANY
+    min_volume: int = 0
+    gtd_day: int = 0
+    "YYYYMMDD, with GTD."
+    reduce_only: bool = False
+    force: bool = False
+    "By liquidation or an operator: passes by most of the risk gate. No door may set it for a user."
+
+
+class CancelOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Withdraw what is left of an order."""
+
+    account_id: str
+    order_id: str
+
+
+class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """Set price and volume (what has traded included) of a living order; None leaves one as it is."""
+
+    account_id: str
+    order_id: str
+    price: float | None = None
+    volume: float | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command: `code` 0, or one of the table in `wire/trade_codes`.
+
+    `number` is the order's of the day (of the first order where the id was used before), None when none was made.
+    `lsn` is the journal record that must be durable before anybody is told; 0 when nothing was recorded.
+    """
+
+    code: int
+    order_id: str = ""
+    number: int | None = None
+    lsn: int = 0
+    text: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.code == 0
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of the day as it stands."""
+
+    number: int
+    "Of the day, dense from 0 over all accounts."
+    account_id: str
+    order_id: str
+    exchange_order_id: str
+    'The exchange\'s number; "" of one that was refused.'
+    symbol: str
+    direction: Direction
+    offset: Offset
+    price_type: PriceType
+    time_condition: TimeCondition
+    volume_condition: VolumeCondition
+    limit_price: float | None
+    volume: int
+    volume_left: int
+    is_alive: bool
+    code: int
+    "Why it was refused; 0 otherwise."
+    message: str
+    "Its state for people, in Chinese, as the predecessor's programs look for it."
+    insert_ns: int
+    update_ns: int
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One side of a match."""
+
+    number: int
+    "Of the day, dense from 0 over all accounts."
+    seq: int
+    "Of the account, over its orders' and trades' events."
+    account_id: str
+    trade_id: str
+    "`order_id|match`, unique for the account within the trading day."
+    exchange_trade_id: str
+    "The match: the same for both sides."
+    order_id: str
+    symbol: str
+    direction: Direction
+    offset: Offset
+    volume: int
+    price: float
+    commission: float
+    close_profit: float
+    trade_ns: int
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new of one account since the change before; durable when it is handed out."""
+
+    account_id: str
+    orders: tuple[int, ...] = ()
+    "Numbers of orders that changed, in order of their last change."
+    trades: tuple[int, ...] = ()
+    "Numbers of new trades."
+    symbols: frozenset[str] = frozenset()
+    "Positions that changed."
+    refused: tuple[Answer, ...] = ()
+    funds: bool = True
+    day: bool = False
+    "The trading day has changed: orders and trades of before are gone, numbers start again."
+    alerts: tuple[dict[str, Any], ...] = ()
