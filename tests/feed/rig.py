@@ -43,6 +43,8 @@ class FakeLoop(asyncio.SelectorEventLoop):
 class FakeSink:
     """A connection that keeps what is written; `stuck` holds bytes back like a client that does not read."""
 
+    outlet = None
+
     def __init__(self) -> None:
         self.data = b""
         self.pings = 0

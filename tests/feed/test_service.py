@@ -87,7 +87,7 @@ def test_no_timer_runs_while_nothing_happens(rig: Rig) -> None:
     peer.aid("IF2101")
     rig.tick((IF, {}))
     rig.loop.advance(1.0)
-    assert rig.feed._timer is None
+    assert rig.feed._delivery._timer is None
 
 
 def test_threshold_flushes_before_the_interval(make_rig: MakeRig) -> None:

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from qautlra.feed import client as feed_client
-from qautlra.net import market_ws
+from qautlra.net import ws_socket
 from tests.models.wire import merge
 from tests.net.front import Front
 
@@ -164,7 +164,7 @@ def test_too_many_clients_get_503_before_the_upgrade(make_front: MakeFront) -> N
 
 
 def test_silent_client_is_closed(make_front: MakeFront, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_ws, "CLOSE_GRACE_S", 0.1)
+    monkeypatch.setattr(ws_socket, "CLOSE_GRACE_S", 0.1)
     front = make_front(feed={"ping_interval_s": 0.1, "idle_timeout_s": 0.4})
     with connect(front.url) as answering:  # answers pings by itself
         raw = socket.create_connection((front.host, front.port))
@@ -234,7 +234,7 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
 def test_flood_is_closed_with_1008_and_others_go_on(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_client, "FLOOD_CLOSE_S", 0.3)
     monkeypatch.setattr(feed_client, "MESSAGE_BURST", 50.0)
-    monkeypatch.setattr(market_ws, "CLOSE_GRACE_S", 0.1)
+    monkeypatch.setattr(ws_socket, "CLOSE_GRACE_S", 0.1)
     with connect(front.url) as flood, connect(front.url) as other:
         other.send(PEEK)
         recv(other)

@@ -17,6 +17,39 @@ cdef object closed_error(uint64_t client):
     return LookupError(f"no open client of the hub has the handle {client}")
 
 
+cdef class Outlet:
+    """A connection's descriptor, written without its transport while that holds nothing back.
+
+    Begins behind its transport. `leave` before the descriptor is closed: its number may be another's then.
+    """
+
+    def __cinit__(self, int fd):
+        self.ptr = new COutlet(fd)
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def send(self, bytes data not None):
+        """Bytes the kernel took: 0 while behind; after fewer than all of them it is behind."""
+        return self.ptr.send(PyBytes_AS_STRING(data), <size_t>PyBytes_GET_SIZE(data))
+
+    def caught_up(self):
+        """The transport's buffer is empty again."""
+        self.ptr.caught_up()
+
+    def leave(self):
+        """The descriptor is not written to any more."""
+        self.ptr.leave()
+
+    @property
+    def open(self):
+        return self.ptr.open()
+
+    @property
+    def behind(self):
+        return self.ptr.behind()
+
+
 # The destructor gives the cursor back to the tape, so a cycle must not clear `tape` before it.
 @cython.no_gc_clear
 cdef class Hub:
@@ -34,6 +67,7 @@ cdef class Hub:
         limits.frame_bytes = max_frame_bytes
         self.tape = tape
         self.kept = []
+        self.outlets = []
         self.ptr = new CHub(deref(tape.ptr), limits)
 
     def __dealloc__(self):
@@ -54,6 +88,14 @@ cdef class Hub:
         """Forget a client; its handle is never given again. LookupError when it is not open."""
         if not self.ptr.close(client):
             raise closed_error(client)
+        self.connect(client, None)
+
+    def connect(self, uint64_t client, Outlet outlet):
+        """Have `send` write to this outlet, or to none."""
+        cdef size_t place = <uint32_t>client
+        while <size_t>len(self.outlets) <= place:
+            self.outlets.append(None)
+        self.outlets[place] = outlet
 
     def is_open(self, uint64_t client):
         return self.ptr.options(client) != NULL
@@ -166,6 +208,41 @@ cdef class Hub:
             if self.ptr.pending(client) >= least:
                 out.append((handle, self.build(client, no_tail)))
         return out
+
+    def send(self, list clients not None, Py_ssize_t min_pending=1, list answered=None):
+        """Flush these clients, writing to their outlets; returns (client, bytes) of what is left to be queued.
+
+        What a client without an outlet, or behind it, is owed comes back whole. `answered` takes the handles of
+        all that had something to be sent. `unfinished`: somebody is owed more than one frame holds.
+        """
+        cdef list left = []
+        cdef uint64_t client
+        cdef bytes made
+        cdef size_t size, sent
+        cdef object outlet
+        cdef string_view no_tail
+        cdef Py_ssize_t least = max(min_pending, 1)
+        self.unfinished = False
+        self.ptr.drain()
+        for handle in clients:
+            client = handle
+            if self.ptr.pending(client) < least:
+                continue
+            made = self.build(client, no_tail)
+            if self.ptr.pending(client):
+                self.unfinished = True
+            if answered is not None:
+                answered.append(handle)
+            outlet = self.outlets[<uint32_t>client] if <uint32_t>client < len(self.outlets) else None
+            sent = 0
+            size = <size_t>PyBytes_GET_SIZE(made)
+            if outlet is not None:
+                sent = (<Outlet>outlet).ptr.send(PyBytes_AS_STRING(made), size)
+                self.sent_bytes += sent
+                self.sent_frames += 1
+            if sent < size:
+                left.append((handle, made[sent:] if sent else made))
+        return left
 
     cdef bytes build(self, uint64_t client, string_view tail):
         cdef Plan plan

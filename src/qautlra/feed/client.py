@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Protocol
 
+from qautlra._core.feed import Outlet
 from qautlra.feed.bucket import Bucket
 from qautlra.feed.sessions import Session
 
@@ -31,6 +32,10 @@ class Flood(Enum):
 
 class Sink(Protocol):
     """Where a client's bytes go; none of its methods waits or raises."""
+
+    @property
+    def outlet(self) -> Outlet | None:
+        """The way around `write` for the hub's own frames, None where there is none."""
 
     def write(self, frames: bytes) -> None:
         """Queue ready frames; a closing connection drops them."""

@@ -1,6 +1,6 @@
-"""The feed service: owns the hub and the sessions, decides when frames go out, and whom to give up.
+"""The feed service: owns the hub and the sessions, takes their messages, and decides whom to give up.
 
-Sockets are behind `Sink`; the tape's pump calls `on_batch` after every batch.
+When data goes out is `Delivery`'s. Sockets are behind `Sink`; the pump calls `on_batch` after every batch.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from qautlra.feed import measures
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.client import Client, Flood, Sink, cost_of
 from qautlra.feed.context import FeedHub, Flow
+from qautlra.feed.delivery import Delivery
 from qautlra.feed.directory import Directory
 from qautlra.feed.lines import Lines
 from qautlra.feed.sessions import Session
 from qautlra.feed.subscriptions import DEFAULT, SubscriptionBook
 from qautlra.wire.diff import NOTIFY_LIMIT
-from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_RESTART, CLOSE_TRY_LATER
+from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY, CLOSE_RESTART
 
 SWEEP_S = 1.0
 GOODBYE_S = 2.0
-BIG_FRAME_BYTES = 128 << 10  # the hub may have kept something back
 
 _log = get_logger("feed")
 
@@ -63,24 +63,13 @@ class FeedService(Service):
         self.catalogue = catalogue
         self.book = SubscriptionBook(directory, self._demand)
         self._clients: dict[int, Client] = {}
-        self._held: dict[int, Client] = {}
-        self._rooted: dict[int, Client] = {}
-        self._slow: dict[int, Client] = {}
-        self._undecided: dict[int, Client] = {}  # not pushed to yet
-        self._pushing: dict[int, Client] = {}
-        self._stirred: set[int] = set()  # whose charts have something new
+        self._delivery = Delivery(hub, settings, self._clients, market_now_ns, self._close)
         self._waiting: dict[str, set[int]] = {}
-        self._push: list[int] | None = None  # handles of _pushing that are not slow; None: count again
         self._empty = asyncio.Event()
         self._known = 0
-        self._ticks = 0
-        self._last_flush = 0.0
-        self._last_flush_market_ns = 0
-        self._timer: asyncio.TimerHandle | None = None
         self._demand_due = False
         self._running = False
         self.ticks_count = 0
-        self.bytes_sent_count = 0
         self.messages_count = 0
         self._refused = measures.refused()
         self._closed = measures.closed()
@@ -96,12 +85,13 @@ class FeedService(Service):
         except InputError as error:
             raise ConfigError(error.message, key="feed.default_instruments") from None
         self._running = True
+        self._delivery.start()
         self.spawn(self._sweep_always(), "sweep")
 
     async def stop(self, grace_s: float) -> None:
         """Close every client with 1012, so that each comes back and asks again."""
         self._running = False
-        self._cancel_timer()
+        self._delivery.stop()
         for client in list(self._clients.values()):
             self._close(client, CLOSE_RESTART, "service restart", "restart")
         self._empty = asyncio.Event()
@@ -115,7 +105,7 @@ class FeedService(Service):
         return {
             "state": "running" if self._running else "stopped",
             "clients": len(self._clients),
-            "slow_clients": len(self._slow),
+            "slow_clients": self._delivery.slow_count,
             "instruments_wanted": len(self.book),
             "instruments_waiting": len(self._waiting),
             "series": len(self.lines) if self.lines is not None else 0,
@@ -127,17 +117,22 @@ class FeedService(Service):
     # --- connections ---
 
     @property
+    def bytes_sent_count(self) -> int:
+        """How many bytes were handed to client sockets."""
+        return self._delivery.bytes_sent_count
+
+    @property
     def clients_count(self) -> int:
         """How many clients are connected."""
         return len(self._clients)
 
     def served_count(self) -> int:
         """How many clients have subscribed and would be sent the next change (pulling or pushed to)."""
-        self._admit(asyncio.get_running_loop().time())
+        self._delivery.admit(asyncio.get_running_loop().time())
         return sum(
             bool(client.session.demand or client.waiting)
             for handle, client in self._clients.items()
-            if handle not in self._undecided
+            if self._delivery.is_decided(handle)
         )
 
     def check_room(self) -> None:
@@ -157,8 +152,8 @@ class FeedService(Service):
         handle = self.hub.open()
         client = Client(Session(new_uuid(), handle, self, flow=flow, stamp=stamp), sink, now)
         self._clients[handle] = client
-        (self._pushing if flow is Flow.PUSH else self._undecided)[handle] = client
-        self._push = None
+        self.hub.connect(handle, sink.outlet)
+        self._delivery.join(client)
         return client
 
     def greet(self, client: Client) -> None:
@@ -170,10 +165,7 @@ class FeedService(Service):
         handle = client.session.client
         if self._clients.pop(handle, None) is None:
             return
-        for group in (self._held, self._rooted, self._slow, self._undecided, self._pushing):
-            group.pop(handle, None)
-        self._stirred.discard(handle)
-        self._push = None
+        self._delivery.leave(handle)
         client.session.close()
         self._wait_for(client, set())
         self.book.put(client.session.key, {})
@@ -228,103 +220,13 @@ class FeedService(Service):
         self.ticks_count += taken
         if not self._clients:
             return
-        self._ticks += taken
-        now = asyncio.get_running_loop().time()
         if self.lines is not None:
             self.lines.drain()
-            if self._stirred:
-                self._send_stirred(now)
-        if self._held:
-            self._answer_held(now)
-        # The interval is one of the market's time: a replay ten times as fast flushes ten times as often.
-        if abs(self.market_now_ns() - self._last_flush_market_ns) >= self._interval * 1e9:
-            self.flush()
-            return
-        if self._timer is None:
-            self._schedule(now)
-        if self._ticks >= self.settings.batch_size_threshold:
-            self._ticks = 0
-            self._flush_push(now, self.settings.batch_size_threshold)
-
-    def flush(self) -> None:
-        """Send everything that may be pushed now."""
-        now = asyncio.get_running_loop().time()
-        self._cancel_timer()
-        self._last_flush = now
-        self._last_flush_market_ns = self.market_now_ns()
-        self._ticks = 0
-        self._check_slow(now)
-        self._admit(now)
-        for handle, client in list(self._rooted.items()):
-            if handle in self._pushing and client.slow_since is None:
-                self._rooted.pop(handle)
-                self._deliver(client, now)
-        more = self._flush_push(now, 1) or any(client.slow_since is None for client in self._rooted.values())
-        if more or any(client.session.push_after is not None for client in self._undecided.values()):
-            self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
-
-    def _admit(self, now: float) -> None:
-        """Begin to push to those whose first interval has passed without a peek."""
-        for handle, client in list(self._undecided.items()):
-            if client.session.due(now):
-                self._pushing[handle] = self._undecided.pop(handle)
-                self._push = None
-
-    @property
-    def _interval(self) -> float:
-        return self.settings.batch_interval_ms / 1000
-
-    def _schedule(self, now: float) -> None:
-        """See to it that a flush comes: now when the last one is an interval ago, else then."""
-        if self._timer is not None or not self._running:
-            return
-        due = self._last_flush + self._interval
-        if due <= now:
-            self.flush()
-        else:
-            self._timer = asyncio.get_running_loop().call_at(due, self.flush)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _pushed(self) -> list[int]:
-        if self._push is None:
-            self._push = [handle for handle, client in self._pushing.items() if client.slow_since is None]
-        return self._push
-
-    def _flush_push(self, now: float, min_pending: int) -> bool:
-        """Write what push clients have unsent; tell whether some of it did not fit into one frame."""
-        big = False
-        for handle, frames in self.hub.flush(self._pushed(), min_pending):
-            self._write(self._clients[handle], frames, now)
-            big = big or len(frames) > BIG_FRAME_BYTES
-        return big
-
-    def _answer_held(self, now: float) -> None:
-        ready = [handle for handle, client in self._held.items() if client.slow_since is None]
-        for handle, frames in self.hub.flush(ready, 1):
-            client = self._held.pop(handle)
-            client.session.held = False
-            self._write(client, frames, now)
-
-    def _deliver(self, client: Client, now: float) -> None:
-        """Write what is unsent; what goes wrong with one client ends that client alone."""
-        session = client.session
-        try:
-            self._write(client, session.take(), now)
-            if session.held:  # there was nothing to say after all
-                self._held[session.client] = client
-            if session.has_root and session.client in self._pushing:  # the rest of a long series
-                self._rooted[session.client] = client
-        except Exception as error:
-            _log.error("session_failed", session=client.session.key, exc_info=error)
-            self._close(client, CLOSE_INTERNAL, "internal error", "error")
+        self._delivery.batch(taken)
 
     def stir(self, client: int) -> None:
         """Note that a client's charts have something new, while the tape is read."""
-        self._stirred.add(client)
+        self._delivery.stir(client)
 
     def wake(self, client: int) -> None:
         """See to it that a client is sent what its charts have, at any other time."""
@@ -332,71 +234,25 @@ class FeedService(Service):
         if there is None or there.closing:
             return
         now = asyncio.get_running_loop().time()
-        self._stirred.add(client)
-        self._send_stirred(now)
+        self._delivery.stir(client)
+        self._delivery.send_stirred(now)
         self._settle(there, now)
-
-    def _send_stirred(self, now: float) -> None:
-        """Answer held peeks of those whose charts changed; the others are pushed to with the next flush."""
-        for handle in self._stirred:
-            client = self._clients.get(handle)
-            if client is None or client.closing:
-                continue
-            if client.session.held:
-                if client.slow_since is None:
-                    self._held.pop(handle, None)
-                    self._deliver(client, now)
-            elif client.session.flow is not Flow.PULL:
-                self._rooted[handle] = client
-        self._stirred.clear()
-
-    def _write(self, client: Client, frames: bytes, now: float) -> None:
-        if not frames:
-            return
-        self.bytes_sent_count += len(frames)
-        client.sink.write(frames)
-        if client.slow_since is None and client.sink.buffered() > self.settings.send_buffer_bytes:
-            client.slow_since = now
-            self._slow[client.session.client] = client
-            self._push = None
-            client.sink.hold(True)
 
     def _send(self, client: Client, frames: list[bytes], now: float, data_bytes: int = 0) -> None:
         """Write replies; the client pays for them, but not for data: a peek too many would end it."""
         data = b"".join(frames)
         client.bucket.charge((len(data) - data_bytes) / 4096)
-        self._write(client, data, now)
+        self._delivery.write(client, data, now)
 
     # --- after each message: what changed for the service ---
 
     def _settle(self, client: Client, now: float) -> None:
         session = client.session
-        handle = session.client
         if session.revision != client.revision:
             client.revision = session.revision
             self.book.put(session.key, session.demand)
             self._wait_for(client, session.waiting)
-        if session.held:
-            self._held[handle] = client
-        else:
-            self._held.pop(handle, None)
-        if session.flow is Flow.PULL:
-            self._rooted.pop(handle, None)
-            self._undecided.pop(handle, None)
-            if self._pushing.pop(handle, None) is not None:
-                self._push = None
-            return
-        if session.flow is Flow.PUSH and handle not in self._pushing:
-            self._undecided.pop(handle, None)
-            self._pushing[handle] = client
-            self._push = None
-        if session.has_root:
-            self._rooted[handle] = client
-        if self._timer is None and session.unsent():
-            if handle in self._pushing:
-                self._schedule(now)
-            else:
-                self._timer = asyncio.get_running_loop().call_later(self._interval, self.flush)
+        self._delivery.settle(client, now)
 
     def _wait_for(self, client: Client, symbols: set[str]) -> None:
         handle = client.session.client
@@ -424,8 +280,7 @@ class FeedService(Service):
                 client.session.appeared(symbol, instrument)
                 client.revision = client.session.revision
                 if client.session.held and client.session.unsent() and client.slow_since is None:
-                    self._held.pop(handle, None)
-                    self._deliver(client, now)
+                    self._delivery.deliver(client, now)
 
     def _demand(self) -> None:
         if self._demand_due:
@@ -450,21 +305,8 @@ class FeedService(Service):
             self._close(client, CLOSE_POLICY, "too many messages", "flood")
         elif flood is Flood.TELL:
             text = "Too many messages: slow down or be disconnected"
-            self._write(client, b"".join(client.session.refuse(text, now, NOTIFY_LIMIT)), now)
+            self._delivery.write(client, b"".join(client.session.refuse(text, now, NOTIFY_LIMIT)), now)
             self._settle(client, now)
-
-    def _check_slow(self, now: float) -> None:
-        for client in list(self._slow.values()):
-            if client.sink.buffered() <= self.settings.send_buffer_bytes // 2:
-                client.slow_since = None
-                self._slow.pop(client.session.client)
-                self._push = None
-                client.sink.hold(False)
-                if client.session.held and client.session.unsent():
-                    self._held.pop(client.session.client, None)
-                    self._deliver(client, now)
-            elif client.slow_since is not None and now - client.slow_since >= self.settings.slow_client_s:
-                self._close(client, CLOSE_TRY_LATER, "too slow", "slow")
 
     def _close(self, client: Client, code: int, reason: str, why: str) -> None:
         if client.closing:
@@ -494,8 +336,8 @@ class FeedService(Service):
             if client.session.watches_status:
                 client.session.refresh_trading_status()
                 if client.session.held and client.session.has_root and client.slow_since is None:
-                    self._deliver(client, now)
+                    self._delivery.deliver(client, now)
                 self._settle(client, now)
-        if self._slow:
-            self._check_slow(now)
-            self._schedule(now)
+        if self._delivery.slow_count:
+            self._delivery.check_slow(now)
+            self._delivery.schedule(now)

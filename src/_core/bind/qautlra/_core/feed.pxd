@@ -13,6 +13,16 @@ cdef extern from "feed/websocket.hpp" namespace "qautlra" nogil:
     char* write_text_header(char*, size_t)
 
 
+cdef extern from "feed/outlet.hpp" namespace "qautlra" nogil:
+    cdef cppclass COutlet "qautlra::Outlet":
+        COutlet(int) except +
+        size_t send(const char*, size_t)
+        cbool open() const
+        cbool behind() const
+        void caught_up()
+        void leave()
+
+
 cdef extern from "feed/hub.hpp" namespace "qautlra" nogil:
     cdef cppclass ClientOptions:
         ClientOptions()
@@ -68,10 +78,18 @@ cdef extern from "feed/hub.hpp" namespace "qautlra" nogil:
         const HubLimits& limits() const
 
 
+cdef class Outlet:
+    cdef COutlet* ptr  # owned
+
+
 cdef class Hub:
     cdef CHub* ptr  # owned
     cdef readonly Tape tape
     cdef list kept  # frames of this epoch that other clients may get too, by number
     cdef uint64_t kept_epoch
+    cdef list outlets  # by the client's place: its Outlet or None
+    cdef readonly uint64_t sent_bytes
+    cdef readonly uint64_t sent_frames
+    cdef readonly bint unfinished
 
     cdef bytes build(self, uint64_t client, string_view tail)

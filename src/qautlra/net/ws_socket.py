@@ -1,0 +1,252 @@
+"""One WebSocket connection behind aiohttp's upgrade: bytes between a transport and the room that answers.
+
+Any room can sit behind it: `serve_socket` is given who takes the messages. It knows no dialect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import contextlib
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from aiohttp import web
+
+from qautlra._core.feed import Outlet
+from qautlra.base.errors import AuthError, InputError
+from qautlra.base.log import get_logger
+from qautlra.net.deps import Deps
+from qautlra.net.origin import may_open
+from qautlra.net.ws_codec import (
+    PING_FRAME,
+    FrameReader,
+    Op,
+    WsViolation,
+    accept_value,
+    close_code,
+    close_frame,
+    control_frame,
+    text_of,
+)
+from qautlra.wire.errors import CLOSE_INTERNAL
+
+CLOSE_GRACE_S = 2.0
+_log = get_logger("net")
+
+
+class Receiver(Protocol):
+    """Who takes what one connection sends; an exception closes the connection with 1011."""
+
+    def opened(self) -> None:
+        """The upgrade is answered: from now on there may be written."""
+
+    def receive(self, text: str) -> None:
+        """Take one text message."""
+
+    def receive_binary(self, payload: bytes) -> None:
+        """Take one binary message."""
+
+    def heard(self) -> bool:
+        """Note a ping or a pong; False: too many, leave it unanswered."""
+
+    def detached(self) -> None:
+        """The connection is gone; called once."""
+
+
+class Socket:
+    """One upgraded connection: aiohttp's parser on one side, a room's sink (`feed.client.Sink`) on the other.
+
+    What arrives before `receiver` is set is dropped; `closed` is done when the connection is gone.
+    """
+
+    __slots__ = (
+        "_abort",
+        "_closing",
+        "_limit",
+        "_loop",
+        "_reader",
+        "_transport",
+        "closed",
+        "outlet",
+        "receiver",
+    )
+
+    def __init__(self, transport: asyncio.Transport, max_message_bytes: int, send_buffer_bytes: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = FrameReader(max_message_bytes)
+        self._transport = transport
+        self.outlet = Outlet(_descriptor(transport))
+        self._limit = send_buffer_bytes
+        self._closing = False
+        self._abort: asyncio.TimerHandle | None = None
+        self.receiver: Receiver | None = None
+        self.closed: asyncio.Future[None] = self._loop.create_future()
+
+    # --- what the room calls ---
+
+    def write(self, frames: bytes) -> None:
+        """Send ready frames, queueing what the kernel does not take; a closing connection drops them."""
+        transport, outlet = self._transport, self.outlet
+        if self._closing or transport.is_closing():
+            return
+        if outlet.behind and not transport.get_write_buffer_size():
+            outlet.caught_up()
+        sent = outlet.send(frames)
+        if sent < len(frames):
+            transport.write(frames[sent:] if sent else frames)
+
+    def buffered(self) -> int:
+        """Return how many bytes wait to be sent."""
+        return self._transport.get_write_buffer_size()
+
+    def ping(self) -> None:
+        """Send a ping, unless so much waits already that it would say nothing."""
+        if self.buffered() <= self._limit:
+            self.write(PING_FRAME)
+
+    def hold(self, held: bool) -> None:
+        """Stop or go on reading."""
+        with contextlib.suppress(RuntimeError):  # already so, or closing
+            if held:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and wait CLOSE_GRACE_S for the client's; then cut the connection."""
+        if self._closing:
+            return
+        self.write(close_frame(code, reason))
+        self._end()
+        self.hold(False)
+        self._abort = self._loop.call_later(CLOSE_GRACE_S, self._cut)
+
+    # --- what aiohttp calls with what arrives ---
+
+    def feed_data(self, data: bytes, _size: int = 0) -> tuple[bool, bytes]:
+        """Take bytes of the client."""
+        for op, payload in self._reader.feed(data):
+            if op is Op.CLOSE:
+                self._answer_close(payload)
+                return False, b""
+            if self._closing:
+                continue
+            try:
+                self._message(op, payload)
+            except WsViolation as violation:
+                self._fail(violation)
+            except Exception as error:
+                _log.error("session_failed", error=str(error), exc_info=error)
+                self.close(CLOSE_INTERNAL, "internal error")
+        if self._reader.violation is not None:
+            self._fail(self._reader.violation)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """The connection is gone, its descriptor not closed yet."""
+        self._end()
+        if self._abort is not None:
+            self._abort.cancel()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def _message(self, op: Op, payload: bytes) -> None:
+        receiver = self.receiver
+        if receiver is None:
+            return
+        if op is Op.TEXT:
+            receiver.receive(text_of(payload))
+        elif op is Op.BINARY:
+            receiver.receive_binary(payload)
+        elif receiver.heard() and op is Op.PING and self.buffered() <= self._limit:
+            self.write(control_frame(Op.PONG, payload))
+
+    def _fail(self, violation: WsViolation) -> None:
+        """Close for a violation; as nothing the client says counts any more, TCP says goodbye too."""
+        if not self._closing:
+            self.close(violation.code, violation.reason)
+            with contextlib.suppress(OSError, RuntimeError):
+                self._transport.write_eof()
+
+    def _answer_close(self, payload: bytes) -> None:
+        """Echo the client's goodbye, unless it answers ours, and end."""
+        if not self._closing:
+            try:
+                code = close_code(payload)
+                answer = control_frame(Op.CLOSE) if code == 1005 else close_frame(code)
+            except WsViolation as violation:
+                answer = close_frame(violation.code, violation.reason)
+            self.write(answer)
+        self._end()
+        self._transport.close()
+        if self._abort is None:
+            self._abort = self._loop.call_later(CLOSE_GRACE_S, self._cut)
+
+    def _end(self) -> None:
+        self._closing = True
+        self.outlet.leave()
+
+    def _cut(self) -> None:
+        self._transport.abort()
+        self.feed_eof()
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    """Return what a plain connection's bytes may be written to; -1 where they are encrypted first."""
+    socket = transport.get_extra_info("socket")
+    if socket is None or transport.get_extra_info("sslcontext") is not None:
+        return -1
+    return int(socket.fileno())
+
+
+async def serve_socket(
+    request: web.Request,
+    deps: Deps,
+    attach: Callable[[Socket], Receiver],
+    *,
+    max_message_bytes: int,
+    send_buffer_bytes: int,
+) -> web.StreamResponse:
+    """Upgrade a request and keep it until the connection is gone.
+
+    `attach` may refuse by raising what the client is told instead of the upgrade.
+    """
+    answer = handshake(request, deps)
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError
+    socket = Socket(transport, max_message_bytes, send_buffer_bytes)
+    receiver = attach(socket)
+    try:
+        response = web.StreamResponse(status=101, headers=answer)
+        await response.prepare(request)
+        socket.receiver = receiver
+        receiver.opened()
+        # aiohttp hands everything after the upgrade to this "parser"; the call is in its 3.x API.
+        request.protocol.set_parser(cast(Any, socket))
+        await socket.closed
+    finally:
+        receiver.detached()
+    return response
+
+
+def handshake(request: web.Request, deps: Deps) -> dict[str, str]:
+    """Return the headers of the 101 answer; raise what the client is told instead."""
+    headers = request.headers
+    if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in [
+        token.strip().lower() for token in headers.get("Connection", "").split(",")
+    ]:
+        raise InputError(f"{request.path} is a WebSocket: connect with ws://", status=426)
+    if not may_open(headers.get("Origin"), headers.get("Host", ""), deps):
+        page = headers.get("Origin")
+        raise AuthError(
+            f"Pages of {page} may not open this socket; allow them in net.cors.allowed_origins", status=403
+        )
+    if headers.get("Sec-WebSocket-Version") != "13":
+        raise InputError("Sec-WebSocket-Version: expected 13", status=426)
+    try:
+        accept = accept_value(headers.get("Sec-WebSocket-Key", ""))
+    except (ValueError, binascii.Error):
+        raise InputError("Sec-WebSocket-Key is missing or not 16 bytes in base64") from None
+    return {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
