@@ -56,6 +56,16 @@ def kinds_of(str exchange not None, int product):
     return cpp_kinds_of(string_view(<const char*>name, <size_t>len(name)), <Product>product)
 
 
+def rules_for(str exchange not None, str instrument_id not None, int product):
+    """Order kinds and lots of an instrument, by the names Books.add and Exchange.list take them by."""
+    cdef bytes name = exchange.encode()
+    cdef bytes code = instrument_id.encode()
+    cdef Rules rules = rules_of(string_view(<const char*>name, <size_t>len(name)),
+                                string_view(<const char*>code, <size_t>len(code)), <Product>product)
+    return {"kinds": rules.kinds, "buy_min": rules.volume_min[0], "buy_step": rules.volume_step[0],
+            "sell_min": rules.volume_min[1], "sell_step": rules.volume_step[1], "volume_max": rules.volume_max}
+
+
 def to_ticks(double price, double tick):
     """Whole ticks of a price; ValueError when it is no multiple of the tick."""
     cdef int64_t out = 0

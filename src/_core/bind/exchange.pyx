@@ -5,9 +5,14 @@ Money and prices are CNY (float). A refused command answers the number of a code
 5001 full, 5004 not journaled, 5005 diverged); what Python itself got wrong raises.
 """
 
+import os
+from typing import NamedTuple
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.math cimport floor
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
@@ -15,6 +20,18 @@ from qautlra._core.account cimport (
     Ledger, MarginSide, Side, kNoValue, offset_of, side_of, to_cny, to_money, to_price,
 )
 from qautlra._core.journal cimport CJournal, Journal
+from qautlra._core.risk cimport Gate, limits_of
+
+from qautlra._core.journal import JournalError
+
+
+NOTE = 49  # kind of the owner's records, in the journal
+
+
+class Recovered(NamedTuple):
+    records: int
+    last_lsn: int
+    notes: list
 
 
 cdef uint64_t _append(void* context, uint8_t kind, const void* payload, size_t size) noexcept nogil:
@@ -36,7 +53,7 @@ cdef int64_t _lots(object volume) except? -1:
 
 
 cdef class _Core:
-    """What the exchange and its borrowed ledger both keep alive."""
+    """What the exchange and what is borrowed from it keep alive."""
 
     def __dealloc__(self):
         del self.ptr
@@ -46,21 +63,22 @@ cdef class Exchange:
     """Books, accounts, risk and journal of one process; everything that changes an account goes through here.
 
     `journal` takes a record of each command before it takes effect; replay() gives the state back. `profile` is
-    "paper" or "live". Account 0 is the street's: the market the others trade with, without funds or risk.
+    "paper" or "live", further keywords change single limits as those of risk.Gate. With `auto_commit` (the default)
+    each command wakes the journal's writer; without, the owner calls commit() once per batch. Account 0 is the street's: the market the others trade with, without funds or risk.
     """
 
     def __cinit__(self, Journal journal=None, *, profile="paper", margin_side="sum", uint32_t orders_max=1 << 20,
-                  uint32_t live_orders_max=1 << 18, uint32_t accounts_max=1 << 16):
-        if profile not in ("paper", "live"):
-            raise ValueError(f"profile {profile!r} is neither 'paper' nor 'live'")
+                  uint32_t live_orders_max=1 << 18, uint32_t accounts_max=1 << 16, uint32_t trades_max=1 << 22,
+                  **limits):
         if margin_side not in ("sum", "max"):
             raise ValueError(f"margin_side {margin_side!r} is neither 'sum' nor 'max'")
         cdef Options options
         options.orders_max = orders_max
+        options.trades_max = trades_max
         options.books.live_orders_max = live_orders_max
         options.books.accounts_max = accounts_max
         options.margin_side = MarginSide.kMax if margin_side == "max" else MarginSide.kSum
-        options.limits = Limits.live() if profile == "live" else Limits.paper()
+        options.limits = limits_of(profile, limits)
         cdef JournalHook hook
         self.journal = journal
         if journal is not None:
@@ -77,11 +95,27 @@ cdef class Exchange:
         ledger.keeper = self.core
         ledger.names[0] = ""  # the street
         self.ledger = ledger
+        cdef Gate gate = Gate.__new__(Gate, ledger)
+        del gate.ptr
+        gate.ptr = &self.ptr.gate()
+        gate.keeper = self.core
+        self.gate = gate
+        self.auto_commit = True
 
     cdef tuple answer(self, Outcome out):
-        if self.journal is not None and out.lsn:
+        if self.auto_commit and out.lsn and self.journal is not None:
             self.journal.get().commit()
         return out.code, None if out.order == kNone else out.order, out.lsn
+
+    def commit(self):
+        """Wake the journal's writer for what was appended; nothing without a journal."""
+        if self.journal is not None:
+            self.journal.get().commit()
+
+    def note(self, const unsigned char[::1] payload not None):
+        """Put a record of the owner's own among the commands'; answers as insert. At most 256 KiB."""
+        cdef size_t size = payload.shape[0]
+        return self.answer(self.ptr.note(&payload[0] if size else NULL, size))
 
     def open_account(self, str name not None):
         """Number of the account, opened when it is new; ValueError when it cannot be."""
@@ -91,6 +125,8 @@ cdef class Exchange:
             raise ValueError(f"account {name!r} cannot be opened: too many, a name too long, or no journal")
         self.ledger.names[number] = name
         self.ledger.numbers[name] = number
+        if self.auto_commit:
+            self.commit()
         return number
 
     def account(self, uint32_t number):
@@ -130,6 +166,8 @@ cdef class Exchange:
         if code:
             raise ValueError(f"{symbol} cannot be listed so: code {code}")
         self.ledger.symbols[number] = symbol
+        if self.auto_commit:
+            self.commit()
         return number
 
     def instrument(self, str symbol not None):
@@ -175,10 +213,10 @@ cdef class Exchange:
         cdef bytes text = client_id.encode()
         return self.answer(self.ptr.amend(account, _text(text), to_price(price), _lots(volume), now_ns))
 
-    def street(self, uint32_t instrument, int side, double price, volume, *, int time=3):
+    def street(self, uint32_t instrument, int side, double price, volume, *, int time=3, int64_t now_ns=0):
         """Enter a limit order of the rest of the market."""
         return self.answer(self.ptr.street(instrument, side_of(side), to_price(price), _lots(volume),
-                                           <TimeCondition>time))
+                                           <TimeCondition>time, now_ns))
 
     def move_money(self, uint32_t account, double amount):
         """Deposit, or withdraw when negative."""
@@ -188,9 +226,9 @@ cdef class Exchange:
         """Give a last price to every holder."""
         return self.answer(self.ptr.mark(instrument, to_price(last), now_ns))
 
-    def set_phase(self, uint32_t instrument, int phase):
+    def set_phase(self, uint32_t instrument, int phase, *, int64_t now_ns=0):
         """Move an instrument to a phase of the book module."""
-        return self.answer(self.ptr.set_phase(instrument, <Phase>phase))
+        return self.answer(self.ptr.set_phase(instrument, <Phase>phase, now_ns))
 
     def set_band(self, uint32_t instrument, int64_t lower, int64_t upper):
         """New price limits, in ticks."""
@@ -232,12 +270,34 @@ cdef class Exchange:
         if not 0 <= kind <= 255:
             return 5005
         cdef uint16_t code = self.ptr.replay(<uint8_t>kind, &payload[0] if size else NULL, size)
+        self.learn()
+        return code
+
+    def replay_all(self, directory, uint64_t from_lsn=1):
+        """Apply all records of a journal's directory: Recovered(records, last_lsn, notes as (LSN, bytes)).
+
+        JournalError where one is damaged or does not fit (`lsn`), with what lies before it applied.
+        """
+        cdef string path = os.fsencode(directory)
+        cdef CRecovered found
+        with nogil:
+            found = recover(self.ptr[0], path, from_lsn)
+        self.learn()
+        if not found.error.empty():
+            raise JournalError(found.error.decode("utf-8", "replace"), os.fsdecode(<bytes>found.path) or
+                               os.fsdecode(directory), found.offset, found.lsn)
+        return Recovered(found.records, found.last_lsn,
+                         [(found.notes[i].lsn, PyBytes_FromStringAndSize(found.notes[i].payload.data(),
+                                                                         found.notes[i].payload.size()))
+                          for i in range(found.notes.size())])
+
+    cdef void learn(self):
+        """Names the core has and this does not."""
         for number in range(len(self.ledger.symbols), self.ptr.instruments()):
             self.ledger.symbols[number] = self.ptr.symbol(number).decode("utf-8", "replace")
         for number in range(len(self.ledger.names), self.ledger.ptr.size()):
             self.ledger.names[number] = name = self.ptr.account_name(number).decode("utf-8", "replace")
             self.ledger.numbers[name] = number
-        return code
 
     def order(self, uint32_t number):
         """An order of the day by number; ValueError when there is none."""
@@ -262,6 +322,7 @@ cdef class Exchange:
             "code": r.code,
             "insert_ns": r.insert_ns,
             "update_ns": r.update_ns,
+            "seq": r.seq,
         }
 
     def trade(self, uint32_t number):
@@ -338,6 +399,16 @@ cdef class Exchange:
     def state_hash(self):
         """Hash of books, accounts, risk counts and orders of the day."""
         return self.ptr.state_hash()
+
+    @property
+    def orders(self):
+        """Orders of the day so far, refused ones included: order() takes numbers below it."""
+        return self.ptr.orders().size()
+
+    @property
+    def trades(self):
+        """Sides of matches of the day so far: trade() takes numbers below it."""
+        return self.ptr.trades().size()
 
     @property
     def trading_day(self):

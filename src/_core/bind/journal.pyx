@@ -143,6 +143,13 @@ cdef class Journal:
             done = core.wait_durable(lsn, timeout_s)
         return done
 
+    def durable_fd(self):
+        cdef int fd = self.get().durable_fd()
+        if fd < 0:
+            raise JournalError("no descriptor tells when records are durable: closed, or too many files are open",
+                               self.directory)
+        return fd
+
     def drop_through(self, uint64_t lsn):
         cdef CJournal* core = self.get()
         cdef string error

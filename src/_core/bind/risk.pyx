@@ -149,7 +149,8 @@ cdef class Gate:
         self.ptr = new CGate(deref(ledger.ptr), l)
 
     def __dealloc__(self):
-        del self.ptr
+        if self.keeper is None:
+            del self.ptr
 
     def check(self, uint32_t account, uint32_t instrument, int side, int offset, volume, price=None, *,
               int price_type=0, int time=3, int32_t gtd_day=0, bint duplicate=False, bint reduce_only=False,

@@ -20,9 +20,24 @@ std::uint32_t kinds_of(std::string_view exchange, Product product) {
   if (exchange == "DCE" || exchange == "GFEX") return future ? limits | kAny | kAnyFok : limits;
   if (exchange == "CZCE") return kResting | kLimitFak | kAny;
   if (exchange == "CFFEX") return limits | kBest | kFiveLevel;
-  if (exchange == "SSE" || exchange == "SZSE")
+  if (exchange == "SSE" || exchange == "SZSE" || exchange == "BSE")
     return product == Product::kOption ? kResting | kLimitFok : kResting | kBest | kFiveLevel;
   return kEveryKind;
+}
+
+Rules rules_of(std::string_view exchange, std::string_view code, Product product) {
+  Rules rules;
+  rules.kinds = kinds_of(exchange, product);
+  if (product != Product::kStock) return rules;
+  const bool star = exchange == "SSE" && (code.starts_with("688") || code.starts_with("689"));
+  const std::int32_t least = star ? 200 : 100;
+  const std::int32_t step = star || exchange == "BSE" ? 1 : 100;
+  for (int side = 0; side < 2; ++side) {
+    rules.volume_min[side] = least;
+    rules.volume_step[side] = step;
+  }
+  rules.volume_max = star ? 100'000 : 1'000'000;
+  return rules;
 }
 
 bool to_ticks(double price, double tick, std::int64_t& out) {

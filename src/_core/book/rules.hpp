@@ -60,6 +60,10 @@ constexpr bool well_formed(const NewOrder& o) {
 // Kinds an exchange takes; every kind for a name it does not know (the built-in exchange's own products).
 std::uint32_t kinds_of(std::string_view exchange, Product product);
 
+// Kinds and lots of an instrument (contract 5.2, 5.5). `code` decides between the boards of a stock exchange: STAR
+// shares are bought from 200 up by the share, others in hundreds (of Beijing from 100 up by the share).
+Rules rules_of(std::string_view exchange, std::string_view code, Product product);
+
 // Whole ticks of a price; false when it is no multiple (by more than 1e-6 of a tick) or no number.
 bool to_ticks(double price, double tick, std::int64_t& out);
 

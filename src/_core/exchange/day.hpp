@@ -24,9 +24,12 @@ struct TradeRecord {
   std::int64_t time_ns;  // of the command that brought it about
 };
 
-// Owner: the exchange. Numbers are dense from 0 and start again with each day; pages stay for the next one.
+// Owner: the exchange. Numbers are dense from 0 and start again with each day; pages stay for the next one. The
+// bound is the owner's to respect before it lets orders in: what has traded is kept whatever it says.
 class TradeTable {
  public:
+  explicit TradeTable(std::uint32_t trades_max) : trades_max_(trades_max) {}
+  bool full() const { return count_ >= trades_max_; }
   std::uint32_t size() const { return count_; }
   const TradeRecord& at(std::uint32_t number) const { return pages_[number / kPage][number % kPage]; }
   // Room for one more trade; false when there is no memory.
@@ -45,6 +48,7 @@ class TradeTable {
 
  private:
   static constexpr std::uint32_t kPage = 1024;
+  const std::uint32_t trades_max_;
   std::uint32_t count_ = 0;
   std::vector<book::Block<TradeRecord>> pages_;
 };

@@ -15,7 +15,8 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
       books_(options.books),
       ledger_(options.margin_side),
       gate_(ledger_, options.limits),
-      orders_(options.orders_max, options.books.live_orders_max) {
+      orders_(options.orders_max, options.books.live_orders_max),
+      trades_(options.trades_max) {
   do_open("");  // the street
 }
 
@@ -33,7 +34,7 @@ void Exchange::tell(std::uint32_t number) {
   e.left = r.left;
   e.volume = r.volume;
   e.price = r.price;
-  e.seq = ++seqs_[r.account];
+  e.seq = r.seq = ++seqs_[r.account];
   events_.push_back(e);
 }
 
@@ -150,12 +151,13 @@ Outcome Exchange::insert(const Insert& c) {
   Outcome out;
   if (!owned(c.account)) return {code_of(book::Code::kNoAccount)};
   if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return {code_of(book::Code::kBadParameters)};
-  if (out.order = orders_.find(c.account, c.client_id); out.order != kNone) {
+  const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
+  if (out.order = orders_.find(tag, c.account, c.client_id); out.order != kNone) {
     out.code = code_of(account::Code::kDuplicate);
     return out;
   }
   if (!known(c.instrument)) return {code_of(book::Code::kNoInstrument)};
-  if (!orders_.make_room(c.client_id.size())) return {kFull};
+  if (trades_.full() || !orders_.make_room(c.client_id.size())) return {kFull};
 
   risk::Request request{.account = c.account,
                         .instrument = c.instrument,
@@ -181,13 +183,13 @@ Outcome Exchange::insert(const Insert& c) {
   if (!logged(RecordKind::kInsert, record, out)) return out;
   out.warnings = verdict.warnings;
   out.code = code;
-  do_insert(c, code, hold.price, out.order);
+  do_insert(c, tag, code, hold.price, out.order);
   return out;
 }
 
-Code Exchange::do_insert(const Insert& c, Code verdict, Price freeze_at, std::uint32_t& number) {
+Code Exchange::do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price freeze_at, std::uint32_t& number) {
   at(c.now_ns);
-  number = orders_.add(c.account, c.client_id);
+  number = orders_.add(tag, c.account, c.client_id);
   days_[c.account].orders.push_back(number);
   OrderRecord& r = orders_.at(number);
   r.instrument = c.instrument;
@@ -244,7 +246,8 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
     if (out.code != kOk) return out;
   }
   const Reason reason = force ? Reason::kForced : Reason::kUser;
-  if (!logged(RecordKind::kCancel, RecordWriter{}.add(out.order).add(reason), out)) return out;
+  if (!logged(RecordKind::kCancel, RecordWriter{}.add(out.order).add(reason).add(now_ns), out)) return out;
+  at(now_ns);
   do_cancel(out.order, reason);
   return out;
 }
@@ -300,8 +303,12 @@ Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price
   const bool less = price == r.price && left <= r.left;
   if (volume > kVolumeMax || left < 1) {
     out.code = code_of(account::Code::kVolume);
-  } else if (price == kNoValue || price % tick != 0) {
+  } else if (price == kNoValue || price <= 0) {
+    out.code = code_of(account::Code::kBadPrice);
+  } else if (price % tick != 0) {
     out.code = code_of(account::Code::kBadTick);
+  } else if (trades_.full()) {
+    out.code = kFull;
   } else {
     out.code = code_of(books_.check_amend(r.id, price / tick, static_cast<std::int32_t>(left)));
   }
@@ -315,7 +322,8 @@ Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price
   }
   if (out.code != kOk) return out;
   const auto lots = static_cast<std::int32_t>(left);
-  if (!logged(RecordKind::kAmend, RecordWriter{}.add(out.order).add(price).add(lots), out)) return out;
+  if (!logged(RecordKind::kAmend, RecordWriter{}.add(out.order).add(price).add(lots).add(now_ns), out)) return out;
+  at(now_ns);
   do_amend(out.order, price, lots);
   return out;
 }
@@ -335,11 +343,14 @@ Code Exchange::do_amend(std::uint32_t number, Price price, std::int32_t left) {
 }
 
 Outcome Exchange::street(std::uint32_t instrument, Side side, Price price, std::int64_t volume,
-                         book::TimeCondition time) {
+                         book::TimeCondition time, std::int64_t now_ns) {
   Outcome out;
   if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
   const Price tick = ledger_.board.terms(instrument).tick;
-  if (price == kNoValue || price % tick != 0) return {code_of(account::Code::kBadTick)};
+  // As the gate says of everybody's: no account takes a trade at no price.
+  if (price == kNoValue || price <= 0) return {code_of(account::Code::kBadPrice)};
+  if (price % tick != 0) return {code_of(account::Code::kBadTick)};
+  if (trades_.full()) return {kFull};
   if (volume < 1 || volume > kVolumeMax) return {code_of(account::Code::kVolume)};
   book::NewOrder order;
   order.price = price / tick;
@@ -351,8 +362,10 @@ Outcome Exchange::street(std::uint32_t instrument, Side side, Price price, std::
   out.code = code_of(books_.check(instrument, order));
   if (out.code != kOk) return out;
   RecordWriter record;
-  record.add(instrument).add(side).add(order.price).add(order.volume).add(time);
-  if (logged(RecordKind::kStreetOrder, record, out)) do_street(instrument, side, order.price, order.volume, time);
+  record.add(instrument).add(side).add(order.price).add(order.volume).add(time).add(now_ns);
+  if (!logged(RecordKind::kStreetOrder, record, out)) return out;
+  at(now_ns);
+  do_street(instrument, side, order.price, order.volume, time);
   return out;
 }
 
@@ -389,11 +402,12 @@ Outcome Exchange::mark(std::uint32_t instrument, Price last, std::int64_t now_ns
   return out;
 }
 
-Outcome Exchange::set_phase(std::uint32_t instrument, book::Phase phase) {
+Outcome Exchange::set_phase(std::uint32_t instrument, book::Phase phase, std::int64_t now_ns) {
   Outcome out;
   if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
   if (phase > book::Phase::kBreak) return {code_of(book::Code::kBadParameters)};
-  if (!logged(RecordKind::kPhase, RecordWriter{}.add(instrument).add(phase), out)) return out;
+  if (!logged(RecordKind::kPhase, RecordWriter{}.add(instrument).add(phase).add(now_ns), out)) return out;
+  at(now_ns);
   Sink sink{*this};
   books_.set_phase(instrument, phase, sink);
   set_quote(instrument);
@@ -476,6 +490,15 @@ Outcome Exchange::set_locks(std::uint32_t account, std::uint8_t locks) {
   return out;
 }
 
+Outcome Exchange::note(const void* payload, std::size_t size) {
+  Outcome out;
+  if (size > kNoteBytesMax) return {code_of(book::Code::kBadParameters)};
+  if (journal_.append == nullptr) return out;
+  out.lsn = journal_.append(journal_.context, static_cast<std::uint8_t>(RecordKind::kNote), payload, size);
+  if (out.lsn == 0) out.code = kNotJournaled;
+  return out;
+}
+
 std::uint32_t Exchange::review(std::uint32_t account, std::int64_t now_ns) {
   if (!owned(account)) return 0;
   const risk::State before = gate_.account_state(account);
@@ -490,7 +513,11 @@ std::uint64_t Exchange::state_hash() const {
   h.add(static_cast<std::int64_t>(ledger_.state_hash()));
   h.add(static_cast<std::int64_t>(gate_.state_hash()));
   h.add(trading_day_);
-  h.add(static_cast<std::int64_t>(trades_.size()));
+  for (std::uint32_t n = 0; n < trades_.size(); ++n) {
+    const TradeRecord& t = trades_.at(n);
+    h.add(static_cast<std::int64_t>(t.order) << 32 | t.volume);
+    for (const std::int64_t x : {t.price, t.time_ns, t.commission, t.close_profit}) h.add(x);
+  }
   for (std::uint32_t n = 0; n < orders_.size(); ++n) {
     const OrderRecord& r = orders_.at(n);
     h.add(static_cast<std::int64_t>(account::key_of(r.client_id)));

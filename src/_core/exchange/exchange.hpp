@@ -30,6 +30,7 @@ constexpr std::int32_t kVolumeMax = std::numeric_limits<std::int32_t>::max() / 2
 struct Options {
   book::Bounds books;
   std::uint32_t orders_max = 1u << 20;  // of a day, refused ones included; beyond: kFull
+  std::uint32_t trades_max = 1u << 22;  // sides of matches of a day; from there on no order is let in: kFull
   account::MarginSide margin_side = account::MarginSide::kSum;
   risk::Limits limits;
 };
@@ -67,7 +68,8 @@ class Exchange {
   Outcome amend(std::uint32_t account, std::string_view client_id, Price price, std::int64_t volume,
                 std::int64_t now_ns);
   // An order of the street: no funds, no risk, no id; a limit order that rests (kGfd) or not (kIoc).
-  Outcome street(std::uint32_t instrument, Side side, Price price, std::int64_t volume, book::TimeCondition time);
+  Outcome street(std::uint32_t instrument, Side side, Price price, std::int64_t volume, book::TimeCondition time,
+                 std::int64_t now_ns = 0);
 
   // What the street shows now, best levels first: takes the place of what it showed before. See street.cpp.
   Outcome show_street(std::uint32_t instrument, std::span<const StreetLevel> bids, std::span<const StreetLevel> asks,
@@ -75,7 +77,7 @@ class Exchange {
 
   Outcome move_money(std::uint32_t account, Money amount);  // in when positive, out when negative
   Outcome mark(std::uint32_t instrument, Price last, std::int64_t now_ns);
-  Outcome set_phase(std::uint32_t instrument, book::Phase phase);
+  Outcome set_phase(std::uint32_t instrument, book::Phase phase, std::int64_t now_ns = 0);
   Outcome set_band(std::uint32_t instrument, const book::Band& band);
   // Ends every order of the day and closes all books. Then settlement prices, then settle() into the next day.
   Outcome end_day();
@@ -83,6 +85,8 @@ class Exchange {
   Outcome settle(std::int32_t next_day);
   Outcome set_state(std::uint32_t account, risk::State state);  // kNone: of everything
   Outcome set_locks(std::uint32_t account, std::uint8_t locks);
+  // A record of the owner's own among the exchange's, at most kNoteBytesMax; changes nothing here.
+  Outcome note(const void* payload, std::size_t size);
 
   // Level and alerts of an account (bits of risk::AlertKind); a day's loss beyond its limit makes it reducing.
   std::uint32_t review(std::uint32_t account, std::int64_t now_ns);
@@ -140,7 +144,7 @@ class Exchange {
 
   std::uint32_t do_open(std::string_view name);
   Code do_list(const Listing& listing, std::uint32_t& instrument);
-  Code do_insert(const Insert& c, Code verdict, Price freeze_at, std::uint32_t& number);
+  Code do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price freeze_at, std::uint32_t& number);
   Code do_cancel(std::uint32_t number, book::Reason reason);
   Code do_amend(std::uint32_t number, Price price, std::int32_t left);
   Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,

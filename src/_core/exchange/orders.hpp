@@ -12,15 +12,14 @@
 
 namespace qautlra::exchange {
 
-// Owner: the exchange. Bounded by `orders_max`; pages come as they are needed and stay for the next day.
+// Owner: the exchange. Bounded by `orders_max`; pages come as they are needed and stay for the next day. The table of
+// ids doubles when it is half full: a quiet day's ids stay in the cache.
 class OrderTable {
  public:
   OrderTable(std::uint32_t orders_max, std::uint32_t slots)
       : orders_max_(orders_max), by_slot_(book::zeroed<std::uint32_t>(slots + std::size_t{1})) {
-    std::size_t size = 16;
-    while (size < std::size_t{orders_max} * 2) size *= 2;
-    mask_ = size - 1;
-    seen_ = book::zeroed<Entry>(size);
+    seen_ = book::zeroed<Entry>(kFirstIds);
+    mask_ = kFirstIds - 1;
   }
   bool ready() const { return by_slot_ && seen_ && orders_max_ > 0; }
   std::uint32_t size() const { return count_; }
@@ -29,17 +28,22 @@ class OrderTable {
 
   // Number of the account's order of that id, kNone when it has none.
   std::uint32_t find(std::uint32_t account, std::string_view client_id) const {
-    const std::uint64_t h = hash(account, client_id);
-    for (std::size_t i = h & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
-      if (seen_[i].tag != static_cast<std::uint32_t>(h >> 32)) continue;
+    return find(tag_of(account, client_id), account, client_id);
+  }
+  std::uint32_t find(std::uint32_t tag, std::uint32_t account, std::string_view client_id) const {
+    for (std::size_t i = tag & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
+      if (seen_[i].tag != tag) continue;
       const OrderRecord& r = at(seen_[i].number - 1);
       if (r.account == account && r.client_id == client_id) return seen_[i].number - 1;
     }
     return kNone;
   }
+  static std::uint32_t tag_of(std::uint32_t account, std::string_view client_id) {
+    return static_cast<std::uint32_t>(hash(account, client_id) >> 32);
+  }
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
-    if (count_ == orders_max_) return false;
+    if (count_ == orders_max_ || (2 * std::size_t{count_} > mask_ && !grow())) return false;
     if (count_ / kPage == pages_.size()) {
       auto page = book::zeroed<OrderRecord>(kPage);
       if (!page) return false;
@@ -57,15 +61,12 @@ class OrderTable {
     return true;
   }
   // A new record under an id that was not used. After make_room().
-  std::uint32_t add(std::uint32_t account, std::string_view client_id) {
+  std::uint32_t add(std::uint32_t tag, std::uint32_t account, std::string_view client_id) {
     const std::uint32_t number = count_++;
     OrderRecord& r = at(number) = OrderRecord{};
     r.account = account;
     r.client_id = keep(client_id);
-    const std::uint64_t h = hash(account, client_id);
-    std::size_t i = h & mask_;
-    while (seen_[i].number != 0) i = (i + 1) & mask_;
-    seen_[i] = {static_cast<std::uint32_t>(h >> 32), number + 1};
+    enter({tag, number + 1});
     return number;
   }
   // The record of a live order in a book; kNone for orders of the street.
@@ -81,11 +82,27 @@ class OrderTable {
  private:
   static constexpr std::uint32_t kPage = 1024;
   static constexpr std::size_t kTextBytes = std::size_t{1} << 18;
+  static constexpr std::size_t kFirstIds = std::size_t{1} << 12;
   struct Entry {
-    std::uint32_t tag;
+    std::uint32_t tag;     // of account and id; its low bits say where the entry belongs
     std::uint32_t number;  // + 1; 0: free
   };
 
+  void enter(Entry entry) {
+    std::size_t i = entry.tag & mask_;
+    while (seen_[i].number != 0) i = (i + 1) & mask_;
+    seen_[i] = entry;
+  }
+  bool grow() {
+    const std::size_t size = mask_ + 1;
+    auto wider = book::zeroed<Entry>(size * 2);
+    if (!wider) return false;
+    std::swap(seen_, wider);
+    mask_ = size * 2 - 1;
+    for (std::size_t i = 0; i < size; ++i)
+      if (wider[i].number != 0) enter(wider[i]);
+    return true;
+  }
   static std::uint64_t hash(std::uint32_t account, std::string_view text) {
     std::uint64_t h = (account + 1) * 0x9E3779B97F4A7C15ull ^ text.size();
     const char* at = text.data();

@@ -34,9 +34,10 @@ enum class RecordKind : std::uint8_t {
   kState,
   kLocks,
   kStreetBook,
+  kNote,  // of the exchange's owner: kept in its place, means nothing here
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kStreetBook);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kNote);
 
 class RecordWriter {
  public:

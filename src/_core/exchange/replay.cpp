@@ -31,29 +31,36 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
     in.get(c.min_volume).get(c.gtd_day).get(c.side).get(c.offset).get(c.price_type).get(c.time);
     in.get(c.volume_condition).get(c.reduce_only).get(c.force).get(verdict).get(freeze_at);
     if (!in.done() || !owned(c.account) || !known(c.instrument) || c.side > Side::kSell ||
-        c.offset > Offset::kCloseToday || orders_.find(c.account, c.client_id) != kNone ||
-        !orders_.make_room(c.client_id.size()))
+        c.offset > Offset::kCloseToday)
       return kDiverged;
+    const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
+    if (orders_.find(tag, c.account, c.client_id) != kNone || !orders_.make_room(c.client_id.size())) return kDiverged;
     std::uint32_t number = kNone;
-    return do_insert(c, verdict, freeze_at, number);
+    return do_insert(c, tag, verdict, freeze_at, number);
   }
   std::uint32_t number = kNone;
+  std::int64_t now_ns = 0;
   in.get(number);
   if (number >= orders_.size() || orders_.at(number).status == Status::kFinished) return kDiverged;
   if (kind == RecordKind::kCancel) {
     Reason reason = Reason::kUser;
-    in.get(reason);
-    return in.done() ? do_cancel(number, reason) : kDiverged;
+    in.get(reason).get(now_ns);
+    if (!in.done()) return kDiverged;
+    at(now_ns);
+    return do_cancel(number, reason);
   }
   Price price = 0;
   std::int32_t left = 0;
-  in.get(price).get(left);
-  return in.done() ? do_amend(number, price, left) : kDiverged;
+  in.get(price).get(left).get(now_ns);
+  if (!in.done()) return kDiverged;
+  at(now_ns);
+  return do_amend(number, price, left);
 }
 
 Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
   if (raw < kFirstRecordKind || raw > kLastRecordKind) return kDiverged;
   const auto kind = static_cast<RecordKind>(raw);
+  if (kind == RecordKind::kNote) return size <= kNoteBytesMax ? kOk : kDiverged;
   RecordReader in(payload, size);
   // The live calls do the rest; nothing is appended meanwhile.
   const JournalHook journal = journal_;
@@ -63,6 +70,7 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
     std::int64_t a = 0, b = 0;
     std::int32_t volume = 0;
     std::uint8_t byte = 0;
+    Outcome done;
     switch (kind) {
       case RecordKind::kAccount: {
         std::string_view name;
@@ -81,49 +89,53 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
         return kOk;
       case RecordKind::kCancelAll:
         in.get(number);
-        if (in.done()) cancel_all(number);
+        if (in.done()) done = cancel_all(number);
         break;
       case RecordKind::kMoney:
         in.get(number).get(a);
-        if (in.done()) move_money(number, a);
+        if (in.done()) done = move_money(number, a);
         break;
       case RecordKind::kMark:
         in.get(number).get(a).get(b);
-        if (in.done()) mark(number, a, b);
+        if (in.done()) done = mark(number, a, b);
         break;
       case RecordKind::kSettlement:
         in.get(number).get(a);
-        if (in.done()) set_settlement(number, a);
+        if (in.done()) done = set_settlement(number, a);
         break;
       case RecordKind::kPhase:
-        in.get(number).get(byte);
-        if (in.done()) set_phase(number, static_cast<book::Phase>(byte));
+        in.get(number).get(byte).get(a);
+        if (in.done()) done = set_phase(number, static_cast<book::Phase>(byte), a);
         break;
       case RecordKind::kBand:
         in.get(number).get(a).get(b);
-        if (in.done()) set_band(number, {a, b});
+        if (in.done()) done = set_band(number, {a, b});
         break;
       case RecordKind::kState:
         in.get(number).get(byte);
-        if (in.done() && byte <= 2) set_state(number, static_cast<risk::State>(byte));
+        if (in.done() && byte <= 2) done = set_state(number, static_cast<risk::State>(byte));
         break;
       case RecordKind::kLocks:
         in.get(number).get(byte);
-        if (in.done()) set_locks(number, byte);
+        if (in.done()) done = set_locks(number, byte);
         break;
       case RecordKind::kSettle:
         in.get(volume);
         if (in.done() && settle(volume).code != kOk) return kDiverged;
         break;
       case RecordKind::kStreetBook: return replay_street(in);
+      case RecordKind::kNote: return kOk;
       case RecordKind::kStreetOrder: {
         std::uint8_t time = 0;
-        in.get(number).get(byte).get(a).get(volume).get(time);
+        in.get(number).get(byte).get(a).get(volume).get(time).get(b);
         if (!in.done() || !known(number) || byte > 1) return kDiverged;
+        at(b);
         return do_street(number, static_cast<Side>(byte), a, volume, static_cast<book::TimeCondition>(time));
       }
     }
-    return in.done() ? kOk : kDiverged;
+    // The live call names whom it is about before it appends, so one that is not there now was there then.
+    const bool missing = done.code == code_of(book::Code::kNoAccount) || done.code == code_of(book::Code::kNoInstrument);
+    return in.done() && !missing ? kOk : kDiverged;
   }();
   journal_ = journal;
   return code;

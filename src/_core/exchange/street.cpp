@@ -27,6 +27,7 @@ Outcome Exchange::show_street(std::uint32_t instrument, std::span<const StreetLe
     return {code_of(book::Code::kBadParameters)};
   RecordWriter record;
   record.add(instrument).add(now_ns);
+  if (trades_.full()) return {kFull};
   for (const auto& side : {bids, asks}) {
     record.add(static_cast<std::uint8_t>(side.size()));
     for (const StreetLevel& level : side) record.add(level.price).add(static_cast<std::int32_t>(level.volume));
@@ -63,7 +64,7 @@ void Exchange::do_show_street(std::uint32_t instrument, std::span<const StreetLe
       order.opens = false;
       order.held = order.volume;
       level.id = 0;
-      if (order.volume < 1) continue;
+      if (order.volume < 1 || order.price < 1) continue;  // no account takes a trade at no price
       if (books_.check(instrument, order) != book::Code::kOk) continue;  // outside the limits, or no phase for it
       const book::Placed placed = books_.place(instrument, order, sink);
       if (placed.rests) level.id = placed.id;

@@ -29,6 +29,7 @@ constexpr std::uint32_t kNone = 0xFFFFFFFF;
 constexpr std::uint32_t kStreet = 0;            // the account that stands for the rest of the market: no funds, no risk
 constexpr std::size_t kClientIdBytesMax = 256;
 constexpr std::size_t kNameBytesMax = 256;
+constexpr std::size_t kNoteBytesMax = 256 << 10;
 
 // An order as a door hands it in. Owner: the caller; texts are copied where they are kept.
 struct Insert {
@@ -72,6 +73,7 @@ struct alignas(64) OrderRecord {
   account::Hold hold;
   std::int64_t insert_ns = 0;
   std::int64_t update_ns = 0;  // of the last event
+  std::uint64_t seq = 0;       // of the account, of the last event
 };
 static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) <= 256);
 

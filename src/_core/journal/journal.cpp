@@ -1,6 +1,7 @@
 #include "journal/journal.hpp"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -160,6 +161,22 @@ bool Journal::wait_durable(std::uint64_t lsn, double timeout_s) {
   return durable_lsn() >= lsn;
 }
 
+int Journal::durable_fd() {
+  std::lock_guard lock(mutex_);
+  int fd = durable_fd_.load(std::memory_order_relaxed);
+  if (fd >= 0 || closed_) return fd;
+  fd = ::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);  // readable at once: what was durable before is news to the caller
+  durable_fd_.store(fd, std::memory_order_release);
+  return fd;
+}
+
+// A counter already at its top wakes its reader as well.
+void Journal::ring_durable() {
+  const int fd = durable_fd_.load(std::memory_order_acquire);
+  constexpr std::uint64_t one = 1;
+  if (fd >= 0 && ::write(fd, &one, sizeof one) < 0) return;
+}
+
 int Journal::drop_through(std::uint64_t lsn, std::string& error) {
   std::vector<std::string> victims;
   {
@@ -222,6 +239,7 @@ bool Journal::close(double timeout_s) {
       if (*fd >= 0) ::close(*fd);
       *fd = -1;
     }
+    if (const int fd = durable_fd_.exchange(-1); fd >= 0) ::close(fd);
   }
   return !failed() && written_lsn() == head_lsn();
 }
@@ -434,6 +452,7 @@ void Journal::fail(int code, const char* what) {
                 "; the journal takes nothing more";
   failed_.store(true, std::memory_order_release);
   progress_.notify_all();
+  ring_durable();
 }
 
 // After something went well: no error any more, the newest segment as it is now, and whoever waits looks again.
@@ -444,6 +463,7 @@ void Journal::announce() {
   segments_.back().last_lsn = writer_lsn_;
   segments_.back().bytes = file_bytes_;
   progress_.notify_all();
+  ring_durable();
 }
 
 }  // namespace qautlra::journal

@@ -104,6 +104,10 @@ class Journal {
   // Waits until `lsn` is durable in the sense of the options.
   bool wait_durable(std::uint64_t lsn, double timeout_s);
 
+  // A descriptor that becomes readable whenever durable_lsn() moved on or the journal failed: for event loops. Read
+  // 8 bytes from it, then look. -1 with errno when there is none to be had; the journal closes it.
+  int durable_fd();
+
   // Deletes sealed segments that hold nothing above `lsn`. Count deleted; -1 with `error` when one would not go.
   int drop_through(std::uint64_t lsn, std::string& error);
 
@@ -141,6 +145,7 @@ class Journal {
   void stumble(int code, const char* what);
   void fail(int code, const char* what);
   void announce();
+  void ring_durable();
   std::byte* room(std::size_t bytes);
 
   const Options options_;
@@ -173,6 +178,7 @@ class Journal {
   std::atomic<std::uint64_t> groups_{0}, bytes_{0}, syncs_{0}, errors_{0};  // relaxed
   std::atomic<bool> failed_{false};        // release / acquire
   std::atomic<int> error_number_{0};       // release / acquire
+  std::atomic<int> durable_fd_{-1};        // release / acquire; set once, closed by close()
   alignas(64) std::atomic<std::uint64_t> commits_{0};
   std::atomic<std::uint64_t> sync_request_{0};  // ring position; released before the commit that follows
   std::atomic<bool> sleeping_{false};

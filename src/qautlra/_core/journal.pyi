@@ -76,6 +76,13 @@ class Journal:
     def wait_durable(self, lsn: int, timeout_s: float = 10.0) -> bool:
         """Wait until `lsn` is durable in the journal's own sense; False on failure or timeout."""
 
+    def durable_fd(self) -> int:
+        """A descriptor readable whenever durable_lsn moved on or the journal failed; the journal owns it.
+
+        For an event loop's add_reader: read 8 bytes, then look at durable_lsn and failed. Readable at first.
+        With durability "memory" records are durable as they are appended; it tells when they are written.
+        """
+
     def drop_through(self, lsn: int) -> int:
         """Delete sealed segments that hold nothing above `lsn`; the number deleted."""
 

@@ -73,6 +73,7 @@ cdef extern from "book/rules.hpp" namespace "qautlra::book" nogil:
         int64_t lower, upper
 
     uint32_t cpp_kinds_of "qautlra::book::kinds_of"(string_view, Product)
+    Rules rules_of(string_view, string_view, Product)
     cbool cpp_to_ticks "qautlra::book::to_ticks"(double, double, int64_t&)
     Band cpp_band_inside "qautlra::book::band_inside"(double, double, double)
     Band cpp_band_rounded "qautlra::book::band_rounded"(double, double, double)

@@ -8,6 +8,7 @@ from libcpp.vector cimport vector
 
 from qautlra._core.account cimport CLedger, Ledger, MarginSide, Offset, Side, Terms
 from qautlra._core.journal cimport Journal
+from qautlra._core.risk cimport CGate, Gate, Limits
 
 
 cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
@@ -56,16 +57,11 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         size_t depth(uint32_t, Side, size_t, DepthLevel*)
         uint32_t live_orders()
         uint64_t trades()
-    cdef cppclass Limits "qautlra::risk::Limits":
-        @staticmethod
-        Limits paper()
-        @staticmethod
-        Limits live()
-
     cdef cppclass Options:
         Options()
         BookBounds books
         uint32_t orders_max
+        uint32_t trades_max
         MarginSide margin_side
         Limits limits
     cdef cppclass JournalHook:
@@ -102,6 +98,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint32_t account, instrument
         int32_t volume, left
         int64_t price, insert_ns, update_ns
+        uint64_t seq
         string_view client_id
         Side side
         Offset offset
@@ -147,16 +144,17 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         Outcome cancel(uint32_t, string_view, int64_t, cbool) except +
         Outcome cancel_all(uint32_t) except +
         Outcome amend(uint32_t, string_view, int64_t, int64_t, int64_t) except +
-        Outcome street(uint32_t, Side, int64_t, int64_t, TimeCondition) except +
+        Outcome street(uint32_t, Side, int64_t, int64_t, TimeCondition, int64_t) except +
         Outcome move_money(uint32_t, int64_t) except +
         Outcome mark(uint32_t, int64_t, int64_t) except +
-        Outcome set_phase(uint32_t, Phase) except +
+        Outcome set_phase(uint32_t, Phase, int64_t) except +
         Outcome set_band(uint32_t, const Band&) except +
         Outcome end_day() except +
         Outcome set_settlement(uint32_t, int64_t) except +
         Outcome settle(int32_t) except +
         Outcome set_state(uint32_t, State) except +
         Outcome set_locks(uint32_t, uint8_t) except +
+        Outcome note(const void*, size_t)
         uint32_t review(uint32_t, int64_t) except +
         uint16_t replay(uint8_t, const void*, size_t) except +
         const vector[Event]& events()
@@ -167,6 +165,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint32_t live_in(uint32_t)
         cbool is_held(uint32_t)
         const CBooks& books()
+        CGate& gate()
         CLedger& ledger()
         int32_t trading_day()
         uint32_t instruments()
@@ -174,6 +173,17 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         const string& account_name(uint32_t)
         uint64_t broken()
         uint64_t state_hash()
+
+
+cdef extern from "exchange/recover.hpp" namespace "qautlra::exchange" nogil:
+    cdef cppclass Note:
+        uint64_t lsn
+        string payload
+    cdef cppclass CRecovered "qautlra::exchange::Recovered":
+        uint64_t records, last_lsn, offset, lsn
+        vector[Note] notes
+        string error, path
+    CRecovered recover(CExchange&, const string&, uint64_t) except +
 
 
 cdef class _Core:
@@ -185,4 +195,7 @@ cdef class Exchange:
     cdef _Core core
     cdef readonly Journal journal
     cdef readonly Ledger ledger
+    cdef readonly Gate gate
+    cdef public bint auto_commit
     cdef tuple answer(self, Outcome out)
+    cdef void learn(self)

@@ -54,6 +54,7 @@ cdef extern from "journal/journal.hpp" namespace "qautlra::journal" nogil:
         uint64_t roll()
         cbool sync(double timeout_s)
         cbool wait_durable(uint64_t lsn, double timeout_s)
+        int durable_fd()
         int drop_through(uint64_t lsn, string& error)
         cbool close(double timeout_s)
         uint64_t head_lsn() const

@@ -96,7 +96,8 @@ cdef extern from "risk/gate.hpp" namespace "qautlra::risk" nogil:
 
 
 cdef class Gate:
-    cdef CGate* ptr  # owned
+    cdef CGate* ptr  # owned unless there is a keeper
+    cdef object keeper
     cdef readonly Ledger ledger  # kept alive: the gate refers to it
 
 

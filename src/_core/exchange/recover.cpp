@@ -1,0 +1,36 @@
+#include "exchange/recover.hpp"
+
+#include "journal/segment_reader.hpp"
+
+namespace qautlra::exchange {
+
+Recovered recover(Exchange& exchange, const std::string& directory, std::uint64_t from_lsn) {
+  Recovered out;
+  journal::DirectoryReader reader;
+  if (!reader.open(directory, from_lsn, out.error)) return out;
+  journal::Record record;
+  journal::Next next;
+  while ((next = reader.next(record)) == journal::Next::kRecord) {
+    if (exchange.replay(record.kind, record.payload.data(), record.payload.size()) != kOk) {
+      out.error = "record " + std::to_string(record.lsn) + " of kind " + std::to_string(record.kind) +
+                  " does not fit what the records before it come to";
+      out.lsn = record.lsn;
+      return out;
+    }
+    exchange.clear_events();
+    if (record.kind == static_cast<std::uint8_t>(RecordKind::kNote))
+      out.notes.push_back({record.lsn, {reinterpret_cast<const char*>(record.payload.data()), record.payload.size()}});
+    ++out.records;
+    out.last_lsn = record.lsn;
+  }
+  if (next == journal::Next::kBad) {
+    const journal::Damage& damage = reader.damage();
+    out.error = damage.path + " at byte " + std::to_string(damage.offset) + ": " + damage.reason;
+    out.path = damage.path;
+    out.offset = damage.offset;
+    out.lsn = damage.lsn;
+  }
+  return out;
+}
+
+}  // namespace qautlra::exchange
