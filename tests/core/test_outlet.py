@@ -72,10 +72,10 @@ def test_send_writes_frames_and_gives_back_what_has_to_queue() -> None:
         answered: list[int] = []
         left = feed.hub.send([direct, queued, none, idle, 12345], 1, answered)
         assert answered == [direct, queued, none]
-        assert [client for client, _ in left] == [queued, none]
+        assert sorted(client for client, _ in left) == [queued, none]
         assert read(theirs) == left[0][1] == left[1][1]
         assert messages(left[0][1])[0]["data"][0]["quotes"]["IF2101"]["volume"] == 1
-        assert feed.hub.sent_frames == 2 and feed.hub.sent_bytes == len(left[0][1])
+        assert feed.hub.sent_frames == 1 and feed.hub.sent_bytes == len(left[0][1])
         assert feed.hub.send([direct, queued, none]) == [] and not feed.hub.unfinished
 
 

@@ -216,14 +216,22 @@ cdef class Hub:
         all that had something to be sent. `unfinished`: somebody is owed more than one frame holds.
         """
         cdef list left = []
+        cdef list frames = []  # keeps alive what the descriptors below point at
+        cdef list handles = []
         cdef uint64_t client
+        cdef uint32_t place
         cdef bytes made
-        cdef size_t size, sent
         cdef object outlet
+        cdef Sending one
+        cdef size_t i, sent
         cdef string_view no_tail
         cdef Py_ssize_t least = max(min_pending, 1)
+        cdef Py_ssize_t places = len(self.outlets)
         self.unfinished = False
+        self.sending.clear()
         self.ptr.drain()
+        # First every frame, then every system call: between two sends a reader that has just been woken would
+        # fall asleep again, and waking it is what a send costs most.
         for handle in clients:
             client = handle
             if self.ptr.pending(client) < least:
@@ -233,15 +241,26 @@ cdef class Hub:
                 self.unfinished = True
             if answered is not None:
                 answered.append(handle)
-            outlet = self.outlets[<uint32_t>client] if <uint32_t>client < len(self.outlets) else None
-            sent = 0
-            size = <size_t>PyBytes_GET_SIZE(made)
-            if outlet is not None:
-                sent = (<Outlet>outlet).ptr.send(PyBytes_AS_STRING(made), size)
-                self.sent_bytes += sent
+            place = <uint32_t>client
+            outlet = self.outlets[place] if place < places else None
+            if outlet is None:
+                left.append((handle, made))
+                continue
+            one.outlet = (<Outlet>outlet).ptr
+            one.data = PyBytes_AS_STRING(made)
+            one.size = <size_t>PyBytes_GET_SIZE(made)
+            self.sending.push_back(one)
+            frames.append(made)
+            handles.append(handle)
+        for i in range(self.sending.size()):
+            one = self.sending[i]
+            sent = one.outlet.send(one.data, one.size)
+            self.sent_bytes += sent
+            if sent < one.size:
+                made = frames[i]
+                left.append((handles[i], made[sent:] if sent else made))
+            else:
                 self.sent_frames += 1
-            if sent < size:
-                left.append((handle, made[sent:] if sent else made))
         return left
 
     cdef bytes build(self, uint64_t client, string_view tail):

@@ -82,6 +82,12 @@ cdef class Outlet:
     cdef COutlet* ptr  # owned
 
 
+cdef struct Sending:
+    COutlet* outlet
+    const char* data
+    size_t size
+
+
 cdef class Hub:
     cdef CHub* ptr  # owned
     cdef readonly Tape tape
@@ -91,5 +97,6 @@ cdef class Hub:
     cdef readonly uint64_t sent_bytes
     cdef readonly uint64_t sent_frames
     cdef readonly bint unfinished
+    cdef vector[Sending] sending  # scratch of send()
 
     cdef bytes build(self, uint64_t client, string_view tail)
