@@ -6,8 +6,10 @@ seconds=${1:-60}
 cxx=${FUZZ_CXX:-clang++}
 command -v "$cxx" >/dev/null || { echo "fuzzing needs clang with its fuzzer runtime (FUZZ_CXX)"; exit 1; }
 out=build/fuzz
-mkdir -p "$out"
-flags="-std=c++20 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -Isrc/_core -Itests/fuzz"
+mkdir -p "$out/facts"
+python3 ctp/abi/generate.py ctp/abi/facts.toml "$out/facts/facts.hpp"
+includes="-Isrc/_core -Ictp/front -I$out/facts -Itests/fuzz"
+flags="-std=c++20 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $includes"
 objects=
 for source in src/_core/base/*.cpp src/_core/market/*.cpp src/_core/tape/*.cpp src/_core/store/*.cpp src/_core/journal/*.cpp; do
   object=$out/$(echo "$source" | tr '/' '_').o

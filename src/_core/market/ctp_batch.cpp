@@ -254,30 +254,53 @@ std::int64_t CtpReader::read(const ArrowSchema& schema, const ArrowArray& batch,
     if (first_refusal_.empty()) first_refusal_ = "record " + std::to_string(row) + ": " + reason;
   };
   CtpDepth depth;
-  Snapshot snapshot;
+  std::string reason;
   for (std::int64_t row = 0; row < batch.length; ++row) {
-    std::string reason;
-    const std::uint32_t id = instrument_of(columns.exchange.text(row), columns.instrument.text(row), reason);
-    if (id == kNoInstrument) {
-      refuse(row, reason.empty() ? "unknown instrument" : reason);
-      continue;
-    }
     read_row(columns, row, depth);
-    switch (normalise(depth, instruments_.at(id), calendar_, options.now_ns, options.trust_action_day, snapshot)) {
-      case Normalised::kNoTime: refuse(row, "UpdateTime or UpdateMillisec is empty or no time"); continue;
-      case Normalised::kNoDate: refuse(row, "neither ActionDay nor TradingDay is a date"); continue;
-      case Normalised::kSkewed: refuse(row, "its time is more than 30 minutes from now"); continue;
-      case Normalised::kRow: break;
+    if (!take(columns.exchange.text(row), columns.instrument.text(row), depth, options, options.now_ns, rows, reason)) {
+      refuse(row, reason);
     }
-    if (!options.trust_action_day && repeats_last(snapshot)) {
-      refuse(row, "the front said its last record again");
-      continue;
-    }
-    snapshot.source = options.source;
-    if (options.ordinals) snapshot.ordinal = next_ordinal(id, snapshot.ts_event_ns());
-    rows.push_back(snapshot);
   }
   return refused;
+}
+
+std::int64_t CtpReader::read(const CtpTick* ticks, std::size_t count, const Options& options,
+                             std::vector<Snapshot>& rows) {
+  std::int64_t refused = 0;
+  std::string reason;
+  for (std::size_t i = 0; i < count; ++i) {
+    const CtpTick& tick = ticks[i];
+    if (take(tick.exchange_text(), tick.code_text(), tick.depth, options, tick.ts_recv_ns, rows, reason)) continue;
+    ++refused;
+    if (first_refusal_.empty()) first_refusal_ = std::string(tick.code_text()) + ": " + reason;
+  }
+  return refused;
+}
+
+bool CtpReader::take(std::string_view exchange, std::string_view code, const CtpDepth& depth, const Options& options,
+                     std::int64_t ts_recv_ns, std::vector<Snapshot>& rows, std::string& why) {
+  why.clear();
+  const std::uint32_t id = instrument_of(exchange, code, why);
+  if (id == kNoInstrument) {
+    if (why.empty()) why = "unknown instrument";
+    return false;
+  }
+  Snapshot row;
+  switch (normalise(depth, instruments_.at(id), calendar_, options.now_ns, options.trust_action_day, row)) {
+    case Normalised::kNoTime: why = "UpdateTime or UpdateMillisec is empty or no time"; return false;
+    case Normalised::kNoDate: why = "neither ActionDay nor TradingDay is a date"; return false;
+    case Normalised::kSkewed: why = "its time is more than 30 minutes from now"; return false;
+    case Normalised::kRow: break;
+  }
+  if ((!options.trust_action_day || options.source == Source::kCtp) && repeats_last(row)) {
+    why = "the front said its last record again";
+    return false;
+  }
+  row.ts_recv_ns = ts_recv_ns;
+  row.source = options.source;
+  if (options.ordinals) row.ordinal = next_ordinal(id, row.ts_event_ns());
+  rows.push_back(row);
+  return true;
 }
 
 }  // namespace qautlra

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/arrow_c.hpp"
+#include "market/ctp_record.hpp"
 #include "market/normalise_ctp.hpp"
 
 namespace qautlra {
@@ -29,6 +30,9 @@ class CtpReader {
   std::int64_t read(const ArrowSchema& schema, const ArrowArray& batch, const Options& options,
                     std::vector<Snapshot>& rows, std::string& why);
 
+  // The same of ticks as the CTP binding hands them over; returns how many were refused.
+  std::int64_t read(const CtpTick* ticks, std::size_t count, const Options& options, std::vector<Snapshot>& rows);
+
   // The first refused record's reason since construction, empty when there was none.
   const std::string& first_refusal() const { return first_refusal_; }
 
@@ -46,6 +50,9 @@ class CtpReader {
   };
 
   std::uint32_t instrument_of(std::string_view exchange, std::string_view code, std::string& why);
+  // Appends the row of one record, or says why there is none.
+  bool take(std::string_view exchange, std::string_view code, const CtpDepth& depth, const Options& options,
+            std::int64_t ts_recv_ns, std::vector<Snapshot>& rows, std::string& why);
 
   InstrumentTable& instruments_;
   const Calendar& calendar_;
@@ -54,5 +61,11 @@ class CtpReader {
   std::unordered_map<std::string, std::uint32_t> known_;  // "EXCHANGE\0code" as received
   std::string key_, first_refusal_;
 };
+
+// For callers without overloads.
+inline std::int64_t read_ticks(CtpReader& reader, const CtpTick* ticks, std::size_t count,
+                               const CtpReader::Options& options, std::vector<Snapshot>& rows) {
+  return reader.read(ticks, count, options, rows);
+}
 
 }  // namespace qautlra

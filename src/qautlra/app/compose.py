@@ -11,6 +11,7 @@ import msgspec
 from qautlra._core.feed import Hub, text_frame
 from qautlra._core.market import Calendar, Instruments
 from qautlra._core.tape import Follower, Tape
+from qautlra.app import ctp_front as ctp_front_room
 from qautlra.app import modes
 from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
@@ -96,6 +97,11 @@ def build(loaded: Loaded) -> App:
         drains.append(feed.on_batch)
         parts["feed"] = feed
 
+    ctp_front = ctp_front_room.make(loaded, tape, market_clock, calendar) if modes.FEED in rooms else None
+    if ctp_front is not None:
+        drains.append(ctp_front.on_batch)
+        parts["ctp_front"] = ctp_front
+
     sources: list[Source] = []
     if modes.SOURCE in rooms and choice.kinds:
         # A recording can wait, and so can a feed, which merges meanwhile; a market that is polled cannot.
@@ -140,7 +146,7 @@ def build(loaded: Loaded) -> App:
     )
     parts["net"] = net
     services.append(net)
-    services += [part for part in (store, feed) if part is not None]
+    services += [part for part in (store, feed, ctp_front) if part is not None]
     services += sources
     app = App(
         loaded=loaded,

@@ -205,6 +205,28 @@ class Link(Struct, frozen=True, kw_only=True):
     kafka: Kafka = Kafka()
 
 
+class CtpFront(Struct, frozen=True, kw_only=True):
+    """The simulated CTP front. Flow control and faults are off unless asked for; 0 means none."""
+
+    enabled: bool = True
+    listen: str = "127.0.0.1:8018"
+    broker_id: Annotated[str, Meta(pattern=r"^[0-9A-Za-z]{1,10}$")] = "9999"
+    app_id: Annotated[str, Meta(max_length=32)] = ""
+    auth_code: Secret = Secret()
+    query_interval_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
+    orders_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    silence_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 30_000
+    max_clients: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    sessions_per_user: Annotated[int, Meta(ge=1, le=1000)] = 16
+    faults: Annotated[list[str], Meta(max_length=16)] = []
+
+
+class Trade(Struct, frozen=True, kw_only=True):
+    """Trading."""
+
+    ctp_front: CtpFront = CtpFront()
+
+
 class Auth(Struct, frozen=True, kw_only=True):
     """The user compatibility settings name (`P_USERNAME`, `P_PASSWORD`)."""
 
@@ -236,6 +258,7 @@ class Config(Struct, frozen=True, kw_only=True):
     store: Store = Store()
     source: Source = Source()
     link: Link = Link()
+    trade: Trade = Trade()
     auth: Auth = Auth()
     log: Log = Log()
     run: Run = Run()
