@@ -11,7 +11,8 @@ python3 ctp/abi/generate.py ctp/abi/facts.toml "$out/facts/facts.hpp"
 includes="-Isrc/_core -Ictp/front -I$out/facts -Itests/fuzz"
 flags="-std=c++20 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $includes"
 objects=
-for source in src/_core/base/*.cpp src/_core/market/*.cpp src/_core/tape/*.cpp src/_core/store/*.cpp src/_core/journal/*.cpp; do
+for source in src/_core/base/*.cpp src/_core/market/*.cpp src/_core/tape/*.cpp src/_core/store/*.cpp src/_core/journal/*.cpp \
+  src/_core/book/*.cpp src/_core/account/*.cpp src/_core/risk/*.cpp src/_core/exchange/*.cpp; do
   object=$out/$(echo "$source" | tr '/' '_').o
   [ "$object" -nt "$source" ] || $cxx $flags -c "$source" -o "$object" &
   objects="$objects $object"

@@ -107,6 +107,7 @@ class Exchange {
   account::Ledger& ledger() { return ledger_; }
   risk::Gate& gate() { return gate_; }
   std::int32_t trading_day() const { return trading_day_; }
+  std::uint32_t accounts() const { return static_cast<std::uint32_t>(names_.size()); }
   std::uint32_t instruments() const { return static_cast<std::uint32_t>(symbols_.size()); }
   const std::string& symbol(std::uint32_t instrument) const { return symbols_[instrument]; }
   const std::string& account_name(std::uint32_t account) const { return names_[account]; }

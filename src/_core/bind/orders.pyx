@@ -1,0 +1,226 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The DIFF trade socket's spelling of orders, trades, positions and accounts, natively: bytes in, bytes out."""
+
+from typing import NamedTuple
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.string_view cimport string_view
+from libcpp.vector cimport vector
+
+from qautlra._core.account cimport kNoValue, to_cny
+from qautlra._core.exchange cimport CExchange, Event, Exchange, Insert, Outcome, OrderRecord, kNone
+
+
+cdef extern from "<span>" namespace "std" nogil:
+    cdef cppclass Numbers "std::span<const std::uint32_t>":
+        Numbers()
+        Numbers(const uint32_t*, size_t)
+
+cdef extern from "base/buffer.hpp" namespace "qautlra" nogil:
+    cdef cppclass Buffer:
+        Buffer()
+        const char* data()
+        size_t size()
+        void clear()
+
+cdef extern from "exchange/words.hpp" namespace "qautlra::exchange" nogil:
+    cdef cppclass CodeWords:
+        uint16_t code, diff, ctp
+        const char* name
+        const char* text
+    cdef cppclass Words "std::span<const qautlra::exchange::CodeWords>":
+        size_t size()
+        const CodeWords& operator[](size_t)
+    Words all_words()
+    string_view message_of(const OrderRecord&)
+
+cdef extern from "exchange/diff_out.hpp" namespace "qautlra::exchange" nogil:
+    void c_encode_order "qautlra::exchange::encode_order"(const CExchange&, uint32_t, Buffer&) except +
+    void c_encode_trade "qautlra::exchange::encode_trade"(const CExchange&, uint32_t, Buffer&) except +
+    void c_encode_account "qautlra::exchange::encode_account"(const CExchange&, uint32_t, Buffer&, cbool) except +
+    cbool c_encode_position "qautlra::exchange::encode_position"(const CExchange&, uint32_t, uint32_t, Buffer&) except +
+    void c_encode_part "qautlra::exchange::encode_part"(const CExchange&, uint32_t, Numbers, Numbers, Numbers,
+                                                        Buffer&) except +
+
+cdef extern from "exchange/diff_in.hpp" namespace "qautlra::exchange" nogil:
+    cdef enum Kind "qautlra::exchange::DiffCommand::Kind":
+        pass
+    cdef cppclass DiffCommand:
+        Kind kind
+        string_view user_id, order_id, exchange_id, instrument_id, field
+        Insert order
+        uint16_t code
+    cdef cppclass DiffReader:
+        DiffReader()
+        const DiffCommand& read(string_view)
+
+cdef extern from "exchange/diff_path.hpp" namespace "qautlra::exchange" nogil:
+    cdef cppclass PathAnswer "qautlra::exchange::DiffPath::Answer":
+        Outcome outcome
+        Kind kind
+        string_view field, report
+    cdef cppclass DiffPath:
+        DiffPath(CExchange&) except +
+        PathAnswer handle(uint32_t, string_view, int64_t) except +
+
+
+cdef dict _codes():
+    cdef Words words = all_words()
+    return {words[i].code: (words[i].name.decode(), words[i].diff, words[i].ctp, words[i].text.decode())
+            for i in range(words.size())}
+
+
+CODES = _codes()
+"Every code of the exchange: (name, notify code of the DIFF socket or 0, CTP error, text)."
+
+
+class Command(NamedTuple):
+    kind: str
+    user_id: str
+    order_id: str
+    exchange_id: str
+    instrument_id: str
+    side: int
+    offset: int
+    volume: int
+    price: float | None
+    price_type: int
+    time: int
+    condition: int
+    min_volume: int
+    gtd_day: int
+    code: int
+    field: str
+
+
+class Answer(NamedTuple):
+    kind: str
+    code: int
+    number: int | None
+    lsn: int
+    field: str
+    report: bytes
+
+
+_KINDS = ("none", "insert", "cancel", "other")
+
+
+cdef str _str(string_view text):
+    return text.data()[:text.size()].decode("utf-8") if text.size() else ""
+
+
+cdef bytes _bytes(const Buffer& out):
+    return PyBytes_FromStringAndSize(out.data(), out.size())
+
+
+cdef uint32_t _order(Exchange x, uint32_t number) except? 0xFFFFFFFF:
+    if number >= x.ptr.orders().size():
+        raise ValueError(f"there is no order {number} today")
+    return number
+
+
+cdef uint32_t _trade(Exchange x, uint32_t number) except? 0xFFFFFFFF:
+    if number >= x.ptr.trades().size():
+        raise ValueError(f"there is no trade {number} today")
+    return number
+
+
+cdef uint32_t _account(Exchange x, uint32_t number) except? 0xFFFFFFFF:
+    x.ledger.entry(number)
+    return number
+
+
+cdef uint32_t _instrument(Exchange x, uint32_t number) except? 0xFFFFFFFF:
+    if number >= x.ptr.instruments():
+        raise ValueError(f"there is no instrument {number}")
+    return number
+
+
+def decode(const unsigned char[::1] message not None):
+    """An `insert_order` or `cancel_order` out of its JSON; what is wrong with it stands in `code` and `field`."""
+    cdef DiffReader reader
+    cdef size_t size = message.shape[0]
+    cdef const DiffCommand* c = &reader.read(string_view(<const char*>&message[0] if size else NULL, size))
+    cdef const Insert* o = &c.order
+    return Command(_KINDS[<int>c.kind], _str(c.user_id), _str(c.order_id), _str(c.exchange_id),
+                   _str(c.instrument_id), <int>o.side, <int>o.offset, o.volume,
+                   None if o.price == kNoValue else to_cny(o.price), <int>o.price_type, <int>o.time,
+                   <int>o.volume_condition, o.min_volume, o.gtd_day, c.code, _str(c.field))
+
+
+def encode_order(Exchange x not None, uint32_t number):
+    """The order as the DIFF tree has it."""
+    cdef Buffer out
+    c_encode_order(x.ptr[0], _order(x, number), out)
+    return _bytes(out)
+
+
+def encode_trade(Exchange x not None, uint32_t number):
+    """One side of a match as the DIFF tree has it."""
+    cdef Buffer out
+    c_encode_trade(x.ptr[0], _trade(x, number), out)
+    return _bytes(out)
+
+
+def encode_account(Exchange x not None, uint32_t account, *, bint with_quota=False):
+    """An account's funds as the DIFF tree has them; `with_quota`: and what can be withdrawn, as QIFI has it."""
+    cdef Buffer out
+    c_encode_account(x.ptr[0], _account(x, account), out, with_quota)
+    return _bytes(out)
+
+
+def encode_position(Exchange x not None, uint32_t account, uint32_t instrument):
+    """A position as the DIFF tree has it; None when the account never had one since the day began."""
+    cdef Buffer out
+    if not c_encode_position(x.ptr[0], _account(x, account), _instrument(x, instrument), out):
+        return None
+    return _bytes(out)
+
+
+def encode_part(Exchange x not None, uint32_t account, *, instruments=(), orders=(), trades=()):
+    """`{"accounts":…,"positions":…,"orders":…,"trades":…}` of what is named by its number; positions never held
+    are left out."""
+    cdef Buffer out
+    cdef vector[uint32_t] i, o, t
+    for number in instruments:
+        i.push_back(_instrument(x, number))
+    for number in orders:
+        o.push_back(_order(x, number))
+    for number in trades:
+        t.push_back(_trade(x, number))
+    c_encode_part(x.ptr[0], _account(x, account), Numbers(i.data(), i.size()), Numbers(o.data(), o.size()),
+                  Numbers(t.data(), t.size()), out)
+    return _bytes(out)
+
+
+def message(Exchange x not None, uint32_t number):
+    """The order's state in words: its `last_msg`."""
+    return _str(message_of(x.ptr.orders().at(_order(x, number))))
+
+
+cdef class Path:
+    """Order bytes to report bytes in one call. The report may go out once `lsn` is durable; the exchange's events
+    are the owner's to read."""
+
+    cdef DiffPath* ptr
+    cdef readonly Exchange exchange
+
+    def __cinit__(self, Exchange exchange not None):
+        self.exchange = exchange
+        self.ptr = new DiffPath(exchange.ptr[0])
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def handle(self, uint32_t account, const unsigned char[::1] message not None, int64_t now_ns):
+        """Take a message of the account's owner; one that is no order and no cancel is `other`, and nothing done."""
+        cdef size_t size = message.shape[0]
+        cdef PathAnswer a = self.ptr.handle(account, string_view(<const char*>&message[0] if size else NULL, size),
+                                            now_ns)
+        if self.exchange.auto_commit and a.outcome.lsn and self.exchange.journal is not None:
+            self.exchange.commit()
+        return Answer(_KINDS[<int>a.kind], a.outcome.code, None if a.outcome.order == kNone else a.outcome.order,
+                      a.outcome.lsn, _str(a.field), PyBytes_FromStringAndSize(a.report.data(), a.report.size()))

@@ -1,0 +1,46 @@
+// The account tree of the DIFF trade socket as JSON: whole objects, numbers whole where they are, "-" for no value
+// (contract 1.2 to 1.5, 2.3). The other half of the spelling is diff_in.hpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "exchange/exchange.hpp"
+
+namespace qautlra::exchange {
+
+// Each appends one object. Numbers and names must be the exchange's.
+void encode_order(const Exchange& x, std::uint32_t order, Buffer& out);
+void encode_trade(const Exchange& x, std::uint32_t trade, Buffer& out);
+// `with_quota`: WithdrawQuota too, which QIFI has and DIFF has not.
+void encode_account(const Exchange& x, std::uint32_t account, Buffer& out, bool with_quota = false);
+// False, and nothing appended, when the account has none there.
+bool encode_position(const Exchange& x, std::uint32_t account, std::uint32_t instrument, Buffer& out);
+
+// Their keys in the tree, as JSON strings with the quotes.
+void encode_order_key(const Exchange& x, std::uint32_t order, Buffer& out);
+void encode_trade_key(const Exchange& x, std::uint32_t trade, Buffer& out);
+
+// An account's part of the tree: its funds, and of positions, orders and trades those that are named (by instrument, by
+// number).
+void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
+                 std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
+
+// Everything of one account that a run of events touched, as one `rtn_data` packet: funds, positions, orders, trades.
+// Owner: one thread; the lists are kept between calls.
+class Report {
+ public:
+  void encode(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out);
+
+ private:
+  std::vector<std::uint32_t> orders_;
+  std::vector<std::uint32_t> trades_;
+  std::vector<std::uint32_t> instruments_;
+};
+
+// A `rtn_data` packet with one notify; `key` must be new to the session.
+void encode_notify(std::uint64_t key, Code code, Buffer& out);
+
+}  // namespace qautlra::exchange

@@ -1,0 +1,37 @@
+// From the bytes of an order to the bytes of its report in one call: decode, exchange, encode.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "exchange/diff_in.hpp"
+#include "exchange/diff_out.hpp"
+#include "exchange/exchange.hpp"
+
+namespace qautlra::exchange {
+
+// Owner: the exchange's thread. Events stay with the exchange for whoever else must hear of them.
+class DiffPath {
+ public:
+  explicit DiffPath(Exchange& x) : x_(x) {}
+
+  struct Answer {
+    Outcome outcome;
+    DiffCommand::Kind kind = DiffCommand::Kind::kMalformed;
+    std::string_view field;   // what was wrong with the message
+    std::string_view report;  // `rtn_data` for the sender, once outcome.lsn is durable; until the next call
+  };
+  // A message of the account's owner. Of another kind than an order or a cancel: kOther, and nothing done.
+  Answer handle(std::uint32_t account, std::string_view message, std::int64_t now_ns);
+
+ private:
+  Outcome apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns);
+
+  Exchange& x_;
+  DiffReader reader_;
+  Report report_;
+  Buffer out_{std::size_t{64} << 10};
+  std::uint64_t notices_ = 0;
+};
+
+}  // namespace qautlra::exchange

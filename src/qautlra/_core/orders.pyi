@@ -1,0 +1,61 @@
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from qautlra._core.exchange import Exchange
+
+CODES: Mapping[int, tuple[str, int, int, str]]
+"""Every code of the exchange: (name, notify code of the DIFF socket or 0, CTP error, text)."""
+
+Kind = Literal["none", "insert", "cancel", "other"]
+Bytes = bytes | bytearray | memoryview
+
+class Command(NamedTuple):
+    """`code` is 0, or 1008 with the key that is wrong in `field` ("json": the message is none).
+
+    `price` is None where there is none, `volume` 0 where it is no whole number.
+    """
+
+    kind: Kind
+    user_id: str
+    order_id: str
+    exchange_id: str
+    instrument_id: str
+    side: int
+    offset: int
+    volume: int
+    price: float | None
+    price_type: int
+    time: int
+    condition: int
+    min_volume: int
+    gtd_day: int
+    code: int
+    field: str
+
+class Answer(NamedTuple):
+    kind: Kind
+    code: int
+    number: int | None
+    lsn: int
+    field: str
+    report: bytes
+
+def decode(message: Bytes) -> Command: ...
+def encode_order(x: Exchange, number: int) -> bytes: ...
+def encode_trade(x: Exchange, number: int) -> bytes: ...
+def encode_account(x: Exchange, account: int, *, with_quota: bool = False) -> bytes: ...
+def encode_position(x: Exchange, account: int, instrument: int) -> bytes | None: ...
+def encode_part(
+    x: Exchange,
+    account: int,
+    *,
+    instruments: Iterable[int] = (),
+    orders: Iterable[int] = (),
+    trades: Iterable[int] = (),
+) -> bytes: ...
+def message(x: Exchange, number: int) -> str: ...
+
+class Path:
+    exchange: Exchange
+    def __init__(self, exchange: Exchange) -> None: ...
+    def handle(self, account: int, message: Bytes, now_ns: int) -> Answer: ...
