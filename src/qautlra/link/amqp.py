@@ -1,0 +1,355 @@
+"""A connection to RabbitMQ over aiormq that comes back by itself.
+
+Own loop instead of a robust wrapper: those keep consumers that look connected and are silent. A probe asks
+the broker whether our consumer is there and whether its queue moves; when not, the connection is made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection, ChannelFrame, DeliveredMessage
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+
+from qautlra.base.clock import monotonic_s, new_random
+from qautlra.base.errors import LinkError
+from qautlra.base.log import get_logger
+from qautlra.base.secret import Secret
+from qautlra.link.amqp_frames import encode
+from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
+from qautlra.link.diff_client import BackOff
+
+_log = get_logger("link")
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
+_FAILURES = (
+    AMQPError,
+    OSError,
+    EOFError,
+    TimeoutError,
+    ConnectionError,
+    asyncio.InvalidStateError,
+    ValueError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AmqpOptions:
+    """Where the broker is and what is put up with."""
+
+    url: Secret
+    prefetch_count: int = 256
+    open_timeout_s: float = 10.0
+    answer_timeout_s: float = 10.0
+    probe_s: float = 5.0
+    heartbeat_s: int = 10
+    retry_min_s: float = 0.2
+    retry_max_s: float = 20.0
+    settled_s: float = 5.0
+
+
+def check_url(url: str) -> str:
+    """Return the URL; LinkError when it is not one of a broker."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise LinkError(f"not a URL of a broker: {error}") from None
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or port == 0:
+        raise LinkError("not a URL of a broker (amqp://user:password@host:5672/vhost)")
+    return url
+
+
+class _Consumer:
+    """One queue of ours and what was seen of it."""
+
+    def __init__(self, queue: Queue, on_delivery: OnDelivery | None) -> None:
+        self.queue = queue
+        self.on_delivery = on_delivery
+        self.delivered_count = 0
+        self.seen_count = -1  # delivered when probed last, -1: not probed with messages waiting
+
+
+class AmqpBus:
+    """Speaks to one broker. Everything declared is declared again on each connection."""
+
+    def __init__(self, options: AmqpOptions) -> None:
+        check_url(options.url.reveal())
+        self._options = options
+        self._exchanges: list[Exchange] = []
+        self._consumers: dict[str, _Consumer] = {}
+        self._incoming: AbstractChannel | None = None
+        self._outgoing: AbstractChannel | None = None
+        self._frame_bytes = 131_072
+        self._epoch = 0
+        self._acked_tag = 0
+        self._delivered_tag = 0
+        self._connected = asyncio.Event()
+        self._publishing = asyncio.Lock()
+        self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
+        self._late: set[asyncio.Task[None]] = set()
+        self.state = "connecting"
+        self.error = ""
+        self.connects_count = 0
+        self.failures_count = 0
+        self.delivered_count = 0
+        self.redelivered_count = 0
+        self.published_count = 0
+        self.last_delivery_s = 0.0
+
+    # --- what doors say ---
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether deliveries can arrive now."""
+        return self._connected.is_set()
+
+    @property
+    def unacked_count(self) -> int:
+        """Deliveries of this connection that wait for their acknowledgement."""
+        return self._delivered_tag - self._acked_tag
+
+    def declare(self, *exchanges: Exchange) -> None:
+        """Say which exchanges there must be; before `run`."""
+        self._exchanges += [exchange for exchange in exchanges if exchange not in self._exchanges]
+
+    def serve(self, queue: Queue, on_delivery: OnDelivery | None) -> None:
+        """Keep the queue; with `on_delivery`, consume it, now and on every connection to come."""
+        consumer = self._consumers[queue.name] = _Consumer(queue, on_delivery)
+        if self._connected.is_set() and self._incoming is not None:
+            task = asyncio.get_running_loop().create_task(self._serve_now(self._incoming, consumer))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+
+    async def ack(self, delivery: Delivery) -> None:
+        """Acknowledge it and all before it, of every queue; nothing happens when its connection is gone."""
+        channel = self._incoming
+        if channel is None or delivery.epoch != self._epoch or delivery.tag <= self._acked_tag:
+            return
+        self._acked_tag = delivery.tag
+        with suppress(*_FAILURES):  # the broker delivers again what it does not know to be done
+            await channel.basic_ack(delivery.tag, multiple=True, wait=False)
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Return when the broker has them in this order; LinkError when that is not known.
+
+        Waits while there is no connection. A question on the same channel is answered after the messages
+        before it were routed: cheaper than one confirmation each, and no weaker for transient messages.
+        """
+        async with self._publishing:
+            while (channel := self._outgoing) is None:
+                await self._connected.wait()
+            payload = encode(messages, channel.number, self._frame_bytes)
+            try:
+                async with asyncio.timeout(self._options.answer_timeout_s):
+                    await channel.connection.write_queue.put(
+                        ChannelFrame(payload=payload, should_close=False)
+                    )
+                    await channel.basic_qos(prefetch_count=0)
+            except asyncio.CancelledError:
+                if channel.is_closed and not _is_cancelling():
+                    raise LinkError("the broker is gone") from None
+                raise
+            except _FAILURES as error:
+                self._hang_up(channel)
+                raise LinkError(f"not published: {_text(error)}") from None
+            self.published_count += len(messages)
+
+    # --- life ---
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        try:
+            while True:
+                began_s = monotonic_s()
+                await self._once()
+                if monotonic_s() - began_s >= self._options.settled_s:
+                    self._back_off.reset()
+                wait_s = self._back_off.next_s()
+                self.state = "waiting"
+                _log.warning("broker_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
+                await asyncio.sleep(wait_s)
+        finally:
+            self.state = "stopped"
+            self._forget()
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without user and password."""
+        parts = urlsplit(self._options.url.reveal())
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def health(self) -> dict[str, Any]:
+        """Return whether the broker is there and what went through."""
+        found = {
+            "state": self.state,
+            "broker": self.shown_url,
+            "connects": self.connects_count,
+            "delivered": self.delivered_count,
+            "redelivered": self.redelivered_count,
+            "unacked": self.unacked_count,
+            "published": self.published_count,
+        }
+        return found | ({"error": self.error} if self.error else {})
+
+    async def _once(self) -> None:
+        """One connection from its opening to its end; the reason of the end is in `error`."""
+        self.state = "connecting"
+        connection: AbstractConnection | None = None
+        try:
+            async with asyncio.timeout(self._options.open_timeout_s):
+                connection = await self._open()
+                await self._set_up(connection)
+            self._connected.set()
+            self.state, self.error = "connected", ""
+            self.connects_count += 1
+            _log.info("broker_connected", url=self.shown_url, queues=len(self._consumers))
+            await self._watch(connection)
+        except LinkError as error:
+            self.error = error.message
+        except asyncio.CancelledError:
+            if _is_cancelling():
+                raise
+            self.error = "the broker is gone"  # what the client library raises when its connection ends
+        except _FAILURES as error:
+            self.error = _text(error)
+        finally:
+            self.failures_count += 1
+            self._forget()
+            if connection is not None:
+                with suppress(*_FAILURES, asyncio.CancelledError):
+                    await asyncio.wait_for(connection.close(), 1.0)
+
+    async def _open(self) -> AbstractConnection:
+        url = self._options.url.reveal()
+        mark = "&" if urlsplit(url).query else "?"
+        if "heartbeat=" not in url:
+            url = f"{url}{mark}heartbeat={self._options.heartbeat_s}"
+        return await aiormq.connect(url)
+
+    async def _set_up(self, connection: AbstractConnection) -> None:
+        for exchange in self._exchanges:
+            await self._declare(connection, exchange)
+        self._frame_bytes = connection.connection_tune.frame_max or 131_072
+        self._outgoing = await connection.channel(publisher_confirms=False)
+        incoming = await connection.channel(publisher_confirms=False)
+        await incoming.basic_qos(prefetch_count=self._options.prefetch_count)
+        self._epoch += 1
+        self._acked_tag = self._delivered_tag = 0
+        self._incoming = incoming
+        for consumer in list(self._consumers.values()):
+            await self._serve(incoming, consumer)
+
+    async def _declare(self, connection: AbstractConnection, exchange: Exchange) -> None:
+        """Declare on a channel of its own: a refusal closes the channel."""
+        channel = await connection.channel(publisher_confirms=False)
+        try:
+            await channel.exchange_declare(
+                exchange.name,
+                exchange_type=exchange.kind,
+                durable=exchange.durable,
+                auto_delete=exchange.auto_delete,
+            )
+        except ChannelPreconditionFailed as error:
+            raise LinkError(
+                f"exchange {exchange.name!r} exists with another kind or other flags than {exchange.kind}, "
+                f"durable={exchange.durable}, auto_delete={exchange.auto_delete} (406): {_text(error)}"
+            ) from None
+        await channel.close()
+
+    async def _serve_now(self, channel: AbstractChannel, consumer: _Consumer) -> None:
+        try:
+            await self._serve(channel, consumer)
+        except (*_FAILURES, LinkError) as error:
+            self.error = _text(error)
+            self._hang_up(channel)
+
+    async def _serve(self, channel: AbstractChannel, consumer: _Consumer) -> None:
+        queue = consumer.queue
+        arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
+        if queue.length_count:
+            arguments["x-max-length"] = queue.length_count
+        try:
+            await channel.queue_declare(queue.name, durable=True, arguments=arguments)
+        except ChannelPreconditionFailed as error:
+            raise LinkError(
+                f"queue {queue.name!r} exists with other arguments (406): {_text(error)}"
+            ) from None
+        for exchange, key in queue.bindings:
+            await channel.queue_bind(queue.name, exchange, routing_key=key)
+        if consumer.on_delivery is None:
+            return
+        epoch, on_delivery = self._epoch, consumer.on_delivery
+
+        async def deliver(message: DeliveredMessage) -> None:
+            tag = message.delivery_tag or 0
+            redelivered = bool(getattr(message.delivery, "redelivered", False))
+            if epoch != self._epoch:
+                return
+            self._delivered_tag = max(self._delivered_tag, tag)
+            self.delivered_count += 1
+            self.redelivered_count += redelivered
+            consumer.delivered_count += 1
+            self.last_delivery_s = monotonic_s()
+            message_id = message.header.properties.message_id or ""
+            on_delivery(Delivery(queue.name, message.body, tag, epoch, redelivered, message_id))
+
+        await channel.basic_consume(queue.name, deliver)
+
+    async def _watch(self, connection: AbstractConnection) -> None:
+        """Return when the connection is closed, or raise when it only looks open."""
+        closing = connection.closing
+        while True:
+            done, _ = await asyncio.wait((closing,), timeout=self._options.probe_s)
+            channels = (self._incoming, self._outgoing)
+            if (
+                done
+                or connection.is_closed
+                or any(channel is None or channel.is_closed for channel in channels)
+            ):
+                self.error = self.error or "closed by the broker"
+                return
+            async with asyncio.timeout(self._options.answer_timeout_s):
+                for consumer in [c for c in self._consumers.values() if c.on_delivery is not None]:
+                    await self._probe(consumer)
+
+    async def _probe(self, consumer: _Consumer) -> None:
+        """Ask the broker for our consumer; a queue that holds messages while we could take them must move."""
+        assert self._incoming is not None
+        report = await self._incoming.queue_declare(consumer.queue.name, passive=True)
+        if not report.consumer_count:
+            raise LinkError(f"the broker has no consumer of {consumer.queue.name}")
+        waits = bool(report.message_count) and self.unacked_count == 0 and report.consumer_count == 1
+        if waits and consumer.seen_count == consumer.delivered_count:
+            raise LinkError(f"{report.message_count} messages wait in {consumer.queue.name} and none comes")
+        consumer.seen_count = consumer.delivered_count if waits else -1
+
+    def _hang_up(self, channel: AbstractChannel) -> None:
+        task = asyncio.get_running_loop().create_task(_close(channel.connection))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+    def _forget(self) -> None:
+        self._connected.clear()
+        self._incoming = self._outgoing = None
+        self._epoch += 1
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(*_FAILURES, asyncio.CancelledError):
+        await connection.close()
+
+
+def _is_cancelling() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _text(error: BaseException) -> str:
+    return " ".join(str(part) for part in error.args) or type(error).__name__

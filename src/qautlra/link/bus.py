@@ -1,0 +1,84 @@
+"""Words of a message bus: exchanges, durable queues, deliveries that are acknowledged, messages out.
+
+`amqp.AmqpBus` speaks to a broker, `memory_bus.MemoryBus` is the same inside this process. One loop owns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+ExchangeKind = Literal["direct", "fanout", "topic"]
+
+
+class Exchange(NamedTuple):
+    """An exchange as its users declare it: one of another kind or with other flags is another exchange."""
+
+    name: str
+    kind: ExchangeKind = "direct"
+    durable: bool = False
+    auto_delete: bool = False
+
+
+class Queue(NamedTuple):
+    """A durable queue of ours, and the (exchange, key) pairs it is bound by."""
+
+    name: str
+    bindings: tuple[tuple[str, str], ...] = ()
+    length_count: int = 0
+    "Bound; the oldest go first. 0: the broker's own."
+    one_consumer: bool = True
+    "Only one consumer at a time is given messages, the others wait to take over."
+
+
+class Delivery(NamedTuple):
+    """A message in; `epoch` is the connection's number: an older one can no longer be acknowledged."""
+
+    queue: str
+    body: bytes
+    tag: int
+    epoch: int
+    redelivered: bool = False
+    message_id: str = ""
+
+
+class Message(NamedTuple):
+    """A message out, transient; `reason` says why a letter is dead."""
+
+    exchange: str
+    key: str
+    body: bytes
+    message_id: str = ""
+    reason: str = ""
+
+
+OnDelivery = Callable[[Delivery], None]
+
+
+class Bus(Protocol):
+    """What doors know of a broker."""
+
+    state: str
+    error: str
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether deliveries can arrive now."""
+
+    def declare(self, *exchanges: Exchange) -> None:
+        """Say which exchanges there must be; before `run`."""
+
+    def serve(self, queue: Queue, on_delivery: OnDelivery | None) -> None:
+        """Keep the queue; with `on_delivery`, consume it, now and on every connection to come."""
+
+    async def ack(self, delivery: Delivery) -> None:
+        """Acknowledge it and all before it, of every queue; nothing happens when its connection is gone."""
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        """Return when the broker has them in this order; LinkError when that is not known."""
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+
+    def health(self) -> dict[str, Any]:
+        """Return what a person wants to know."""

@@ -1,0 +1,318 @@
+"""One body of tests for the broker and its embedded twin; then what only a real connection can show."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiormq
+import pytest
+
+from qautlra.base.errors import LinkError
+from qautlra.base.secret import Secret
+from qautlra.link.amqp import AmqpBus, AmqpOptions, check_url
+from qautlra.link.amqp_frames import encode
+from qautlra.link.bus import Bus, Delivery, Exchange, Message, Queue
+from qautlra.link.memory_bus import MemoryBus, _matches
+from tests.services import RABBIT_URL, rabbit_url, require
+
+__all__ = ["rabbit_url"]
+
+
+async def until(true: Callable[[], object], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+class Names:
+    """Names nobody else uses; what was made at a broker is deleted at the end."""
+
+    def __init__(self) -> None:
+        self.mark = uuid.uuid4().hex[:8]
+        self.exchanges: list[str] = []
+        self.queues: list[str] = []
+
+    def exchange(self, kind: Any = "direct", name: str = "x") -> Exchange:
+        found = Exchange(f"qt.{self.mark}.{name}", kind)
+        self.exchanges.append(found.name)
+        return found
+
+    def queue(self, name: str, *bindings: tuple[str, str], **more: Any) -> Queue:
+        found = Queue(f"qt.{self.mark}.{name}", bindings, **more)
+        self.queues.append(found.name)
+        return found
+
+    async def clean(self) -> None:
+        connection = await aiormq.connect(RABBIT_URL)
+        channel = await connection.channel()
+        for queue in set(self.queues):
+            await channel.queue_delete(queue)
+        for exchange in set(self.exchanges):
+            await channel.exchange_delete(exchange)
+        await connection.close()
+
+
+class Rig:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.names = Names()
+
+    def make(self, prefetch_count: int = 16) -> Bus:
+        if self.kind == "memory":
+            return MemoryBus(prefetch_count=prefetch_count)
+        return AmqpBus(AmqpOptions(Secret(RABBIT_URL), prefetch_count, retry_max_s=0.5, probe_s=0.2))
+
+    async def cut(self, bus: Bus) -> None:
+        """Lose the connection without a goodbye."""
+        if isinstance(bus, MemoryBus):
+            bus.cut()
+            return
+        assert isinstance(bus, AmqpBus) and bus._incoming is not None
+        before = bus.connects_count
+        writer = bus._incoming.connection
+        await writer.close(ConnectionError("cut"))
+        await until(lambda: bus.connects_count > before)
+
+    @asynccontextmanager
+    async def running(self, bus: Bus) -> Any:
+        task = asyncio.create_task(bus.run())
+        try:
+            await until(lambda: bus.is_connected)
+            yield bus
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(params=["memory", "rabbit"])
+def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    if request.param == "rabbit":
+        require("RabbitMQ", 5672)
+    made = Rig(request.param)
+    yield made
+    if request.param == "rabbit":
+        asyncio.run(made.names.clean())
+
+
+def run(work: Awaitable[None]) -> None:
+    async def timed() -> None:
+        async with asyncio.timeout(30):
+            await work
+
+    asyncio.run(timed())
+
+
+def test_messages_come_in_order_and_are_gone_when_acknowledged(rig: Rig) -> None:
+    async def work() -> None:
+        bus, got = rig.make(), list[Delivery]()
+        exchange = rig.names.exchange()
+        bus.declare(exchange)
+        bus.serve(rig.names.queue("a", (exchange.name, "acc001")), got.append)
+        async with rig.running(bus):
+            await bus.publish([Message(exchange.name, "acc001", b"%d" % n, f"m{n}") for n in range(40)])
+            await bus.publish([Message(exchange.name, "other", b"not mine")])
+            await until(lambda: len(got) == 16)  # the prefetch bound
+            await asyncio.sleep(0.05)
+            assert len(got) == 16
+            while len(got) < 40:
+                await bus.ack(got[-1])
+                seen = len(got)
+                await until(lambda seen=seen: len(got) > seen)  # type: ignore[misc]
+            assert [delivery.body for delivery in got] == [b"%d" % n for n in range(40)]
+            assert [delivery.message_id for delivery in got] == [f"m{n}" for n in range(40)]
+            await bus.ack(got[-1])
+            assert not any(delivery.redelivered for delivery in got)
+
+    run(work())
+
+
+def test_what_was_not_acknowledged_comes_again_after_a_cut(rig: Rig) -> None:
+    async def work() -> None:
+        bus, got = rig.make(), list[Delivery]()
+        exchange = rig.names.exchange("fanout")
+        bus.declare(exchange)
+        bus.serve(rig.names.queue("a", (exchange.name, "")), got.append)
+        async with rig.running(bus):
+            await bus.publish([Message(exchange.name, "anything", b"%d" % n) for n in range(10)])
+            await until(lambda: len(got) == 10)
+            await bus.ack(got[3])
+            await bus.publish([])
+            await asyncio.sleep(0.05)
+            await rig.cut(bus)
+            await until(lambda: len(got) == 16)
+            assert [int(delivery.body) for delivery in got[10:]] == [4, 5, 6, 7, 8, 9]
+            assert all(delivery.redelivered for delivery in got[10:])
+            await bus.ack(got[9])  # of the connection that is gone: nothing happens
+            await bus.ack(got[-1])
+            await bus.publish([Message(exchange.name, "", b"next")])
+            await until(lambda: got[-1].body == b"next")
+
+    run(work())
+
+
+def test_topics_reach_whom_they_are_for(rig: Rig) -> None:
+    async def work() -> None:
+        bus = rig.make()
+        exchange = rig.names.exchange("topic")
+        got: dict[str, list[bytes]] = {"all": [], "one": [], "words": []}
+        bus.declare(exchange)
+        for name, key in (("all", "#"), ("one", "acc001.*"), ("words", "*.trade")):
+            queue = rig.names.queue(name, (exchange.name, key))
+            bus.serve(queue, lambda delivery, name=name: got[name].append(delivery.body))  # type: ignore[misc]
+        async with rig.running(bus):
+            keys = ("acc001.order", "acc001.trade", "acc002.trade")
+            await bus.publish([Message(exchange.name, key, key.encode()) for key in keys])
+            await until(lambda: len(got["all"]) == 3 and len(got["words"]) == 2 and len(got["one"]) == 2)
+            assert got["one"] == [b"acc001.order", b"acc001.trade"]
+
+    run(work())
+
+
+def test_a_queue_can_be_added_later_and_bounded(rig: Rig) -> None:
+    async def work() -> None:
+        bus, got = rig.make(), list[bytes]()
+        async with rig.running(bus):
+            dead = rig.names.queue("dead", length_count=5, one_consumer=False)
+            bus.serve(dead, None)
+            await asyncio.sleep(0.2)
+            await bus.publish([Message("", dead.name, b"%d" % n, reason="不是订单") for n in range(9)])
+            bus.serve(dead, lambda delivery: got.append(delivery.body))
+            await until(lambda: len(got) == 5)
+            assert got == [b"4", b"5", b"6", b"7", b"8"]
+
+    run(work())
+
+
+def test_an_exchange_of_another_kind_is_reported(rig: Rig) -> None:
+    async def work() -> None:
+        bus = rig.make()
+        bus.declare(rig.names.exchange("direct"))
+        async with rig.running(bus):
+            if isinstance(bus, MemoryBus):
+                with pytest.raises(LinkError, match="406"):
+                    bus.declare(rig.names.exchange("fanout"))
+                return
+            other = rig.make()
+            other.declare(rig.names.exchange("fanout"))
+            task = asyncio.create_task(other.run())
+            await until(lambda: other.error)
+            assert "406" in other.error and "fanout" in other.error and not other.is_connected
+            assert bus.is_connected and other.health()["error"] == other.error
+            task.cancel()
+
+    run(work())
+
+
+def test_large_and_empty_bodies(rig: Rig) -> None:
+    async def work() -> None:
+        bus, got = rig.make(), list[bytes]()
+        queue = rig.names.queue("big")
+        bus.serve(queue, lambda delivery: got.append(delivery.body))
+        async with rig.running(bus):
+            sent = [b"", b"x" * 500_000, bytes(range(256)) * 512]
+            await bus.publish([Message("", queue.name, body) for body in sent])
+            await until(lambda: len(got) == 3)
+            assert got == sent
+
+    run(work())
+
+
+def test_only_one_of_two_owners_is_served(rabbit_url: str) -> None:
+    async def work() -> None:
+        rig = Rig("rabbit")
+        queue = rig.names.queue("owned")
+        first, second, got = rig.make(), rig.make(), list[tuple[int, Delivery]]()
+        first.serve(queue, lambda delivery: got.append((1, delivery)))
+        second.serve(queue, lambda delivery: got.append((2, delivery)))
+        try:
+            async with rig.running(second), rig.running(first):
+                await first.publish([Message("", queue.name, b"%d" % n) for n in range(8)])
+                await until(lambda: len(got) == 8)
+                assert {owner for owner, _ in got} == {2}
+                await second.ack(got[5][1])
+                await second.publish([])
+        finally:
+            await rig.names.clean()
+
+    run(work())
+
+
+def test_a_consumer_the_broker_lost_is_noticed(rabbit_url: str) -> None:
+    """The queue is deleted behind our back: the connection stays, and nothing would ever come."""
+
+    async def work() -> None:
+        rig = Rig("rabbit")
+        queue = rig.names.queue("lost")
+        bus, got = rig.make(), list[bytes]()
+        bus.serve(queue, lambda delivery: got.append(delivery.body))
+        try:
+            async with rig.running(bus):
+                assert isinstance(bus, AmqpBus)
+                connection = await aiormq.connect(rabbit_url)
+                await (await connection.channel()).queue_delete(queue.name)
+                await connection.close()
+                await until(lambda: bus.connects_count == 2)
+                await bus.publish([Message("", queue.name, b"again")])
+                await until(lambda: got == [b"again"])
+        finally:
+            await rig.names.clean()
+
+    run(work())
+
+
+def test_a_broker_that_is_away_is_waited_for() -> None:
+    async def work() -> None:
+        bus = AmqpBus(
+            AmqpOptions(Secret("amqp://guest:hidden@127.0.0.1:1/"), retry_min_s=0.01, retry_max_s=0.02)
+        )
+        task = asyncio.create_task(bus.run())
+        sending = asyncio.create_task(bus.publish([Message("", "q", b"x")]))
+        await until(lambda: bus.failures_count >= 3)
+        assert bus.error and not sending.done() and "hidden" not in str(bus.health())
+        for one in (sending, task):
+            one.cancel()
+        await asyncio.gather(task, sending, return_exceptions=True)
+
+    run(work())
+
+
+def test_urls() -> None:
+    assert check_url("amqp://a:b@localhost:5672/")
+    for wrong in ("http://x", "amqp://", "amqp://h:0/", "amqp://h:99999/", "localhost:5672"):
+        with pytest.raises(LinkError):
+            check_url(wrong)
+
+
+def test_frames_are_what_the_library_would_send() -> None:
+    import pamqp.frame
+    from pamqp import commands
+    from pamqp.header import ContentHeader
+
+    data = encode(
+        [Message("QATRANSACTION", "acc001", b"{}" * 30, "t1"), Message("", "q", b"", reason="why")], 3, 64
+    )
+    frames: list[Any] = []
+    while data:
+        used, channel, frame = pamqp.frame.unmarshal(data)
+        assert channel == 3
+        frames.append(frame)
+        data = data[used:]
+    assert isinstance(frames[0], commands.Basic.Publish) and frames[0].exchange == "QATRANSACTION"
+    assert isinstance(frames[1], ContentHeader) and frames[1].body_size == 60
+    assert (frames[1].properties.message_id, frames[1].properties.delivery_mode) == ("t1", 1)
+    assert b"".join(frame.value for frame in frames[2:4]) == b"{}" * 30
+    assert frames[5].properties.headers == {"reason": "why"} and frames[5].properties.delivery_mode == 2
+
+
+def test_topic_patterns() -> None:
+    for pattern, key, wanted in (
+        ("#", "", True),
+        ("a.#", "a", True),
+        ("a.#.b", "a.x.y.b", True),
+        ("a.*", "a", False),
+        ("a.*", "a.b.c", False),
+        ("*.b", "a.b", True),
+    ):
+        assert _matches("topic", pattern, key) is wanted
