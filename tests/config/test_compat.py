@@ -216,7 +216,6 @@ def test_what_this_build_does_not_do_is_said() -> None:
     (warning,) = not_in_force(plain(files=[EXAMPLES / "qadb.json"]))
     assert "store.retention_days = 365" in warning
     assert "qadb.json" in warning
-    assert "no login" in not_in_force(plain(env={"P_USERNAME": "a", "P_PASSWORD": "k3-9xq"}))[0]
     (warning,) = not_in_force(plain(sets=["net.allow_remote=true", "net.listen=0.0.0.0:1"]))
     assert "0.0.0.0:1" in warning
     with pytest.raises(ConfigError, match="Kafka is not part of this build"):

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import uvloop
 
 from qautlra._core.feed import Hub, text_frame
 from qautlra._core.tape import Tape
+from qautlra.auth.service import AuthService
 from qautlra.base.clock import VirtualClock
 from qautlra.base.errors import NotFoundError
 from qautlra.config.tree import Cors, Feed, Net
@@ -96,6 +97,8 @@ class Front:
         modes: tuple[str, ...] = ("all",),
         with_feed: bool = True,
         with_store: bool = True,
+        auth: AuthService | None = None,
+        require_login: bool = False,
     ) -> None:
         self.market = Market()
         self.tape = Tape(self.market.instruments, self.market.calendar, 1024)
@@ -110,6 +113,7 @@ class Front:
             settings=msgspec.convert(feed or {}, Feed),
             text_frame=text_frame,
         )
+        self.auth = auth
         self.service = NetService(
             Deps(
                 settings=settings,
@@ -118,6 +122,8 @@ class Front:
                 modes=modes,
                 feed=self.feed if with_feed else None,
                 store=self.store if with_store else None,
+                auth=auth,
+                require_login=require_login,
                 explicit_listen=True,
             )
         )
@@ -130,12 +136,16 @@ class Front:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
+        if self.auth is not None:
+            self.loop.run_until_complete(self.auth.start())
         self.loop.run_until_complete(self.feed.start())
         self.loop.run_until_complete(self.service.start())
         self._started.set()
         self.loop.run_forever()
         self.loop.run_until_complete(self.feed.stop(1.0))
         self.loop.run_until_complete(self.service.stop(1.0))
+        if self.auth is not None:
+            self.loop.run_until_complete(self.auth.stop(1.0))
         self.loop.close()
 
     def stop(self) -> None:
@@ -151,6 +161,10 @@ class Front:
             return call()
 
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10)
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the server's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
 
     def tick(self, instrument: int | str = 0, **values: Any) -> None:
         def publish() -> None:

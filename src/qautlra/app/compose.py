@@ -11,12 +11,14 @@ import msgspec
 from qautlra._core.feed import Hub, text_frame
 from qautlra._core.market import Calendar, Instruments
 from qautlra._core.tape import Follower, Tape
+from qautlra.app import auth as auth_room
 from qautlra.app import ctp_front as ctp_front_room
 from qautlra.app import modes
 from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
 from qautlra.app.gate import GatedPump
-from qautlra.app.places import data_directory
+from qautlra.app.places import data_directory, runtime_directory
+from qautlra.auth.service import AuthService
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
 from qautlra.base.errors import ConfigError
@@ -31,6 +33,7 @@ from qautlra.feed.lines import Lines
 from qautlra.feed.service import FeedService
 from qautlra.model.calendar import load_calendar
 from qautlra.model.expiry import expiry_day, expiry_rule
+from qautlra.net.admin_socket import AdminSocket
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
@@ -133,6 +136,8 @@ def build(loaded: Loaded) -> App:
             _catch_up(market_clock, tape)
 
     settings, explicit = _listening(loaded, choice)
+    auth = auth_room.service(loaded, keeps_data=modes.STORE in rooms)
+    parts["auth"] = auth
     net = NetService(
         Deps(
             settings=settings,
@@ -141,11 +146,13 @@ def build(loaded: Loaded) -> App:
             modes=config.mode,
             feed=feed,
             store=store.query if store is not None and modes.QUERY in rooms else None,
+            auth=auth,
+            require_login=config.auth.require_login,
             explicit_listen=explicit,
         )
     )
     parts["net"] = net
-    services.append(net)
+    services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
     services += [part for part in (store, feed, ctp_front) if part is not None]
     services += sources
     app = App(
@@ -174,6 +181,10 @@ def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], 
         return expiry_day(rule, year, month, calendar)
 
     return last_day
+
+
+def _admin_socket(auth: AuthService, net: NetService) -> AdminSocket:
+    return AdminSocket(auth, runtime_directory, lambda: [port for _, port in net.addresses])
 
 
 class _Late:

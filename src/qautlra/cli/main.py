@@ -17,6 +17,10 @@ _COMMANDS = {
         "qautlra.cli.serve:serve",
         t("Run services: feed, store, query, page.", "运行服务：行情、存储、查询、网页。"),
     ),
+    "demo": (
+        "qautlra.cli.demo:demo",
+        t("Serve simulated data with a demo user.", "以模拟行情和演示用户运行。"),
+    ),
     "config": (
         "qautlra.cli.config:config",
         t("Show or check the configuration.", "查看或检查配置。"),
@@ -28,6 +32,10 @@ _COMMANDS = {
     "data": (
         "qautlra.cli.data:data",
         t("Import, export and query stored data.", "导入、导出、查询存储的数据。"),
+    ),
+    "user": (
+        "qautlra.cli.user:user",
+        t("Add users, accounts, passwords.", "管理用户、账户与密码。"),
     ),
     "bench": (
         "qautlra.cli.bench:bench",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -94,8 +95,8 @@ def serve(
     return run(loaded, as_json)
 
 
-def run(loaded: Loaded, as_json: bool) -> int:
-    """Run the process of this configuration to its end; the exit code."""
+def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = lambda _app: {}) -> int:
+    """Run the process of this configuration to its end; the exit code. `more` is told with the addresses."""
     import asyncio
 
     import uvloop
@@ -112,7 +113,7 @@ def run(loaded: Loaded, as_json: bool) -> int:
     if app.choice.note:
         logger.warning("source", text=app.choice.note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(app.run(lambda ready: _announce(ready, as_json)))
+        return runner.run(app.run(lambda ready: _announce(ready, as_json, more(ready))))
 
 
 def _raise_open_files() -> None:
@@ -122,7 +123,7 @@ def _raise_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _announce(app: App, as_json: bool) -> None:
+def _announce(app: App, as_json: bool, more: dict[str, Any]) -> None:
     config = app.loaded.config
     urls: list[str] = app.parts["net"].urls
     sockets = [url.replace("http", "ws", 1) + "/ws/market" for url in urls]
@@ -137,6 +138,7 @@ def _announce(app: App, as_json: bool) -> None:
         "market": sockets,
         "data_dir": str(store.data_dir) if store is not None else None,
         "started_s": round(app.uptime_s(), 3),
+        **more,
     }
     if app.choice.note:
         facts["note"] = app.choice.note
@@ -155,6 +157,9 @@ def _announce(app: App, as_json: bool) -> None:
     if store is not None:
         lines.append(t("  query   ", "  查询    ") + f"{urls[0]}/api/v1/query")
         lines.append(t("  data    ", "  数据    ") + str(store.data_dir))
+    if "password" in more:
+        lines.append(t("  user    ", "  用户    ") + str(more["user"]))
+        lines.append(t("  password", "  密码    ") + f" {more['password']}")
     if len(urls) > 1:
         lines.append(t("  also on ", "  其他端口 ") + " ".join(str(port) for port in facts["ports"][1:]))
     if app.choice.note:

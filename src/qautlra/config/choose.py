@@ -204,15 +204,10 @@ def not_in_force(loaded: Loaded) -> list[str]:
             f"store.retention_days = {store.retention_days} ({loaded.origin('store.retention_days')}): "
             "everything is kept, deleting old days is not part of this build"
         )
-    if loaded.config.auth.password:
-        found.append(
-            f"auth.password ({loaded.origin('auth.password')}): there is no login in this build, "
-            "and nothing that needs one"
-        )
     remote = [endpoint.text for endpoint in loaded.endpoints if not is_loopback(endpoint.host)]
     if remote:
         found.append(
-            f"net.allow_remote: whoever reaches {', '.join(remote)} reads market data and queries; "
-            "there is no login and no TLS in this build"
+            f"net.allow_remote: {', '.join(remote)} can be reached from other machines; everything there "
+            "needs a login, but there is no TLS in this build: passwords and tokens can be read on the way"
         )
     return found

@@ -39,6 +39,10 @@ class Net(Struct, frozen=True, kw_only=True):
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = limits.HTTP_BODY_BYTES
     message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
     cors: Cors = Cors()
+    reads_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] = 200.0
+    reads_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
+    orders_per_s: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0
+    orders_burst: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
 
 class Incremental(Struct, frozen=True, kw_only=True):
@@ -228,10 +232,16 @@ class Trade(Struct, frozen=True, kw_only=True):
 
 
 class Auth(Struct, frozen=True, kw_only=True):
-    """The user compatibility settings name (`P_USERNAME`, `P_PASSWORD`)."""
+    """Logins; `username` and `password` (`P_USERNAME`, `P_PASSWORD`) let a store client in by Basic."""
 
     username: str = ""
     password: Secret = Secret()
+    require_login: bool = False
+    allow_register: bool = False
+    access_token_s: Annotated[int, Meta(ge=30, le=86_400)] = 900
+    refresh_token_s: Annotated[int, Meta(ge=60, le=30 * 86_400)] = 86_400
+    login_attempts_per_min: Annotated[int, Meta(ge=1, le=10_000)] = 5
+    audit_rows: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
 
 
 class Log(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,9 @@ from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.net import market_ws, openapi, static
+from qautlra.net.audit_http import AuditHttp
+from qautlra.net.auth import Guard
+from qautlra.net.auth_http import AuthHttp
 from qautlra.net.deps import Deps
 from qautlra.net.http import middleware, raw_json
 from qautlra.net.market_http import MarketHttp
@@ -35,6 +38,8 @@ def route_table(deps: Deps) -> list[Route]:
         *MarketHttp(deps).routes(),
         *StoreHttp(deps).routes(),
         *OpsHttp(deps).routes(),
+        *AuthHttp(deps).routes(),
+        *AuditHttp(deps).routes(),
     ]
     description: list[bytes] = []
 
@@ -50,11 +55,13 @@ def route_table(deps: Deps) -> list[Route]:
 def build(deps: Deps) -> web.Application:
     """Return the application; it owns no service, so it can be made again after a restart."""
     app = web.Application(middlewares=[middleware(deps)], client_max_size=deps.settings.body_bytes)
+    guard = Guard(deps)
     for route in route_table(deps):
+        handler = guard.wrap(route)
         if route.method == "GET":
-            app.router.add_get(route.path, route.handler)  # and HEAD
+            app.router.add_get(route.path, handler)  # and HEAD
         else:
-            app.router.add_route(route.method, route.path, route.handler)
+            app.router.add_route(route.method, route.path, handler)
 
     async def headers(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Server"] = "qautlra"

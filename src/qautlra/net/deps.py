@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from qautlra.auth.service import AuthService
 from qautlra.base.clock import Clock
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
@@ -62,6 +63,10 @@ class Deps:
     modes: Sequence[str] = ("all",)
     feed: FeedService | None = None
     store: StoreQuery | None = None
+    auth: AuthService | None = None
+    "Users; None in a process that has none: then whatever needs a login is refused."
+    require_login: bool = False
+    "Whether market reads need a login on loopback too."
     explicit_listen: bool = False
     "Whether `settings.listen` was chosen by the user: then a busy port is an error."
     origins: Sequence[str] = field(default=())

@@ -73,6 +73,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = raw_json(body, status)
         if "retry_after_s" in error.details:
             response.headers["Retry-After"] = str(error.details["retry_after_s"])
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="qautlra"'
         if status == 426:
             response.headers["Upgrade"] = "websocket"
         return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from qautlra.auth.rights import Right
 from qautlra.base.errors import UnavailableError
 from qautlra.feed.service import FeedService
 from qautlra.net.deps import Deps
@@ -36,7 +37,10 @@ class MarketHttp:
             )  # fmt: skip
 
         return [
-            Route("GET", "/health", self.health, "Is the gateway there", "feed", reply_type="text/plain"),
+            Route(
+                "GET", "/health", self.health, "Is the gateway there", "feed", reply_type="text/plain",
+                right=Right.PUBLIC,
+            ),
             Route(
                 "GET", "/api/subscriptions", self.listing, "List wanted instruments", "feed",
                 reply=rest.SubscriptionList,

@@ -9,16 +9,22 @@ from typing import Any
 import msgspec
 
 from qautlra import __version__
+from qautlra.auth.rights import Right
 from qautlra.net.route import Route
+from qautlra.wire.envelope import Refusal
 from qautlra.wire.rest import ErrorBody
 
 _TEMPLATE = "#/components/schemas/{name}"
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "basic": {"type": "http", "scheme": "basic"},
+}
 
 
 def describe(routes: Iterable[Route]) -> dict[str, Any]:
     """Return the document (OpenAPI 3.1) of all routes that are not hidden."""
     shown = [route for route in routes if not route.hidden]
-    types: list[Any] = [ErrorBody]
+    types: list[Any] = [ErrorBody, Refusal]
     for route in shown:
         types += [kind for kind in (route.body, route.reply) if kind is not None and kind not in types]
     schemas, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
@@ -41,7 +47,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in shown)],
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
 
 
@@ -52,7 +58,8 @@ def _operation(route: Route, schema: dict[int, Any]) -> dict[str, Any]:
     elif route.reply_type != "application/json":
         ok["content"] = {route.reply_type: {"schema": {"type": "string"}}}
     responses: dict[str, Any] = {} if 101 in route.statuses else {"200": ok}
-    failure = {"application/json": {"schema": {"$ref": _TEMPLATE.format(name=ErrorBody.__name__)}}}
+    error = Refusal if route.envelope else ErrorBody
+    failure = {"application/json": {"schema": {"$ref": _TEMPLATE.format(name=error.__name__)}}}
     for status, text in route.statuses.items():
         responses[str(status)] = {"description": text} | ({"content": failure} if status >= 400 else {})
     operation: dict[str, Any] = {
@@ -61,20 +68,21 @@ def _operation(route: Route, schema: dict[int, Any]) -> dict[str, Any]:
         "operationId": route.method.lower() + re.sub(r"\W", "_", route.path),
         "responses": responses,
     }
-    if route.parameters:
-        operation["parameters"] = [
-            {
-                "name": name,
-                "in": "query",
-                "required": False,
-                "schema": {"type": "string"},
-                "description": text,
-            }
-            for name, text in route.parameters.items()
-        ]
+    if route.right not in (Right.PUBLIC, Right.MARKET):
+        operation["security"] = [{"bearer": []}, {"basic": []}]
+        operation["description"] = f"Needs a login with the right `{route.right.value}`."
+    parameters = [_parameter(name, "path", "", required=True) for name in re.findall(r"{(\w+)}", route.path)]
+    parameters += [_parameter(name, "query", text, required=False) for name, text in route.parameters.items()]
+    if parameters:
+        operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
             "required": route.method != "GET",
             "content": {"application/json": {"schema": schema[id(route.body)]}},
         }
     return operation
+
+
+def _parameter(name: str, place: str, text: str, *, required: bool) -> dict[str, Any]:
+    found = {"name": name, "in": place, "required": required, "schema": {"type": "string"}}
+    return found | ({"description": text} if text else {})

@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from qautlra import __version__
+from qautlra.auth.rights import Right
 from qautlra.base import metrics
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
@@ -27,7 +28,7 @@ class OpsHttp:
             Route("GET", "/healthz", self.healthz, "State of the process", reply=rest.Health),
             Route(
                 "GET", "/readyz", self.readyz, "Whether every service runs", reply=rest.Readiness,
-                statuses={503: "not yet"},
+                right=Right.PUBLIC, statuses={503: "not yet"},
             ),
             Route("GET", "/metrics", self.metrics, "Prometheus metrics", reply_type="text/plain"),
         ]  # fmt: skip

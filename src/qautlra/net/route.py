@@ -8,12 +8,18 @@ from typing import Any
 
 from aiohttp import web
 
+from qautlra.auth.rights import Right
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
 class Route:
-    """A door. `body` and `reply` are types msgspec can describe; `parameters` are of the query string."""
+    """A door. `body` and `reply` are types msgspec can describe; `parameters` are of the query string.
+
+    `right` is what the guard asks for before the handler runs; rights for one account are asked for by the
+    handler. `envelope` marks the trading doors, whose replies and errors have the trading contract's form.
+    """
 
     method: str
     path: str
@@ -26,3 +32,5 @@ class Route:
     parameters: Mapping[str, str] = field(default_factory=dict)
     statuses: Mapping[int, str] = field(default_factory=dict)
     hidden: bool = False
+    right: Right = Right.MARKET
+    envelope: bool = False

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from aiohttp import web
 
+from qautlra.auth.rights import Right
 from qautlra.net.route import Handler, Route
 
 _TYPES = {
@@ -34,7 +35,10 @@ def _load(name: str) -> tuple[bytes, str]:
 def routes() -> list[Route]:
     """Return the routes of the pages and their files."""
     named = {**PAGES, **{f"/page/{name}": name for name in FILES}, "/favicon.ico": "icon.svg"}
-    return [Route("GET", path, _handler(name), name, hidden=True) for path, name in named.items()]
+    return [
+        Route("GET", path, _handler(name), name, hidden=True, right=Right.PUBLIC)
+        for path, name in named.items()
+    ]
 
 
 def _handler(name: str) -> Handler:
