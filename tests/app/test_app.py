@@ -107,7 +107,9 @@ def test_the_market_clock_belongs_to_the_source(tmp_path: Path) -> None:
     assert build(loaded(tmp_path, "mode=query")).clock.name == "wall"
 
 
-@pytest.mark.parametrize("victim", ["loop_lag", "auth", "net", "admin_socket", "store", "feed", "ctp_front", "source.sim"])
+@pytest.mark.parametrize(
+    "victim", ["loop_lag", "auth", "net", "admin_socket", "store", "feed", "ctp_front", "source.sim"]
+)
 @pytest.mark.parametrize("how", ["fail", "cancel"])
 def test_each_service_is_killed_and_returns(tmp_path: Path, victim: str, how: str) -> None:
     async def body(app: App, base: str) -> None:
