@@ -1,0 +1,120 @@
+"""The vendor's own libraries, found where packages carry them, through our loader: what they do offline.
+
+They are asked nothing but to start, to fail to connect to a loopback port and to end.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from qautlra._core.ctp import FRONT_CONNECTED, FRONT_DISCONNECTED, Client, Library
+from qautlra.base.errors import ConfigError
+from qautlra.link.ctp_library import Libraries, find_libraries
+from qautlra.wire.ctp_frames import Kind
+from qautlra.wire.ctp_records import layout
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def real() -> Libraries:
+    try:
+        return find_libraries()
+    except ConfigError as error:
+        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
+            pytest.fail(str(error))
+        pytest.skip(str(error))
+
+
+def test_the_table_is_what_the_libraries_say(real: Libraries) -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "ctp" / "abi" / "check.py", real.market, real.trader],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("as in the table") == 2
+
+
+def test_releases_are_read_from_the_libraries(real: Libraries) -> None:
+    market, trader = Library(real.market, True), Library(real.trader, False)
+    assert market.release == trader.release == "6.7.11"
+    assert (market.slots, trader.slots) == (15, 133)
+    assert not market.simulated
+    assert market.version.startswith("v6.7.11_2025")
+
+
+@asynccontextmanager
+async def peer(behave: Callable[[asyncio.StreamWriter], None]) -> AsyncIterator[str]:
+    """Where a server listens that does this with every connection."""
+    kept = []
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.append(writer)
+        behave(writer)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    for writer in kept:
+        writer.close()
+    server.close()
+
+
+async def events(client: Client, seconds: float) -> list[tuple[int, int]]:
+    """(kind, reason) of everything the session says in this time."""
+    await asyncio.sleep(seconds)
+    return [(event[0], event[4]) for event in client.take()[1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("market", [True, False], ids=["market", "trader"])
+def test_without_a_real_front(real: Libraries, tmp_path: Path, market: bool) -> None:
+    library = Library(real.market if market else real.trader, market)
+    threads = len(os.listdir("/proc/self/task"))
+
+    def client(name: str, front: str) -> Client:
+        flow = tmp_path / name
+        flow.mkdir()
+        one = Client(library, flow=f"{flow}/", fronts=[front], private_mode=0)
+        one.start()
+        return one
+
+    async def story() -> None:
+        login = layout("ReqUserLogin").pack({"BrokerID": "9999", "UserID": "u"})
+        refused = client("refused", "tcp://127.0.0.1:1")
+        async with (
+            peer(lambda writer: writer.close()) as closes,
+            peer(lambda writer: writer.write(bytes(range(256)) * 2)) as garbage,
+            peer(lambda writer: None) as silent,
+        ):
+            cut, noisy, quiet = (client(str(n), f) for n, f in enumerate((closes, garbage, silent)))
+            assert refused.request(Kind.LOGIN, login, 1) == -1
+            await asyncio.sleep(2.2)
+            assert await events(refused, 0) == []
+            assert refused.trading_day == "19800100"
+            assert set(await events(cut, 0)) == {(FRONT_DISCONNECTED, 0x1001)}
+            assert set(await events(noisy, 0)) == {(FRONT_DISCONNECTED, 0x2003)}
+            assert (FRONT_CONNECTED, 0) not in await events(quiet, 0)
+            for one in (refused, cut, noisy, quiet):
+                one.close()
+
+    asyncio.run(story())
+    assert len(os.listdir("/proc/self/task")) == threads
+
+
+def test_twenty_sessions_leave_no_thread(real: Libraries, tmp_path: Path) -> None:
+    library = Library(real.market, True)
+    before = len(os.listdir("/proc/self/task"))
+    for n in range(20):
+        flow = tmp_path / str(n)
+        flow.mkdir()
+        one = Client(library, flow=f"{flow}/", fronts=["tcp://127.0.0.1:1"])
+        one.start()
+        one.close()
+    assert len(os.listdir("/proc/self/task")) == before
