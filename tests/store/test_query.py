@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qautlra.base.errors import InputError, LimitError, NotFoundError, UnavailableError
@@ -143,6 +144,8 @@ def test_every_form_says_the_same(tmp_path: Path, place: str) -> None:
                 }
                 if form in expected:
                     assert empty.replace(b" ", b"") == expected[form].replace(b" ", b"")
+                elif form is QueryFormat.PARQUET:
+                    assert pq.read_table(io.BytesIO(empty)).num_rows == 0
                 else:
                     assert pa.ipc.open_stream(empty).read_all().num_rows == 0
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
-from qautlra.model.query import QueryFormat, QueryRequest
-from qautlra.wire.query import accepted, decode_query
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
+from qautlra.wire.query import accepted, decode_counts, decode_query
 
 # As the specification's curl line arrives: the shell has eaten the quotes of the filter.
 SEED = b"""{
@@ -90,7 +90,18 @@ def test_accept(accept: str, form: QueryFormat) -> None:
         (b'{"stream": "s", "fields": "datetime"}', [], "fields", "a list of column names"),
         (b'{"stream": "s", "fields": [1]}', [], "fields", "a list of column names"),
         (b'{"stream": "s", "start_time": 1, "startTime": 2}', [], "startTime", "given twice"),
-        (b'{"query": "select 1", "startTime": "10m"}', [], "query", "SQL is not answered here"),
+        (b'{"query": 5, "startTime": "10m"}', [], "query", "expected a SELECT, got a number"),
+        (b'{"query": "select 1", "stream": "s"}', [], "stream", "is not a key of a query"),
+        (b'{"query": "select 1", "sendNull": 1}', [], "sendNull", "expected true or false"),
+        (
+            b'{"stream": "s", "sample_by": "5m", "latest_on": true}',
+            [],
+            "latest_on",
+            "together with sample_by",
+        ),
+        (b'{"stream": "s", "sample_by": 5}', [], "sample_by", "expected a text, got a number"),
+        (b'{"stream": "s", "fill": "prev"}', [], "fill", "belongs to sample_by"),
+        (b'{"stream": "s", "sample_by": "5m", "fill": "x"}', [], "fill", "expected none, null or prev"),
         (b'{"stream": "s"}', [("stream", "s")], "stream", "in the body and in the query string"),
         (b"", [("stream", "s"), ("stream", "t")], "stream", "twice in the query string"),
         (b"", [("stream", "s"), ("limit", "many")], "limit", "expected a whole number"),
@@ -106,6 +117,28 @@ def test_the_error_names_the_key(
         decode_query(body, parameters)
     assert caught.value.details["key"] == key
     assert words in caught.value.message
+
+
+def test_sql_and_verbs() -> None:
+    body = b'{"query":"select 1","startTime":"10m","endTime":"now","sendNull":false}'
+    asked = decode_query(body, [("fields", "true")])
+    assert asked == SqlRequest(
+        sql="select 1", start_time="10m", end_time="now", send_null=False, format=QueryFormat.RECORDS
+    )
+    assert decode_query(b'{"stream":"s","sample_by":"5m","fill":"prev"}') == QueryRequest(
+        stream="s", verb=Verb(name="sample_by", period="5m", fill="prev")
+    )
+    assert decode_query(b"", [("stream", "s"), ("latest_on", "true")]) == QueryRequest(
+        stream="s", start_time=0, verb=Verb(name="latest_on")
+    )
+
+
+def test_counts() -> None:
+    body = b'{"stream":"s","startTime":"1h","endTime":"now","numBins":4}'
+    assert decode_counts(body) == CountsRequest(stream="s", start_time="1h", end_time="now", bins=4)
+    for wrong in (b"{}", b'{"stream":5}', b'{"stream":"s","numBins":"4"}', b'{"stream":"s","x":1}'):
+        with pytest.raises(InputError):
+            decode_counts(wrong)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"1", b"null", b"\xff", b"[" * 10_000, b'{"a":' * 2_000])

@@ -283,6 +283,38 @@ def segment_to_arrow(path, *, bint allow_damage=False):
     return batch
 
 
+cdef class SegmentTail:
+    cdef SegmentRows core
+    cdef readonly str path
+
+    def __cinit__(self, path):
+        cdef string name = os.fsencode(path)
+        cdef bint is_open
+        self.path = os.fsdecode(path)
+        with nogil:
+            is_open = self.core.open(name)
+        if not is_open:
+            d = damage_of(self.core.damage())
+            raise JournalError(f"{self.path}: {d.reason}", self.path)
+
+    def read(self, size_t max_rows=65_536):
+        cdef ArrowSchema schema
+        cdef ArrowArray array
+        cdef size_t rows
+        with nogil:
+            self.core.follow()
+            rows = next_to_arrow(self.core, max_rows, &schema, &array)
+        return record_batch(&schema, &array) if rows else None
+
+    @property
+    def first_lsn(self):
+        return self.core.first_lsn()
+
+    @property
+    def last_lsn(self):
+        return self.core.next_lsn() - 1
+
+
 def rows_from_arrow(batch not None, Instruments instruments not None):
     cdef Rows rows = Rows.make(instruments)
     cdef string why

@@ -172,6 +172,17 @@ Next SegmentReader::next(Record& record) {
   return Next::kRecord;
 }
 
+bool SegmentReader::follow() {
+  struct stat st;
+  if (fd_ < 0 || offset_ < kHeaderBytes || failed() || ::fstat(fd_, &st) != 0) return false;
+  const bool grew = static_cast<std::uint64_t>(st.st_size) > size_;
+  size_ = std::max(size_, static_cast<std::uint64_t>(st.st_size));
+  error_.clear();
+  file_position_ = offset_;
+  available_ = 0;
+  return grew;
+}
+
 bool SegmentReader::records_after_damage() {
   if (error_.empty() || failed() || offset_ < kHeaderBytes) return false;
   // Walk on by the lengths written there; each record can be checked against the checksum stored before it.

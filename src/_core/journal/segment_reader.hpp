@@ -35,6 +35,10 @@ class SegmentReader {
 
   Next next(Record& record);
 
+  // After kEnd, or after a record cut short: next() goes on behind the last good record, with what the writer of
+  // a file that was opened by its path has added since. Returns whether the file grew.
+  bool follow();
+
   const Header& header() const { return header_; }
   std::uint64_t next_lsn() const { return next_lsn_; }  // LSN the next good record will have
   std::uint64_t offset() const { return offset_; }      // where the clean prefix ends, in bytes

@@ -19,6 +19,11 @@ bool SegmentRows::begin(bool is_open) {
   return is_open;
 }
 
+void SegmentRows::follow() {
+  damage_ = {};
+  reader_.follow();
+}
+
 void SegmentRows::refuse(const journal::Record& record, const char* why) {
   if (refused_++ == 0) first_refusal_ = "record " + std::to_string(record.lsn) + " " + why;
 }
@@ -115,6 +120,28 @@ bool segment_to_arrow(const std::string& path, ArrowSchema* schema, ArrowArray* 
   std::iota(std::begin(columns), std::end(columns), 0);
   export_rows(rows, names, columns, schema, array);
   return true;
+}
+
+std::size_t next_to_arrow(SegmentRows& reader, std::size_t max_rows, ArrowSchema* schema, ArrowArray* array) {
+  struct Found {
+    std::size_t at;  // into bytes
+    std::uint32_t name;
+  };
+  std::vector<std::byte> bytes;
+  std::vector<Found> found;
+  for (SegmentRows::Row row; found.size() < max_rows && reader.next(row);) {
+    found.push_back({bytes.size(), row.name});
+    bytes.insert(bytes.end(), row.bytes.begin(), row.bytes.end());
+  }
+  if (found.empty()) return 0;
+  std::vector<RowRef> rows;
+  rows.reserve(found.size());
+  for (const Found& f : found) rows.push_back({bytes.data() + f.at, f.name});
+  const std::vector<std::string_view> names(reader.names().begin(), reader.names().end());
+  int columns[kColumnCount];
+  std::iota(std::begin(columns), std::end(columns), 0);
+  export_rows(rows, names, columns, schema, array);
+  return rows.size();
 }
 
 }  // namespace qautlra

@@ -26,7 +26,10 @@ class SegmentRows {
   bool open(const std::string& path);
   bool open(std::span<const std::byte> bytes);
   bool next(Row& row);  // false at the end, or where the file is damaged
+  void follow();        // next() goes on with what the writer has added to the file since
 
+  std::uint64_t first_lsn() const { return reader_.header().first_lsn; }
+  std::uint64_t next_lsn() const { return reader_.next_lsn(); }
   const std::vector<std::string>& names() const { return names_; }  // each symbol once, in order of appearance
   std::uint64_t records() const { return records_; }
   std::uint64_t refused() const { return refused_; }  // records whose checksum holds but which are no row
@@ -61,5 +64,9 @@ struct SegmentBatch {
 // All rows of a segment in the row schema, ordered (instrument_id, datetime, seq), an identity that comes twice
 // kept once. The clean prefix of a damaged one. False when there is not even a header: see out.damage.
 bool segment_to_arrow(const std::string& path, ArrowSchema* schema, ArrowArray* array, SegmentBatch& out);
+
+// The next rows of a segment in the row schema, at most `max_rows`, in the order they were logged. Their number;
+// 0 (nothing exported) when there are none yet.
+std::size_t next_to_arrow(SegmentRows& reader, std::size_t max_rows, ArrowSchema* schema, ArrowArray* array);
 
 }  // namespace qautlra

@@ -139,6 +139,21 @@ def segment_to_arrow(path: str | PathLike[str], *, allow_damage: bool = False) -
     unless `allow_damage`, which gives the clean prefix (None when there is not even a header).
     """
 
+class SegmentTail:
+    """One segment, read while its writer still adds to it; one thread's. JournalError: it has no header."""
+
+    def __init__(self, path: str | PathLike[str]) -> None: ...
+    def read(self, max_rows: int = ...) -> Any:
+        """Return the next rows as a RecordBatch, in the order they were logged; None: none yet."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def first_lsn(self) -> int: ...
+    @property
+    def last_lsn(self) -> int:
+        """Number of the last record read; one below `first_lsn` when there was none."""
+
 def rows_from_arrow(batch: Any, instruments: Instruments) -> Rows:
     """Return the rows of a RecordBatch or Table in the row schema; missing columns have no value.
 

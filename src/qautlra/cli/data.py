@@ -158,9 +158,11 @@ async def _export(
     form = form or format_of(path)
     if address is None:
         from qautlra.app.offline import open_store
+        from qautlra.model.query import QueryRequest
         from qautlra.wire.query import decode_query
 
         request = decode_query(json.dumps(_body(asked)).encode())
+        assert isinstance(request, QueryRequest)
         async with open_store(loaded) as opened:
             return await opened.store.export(request, path, form, told)
     import pyarrow as pa

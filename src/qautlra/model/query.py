@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -15,6 +16,7 @@ class QueryFormat(Enum):
     NDJSON = "application/x-ndjson"
     CSV = "text/csv; charset=utf-8"
     ARROW = "application/vnd.apache.arrow.stream"
+    PARQUET = "application/vnd.apache.parquet"
 
     @property
     def content_type(self) -> str:
@@ -25,6 +27,15 @@ class QueryFormat(Enum):
     def streamed(self) -> bool:
         """Whether rows leave as they are read, so that nothing but `limit` bounds their number."""
         return self not in (QueryFormat.ARRAY, QueryFormat.RECORDS)
+
+
+class Verb(Struct, frozen=True, kw_only=True):
+    """What to make of the rows: bars, the newest of each instrument, a mean, rows of another stream."""
+
+    name: Literal["sample_by", "latest_on", "rolling_mean", "asof"]
+    period: str = ""
+    fill: Literal["none", "null", "prev"] = "none"
+    other: str = ""
 
 
 class QueryRequest(Struct, frozen=True, kw_only=True):
@@ -40,4 +51,24 @@ class QueryRequest(Struct, frozen=True, kw_only=True):
     filter: str = ""
     descending: bool = False
     columns: tuple[str, ...] | None = None
+    verb: Verb | None = None
     format: QueryFormat = QueryFormat.ARRAY
+
+
+class SqlRequest(Struct, frozen=True, kw_only=True):
+    """One SELECT over rows with start_time <= datetime < end_time. Nulls are left out without `send_null`."""
+
+    sql: str
+    start_time: str | int | float | None = None
+    end_time: str | int | float | None = None
+    send_null: bool = True
+    format: QueryFormat = QueryFormat.ARRAY
+
+
+class CountsRequest(Struct, frozen=True, kw_only=True):
+    """How many rows of a stream there are in each of `bins` equal parts of a range."""
+
+    stream: str
+    start_time: str | int | float | None = None
+    end_time: str | int | float | None = None
+    bins: int = 10

@@ -10,7 +10,7 @@ from qautlra.auth.service import AuthService
 from qautlra.base.clock import Clock
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
-from qautlra.model.query import QueryRequest
+from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 
 
 class Process(Protocol):
@@ -50,7 +50,8 @@ class QueryResult(Protocol):
 class StoreQuery(Protocol):
     """The store's question answering."""
 
-    async def run(self, request: QueryRequest) -> QueryResult: ...
+    async def run(self, request: QueryRequest | SqlRequest) -> QueryResult: ...
+    async def counts(self, request: CountsRequest) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from qautlra.base.errors import AuthError, UnavailableError
-from qautlra.net.deps import Deps, QueryResult
+from qautlra.net.deps import Deps, QueryResult, StoreQuery
+from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 from qautlra.wire import errors, rest
-from qautlra.wire.query import decode_query
+from qautlra.wire.query import decode_counts, decode_query
 
 LEFT_POLL_S = 0.05
 _PARAMETERS = {
@@ -23,7 +24,11 @@ _PARAMETERS = {
     "filter": "instrument='au2512' AND last_price > 500",
     "order": "asc or desc by time",
     "fields": "names of columns, or true for {fields, records}",
-    "format": "json, records, ndjson, csv or arrow",
+    "format": "json, records, ndjson, csv, arrow or parquet",
+    "sample_by": "bars of a period up to a day, like 5m, inside trading sections; with fill=null or prev",
+    "latest_on": "true: the newest row of each instrument",
+    "rolling_mean": "a period: the mean of the last price over it, at every row",
+    "asof": "another stream: every row with its newest row at that moment",
     "streaming": "true: NDJSON without a row cap",
 }
 
@@ -44,19 +49,26 @@ class StoreHttp:
         }
         return [
             Route(
-                method, "/api/v1/query", self.query, "Query stored rows", "store", body=rest.QueryBody,
+                method, "/api/v1/query", self.query, "Query stored rows", "store",
+                body=rest.QueryBody,
                 reply=list[dict[str, str | int | float | None]], parameters=_PARAMETERS, statuses=statuses,
             )
             for method in ("GET", "POST")
+        ] + [
+            Route(
+                "POST", "/api/v1/counts", self.counts, "Count stored rows over time", "store",
+                body=rest.CountsBody, reply=rest.Counts, statuses=statuses,
+            )
         ]  # fmt: skip
+
+    async def counts(self, request: web.Request) -> web.StreamResponse:
+        """Answer how many rows there are, over time."""
+        store = self._answering()
+        return json_reply(await store.counts(decode_counts(await request.read())))
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         """Answer one query."""
-        store = self._deps.store
-        if store is None:
-            if "ingest" in self._deps.modes:
-                raise AuthError("Mode ingest takes data in and does not answer queries", status=403)
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
+        store = self._answering()
         asked = decode_query(
             await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
         )
@@ -73,6 +85,14 @@ class StoreHttp:
         if isinstance(result.chunks, bytes):
             return web.Response(body=result.chunks, headers=headers)
         return await _stream(request, result.chunks, headers)
+
+    def _answering(self) -> StoreQuery:
+        store = self._deps.store
+        if store is None:
+            if "ingest" in self._deps.modes:
+                raise AuthError("Mode ingest takes data in and does not answer queries", status=403)
+            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
+        return store
 
 
 async def _while_connected(request: web.Request, work: Coroutine[Any, Any, QueryResult]) -> QueryResult:

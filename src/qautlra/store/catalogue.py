@@ -55,6 +55,8 @@ class State(Struct, frozen=True, kw_only=True):
     latest: str = ""
     "File (Arrow) with the newest row of every instrument as of the watermark; empty when there is none."
     files: tuple[DataFile, ...] = ()
+    bar_days: tuple[date, ...] = ()
+    "Trading days whose one-minute bars are all in files, made of all their rows."
 
     def overlapping(
         self, parts: Iterable[str], start_us: int, stop_us: int, symbols: frozenset[str] | None = None

@@ -25,6 +25,8 @@ from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.query import StoreQuery
 from qautlra.store.reader import Pins, Reader
 from qautlra.store.schema import BAR_1M, INSTRUMENT, ROW_SCHEMA, TIME
+from qautlra.store.sqldoor import SqlDoor
+from qautlra.store.sqlproc import SqlProcess
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -65,11 +67,20 @@ class Opened:
         self.engine = SqlEngine(catalogue.data_dir, settings.query_threads, settings.query_memory_bytes)
         reader = Reader(catalogue, self.hot, instruments, self.engine, self.pins)
         self.known = KnownRows(catalogue, self.compactor, instruments)
+        self.sql = SqlProcess(catalogue.data_dir, settings.query_threads, settings.query_memory_bytes)
+        door = SqlDoor(
+            self.sql,
+            given.clock,
+            lambda: journal.head_lsn,
+            timeout_s=settings.query_timeout_s,
+            cap_rows=settings.query_rows,
+        )
         self.query = StoreQuery(
             reader,
             BarReader(catalogue, reader, self.engine, self.hot, instruments, given.calendar),
             given.clock,
             instruments.canonical,
+            door,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )

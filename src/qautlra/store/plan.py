@@ -10,7 +10,7 @@ from typing import Any, cast
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.store.filter import parse_filter
 from qautlra.store.predicate import Predicate, narrow, split_members, to_sql
-from qautlra.store.schema import INSTRUMENT, TIME, TRADING_DATE, Stream, stream_named
+from qautlra.store.schema import BAR_1M, INSTRUMENT, STREAMS, TIME, TRADING_DATE, Stream, stream_named
 from qautlra.store.timegrammar import parse_range
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,7 +75,8 @@ def make_plan(
     """Return the plan of a request; InputError (NotFoundError: no such stream) says what is wrong with it."""
     stream = stream_named(request.stream)
     start_ns, stop_ns = parse_range(request.start_time, request.end_time, now_ns)
-    columns = stream.projection(request.columns)
+    is_bars = request.verb is not None and request.verb.name == "sample_by"
+    columns = (STREAMS[BAR_1M] if is_bars else stream).projection(request.columns)
     predicate = parse_filter(request.filter, stream.columns, now_ns=now_ns, canonical=canonical)
     symbols, rest = split_members(predicate, INSTRUMENT)
     start_us, stop_us = -(-start_ns // 1_000), -(-stop_ns // 1_000)

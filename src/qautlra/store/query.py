@@ -6,41 +6,26 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import LimitError
-from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
+from qautlra.store.answer import QueryResult
 from qautlra.store.bars import BarReader
 from qautlra.store.plan import Plan, make_plan
 from qautlra.store.reader import Reader
 from qautlra.store.render import Renderer, renderer
 from qautlra.store.schema import BAR_1M
+from qautlra.store.sqldoor import SqlDoor
 
 # Up to here a piece is rendered on the loop: handing it to a thread would take longer.
 INLINE_ROWS = 1_500
 INLINE_BYTES = 2 << 20
 # Rows of one chunk of an answer: what bounds its bytes, and how long rendering it can hold anybody up.
 PIECE_ROWS = 8_192
-
-
-@dataclass(slots=True)
-class QueryResult:
-    """An answer. `chunks` is whole, or an iterator of chunks to be sent as they come (close it when done).
-
-    `rows` is None until all are counted; `truncated` says that the server's cap, not the caller's, ended it.
-    `clock` names the clock `now` was read from.
-    """
-
-    content_type: str
-    clock: str
-    chunks: bytes | AsyncIterator[bytes] = b""
-    rows: int | None = None
-    elapsed_s: float = 0.0
-    truncated: bool = False
 
 
 class StoreQuery:
@@ -52,6 +37,7 @@ class StoreQuery:
         bars: BarReader,
         clock: Clock,
         canonical: Callable[[str], str | None],
+        sql: SqlDoor,
         *,
         timeout_s: float,
         cap_rows: int,
@@ -60,19 +46,29 @@ class StoreQuery:
         self._bars = bars
         self._clock = clock
         self._canonical = canonical
+        self._sql = sql
         self._timeout_s = timeout_s
         self._cap_rows = cap_rows
         self._pool = ThreadPoolExecutor(1, "render")
         self.queries = 0
 
-    async def run(self, request: QueryRequest) -> QueryResult:
+    async def counts(self, request: CountsRequest) -> dict[str, Any]:
+        """Return how many rows there are in each part of a range; as `run` for errors."""
+        self.queries += 1
+        return await self._sql.counts(request)
+
+    async def run(self, request: QueryRequest | SqlRequest) -> QueryResult:
         """Answer one request.
 
         InputError: the request; NotFoundError: no such stream; LimitError: too slow, too big or too many.
         """
         started_s = monotonic_s()
         self.queries += 1
+        if isinstance(request, SqlRequest):
+            return await self._sql.run(request)
         plan = self.plan(request)
+        if request.verb is not None:
+            return await self._verb(request.verb, plan, request)
         result = QueryResult(request.format.content_type, self._clock.name)
         if plan.stream.name != BAR_1M and not request.format.streamed:
             shape: Literal["array", "records"] = (
@@ -102,6 +98,16 @@ class StoreQuery:
                         f"the query took longer than {self._timeout_s:g} s; ask for less", status=504
                     ) from None
         return result
+
+    async def _verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
+        if verb.name == "latest_on" and (found := self._reader.latest(plan)) is not None:
+            started_s = monotonic_s()
+            render = renderer(request.format, found.schema)
+            result = QueryResult(request.format.content_type, self._clock.name)
+            result.chunks = b"".join((render.head(), render.piece(found), render.tail()))
+            result.rows, result.elapsed_s = found.num_rows, monotonic_s() - started_s
+            return result
+        return await self._sql.run_verb(verb, plan, request)
 
     async def _joined(self, parts: list[bytes]) -> bytes:
         if sum(map(len, parts)) < INLINE_BYTES:

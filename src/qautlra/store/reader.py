@@ -17,7 +17,7 @@ import pyarrow as pa
 from qautlra.store.compaction import without_repeats
 from qautlra.store.mask import passing
 from qautlra.store.predicate import columns_of
-from qautlra.store.schema import TIME, stream_of
+from qautlra.store.schema import MARKET_DATA, STREAMS, TIME, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qautlra.store.engine import SqlEngine
     from qautlra.store.plan import Plan
 
+TICK_STREAMS = frozenset((MARKET_DATA, *STREAMS[MARKET_DATA].parts))
 # Rows of one turn on the loop: copying them out of the hot tier must stay well below 5 ms.
 SLICE_ROWS = 8_192
 FIRST_SLICE_ROWS = 1_024
@@ -170,6 +171,22 @@ class Reader:
             fields=plan.columns,
             mode=shape,
         )
+
+    def latest(self, plan: Plan) -> pa.Table | None:
+        """Return the newest row of each instrument in the range; None when memory alone cannot tell.
+
+        It holds the newest row there is of every instrument: only a range that ends before that needs files.
+        """
+        numbers = self._members.of(plan)
+        if plan.rest is not None or plan.descending or plan.stream.name not in TICK_STREAMS:
+            return None
+        table = pa.Table.from_batches([self._hot.latest(numbers, fields=plan.read_columns)])
+        times = table.column(TIME).cast(pa.int64()).to_numpy()
+        if table.num_rows and int(times.max()) >= plan.stop_us:
+            return None
+        if table.num_rows and int(times.min()) < plan.start_us:
+            table = table.filter(pa.array(times >= plan.start_us))
+        return table.slice(0, plan.limit).select(plan.columns)
 
     def _slice(
         self, plan: Plan, numbers: list[int] | None, low: int, high: int, rows: int, left: int | None

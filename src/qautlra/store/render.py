@@ -1,4 +1,4 @@
-"""Arrow tables to the bytes of an answer, piece by piece: JSON array, records, NDJSON, CSV, Arrow stream.
+"""Arrow tables to the bytes of an answer, piece by piece: JSON array, records, NDJSON, CSV, Arrow, Parquet.
 
 A renderer belongs to one answer. `piece` may run in a thread; pieces come one after the other.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
+import pyarrow.parquet as pq
 
 from qautlra._core.store import render_json
 from qautlra.model.query import QueryFormat
@@ -94,24 +96,63 @@ class ArrowStream(Renderer):
 
     def head(self) -> bytes:
         """Return the schema message."""
-        return self._take()
+        return _taken(self._sink)
 
     def piece(self, table: pa.Table) -> bytes:
         """Return record batch messages."""
         # Rows of the hot tier have their texts as dictionaries.
         self._writer.write_table(table.cast(self.schema))
-        return self._take()
+        return _taken(self._sink)
 
     def tail(self) -> bytes:
         """Return the end-of-stream mark."""
         self._writer.close()
-        return self._take()
+        return _taken(self._sink)
 
-    def _take(self) -> bytes:
-        text = self._sink.getvalue()
-        self._sink.seek(0)
-        self._sink.truncate()
-        return text
+
+class Parquet(Renderer):
+    """One Parquet file (zstd); row groups leave as they are made."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        super().__init__(schema)
+        self._sink = io.BytesIO()
+        self._writer = pq.ParquetWriter(_Counting(self._sink), schema, compression="zstd")
+
+    def piece(self, table: pa.Table) -> bytes:
+        """Return row groups."""
+        self._writer.write_table(table.cast(self.schema))
+        return _taken(self._sink)
+
+    def tail(self) -> bytes:
+        """Return the footer."""
+        self._writer.close()
+        return _taken(self._sink)
+
+
+class _Counting(io.RawIOBase):
+    """Tells a Parquet writer how much it has written, though what was written leaves the buffer."""
+
+    def __init__(self, sink: io.BytesIO) -> None:
+        self._sink = sink
+        self._written = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._written
+
+    def write(self, data: Any) -> int:
+        size = self._sink.write(data)
+        self._written += size
+        return size
+
+
+def _taken(sink: io.BytesIO) -> bytes:
+    text = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return text
 
 
 def readable_times(table: pa.Table) -> pa.Table:
@@ -131,4 +172,6 @@ def renderer(form: QueryFormat, schema: pa.Schema) -> Renderer:
             return Csv(schema)
         case QueryFormat.ARROW:
             return ArrowStream(schema)
+        case QueryFormat.PARQUET:
+            return Parquet(schema)
     return JsonArray(schema, records=form is QueryFormat.RECORDS)

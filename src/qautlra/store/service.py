@@ -22,13 +22,14 @@ from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.base.service import Service
 from qautlra.config.tree import Store
-from qautlra.model.query import QueryRequest
+from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
+from qautlra.store.answer import QueryResult
 from qautlra.store.bars import tidy_bars
 from qautlra.store.compaction import without_repeats
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
 from qautlra.store.history import StoreHistory
 from qautlra.store.opened import Given, Opened, open_store
-from qautlra.store.query import QueryResult, StoreQuery
+from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
 from qautlra.store.schema import BAR_1M, INSTRUMENT, TIME
 
@@ -105,6 +106,7 @@ class StoreService(Service):
             while opened.log.drain():
                 pass
             del opened.log  # its cursor would hold the tape
+            await opened.sql.close()
             await asyncio.get_running_loop().run_in_executor(None, opened.close, grace_s)
         self._unlock()
 
@@ -332,6 +334,15 @@ class StoreService(Service):
         watch("qautlra_store_files_count", "Parquet files", lambda: len(opened.catalogue.state.files))
         watch("qautlra_store_blocked", "1 while the log holds the tape", lambda: float(opened.log.blocked))
         watch("qautlra_store_queries_total", "Queries asked", lambda: opened.query.queries, kind="counter")
+        watch(
+            "qautlra_store_sql_statements_total", "SQL asked", lambda: opened.sql.statements, kind="counter"
+        )
+        watch(
+            "qautlra_store_sql_starts_total",
+            "SQL process starts",
+            lambda: opened.sql.restarts,
+            kind="counter",
+        )
 
 
 class QueryDoor:
@@ -348,11 +359,18 @@ class QueryDoor:
         """Answer nothing until opened again."""
         self._query = None
 
-    async def run(self, request: QueryRequest) -> QueryResult:
+    async def run(self, request: QueryRequest | SqlRequest) -> QueryResult:
         """Answer one request; UnavailableError when the store is not running."""
+        return await self._need().run(request)
+
+    async def counts(self, request: CountsRequest) -> dict[str, Any]:
+        """Count rows; UnavailableError when the store is not running."""
+        return await self._need().counts(request)
+
+    def _need(self) -> StoreQuery:
         if self._query is None:
             raise UnavailableError("the store is not running yet")
-        return await self._query.run(request)
+        return self._query
 
 
 def _lock_directory(data_dir: Path) -> int:

@@ -1,4 +1,4 @@
-"""The bodies and query strings of `/api/v1/query`, decoded to a `QueryRequest`.
+"""The bodies and query strings of `/api/v1/query` and `/api/v1/counts`, decoded to requests of `model.query`.
 
 Nothing here knows the streams, their columns or the grammars of times and filters.
 """
@@ -12,18 +12,25 @@ from typing import Any, NoReturn
 import msgspec
 
 from qautlra.base.errors import InputError
-from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
 
-KEYS = ("stream", "start_time", "end_time", "limit", "filter", "order", "fields")
+VERB_KEYS = ("sample_by", "fill", "latest_on", "rolling_mean", "asof")
+KEYS = ("stream", "start_time", "end_time", "limit", "filter", "order", "fields", *VERB_KEYS)
+SQL_KEYS = ("query", "start_time", "end_time", "send_null")
+COUNTS_KEYS = ("stream", "start_time", "end_time", "num_bins")
 LIMIT_COUNT = 2**62
 
-_ALIASES = {"startTime": "start_time", "endTime": "end_time"}
+_ALIASES = {
+    "startTime": "start_time", "endTime": "end_time", "sendNull": "send_null", "numBins": "num_bins",
+    "sampleBy": "sample_by", "latestOn": "latest_on", "rollingMean": "rolling_mean", "asOf": "asof",
+}  # fmt: skip
 _FORMATS = {
     "json": QueryFormat.ARRAY,
     "records": QueryFormat.RECORDS,
     "ndjson": QueryFormat.NDJSON,
     "csv": QueryFormat.CSV,
     "arrow": QueryFormat.ARROW,
+    "parquet": QueryFormat.PARQUET,
 }
 _CONTENT_TYPES = {
     "application/json": QueryFormat.ARRAY,
@@ -34,19 +41,23 @@ _CONTENT_TYPES = {
     "application/jsonl": QueryFormat.NDJSON,
     "text/csv": QueryFormat.CSV,
     "application/vnd.apache.arrow.stream": QueryFormat.ARROW,
+    "application/vnd.apache.parquet": QueryFormat.PARQUET,
 }
 _TRUE = {"true": True, "1": True, "yes": True, "": True, "false": False, "0": False, "no": False}
 
 
 def decode_query(
     body: bytes, parameters: Iterable[tuple[str, str]] = (), accept: str = "*/*"
-) -> QueryRequest:
+) -> QueryRequest | SqlRequest:
     """Return the request in `body` (a JSON object, or empty) and the query string's `parameters`.
+
+    A body with the key `query` is SQL.
 
     `?fields=true`, `?streaming=true` and `?format=` choose the form of the answer, else `accept` does. Raises
     InputError naming the key that is unknown, mistyped, given twice or missing.
     """
     values = _from_body(body)
+    known = SQL_KEYS if "query" in values else KEYS
     form: QueryFormat | None = None
     with_fields = streaming = False
     seen: set[str] = set()
@@ -63,8 +74,8 @@ def decode_query(
             form = _FORMATS[text]
         elif key == "fields" and text.lower() in _TRUE:
             with_fields = _boolean(name, text)
-        elif key not in KEYS:
-            _refuse_unknown(name, (*KEYS, "streaming", "format"))
+        elif key not in known or key == "query":
+            _refuse_unknown(name, (*known, "streaming", "format"))
         elif key in values:
             _refuse(name, "is given in the body and in the query string")
         else:
@@ -75,7 +86,25 @@ def decode_query(
         form = QueryFormat.NDJSON if streaming else accepted(accept)
     if with_fields and form is QueryFormat.ARRAY:
         form = QueryFormat.RECORDS
-    return _request(values, form)
+    return _sql(values, form) if "query" in values else _request(values, form)
+
+
+def decode_counts(body: bytes) -> CountsRequest:
+    """Return the request in the body of `/api/v1/counts`; InputError as `decode_query`."""
+    values = _object(body, COUNTS_KEYS)
+    if not isinstance(values.get("stream"), str):
+        _refuse("stream", "is missing" if values.get("stream") is None else "expected a text")
+    for key in ("start_time", "end_time"):
+        _check_time(key, values.get(key))
+    bins = values.get("num_bins", 10)
+    if isinstance(bins, bool) or not isinstance(bins, int):
+        _refuse_type("numBins", "a whole number", bins)
+    return CountsRequest(
+        stream=values["stream"],
+        start_time=values.get("start_time"),
+        end_time=values.get("end_time"),
+        bins=bins,
+    )
 
 
 def accepted(accept: str) -> QueryFormat:
@@ -96,6 +125,15 @@ def accepted(accept: str) -> QueryFormat:
 
 
 def _from_body(body: bytes) -> dict[str, Any]:
+    decoded = _decoded(body)
+    return _known(decoded, SQL_KEYS if "query" in decoded else KEYS)
+
+
+def _object(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+    return _known(_decoded(body), known)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
@@ -104,17 +142,66 @@ def _from_body(body: bytes) -> dict[str, Any]:
         raise InputError(f"the body is not JSON: {error}") from None
     if not isinstance(decoded, dict):
         raise InputError(f"the body is {_kind(decoded)}, expected an object with stream, start_time, ...")
-    if "query" in decoded:
-        _refuse("query", "SQL is not answered here; name a stream, and what to keep of it in filter")
+    return decoded
+
+
+def _known(decoded: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, value in decoded.items():
         key = _ALIASES.get(name, name)
-        if key not in KEYS:
-            _refuse_unknown(name, KEYS)
+        if key not in known:
+            _refuse_unknown(name, known)
         if key in values:
             _refuse(name, "is given twice")
         values[key] = value
     return values
+
+
+def _sql(values: dict[str, Any], form: QueryFormat) -> SqlRequest:
+    if not isinstance(values["query"], str) or not values["query"].strip():
+        _refuse_type("query", "a SELECT", values["query"])
+    send_null = values.get("send_null", True)
+    if not isinstance(send_null, bool):
+        _refuse_type("sendNull", "true or false", send_null)
+    for key in ("start_time", "end_time"):
+        _check_time(key, values.get(key))
+    return SqlRequest(
+        sql=values["query"],
+        start_time=values.get("start_time"),
+        end_time=values.get("end_time"),
+        send_null=send_null,
+        format=form,
+    )
+
+
+def _verb(values: dict[str, Any]) -> Verb | None:
+    """Return what is to be made of the rows; InputError when it is two things at once."""
+    named = [key for key in ("sample_by", "latest_on", "rolling_mean", "asof") if values.get(key)]
+    if len(named) > 1:
+        _refuse(named[1], f"cannot be asked together with {named[0]}")
+    fill = values.get("fill") or "none"
+    if fill not in ("none", "null", "prev"):
+        _refuse("fill", f"expected none, null or prev, got {str(fill)[:64]!r}")
+    if "fill" in values and named != ["sample_by"]:
+        _refuse("fill", "belongs to sample_by")
+    if not named:
+        return None
+    key = named[0]
+    value = values[key]
+    if key == "latest_on":
+        if value is not True and value not in ("instrument", "instrument_id", "true"):
+            _refuse(key, "expected true, or instrument")
+        return Verb(name="latest_on")
+    if not isinstance(value, str):
+        _refuse_type(key, "a text", value)
+    if key == "asof":
+        return Verb(name="asof", other=value)
+    return Verb(name=key, period=value, fill=fill)  # type: ignore[arg-type]
+
+
+def _check_time(key: str, value: Any) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
+        _refuse_type(key, "a time (a text or a number)", value)
 
 
 def _request(values: dict[str, Any], form: QueryFormat) -> QueryRequest:
@@ -122,9 +209,8 @@ def _request(values: dict[str, Any], form: QueryFormat) -> QueryRequest:
         if values.get(key) is not None and not isinstance(values[key], str):
             _refuse_type(key, "a text", values[key])
     for key in ("start_time", "end_time"):
-        value = values.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
-            _refuse_type(key, "a time (a text or a number)", value)
+        _check_time(key, values.get(key))
+    verb = _verb(values)
     if not values.get("stream"):
         _refuse("stream", "is missing")
     limit = values.get("limit")
@@ -143,14 +229,21 @@ def _request(values: dict[str, Any], form: QueryFormat) -> QueryRequest:
         _refuse_type("fields", "a list of column names, or true", columns)
     return QueryRequest(
         stream=values["stream"],
-        start_time=values.get("start_time"),
+        start_time=_start(values, verb),
         end_time=values.get("end_time"),
         limit=limit,
         filter=values.get("filter") or "",
         descending=order == "desc",
         columns=tuple(columns) if columns else None,
+        verb=verb,
         format=form,
     )
+
+
+def _start(values: dict[str, Any], verb: Verb | None) -> Any:
+    """The newest row may be old: without a start, `latest_on` looks everywhere."""
+    start = values.get("start_time")
+    return 0 if start is None and verb is not None and verb.name == "latest_on" else start
 
 
 def _from_text(key: str, text: str) -> Any:

@@ -84,15 +84,43 @@ class ErrorBody(Struct, frozen=True):
 
 
 class QueryBody(Struct, frozen=True):
-    """A question to the store. Times as in `1h-ago`, `now`, RFC 3339, `2021-01-04 09:30`; range half-open."""
+    """A question to the store. Times as in `1h-ago`, `now`, RFC 3339, `2021-01-04 09:30`; range half-open.
 
-    stream: str
+    Either `stream` and what to keep of it, or `query`: one SELECT over streams, with both times.
+    """
+
+    stream: str = ""
     start_time: str | int | float | None = None
     end_time: str | int | float | None = None
     limit: int | None = None
     filter: str = ""
     order: str = "asc"
     fields: list[str] | bool | None = None
+    sample_by: str | None = None
+    fill: str | None = None
+    latest_on: bool | None = None
+    rolling_mean: str | None = None
+    asof: str | None = None
+    query: str | None = None
+    startTime: str | int | float | None = None
+    endTime: str | int | float | None = None
+    sendNull: bool = True
+
+
+class CountsBody(Struct, frozen=True):
+    """How many rows there are in each of numBins equal parts of a range."""
+
+    stream: str
+    startTime: str | int | float | None = None
+    endTime: str | int | float | None = None
+    numBins: int = 10
+
+
+class Counts(Struct, frozen=True):
+    """`records` have the keys start_time, end_time and count."""
+
+    fields: list[str]
+    records: list[dict[str, str | int]]
 
 
 _SUBSCRIPTION = msgspec.json.Decoder(SubscriptionRequest)

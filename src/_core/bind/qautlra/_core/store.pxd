@@ -99,6 +99,13 @@ cdef extern from "store/segment_rows.hpp" namespace "qautlra" nogil:
         uint64_t refused
         string first_refusal
         CDamage damage
+    cdef cppclass SegmentRows:
+        cbool open(const string&) except +
+        void follow()
+        uint64_t first_lsn()
+        uint64_t next_lsn()
+        const CDamage& damage()
+    size_t next_to_arrow(SegmentRows&, size_t, ArrowSchema*, ArrowArray*) except +
     cbool c_segment_to_arrow "qautlra::segment_to_arrow"(const string&, ArrowSchema*, ArrowArray*,
                                                          SegmentBatch&) except +
 

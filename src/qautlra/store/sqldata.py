@@ -1,0 +1,136 @@
+"""What a statement sees: manifest, files and log of a data directory, read from outside, as views."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qautlra._core.market import Calendar
+from qautlra.base.clock import monotonic_s
+from qautlra.base.errors import LimitError, StorageError
+from qautlra.model.calendar import load_calendar
+from qautlra.store.catalogue import MANIFEST, State
+from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME, Stream
+from qautlra.store.sqlbars import bars_table, day_begin_us
+from qautlra.store.sqlviews import make_macros, make_view
+from qautlra.store.tail import LogTail
+
+if TYPE_CHECKING:
+    from qautlra.store.sqlworker import Ask
+
+BEHIND_S = 5.0
+POLL_S = 0.002
+SECTIONS_COUNT = 500_000
+
+
+class SqlData:
+    """One data directory for many threads."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._tail = LogTail(data_dir)
+        self._lock = threading.Lock()
+        self._state = State()
+        self._stamp: tuple[int, int, int] | None = None
+        self._calendar: Calendar | None = None
+
+    def streams(self) -> dict[str, Stream]:
+        """Return the streams that can be asked for."""
+        return dict(STREAMS)
+
+    def prepare(self, connection: duckdb.DuckDBPyConnection, used: set[str], ask: Ask) -> None:
+        """Make views of the streams a statement uses, all of one moment. MovedError: begin again."""
+        streams = self.streams()
+        with self._lock:
+            state = self._following(ask.position)
+            tables = self._tail.tables()
+        within = (ask.start_us, ask.stop_us)
+        if ask.whole_days:
+            within = (day_begin_us(self._calendar_now(), ask.start_us), ask.stop_us)
+        for name in sorted(used - {BAR_1M}):
+            make_view(connection, streams[name], state, tables, self._data_dir, within)
+        if BAR_1M in used:
+            bars = bars_table(connection, state, tables, self._data_dir, within, self._calendar_now())
+            make_view(connection, streams[BAR_1M], state, {BAR_1M: bars}, self._data_dir, within)
+        make_macros(connection)
+        if ask.whole_days or "sample_" in ask.sql.lower():
+            self._make_sections(connection, used, _oldest_us(state, tables))
+
+    def _following(self, position: int) -> State:
+        """Return the manifest with the log read up to `position` at least."""
+        give_up_s = monotonic_s() + BEHIND_S
+        while True:
+            state = self._manifest()
+            self._tail.follow(state)
+            if max(self._tail.last_lsn, state.watermark_lsn) >= position:
+                return state
+            if monotonic_s() > give_up_s:
+                raise StorageError(f"the log is written up to {self._tail.last_lsn}, not yet to {position}")
+            time.sleep(POLL_S)
+
+    def _manifest(self) -> State:
+        path = self._data_dir / MANIFEST
+        try:
+            facts = path.stat()
+            stamp = (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+            if stamp != self._stamp:
+                self._state = msgspec.json.decode(path.read_bytes(), type=State)
+                self._stamp = stamp
+        except FileNotFoundError:
+            return State()
+        except msgspec.DecodeError as error:
+            raise StorageError(f"{path} is damaged: {error}", retryable=False) from None
+        return self._state
+
+    def _calendar_now(self) -> Calendar:
+        if self._calendar is None:
+            self._calendar = load_calendar()
+        return self._calendar
+
+    def _make_sections(self, connection: duckdb.DuckDBPyConnection, used: set[str], oldest_us: int) -> None:
+        """Make a table of the trading sections of what the streams hold. `whole`: recorded from its start."""
+        calendar = self._calendar_now()
+        symbols, days, opens, closes, firsts, whole = [], [], [], [], [], []
+        for name in sorted(used):
+            found = connection.execute(
+                f'SELECT DISTINCT instrument_id, trading_date FROM "{name}"'
+            ).fetchall()
+            for symbol, day in found:
+                bounds = calendar.section_bounds(symbol, day.year * 10_000 + day.month * 100 + day.day)
+                for start_ns, stop_ns in bounds:
+                    symbols.append(symbol)
+                    days.append(day)
+                    opens.append(start_ns // 1_000)
+                    closes.append(stop_ns // 1_000)
+                    firsts.append(bounds[0][0] // 1_000)
+                    whole.append(oldest_us < day_begin_us(calendar, bounds[0][0] // 1_000))
+                if len(symbols) > SECTIONS_COUNT:
+                    raise LimitError(f"sample_by: more than {SECTIONS_COUNT} sections; ask for less")
+        moment = pa.timestamp("us", "UTC")
+        table = pa.table(
+            {
+                "instrument_id": pa.array(symbols, pa.string()),
+                "trading_date": pa.array(days, pa.date32()),
+                "open": pa.array(opens, moment),
+                "close": pa.array(closes, moment),
+                "day_open": pa.array(firsts, moment),
+                "whole": pa.array(whole, pa.bool_()),
+            }
+        )
+        connection.register("__sections", table)
+
+
+def _oldest_us(state: State, tables: dict[str, pa.Table]) -> int:
+    ticks = STREAMS[MARKET_DATA].parts
+    times = [file.first_us for file in state.files if file.stream in ticks]
+    for part in ticks:
+        if part in tables and tables[part].num_rows:
+            times.append(pc.min(tables[part].column(TIME).cast(pa.int64())).as_py())
+    return min(times, default=0)

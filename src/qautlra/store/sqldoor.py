@@ -1,0 +1,147 @@
+"""Questions that need SQL: a user's SELECT, the verbs of a query, counts. All run in the SQL process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from qautlra.base.clock import Clock, monotonic_s
+from qautlra.base.errors import InputError, LimitError
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
+from qautlra.store.answer import QueryResult
+from qautlra.store.plan import Plan
+from qautlra.store.schema import TIME, Stream, stream_named
+from qautlra.store.sqlproc import SqlAnswer, SqlProcess
+from qautlra.store.sqlverbs import compile_verb
+from qautlra.store.sqlworker import Ask, bound_values
+from qautlra.store.timegrammar import parse_range
+
+BINS_COUNT = 1_000
+UNCAPPED_ROWS = 2**62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SqlDoor:
+    """Asks the SQL process, gives its answers the shape of all others. `position`: what the log has."""
+
+    def __init__(
+        self,
+        process: SqlProcess,
+        clock: Clock,
+        position: Callable[[], int],
+        *,
+        timeout_s: float,
+        cap_rows: int,
+    ) -> None:
+        self.process = process
+        self._clock = clock
+        self._position = position
+        self._timeout_s = timeout_s
+        self._cap_rows = cap_rows
+
+    async def run(self, request: SqlRequest) -> QueryResult:
+        """Answer a user's statement; InputError says what of it is not answered."""
+        for key, value in (("startTime", request.start_time), ("endTime", request.end_time)):
+            if value is None:
+                raise InputError(f"{key}: is missing; with SQL both times are given", key=key)
+        start_us, stop_us = self._range(request.start_time, request.end_time)
+        ask = self._ask(request.sql, request.format, start_us, stop_us, omit_null=not request.send_null)
+        return await self._answer(ask, request.format)
+
+    async def run_verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
+        """Answer a query that makes something of its rows."""
+        other = self._other(verb)
+        sql, values = compile_verb(verb, plan, other)
+        streams = (plan.stream.name,) if other is None else (plan.stream.name, other.name)
+        ask = self._ask(
+            sql,
+            request.format,
+            plan.start_us,
+            plan.stop_us,
+            streams=streams,
+            values=bound_values(values),
+            whole_days=verb.name == "sample_by",
+        )
+        result = await self._answer(ask, request.format)
+        result.truncated = plan.capped and result.rows == plan.limit
+        return result
+
+    async def counts(self, request: CountsRequest) -> dict[str, Any]:
+        """Return `{"fields", "records"}`: rows in each part of the range, parts without any included."""
+        stream = stream_named(request.stream)
+        if not 1 <= request.bins <= BINS_COUNT:
+            raise InputError(f"numBins: expected 1 to {BINS_COUNT}, got {request.bins}", key="numBins")
+        start_us, stop_us = self._range(request.start_time, request.end_time)
+        span = max(stop_us - start_us, 1)
+        sql = (
+            f'SELECT ((epoch_us("{TIME}") - ?::HUGEINT) * ? // ?)::BIGINT AS bin, count(*) AS n '
+            f'FROM "{stream.name}" GROUP BY 1'
+        )
+        values = bound_values([start_us, request.bins, span])
+        ask = self._ask(sql, QueryFormat.NDJSON, start_us, stop_us, streams=(stream.name,), values=values)
+        found = b"".join([piece async for piece in self.process.run(ask, SqlAnswer())])
+        counted = {row["bin"]: row["n"] for row in map(json.loads, found.splitlines())}
+        edges = [start_us + span * at // request.bins for at in range(request.bins + 1)]
+        records = [
+            {"start_time": _text(low), "end_time": _text(high), "count": counted.get(at, 0)}
+            for at, (low, high) in enumerate(pairwise(edges))
+        ]
+        return {"fields": ["start_time", "end_time", "count"], "records": records}
+
+    def _other(self, verb: Verb) -> Stream | None:
+        if verb.name != "asof":
+            return None
+        return stream_named(verb.other)
+
+    def _range(self, start: Any, stop: Any) -> tuple[int, int]:
+        start_ns, stop_ns = parse_range(start, stop, self._clock.now_ns())
+        return -(-start_ns // 1_000), -(-stop_ns // 1_000)
+
+    def _ask(self, sql: str, form: QueryFormat, start_us: int, stop_us: int, **more: Any) -> Ask:
+        return Ask(
+            sql=sql,
+            form=form.value,
+            start_us=start_us,
+            stop_us=stop_us,
+            position=self._position(),
+            cap_rows=UNCAPPED_ROWS if form.streamed else self._cap_rows,
+            timeout_s=self._timeout_s,
+            **more,
+        )
+
+    async def _answer(self, ask: Ask, form: QueryFormat) -> QueryResult:
+        started_s = monotonic_s()
+        answer = SqlAnswer()
+        result = QueryResult(form.content_type, self._clock.name)
+        pieces = self.process.run(ask, answer)
+        if form.streamed:
+            # The first rows are waited for, so that an error is still a clean one.
+            first = [await anext(pieces), await anext(pieces, b"")]
+            result.chunks = _after(b"".join(first), pieces)
+        else:
+            async with aclosing(pieces):
+                try:
+                    # The process keeps the time; this is for one that does not.
+                    async with asyncio.timeout(ask.timeout_s + 5.0):
+                        result.chunks = b"".join([piece async for piece in pieces])
+                except TimeoutError:
+                    raise LimitError(f"the query took longer than {ask.timeout_s:g} s", status=504) from None
+            result.rows, result.truncated = answer.rows, answer.truncated
+        result.elapsed_s = monotonic_s() - started_s
+        return result
+
+
+async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece
+
+
+def _text(us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,100 @@
+"""Answers of SQL in the forms of the other queries; columns may be of any type here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from qautlra.base.errors import InputError
+from qautlra.model.query import QueryFormat
+from qautlra.store.render import Renderer, renderer
+
+_WHOLE = pa.int64()
+
+
+class SqlRenderer:
+    """`head`, batches, `tail`, as a `Renderer`, for a schema DuckDB chose."""
+
+    def __init__(self, form: QueryFormat, schema: pa.Schema, omit_null: bool) -> None:
+        self._json = form in (QueryFormat.ARRAY, QueryFormat.RECORDS, QueryFormat.NDJSON)
+        self._lines = form is QueryFormat.NDJSON
+        self._by_value = self._json and (omit_null or any(_is_nested(column.type) for column in schema))
+        self._omit_null = omit_null
+        self._flat = form is QueryFormat.CSV
+        self.schema = pa.schema([(column.name, _plain_type(column.type)) for column in schema])
+        self._render: Renderer = renderer(form, self.schema)
+        self._separator = b""
+
+    def head(self) -> bytes:
+        """Return what comes before the first row."""
+        return self._render.head()
+
+    def batch(self, batch: pa.RecordBatch) -> bytes:
+        """Return some more rows."""
+        table = pa.Table.from_batches([_plain(batch, self.schema)])
+        if not self._by_value:
+            return self._render.piece(_flattened(table) if self._flat else table)
+        rows = table.to_pylist()
+        if self._omit_null:
+            rows = [{name: value for name, value in row.items() if value is not None} for row in rows]
+        if self._lines:
+            return b"".join(orjson.dumps(row, default=_text, option=orjson.OPT_UTC_Z) + b"\n" for row in rows)
+        text = self._separator + orjson.dumps(rows, default=_text, option=orjson.OPT_UTC_Z)[1:-1]
+        self._separator = b","
+        return text
+
+    def tail(self) -> bytes:
+        """Return what comes after the last row."""
+        return self._render.tail()
+
+
+def sql_renderer(form: QueryFormat, schema: pa.Schema, omit_null: bool) -> SqlRenderer:
+    """Return a renderer for one answer."""
+    return SqlRenderer(form, schema, omit_null)
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind)) or pa.types.is_interval(kind) or pa.types.is_binary(kind)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Sums of whole numbers come as wide decimals: whole numbers again where they fit."""
+    if pa.types.is_decimal(kind):
+        return _WHOLE if kind.scale == 0 else pa.float64()
+    if pa.types.is_dictionary(kind):
+        return kind.value_type
+    return kind
+
+
+def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = []
+    for column, field in zip(batch.columns, schema, strict=True):
+        if column.type != field.type:
+            try:
+                column = column.cast(field.type)
+            except pa.ArrowInvalid:
+                raise InputError(
+                    f"query: column {field.name[:64]!r} does not fit 64 bits; cast it to DOUBLE", key="query"
+                ) from None
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _flattened(table: pa.Table) -> pa.Table:
+    for at, field in enumerate(table.schema):
+        if _is_nested(field.type):
+            texts = [None if v is None else _json_text(v) for v in table.column(at).to_pylist()]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    return table
+
+
+def _json_text(value: Any) -> str:
+    return orjson.dumps(value, default=_text).decode()
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value)

@@ -1,0 +1,86 @@
+"""The database through the real server: SQL, counts, verbs, forms; who leaves, what is hostile, two modes."""
+
+import io
+import json
+import socket
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.e2e.conftest import Serve, Server
+
+DAY = ("--set", "source.sim.trading_day=2025-06-03")
+
+
+def ask(server: Server, body: dict[str, Any], path: str = "/api/v1/query", **headers: str) -> Any:
+    status, answer, _ = server.request(
+        "POST", path, json.dumps(body).encode(), Content_Type="application/json", **headers
+    )
+    assert status == 200, (status, answer[:400])
+    return answer if headers else json.loads(answer)
+
+
+def test_sql_beside_a_running_market(serve: Serve) -> None:
+    server = serve(*DAY, "--set", "store.segment_bytes=1MiB", "--set", "source.sim.ticks_per_s=3000")
+    both = {"startTime": "10d", "endTime": "now"}
+    deadline = time.monotonic() + 30
+    while True:
+        (row,) = ask(server, {"query": "SELECT count(*) AS n FROM market_data", **both})
+        store = next(s for s in server.get_json("/healthz")["services"] if s["name"] == "store")
+        if row["n"] > 6000 and store["files"] > 3:
+            break
+        assert time.monotonic() < deadline, (row, store)
+    # one statement sees each row once while segments become files
+    for _ in range(5):
+        text = (
+            "SELECT count(*) AS n, count(DISTINCT (instrument_id, datetime, seq)) AS d, "
+            "count(DISTINCT instrument_id) AS i FROM market_data"
+        )
+        (row,) = ask(server, {"query": text, **both})
+        assert row["n"] == row["d"] and row["i"] > 20
+    counts = ask(server, {"stream": "futures_market", **both, "numBins": 3}, "/api/v1/counts")
+    assert [set(record) for record in counts["records"]] == [{"start_time", "end_time", "count"}] * 3
+    text = "SELECT instrument_id, last_price FROM futures_market ORDER BY datetime LIMIT 10"
+    body = {"query": text, **both}
+    arrow = pa.ipc.open_stream(
+        ask(server, body, Accept="application/vnd.apache.arrow.stream")
+    ).read_all()  # fmt: skip
+    parquet = pq.read_table(io.BytesIO(ask(server, body, "/api/v1/query?format=parquet", Accept="*/*")))
+    assert arrow.equals(parquet) and arrow.num_rows == 10
+    lines = ask(server, body, "/api/v1/query?streaming=true", Accept="*/*").splitlines()
+    assert [json.loads(line)["last_price"] for line in lines] == arrow.column("last_price").to_pylist()
+    newest = ask(server, {"stream": "market_data", "latest_on": True, "fields": ["last_price"]})
+    assert len(newest) > 20
+    bars = ask(server, {"stream": "futures_market", "sample_by": "1m", "fill": "prev", "start_time": "2h"})
+    assert {"open", "high", "low", "close", "volume"} <= set(bars[0])
+
+
+def test_hostile_sql_and_a_client_that_leaves(serve: Serve) -> None:
+    server = serve(*DAY)
+    both = {"startTime": "1h", "endTime": "now"}
+    for text in (
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT 1; SELECT 2",
+        "COPY (SELECT 1) TO '/tmp/x'",
+    ):
+        status, answer, _ = server.request(
+            "POST", "/api/v1/query", json.dumps({"query": text, **both}).encode()
+        )
+        assert status == 400, (text, answer)
+        assert json.loads(answer)["code"] == "input"
+    endless = "SELECT sum(a.i * b.i) FROM range(1000000) a(i), range(1000000) b(i)"
+    body = json.dumps({"query": endless, **both}).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(
+            b"POST /api/v1/query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            + f"Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        time.sleep(0.5)
+    # it holds the one thread of SQL until it is stopped: the next answer shows that it was
+    began = time.monotonic()
+    assert ask(server, {"query": "SELECT 1 AS one", **both}) == [{"one": 1}]
+    assert time.monotonic() - began < 8  # the limit of time is 10 s
+    assert server.request("GET", "/readyz")[0] == 200
