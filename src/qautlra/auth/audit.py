@@ -18,9 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from qautlra.auth.database import connect, transaction
 from qautlra.base import clock, log, metrics
 from qautlra.base.errors import StorageError
+from qautlra.base.sqlite import connect, transaction
 
 FILE_NAME: Final = "audit.db"
 VERSION: Final = 1

@@ -5,17 +5,15 @@ Blocking; one thread at a time. Reads return whole tables: they are small and ar
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from qautlra.base.errors import StorageError
+from qautlra.base.sqlite import connect, transaction
 
 FILE_NAME: Final = "users.db"
-BUSY_TIMEOUT_S: Final = 5.0
 VERSION: Final = 1
 
 _SCHEMA: Final = """
@@ -47,54 +45,6 @@ CREATE TABLE sessions (
     expires_ns INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-
-
-def make_private(path: Path) -> None:
-    """Make an empty file only its owner can read, or take everybody else's rights from one that is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
-
-
-def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
-    """Open an owner-only database, making it when it is not there; StorageError when it cannot be used."""
-    try:
-        make_private(path)
-        database = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute("PRAGMA foreign_keys=ON")
-        with transaction(database):
-            found = database.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0:
-                for statement in schema.split(";\n"):
-                    if statement.strip():
-                        database.execute(statement)
-                database.execute(f"PRAGMA user_version={int(version)}")
-            elif found != version:
-                raise StorageError(f"{path} has form {found}, this build reads {version}", retryable=False)
-    except sqlite3.Error as error:
-        raise StorageError(f"{path}: {error}", retryable=False) from None
-    except OSError as error:
-        raise StorageError(f"{path}: {error.strerror}", retryable=False) from None
-    return database
-
-
-@contextmanager
-def transaction(database: sqlite3.Connection) -> Iterator[None]:
-    """One write transaction; undone when the block raises."""
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
 
 
 class Database:
