@@ -118,6 +118,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for_port(port: int, wait_s: float = 10.0) -> None:
+    """Return when somebody listens there."""
+    end = time.monotonic() + wait_s
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        if time.monotonic() > end:
+            raise SystemExit(f"nobody listens on port {port}")
+        time.sleep(0.02)
+
+
 def cpu_s(pid: int) -> float:
     """Return the CPU seconds of all threads of a process, to the nanosecond."""
     total = 0

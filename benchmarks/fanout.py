@@ -1,7 +1,9 @@
-"""Fan-out of quotes to 50 WebSocket clients: a real `qautlra serve` against a C++ limit server.
+"""Fan-out of quotes to 50 and 500 WebSocket clients: a real `qautlra serve` against a C++ limit server.
 
-Both are pinned to one core and driven flat out by the same load generator on the other, in turns. The figure
-is CPU per delivered quote. The limit server sends prepared frames; the product simulates, compares, encodes.
+Pinned to one core and driven flat out by the same load generator on the other, in turns, beside `websockets`
+(`broadcast`) and aiohttp. The figure is CPU per delivered quote. The generator spins instead of sleeping:
+waking a sleeping reader costs a sender more than the sending. All others send prepared frames; the product
+simulates, compares and encodes.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -21,36 +24,54 @@ _bench.import_product()
 from qautlra.model.calendar import load_calendar  # noqa: E402
 from qautlra.source.contracts import listing  # noqa: E402
 
-CLIENTS = 50
-BURSTS = {1: 0.6, 20: 0.5}
+CLIENTS = (50, 500)
+BURSTS = {1: 0.85, 20: 0.75}
+SAME_RATIO = 0.9  # of the ratio at 50 clients, at 500
+OTHERS = ("limit", "websockets", "aiohttp")
 DAY = 20250603
 PATH = "/ws/market?flow=push&stamp=1"
 QUOTE = '"datetime"'  # stands once in every patch of either server: its stamp always changes
 SPREAD = ("cpu_us", "quotes_per_s")
 OWN_CLIENTS_NOTE = "driven by this benchmark's asyncio clients: the load, not the server, may be the limit"
+CONTENDERS = str(Path(__file__).with_name("_contenders.py"))
+Runs = dict[str, list[dict[str, float]]]
 
 
 def main() -> None:
     """Measure every burst in turns and print the line."""
     chosen = _bench.options(
-        __doc__ or "", ("--clients", {"type": int, "default": CLIENTS}), ("--seconds", {"type": float})
+        __doc__ or "",
+        ("--clients", {"type": int}),
+        ("--seconds", {"type": float}),
+        ("--rounds", {"type": int}),
     )
-    rounds, seconds = (1, 1.0) if chosen.short else (3, chosen.seconds or 4.0)
+    rounds, seconds = (1, 1.0) if chosen.short else (3, 3.0)
+    rounds, seconds = chosen.rounds or rounds, chosen.seconds or seconds
+    counts = (chosen.clients,) if chosen.clients else CLIENTS[:1] if chosen.short else CLIENTS
+    scenes = [(clients, burst) for clients in counts for burst in BURSTS]
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as directory:
         tools = _bench.generators(Path(directory))
         verified = asyncio.run(verify(chosen.short))
-        measured: dict[str, dict[str, list[dict[str, float]]]] = {}
+        measured: dict[tuple[int, int], Runs] = {scene: {} for scene in scenes}
         for _ in range(rounds):
-            for burst in BURSTS:
-                found = measured.setdefault(f"burst {burst}", {"product": [], "limit": []})
-                found["product"].append(product(tools, burst, chosen.clients, seconds))
-                if isinstance(tools, dict):
-                    found["limit"].append(limit(tools, burst, chosen.clients, seconds))
+            for (clients, burst), found in measured.items():
+                found.setdefault("product", []).append(product(tools, burst, clients, seconds))
+                for who in OTHERS if isinstance(tools, dict) else ():
+                    found.setdefault(who, []).append(other(tools, who, burst, clients, seconds))
     server, load = _bench.cores()
+    lines = {scene: summary(scene[1], found) for scene, found in measured.items()}
+    for (clients, burst), line in lines.items():
+        few = lines.get((CLIENTS[0], burst), {}).get("ratio_to_limit")
+        if clients != CLIENTS[0] and few and "ratio_to_limit" in line:
+            line["target_ratio"] = round(few * SAME_RATIO, 3)
+            line["met"] = line["ratio_to_limit"] >= line["target_ratio"]
     _bench.report(
         "fanout",
-        **{name: summary(name, found) for name, found in measured.items()},
-        clients=chosen.clients,
+        **{
+            f"burst {burst}" if clients == counts[0] else f"burst {burst}, {clients} clients": line
+            for (clients, burst), line in lines.items()
+        },
+        clients=counts[0],
         seconds=seconds,
         verified=f"{verified} merged quotes equal full snapshots of the same stamp sent to a later client",
         value="CPU microseconds of the server process per delivered quote, all its threads",
@@ -65,17 +86,20 @@ def main() -> None:
     )
 
 
-def summary(name: str, found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Return the spreads of one burst and the ratio to the limit."""
+def summary(burst: int, found: Runs) -> dict[str, Any]:
+    """Return the spreads of one burst and the ratios to the others."""
     line: dict[str, Any] = {}
     for who, runs in found.items():
-        if runs:
-            several = {key: _bench.spread([run[key] for run in runs]) for key in runs[0]}
-            line[who] = {key: several[key] if key in SPREAD else several[key]["median"] for key in several}
-    if found["limit"]:
-        ratio = line["limit"]["cpu_us"]["median"] / line["product"]["cpu_us"]["median"]
-        target = BURSTS[int(name.split()[1])]
-        line |= {"ratio_to_limit": round(ratio, 3), "target_ratio": target, "met": ratio >= target}
+        several = {key: _bench.spread([run[key] for run in runs]) for key in runs[0]}
+        line[who] = {key: several[key] if key in SPREAD else several[key]["median"] for key in several}
+    for who in OTHERS:
+        if who in line:
+            ratio = line[who]["cpu_us"]["median"] / line["product"]["cpu_us"]["median"]
+            line[f"ratio_to_{who}"] = round(ratio, 3)
+            if who == "limit":
+                rates = [line[one]["quotes_per_s"]["median"] for one in ("product", "limit")]
+                line |= {"rate_ratio": round(rates[0] / rates[1], 3)}
+                line |= {"target_ratio": BURSTS[burst], "met": ratio >= BURSTS[burst]}
     return line
 
 
@@ -86,7 +110,7 @@ def product(tools: dict[str, Path] | str, burst: int, clients: int, seconds: flo
         if isinstance(tools, str):
             return asyncio.run(own_clients(server, clients, seconds))
         return run_load(
-            [*_bench.pin(load_core), str(tools["ws_load"])],
+            [*_bench.pin(load_core), str(tools["ws_load"]), "--busy"],
             f"ws://127.0.0.1:{server.port}{PATH}",
             server.pid,
             clients,
@@ -165,16 +189,22 @@ def quotes(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [pair for part in frame.get("data", []) for pair in part.get("quotes", {}).items()]
 
 
-def limit(tools: dict[str, Path], burst: int, clients: int, seconds: float) -> dict[str, float]:
-    """Return figures of one run of the limit server."""
+def other(
+    tools: dict[str, Path], who: str, burst: int, clients: int, seconds: float, *, rate: float = 0.0
+) -> dict[str, float]:
+    """Return figures of one run of the limit server, or of a library."""
     server_core, load_core = _bench.cores()
     port = _bench.free_port()
-    command = [*_bench.pin(server_core), str(tools["ws_limit"]), "--port", str(port)]
-    command += ["--clients", str(clients), "--burst", str(burst), "--secs", str(seconds + 20)]
-    process = subprocess.Popen(command)
+    program = [str(tools["ws_limit"])] if who == "limit" else [sys.executable, CONTENDERS, who]
+    command = [*_bench.pin(server_core), *program, "--port", str(port), "--clients", str(clients)]
+    command += ["--burst", str(burst), "--secs", str(seconds + 20)]
+    if rate:
+        command += ["--rate", str(rate)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(0.3)
-        load = [*_bench.pin(load_core), str(tools["ws_load"])]
+        _bench.wait_for_port(port)
+        spin = [] if rate else ["--busy"]
+        load = [*_bench.pin(load_core), str(tools["ws_load"]), *spin]
         return run_load(load, f"ws://127.0.0.1:{port}/", process.pid, clients, seconds)
     finally:
         process.kill()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def listed(names: list[str]) -> str:
 
 
 def _diff_subscribe(session: Session, command: diff.SubscribeQuote, _text: str, out: list[bytes]) -> None:
-    text = command.text or ""
+    text = sys.intern(command.text or "")  # many clients ask for the same
     known, unknown, refused = session.sort(diff.split(text), session.context.settings.max_symbols)
     if unknown:
         session.notice("WARNING", diff.NOTIFY_UNKNOWN_INSTRUMENT, f"Unknown instruments: {listed(unknown)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple, Protocol
 
 from qautlra.base.clock import Clock
 
 TRADING = "CONTINOUS"  # the field's own spelling
 NOT_TRADING = "NOTRADING"
+PLACES_COUNT = 65_536
 
 
 class Instruments(Protocol):
@@ -42,15 +44,22 @@ class Directory:
         self._instruments = instruments
         self._calendar = calendar
         self._clock = clock
+        self._places: dict[str, Place] = {}  # of spellings met before: thousands of clients share them
 
     def __len__(self) -> int:
         return len(self._instruments)
 
     def resolve(self, spelling: str) -> Place | None:
         """Return what `spelling` names, or None when it cannot be an instrument."""
+        if (known := self._places.get(spelling)) is not None:
+            return known
         instrument = self._instruments.find(spelling)
         if instrument >= 0:
-            return Place(self._instruments.symbol(instrument), instrument)
+            if len(self._places) >= PLACES_COUNT:
+                self._places.clear()
+            place = Place(sys.intern(self._instruments.symbol(instrument)), instrument)
+            self._places[sys.intern(spelling)] = place
+            return place
         symbol = self._instruments.canonical(spelling)
         return None if symbol is None else Place(symbol, -1)
 

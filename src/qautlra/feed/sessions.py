@@ -6,6 +6,7 @@ what each message does is in `dialects`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from qautlra.base.clock import wall_ns
@@ -274,7 +275,7 @@ class Session:
             if place is None:
                 unknown.append(name)
             elif len(known) < room or name in known:
-                known[name] = place
+                known[sys.intern(name)] = place  # a spelling is kept once, however many clients use it
             else:
                 refused += 1
         return known, unknown, refused

@@ -54,10 +54,10 @@ class Receiver(Protocol):
         """The connection is gone; called once."""
 
 
-class Socket:
-    """One upgraded connection: aiohttp's parser on one side, a room's sink (`feed.client.Sink`) on the other.
+class Socket(asyncio.Protocol):
+    """One upgraded connection: the transport's protocol on one side, a room's sink on the other.
 
-    What arrives before `receiver` is set is dropped; `closed` is done when the connection is gone.
+    It takes the place of aiohttp's protocol, which would keep a request, a task and their buffers per client.
     """
 
     __slots__ = (
@@ -67,7 +67,6 @@ class Socket:
         "_loop",
         "_reader",
         "_transport",
-        "closed",
         "outlet",
         "receiver",
     )
@@ -81,7 +80,6 @@ class Socket:
         self._closing = False
         self._abort: asyncio.TimerHandle | None = None
         self.receiver: Receiver | None = None
-        self.closed: asyncio.Future[None] = self._loop.create_future()
 
     # --- what the room calls ---
 
@@ -122,14 +120,14 @@ class Socket:
         self.hold(False)
         self._abort = self._loop.call_later(CLOSE_GRACE_S, self._cut)
 
-    # --- what aiohttp calls with what arrives ---
+    # --- what the transport calls ---
 
-    def feed_data(self, data: bytes, _size: int = 0) -> tuple[bool, bytes]:
+    def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
         for op, payload in self._reader.feed(data):
             if op is Op.CLOSE:
                 self._answer_close(payload)
-                return False, b""
+                return
             if self._closing:
                 continue
             try:
@@ -141,15 +139,23 @@ class Socket:
                 self.close(CLOSE_INTERNAL, "internal error")
         if self._reader.violation is not None:
             self._fail(self._reader.violation)
-        return False, b""
 
-    def feed_eof(self) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone, its descriptor not closed yet."""
         self._end()
         if self._abort is not None:
             self._abort.cancel()
-        if not self.closed.done():
-            self.closed.set_result(None)
+        receiver, self.receiver = self.receiver, None
+        if receiver is not None:
+            receiver.detached()
+
+    def feed_data(self, data: bytes, _size: int = 0) -> tuple[bool, bytes]:
+        """Take what aiohttp had read behind the request already; it calls parsers like this."""
+        self.data_received(data)
+        return False, b""
+
+    def feed_eof(self) -> None:
+        """Do nothing: aiohttp lets go of the connection, which lives on."""
 
     def _message(self, op: Op, payload: bytes) -> None:
         receiver = self.receiver
@@ -189,7 +195,6 @@ class Socket:
 
     def _cut(self) -> None:
         self._transport.abort()
-        self.feed_eof()
 
 
 def _descriptor(transport: asyncio.Transport) -> int:
@@ -208,7 +213,7 @@ async def serve_socket(
     max_message_bytes: int,
     send_buffer_bytes: int,
 ) -> web.StreamResponse:
-    """Upgrade a request and keep it until the connection is gone.
+    """Upgrade a request and give its connection to a socket; this returns at once.
 
     `attach` may refuse by raising what the client is told instead of the upgrade.
     """
@@ -221,14 +226,23 @@ async def serve_socket(
     try:
         response = web.StreamResponse(status=101, headers=answer)
         await response.prepare(request)
-        socket.receiver = receiver
-        receiver.opened()
-        # aiohttp hands everything after the upgrade to this "parser"; the call is in its 3.x API.
-        request.protocol.set_parser(cast(Any, socket))
-        await socket.closed
-    finally:
+        if transport.is_closing():
+            raise ConnectionResetError
+    except BaseException:
         receiver.detached()
+        raise
+    socket.receiver = receiver
+    receiver.opened()
+    _take_over(request.protocol, transport, socket)
     return response
+
+
+def _take_over(protocol: web.RequestHandler, transport: asyncio.Transport, socket: Socket) -> None:
+    """Make `socket` the transport's protocol; to aiohttp the connection is lost."""
+    transport.set_protocol(socket)
+    protocol.set_parser(cast(Any, socket))  # hands over what was read behind the request
+    protocol.transport = None  # or losing the connection would close it
+    protocol.connection_lost(None)
 
 
 def handshake(request: web.Request, deps: Deps) -> dict[str, str]:

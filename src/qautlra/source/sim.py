@@ -25,6 +25,8 @@ from qautlra.source.market import Listed, PastMaker, intern
 WAKE_S = 0.01
 OPENED_BEFORE_NS = 300_000_000_000
 """A first start finds the market open for so long, so that ticks and bars of seconds have a past too."""
+CALM_TICKS_PER_S = 2000.0
+"""Up to this rate rows do not wait for each other."""
 LONGEST_LAG_NS = 1_000_000_000
 _BEIJING = timezone(timedelta(hours=8))
 Rate = float | Literal["natural", "max"]
@@ -116,11 +118,17 @@ class SimSource(Source):
         while True:
             if self._options.ticks_per_s == "max":
                 await self._trade_flat_out()
-            elif self._options.burst > 1:
+            elif self._options.burst > 1 or self._is_calm:
                 await self._trade_in_bursts()
             else:
                 await self._trade()
             await self._next_section()
+
+    @property
+    def _is_calm(self) -> bool:
+        """Whether a rate was asked for at which each row can be published in its own time."""
+        rate = self._options.ticks_per_s
+        return isinstance(rate, float) and rate <= CALM_TICKS_PER_S
 
     def _start(self) -> tuple[int, int]:
         """Return the trading day and the moment to start from: after what is stored, if anything is."""
