@@ -353,6 +353,28 @@ cdef class Exchange:
         self.ledger.account(account)
         return self.ptr.day_of(account).trades
 
+    def holders(self, uint32_t instrument):
+        """Numbers of the accounts that hold an instrument or have orders that open it."""
+        if instrument >= self.ptr.instruments():
+            raise ValueError(f"there is no instrument {instrument}")
+        return self.ptr.ledger().board.holders(instrument)
+
+    def symbol(self, uint32_t instrument):
+        """Full name of a listed instrument; ValueError when there is none."""
+        if instrument >= self.ptr.instruments():
+            raise ValueError(f"there is no instrument {instrument}")
+        return self.ptr.symbol(instrument).decode()
+
+    @property
+    def instruments(self):
+        """How many instruments are listed; their numbers are below it."""
+        return self.ptr.instruments()
+
+    @property
+    def head_lsn(self):
+        """LSN of the newest record, 0 without a journal."""
+        return self.journal.head_lsn if self.journal is not None else 0
+
     def live_in(self, uint32_t instrument):
         """How many orders of accounts live in an instrument's book."""
         if instrument >= self.ptr.instruments():

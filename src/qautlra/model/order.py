@@ -1,7 +1,7 @@
-"""Orders, trades, positions and accounts as the house speaks of them: what every door decodes to and renders from.
+"""Orders, trades and accounts as the house speaks of them: what doors decode to and render from.
 
-Enumerators carry the core's numbers and the DIFF names. Money and prices are CNY, volumes lots or shares, times
-Unix nanoseconds.
+Enumerators carry the core's numbers and the DIFF names. Money and prices are CNY, volumes lots or shares,
+times Unix nanoseconds.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class VolumeCondition(IntEnum):
 
 
 class InsertOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, whichever door it came through. `order_id` is unique for the account within the trading day."""
+    """An order from any door. `order_id` is unique for the account within the trading day."""
 
     account_id: str
     order_id: str
@@ -97,8 +97,8 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a command: `code` 0, or one of the table in `wire/trade_codes`.
 
-    `number` is the order's of the day (of the first order where the id was used before), None when none was made.
-    `lsn` is the journal record that must be durable before anybody is told; 0 when nothing was recorded.
+    `number` is the order's of the day (of the first order where the id was used before), None when there is
+    none. `lsn` is the journal record that must be durable before anybody is told; 0 when nothing was recorded.
     """
 
     code: int

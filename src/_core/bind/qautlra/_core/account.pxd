@@ -77,6 +77,7 @@ cdef extern from "account/account.hpp" namespace "qautlra::account" nogil:
         cbool known(uint32_t)
         const Terms& terms(uint32_t)
         Quote& quote(uint32_t)
+        const vector[uint32_t]& holders(uint32_t)
         size_t size()
     cdef cppclass Leg:
         Leg()

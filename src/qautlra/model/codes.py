@@ -1,0 +1,60 @@
+"""Codes of refused commands: one number everywhere, with its names and texts (trading contract, 2.5 and 4.4)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+from qautlra._core import account, book
+
+
+class Code(NamedTuple):
+    """A code: the name machines read, the DIFF notify code and CTP's (0: none of its own), the Chinese text."""
+
+    number: int
+    name: str
+    diff: int
+    ctp: int
+    text: str
+
+
+OK = 0
+FUNDS = 1001
+BAD_VOLUME = 1003
+NO_ACCOUNT = 1006
+NO_INSTRUMENT = 1007
+BAD_PARAMETERS = 1008
+NO_ORDER = 3001
+DUPLICATE = 3002
+NOT_TRADING = 4004
+FULL = 5001
+UNAVAILABLE = 5002
+NOT_JOURNALED = 5004
+DIVERGED = 5005
+
+_OWN = (
+    Code(4001, "UNSUPPORTED_ORDER_TYPE", 0, 80, "交易所不支持的报单类型"),
+    Code(4005, "NO_CANCEL_NOW", 0, 17, "当前时间不允许撤单"),
+    Code(4006, "AUCTION_ONLY", 0, 17, "仅集合竞价阶段可下此类报单"),
+    Code(4007, "NOT_IN_AUCTION", 0, 17, "集合竞价阶段不可下此类报单"),
+    Code(FULL, "FULL", 0, 116, "系统报单数量已达上限"),
+    Code(UNAVAILABLE, "BROKER_UNAVAILABLE", 0, 8, "交易通道不可用"),
+    Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统无法记录该指令，未执行"),
+    Code(DIVERGED, "DIVERGED", 0, 8, "系统状态异常"),
+)
+
+
+@cache
+def table() -> dict[int, Code]:
+    """Return every code by number."""
+    found = {code.number: code for code in _OWN}
+    for number, (name, diff, ctp, text) in account.CODES.items():
+        found[number] = Code(number, name, diff, ctp, text)
+    missing = set(book.CODES) - set(found)
+    assert not missing, missing
+    return found
+
+
+def describe(number: int) -> Code:
+    """Return what is known of a code; one nobody knows describes itself."""
+    return table().get(number) or Code(number, f"CODE_{number}", 0, 15, f"错误代码 {number}")

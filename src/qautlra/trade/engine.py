@@ -1,0 +1,421 @@
+"""The built-in exchange as a brain: commands by name to the native exchange by number, and what changed of whom.
+
+No clock of its own, no socket, no file: time comes from the market clock it is given, the journal belongs to the
+exchange. Instruments are listed when they are first asked for; phases follow the calendar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qautlra._core.paper import PaperFeed
+from qautlra.base.log import get_logger
+from qautlra.model import codes
+from qautlra.model.order import (
+    AmendOrder,
+    Answer,
+    CancelOrder,
+    Change,
+    Direction,
+    InsertOrder,
+    Offset,
+    Order,
+    PriceType,
+    TimeCondition,
+    Trade,
+    VolumeCondition,
+)
+from qautlra.trade import listing
+from qautlra.trade.phases import Phases, Sections
+
+if TYPE_CHECKING:
+    from qautlra._core.exchange import Exchange
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+
+_log = get_logger("trade")
+_REASONS = {
+    1: "已撤单",
+    2: "已撤单，剩余未成交部分自动撤销",
+    3: "已撤单，无法立即全部成交",
+    4: "已撤单，无法满足最小成交量",
+    5: "已撤单，可能自成交",
+    6: "已撤单，集合竞价结束",
+    7: "已撤单，本节结束",
+    8: "交易日结束，自动撤销当日有效的委托单（GFD）",
+    9: "已撤单，价格超出新的涨跌停板",
+    10: "已撤单，由系统强制撤销",
+}
+
+
+class Calendar(Sections, Protocol):
+    """The calendar as far as the engine needs it."""
+
+    def trading_day(self, ts_ns: int) -> int: ...
+    def next_trading_day(self, day: int) -> int: ...
+
+
+class _Dirty:
+    """What changed of one account since it was last collected."""
+
+    __slots__ = ("day", "instruments", "orders", "trades")
+
+    def __init__(self) -> None:
+        self.orders: dict[int, None] = {}
+        self.trades: list[int] = []
+        self.instruments: set[int] = set()
+        self.day = False
+
+
+class Engine:
+    """Commands in, answers and changes out. One thread; nothing here awaits."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        tape: Tape,
+        instruments: Instruments,
+        calendar: Calendar,
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.exchange = exchange
+        self.phases = Phases(calendar)
+        self.now_ns = now_ns
+        self._tape = tape
+        self._instruments = instruments
+        self._paper = PaperFeed(exchange, tape)
+        self._accounts: dict[str, int] = {}
+        self._names: dict[int, str] = {}
+        self._listed: dict[str, int] = {}  # by canonical symbol
+        self._symbols: list[str] = []
+        self._until: dict[int, int] = {}  # by instrument: when its phase ends
+        self._next_phase_ns = 0
+        self._dirty: dict[int, _Dirty] = {}
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take over what a replay gave the exchange: accounts, instruments."""
+        ledger = self.exchange.ledger
+        for number in range(1, len(ledger)):
+            name = ledger.account(number).name
+            self._accounts[name] = number
+            self._names[number] = name
+        for number in range(self.exchange.instruments):
+            symbol = self.exchange.symbol(number)
+            self._symbols.append(symbol)
+            self._listed[symbol] = number
+            line = self._instruments.intern(symbol)
+            if line >= 0:
+                self._paper.join(number, line)
+        self.exchange.events()  # of the replay: told before it ended, or never durable
+
+    # --- accounts ---
+
+    def accounts(self) -> list[str]:
+        """Return the names of all accounts, oldest first."""
+        return list(self._accounts)
+
+    def has(self, account_id: str) -> bool:
+        """Tell whether there is such an account."""
+        return account_id in self._accounts
+
+    def number(self, account_id: str) -> int | None:
+        """Return the exchange's number of an account, None when there is none."""
+        return self._accounts.get(account_id)
+
+    def open_account(self, account_id: str, cash: float = 0.0) -> Answer:
+        """Open an account with a first deposit of `cash` CNY; 2001 when there is one of that name."""
+        if account_id in self._accounts:
+            return Answer(code=2001, text="账户已存在")
+        try:
+            number = self.exchange.open_account(account_id)
+        except ValueError as error:
+            return Answer(code=codes.FULL, text=str(error))
+        self._accounts[account_id] = number
+        self._names[number] = account_id
+        return self.move_money(account_id, cash) if cash else Answer(code=0, lsn=self.exchange.head_lsn)
+
+    def move_money(self, account_id: str, amount: float) -> Answer:
+        """Deposit `amount` CNY, withdraw when it is negative."""
+        number = self._accounts.get(account_id)
+        if number is None:
+            return _answer(codes.NO_ACCOUNT)
+        code, _, lsn = self.exchange.move_money(number, amount)
+        self._touch(number)
+        return _answer(code, lsn=lsn)
+
+    # --- orders ---
+
+    def insert(self, order: InsertOrder) -> Answer:
+        """Take an order: risk, journal, match, account in one native call."""
+        account = self._accounts.get(order.account_id)
+        if account is None:
+            return _answer(codes.NO_ACCOUNT, order.order_id)
+        instrument = self._listed.get(order.symbol)
+        if instrument is None:
+            instrument = self.list(order.symbol)
+            if instrument is None:
+                return _answer(codes.NO_INSTRUMENT, order.order_id)
+        now_ns = self.now_ns()
+        if now_ns >= self._until[instrument]:
+            self._set_phase(instrument, now_ns)
+        self._paper.refresh(instrument)
+        code, number, lsn = self.exchange.insert(
+            account,
+            order.order_id,
+            instrument,
+            order.direction,
+            order.offset,
+            order.volume,
+            order.limit_price,
+            price_type=order.price_type,
+            time=order.time_condition,
+            condition=order.volume_condition,
+            min_volume=order.min_volume,
+            gtd_day=order.gtd_day,
+            now_ns=now_ns,
+            reduce_only=order.reduce_only,
+            force=order.force,
+        )
+        return _answer(code, order.order_id, number, lsn)
+
+    def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
+        """Withdraw what is left of an order; `force` in any phase."""
+        account = self._accounts.get(order.account_id)
+        if account is None:
+            return _answer(codes.NO_ACCOUNT, order.order_id)
+        now_ns = self.now_ns()
+        if now_ns >= self._next_phase_ns:
+            self.follow_phases(now_ns)
+        code, number, lsn = self.exchange.cancel(account, order.order_id, now_ns=now_ns, force=force)
+        return _answer(code, order.order_id, number, lsn)
+
+    def cancel_all(self, account_id: str | None = None) -> Answer:
+        """Withdraw every order of an account, of all accounts without one, whatever the phase."""
+        account = None
+        if account_id is not None:
+            account = self._accounts.get(account_id)
+            if account is None:
+                return _answer(codes.NO_ACCOUNT)
+        code, _, lsn = self.exchange.cancel_all(account)
+        return _answer(code, lsn=lsn)
+
+    def amend(self, order: AmendOrder) -> Answer:
+        """Set price and volume of a living order."""
+        account = self._accounts.get(order.account_id)
+        if account is None:
+            return _answer(codes.NO_ACCOUNT, order.order_id)
+        number = self.exchange.find(account, order.order_id)
+        if number is None:
+            return _answer(codes.NO_ORDER, order.order_id)
+        before = self.exchange.order(number)
+        instrument = before["instrument"]
+        self._paper.refresh(instrument)
+        code, number, lsn = self.exchange.amend(
+            account,
+            order.order_id,
+            before["price"] if order.price is None else order.price,
+            before["volume"] if order.volume is None else order.volume,
+            now_ns=self.now_ns(),
+        )
+        return _answer(code, order.order_id, number, lsn)
+
+    # --- instruments and the market ---
+
+    def list(self, symbol: str) -> int | None:
+        """Return the number of an instrument, listed now if need be; None for one that cannot be traded."""
+        known = self._listed.get(symbol)
+        if known is not None:
+            return known
+        line = self._instruments.find(symbol)
+        if line < 0 or self._instruments.symbol(line) != symbol:
+            return None
+        info = self._instruments.info(line)
+        if not listing.tradable(info):
+            return None
+        arguments = listing.listing(info, self._tape.last(line))
+        if arguments is None:
+            return None
+        try:
+            number = self.exchange.list(symbol, **arguments)
+        except ValueError as error:
+            _log.warning("not_listed", symbol=symbol, reason=str(error))
+            return None
+        self._listed[symbol] = number
+        self._symbols.append(symbol)
+        self._paper.join(number, line)
+        self._set_phase(number, self.now_ns())
+        return number
+
+    def canonical(self, spelling: str) -> str | None:
+        """Return the full name of an instrument however it is spelt, None for one that is not known."""
+        line = self._instruments.find(spelling)
+        return self._instruments.symbol(line) if line >= 0 else None
+
+    def symbol(self, instrument: int) -> str:
+        """Return the full name of a listed instrument."""
+        return self._symbols[instrument]
+
+    def on_market(self) -> None:
+        """Take the newest snapshots: marks, and what they trade with resting orders."""
+        now_ns = self.now_ns()
+        if now_ns >= self._next_phase_ns:
+            self.follow_phases(now_ns)
+        for instrument in self._paper.step():
+            for account in self.exchange.holders(instrument):
+                self._touch(account, instrument)
+
+    def follow_phases(self, now_ns: int) -> None:
+        """Move every listed instrument to the phase its hours say."""
+        for instrument, until_ns in self._until.items():
+            if now_ns >= until_ns:
+                self._set_phase(instrument, now_ns)
+        self._next_phase_ns = min(self._until.values(), default=1 << 62)
+
+    def _set_phase(self, instrument: int, now_ns: int) -> None:
+        phase = self.phases.at(self._symbols[instrument], now_ns)
+        self.exchange.set_phase(instrument, phase.phase)
+        self._paper.set_floor(instrument, phase.since_ns)
+        self._until[instrument] = phase.until_ns
+        self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
+
+    def start_phases(self) -> None:
+        """Set the phases of what a replay listed; after the market clock has a time."""
+        now_ns = self.now_ns()
+        for instrument in range(len(self._symbols)):
+            self._set_phase(instrument, now_ns)
+        self._next_phase_ns = min(self._until.values(), default=1 << 62)
+
+    # --- what changed ---
+
+    def _touch(self, account: int, instrument: int | None = None) -> None:
+        dirty = self._dirty.get(account)
+        if dirty is None:
+            dirty = self._dirty[account] = _Dirty()
+        if instrument is not None:
+            dirty.instruments.add(instrument)
+
+    def touch_all(self, *, day: bool = False) -> None:
+        """Count every account as changed."""
+        for number in self._names:
+            self._touch(number)
+            self._dirty[number].day |= day
+
+    def collect(self) -> list[Change]:
+        """Return what changed since the last call, one `Change` per account."""
+        for event in self.exchange.events():
+            account = event[3]
+            dirty = self._dirty.get(account)
+            if dirty is None:
+                dirty = self._dirty[account] = _Dirty()
+            dirty.instruments.add(event[4])
+            number = event[2]
+            dirty.orders.pop(number, None)
+            dirty.orders[number] = None
+            if event[0] == "trade":
+                dirty.trades.append(event[10])
+        if not self._dirty:
+            return []
+        found = [
+            Change(
+                account_id=self._names[account],
+                orders=tuple(dirty.orders),
+                trades=tuple(dirty.trades),
+                symbols=frozenset(self._symbols[i] for i in dirty.instruments),
+                day=dirty.day,
+            )
+            for account, dirty in self._dirty.items()
+            if account in self._names
+        ]
+        self._dirty.clear()
+        return found
+
+    # --- reads ---
+
+    def funds(self, account_id: str) -> dict[str, float]:
+        """Return the account's money (contract 1.2); KeyError for an account there is not."""
+        return self.exchange.account(self._accounts[account_id]).funds()
+
+    def positions(self, account_id: str, symbols: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Return the account's positions (contract 1.3), of these symbols only if given."""
+        account = self.exchange.account(self._accounts[account_id])
+        if symbols is None:
+            return account.positions()
+        found = (account.position(self._listed[symbol]) for symbol in symbols if symbol in self._listed)
+        return [position for position in found if position is not None]
+
+    def orders(self, account_id: str) -> list[Order]:
+        """Return the account's orders of the day, oldest first."""
+        return [self.order(n) for n in self.exchange.orders_of(self._accounts[account_id])]
+
+    def trades(self, account_id: str) -> list[Trade]:
+        """Return the account's trades of the day, oldest first."""
+        return [self.trade(n) for n in self.exchange.trades_of(self._accounts[account_id])]
+
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """Return an order of the day by the account's own id, None when there is none."""
+        account = self._accounts.get(account_id)
+        number = None if account is None else self.exchange.find(account, order_id)
+        return None if number is None else self.order(number)
+
+    def order(self, number: int) -> Order:
+        """Return an order of the day by number; ValueError when there is none."""
+        o = self.exchange.order(number)
+        return Order(
+            number=number,
+            account_id=self._names[o["account"]],
+            order_id=o["order_id"],
+            exchange_order_id=str(o["exchange_number"]) if o["exchange_number"] else "",
+            symbol=self._symbols[o["instrument"]],
+            direction=Direction(o["side"]),
+            offset=Offset(o["offset"]),
+            price_type=PriceType(o["price_type"]),
+            time_condition=TimeCondition(o["time"]),
+            volume_condition=VolumeCondition(o["condition"]),
+            limit_price=o["price"] if o["price_type"] == 0 else None,
+            volume=o["volume"],
+            volume_left=o["left"],
+            is_alive=o["alive"],
+            code=o["code"],
+            message=_message(o),
+            insert_ns=o["insert_ns"],
+            update_ns=o["update_ns"],
+        )
+
+    def trade(self, number: int) -> Trade:
+        """Return a trade of the day by number; ValueError when there is none."""
+        t = self.exchange.trade(number)
+        o = self.exchange.order(t["order"])
+        return Trade(
+            number=number,
+            seq=t["seq"],
+            account_id=self._names[t["account"]],
+            trade_id=f"{o['order_id']}|{t['match']}",
+            exchange_trade_id=str(t["match"]),
+            order_id=o["order_id"],
+            symbol=self._symbols[t["instrument"]],
+            direction=Direction(o["side"]),
+            offset=Offset(o["offset"]),
+            volume=t["volume"],
+            price=t["price"],
+            commission=t["commission"],
+            close_profit=t["close_profit"],
+            trade_ns=t["time_ns"],
+        )
+
+
+def _answer(code: int, order_id: str = "", number: int | None = None, lsn: int = 0) -> Answer:
+    text = codes.describe(code).text if code else ""
+    return Answer(code=code, order_id=order_id, number=number, lsn=lsn, text=text)
+
+
+def _message(order: dict[str, Any]) -> str:
+    if order["code"]:
+        return codes.describe(order["code"]).text
+    if order["alive"]:
+        return "报单成功" if order["left"] == order["volume"] else "部分成交"
+    if not order["left"]:
+        return "全部成交"
+    return _REASONS.get(order["reason"], "已撤单")

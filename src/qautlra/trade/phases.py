@@ -1,0 +1,83 @@
+"""Which phase of its trading day an instrument is in, and until when: sections of the calendar, auctions added.
+
+Commodities gather orders for four minutes before their first section and match in the fifth, index futures
+likewise; shares gather from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
+(trading contract 5.7).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol
+
+from qautlra._core import book
+
+SECOND_NS: Final = 1_000_000_000
+_MINUTE_NS: Final = 60 * SECOND_NS
+_FAR_NS: Final = 1 << 62
+_SHARE_EXCHANGES: Final = ("SSE", "SZSE", "BSE")
+
+
+class Sections(Protocol):
+    """The calendar as far as phases need it."""
+
+    def trading_day(self, ts_ns: int) -> int: ...
+    def next_trading_day(self, day: int) -> int: ...
+    def section_bounds(self, symbol: str, trading_day: int) -> list[tuple[int, int]]: ...
+
+
+class Phase(NamedTuple):
+    """A phase of the book, from `since_ns` until before `until_ns`."""
+
+    phase: int
+    since_ns: int
+    until_ns: int
+
+
+class Phases:
+    """Answers `at(symbol, now_ns)`; the day's phases of a symbol are made once. Bound: one day per symbol."""
+
+    def __init__(self, calendar: Sections) -> None:
+        self._calendar = calendar
+        self._days: dict[str, tuple[int, list[Phase]]] = {}
+
+    def at(self, symbol: str, now_ns: int) -> Phase:
+        """Return the phase of `symbol` at `now_ns`; closed when its sections are not known."""
+        day = self._calendar.trading_day(now_ns)
+        known = self._days.get(symbol)
+        if known is None or known[0] != day:
+            known = self._days[symbol] = (day, self._of_day(symbol, day))
+        for phase in known[1]:
+            if now_ns < phase.until_ns:
+                return phase
+        return known[1][-1]
+
+    def _of_day(self, symbol: str, day: int) -> list[Phase]:
+        bounds = self._calendar.section_bounds(symbol, day)
+        if not bounds:
+            return [Phase(book.CLOSED, 0, _FAR_NS)]
+        share = symbol.partition(".")[0] in _SHARE_EXCHANGES
+        first = bounds[0][0]
+        found: list[Phase] = []
+
+        def then(phase: int, until_ns: int) -> None:
+            since = found[-1].until_ns if found else 0
+            if until_ns > since:
+                found.append(Phase(phase, since, until_ns))
+
+        if share:
+            then(book.CLOSED, first - 15 * _MINUTE_NS)
+            then(book.AUCTION, first - 10 * _MINUTE_NS)
+            then(book.AUCTION_LOCKED, first - 5 * _MINUTE_NS)
+        else:
+            then(book.CLOSED, first - 5 * _MINUTE_NS)
+            then(book.AUCTION, first - _MINUTE_NS)
+        then(book.AUCTION_MATCHED, first)
+        for number, (start, end) in enumerate(bounds):
+            then(book.BREAK, start)
+            if share and number == len(bounds) - 1:
+                then(book.CONTINUOUS, end - 3 * _MINUTE_NS)
+                then(book.AUCTION_LOCKED, end)
+            else:
+                then(book.CONTINUOUS, end)
+        then(book.CLOSED, _FAR_NS)
+        return found
