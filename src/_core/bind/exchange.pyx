@@ -433,6 +433,11 @@ cdef class Exchange:
         return self.ptr.trades().size()
 
     @property
+    def event_count(self):
+        """How many events wait to be read."""
+        return self.ptr.events().size()
+
+    @property
     def trading_day(self):
         return self.ptr.trading_day()
 

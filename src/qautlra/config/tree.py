@@ -244,6 +244,17 @@ class Auth(Struct, frozen=True, kw_only=True):
     audit_rows: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
 
 
+class Trade(Struct, frozen=True, kw_only=True):
+    """The order path: what money's journal promises, which risk profile judges, how often marks are told."""
+
+    durability: Literal["memory", "process", "power"] = "power"
+    segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32)] = 64 << 20
+    profile: Literal["paper", "live"] = "paper"
+    margin_side: Literal["sum", "max"] = "sum"
+    orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20
+    mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+
+
 class Log(Struct, frozen=True, kw_only=True):
     """What is logged to standard error, and how."""
 
@@ -270,5 +281,6 @@ class Config(Struct, frozen=True, kw_only=True):
     link: Link = Link()
     trade: Trade = Trade()
     auth: Auth = Auth()
+    trade: Trade = Trade()
     log: Log = Log()
     run: Run = Run()

@@ -1,4 +1,4 @@
-"""Codes of refused commands: one number everywhere, with its names and texts (trading contract, 2.5 and 4.4)."""
+"""Codes of refused commands: one number everywhere, its names and texts (trading contract 2.5, 4.4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qautlra._core import account, book
 
 
 class Code(NamedTuple):
-    """A code: the name machines read, the DIFF notify code and CTP's (0: none of its own), the Chinese text."""
+    """A code: the name machines read, DIFF's and CTP's numbers (0: none), the Chinese text."""
 
     number: int
     name: str

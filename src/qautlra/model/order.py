@@ -98,7 +98,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a command: `code` 0, or one of the table in `wire/trade_codes`.
 
     `number` is the order's of the day (of the first order where the id was used before), None when there is
-    none. `lsn` is the journal record that must be durable before anybody is told; 0 when nothing was recorded.
+    none. `lsn` is the journal record that must be durable before anybody is told; 0 without one.
     """
 
     code: int

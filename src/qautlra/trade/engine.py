@@ -1,7 +1,7 @@
-"""The built-in exchange as a brain: commands by name to the native exchange by number, and what changed of whom.
+"""The built-in exchange as a brain: commands by name to the native exchange, and what changed of whom.
 
-No clock of its own, no socket, no file: time comes from the market clock it is given, the journal belongs to the
-exchange. Instruments are listed when they are first asked for; phases follow the calendar.
+No clock of its own, no socket, no file: time comes from the market clock it is given, the journal belongs
+to the exchange. Instruments are listed when they are first asked for; phases follow the calendar.
 """
 
 from __future__ import annotations
@@ -93,12 +93,15 @@ class Engine:
         self._until: dict[int, int] = {}  # by instrument: when its phase ends
         self._next_phase_ns = 0
         self._dirty: dict[int, _Dirty] = {}
+        self.settlement_prices: dict[int, float] = {}
+        "By instrument: what an operator set for the day that is traded."
+        self.phased = False
         self._adopt()
 
     def _adopt(self) -> None:
         """Take over what a replay gave the exchange: accounts, instruments."""
         ledger = self.exchange.ledger
-        for number in range(1, len(ledger)):
+        for number in range(1, len(ledger)):  # 0 is the street
             name = ledger.account(number).name
             self._accounts[name] = number
             self._names[number] = name
@@ -155,11 +158,11 @@ class Engine:
             return _answer(codes.NO_ACCOUNT, order.order_id)
         instrument = self._listed.get(order.symbol)
         if instrument is None:
-            instrument = self.list(order.symbol)
+            instrument = self.instrument(order.symbol)
             if instrument is None:
                 return _answer(codes.NO_INSTRUMENT, order.order_id)
         now_ns = self.now_ns()
-        if now_ns >= self._until[instrument]:
+        if now_ns >= self._until.get(instrument, 0):
             self._set_phase(instrument, now_ns)
         self._paper.refresh(instrument)
         code, number, lsn = self.exchange.insert(
@@ -224,7 +227,7 @@ class Engine:
 
     # --- instruments and the market ---
 
-    def list(self, symbol: str) -> int | None:
+    def instrument(self, symbol: str) -> int | None:
         """Return the number of an instrument, listed now if need be; None for one that cannot be traded."""
         known = self._listed.get(symbol)
         if known is not None:
@@ -276,13 +279,23 @@ class Engine:
 
     def _set_phase(self, instrument: int, now_ns: int) -> None:
         phase = self.phases.at(self._symbols[instrument], now_ns)
-        self.exchange.set_phase(instrument, phase.phase)
+        self.exchange.set_phase(instrument, phase.phase, now_ns=now_ns)
         self._paper.set_floor(instrument, phase.since_ns)
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
 
+    def forget_prices(self) -> None:
+        """Settlement prices are of one day."""
+        self.settlement_prices.clear()
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether anything changed since the last collection, events apart."""
+        return bool(self._dirty)
+
     def start_phases(self) -> None:
-        """Set the phases of what a replay listed; after the market clock has a time."""
+        """Set the phases of everything listed; once the market clock has a time, and with every new day."""
+        self.phased = True
         now_ns = self.now_ns()
         for instrument in range(len(self._symbols)):
             self._set_phase(instrument, now_ns)

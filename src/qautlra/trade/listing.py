@@ -1,4 +1,4 @@
-"""An instrument as the exchange lists it: terms of money, kinds of order, price limits, from what is known of it.
+"""An instrument as the exchange lists it: terms of money, kinds of order, price limits.
 
 Pure: takes the instrument table's facts and the newest snapshot, gives the arguments of `Exchange.list`.
 """
@@ -34,7 +34,7 @@ def tradable(info: Mapping[str, Any]) -> bool:
 
 
 def listing(info: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return the keyword arguments of `Exchange.list` and its limits; None when nothing says where prices are."""
+    """Return the keyword arguments of `Exchange.list`; None when nothing says where prices are."""
     tick = float(info["price_tick"])
     limits = band(info, snapshot, tick)
     if limits is None:

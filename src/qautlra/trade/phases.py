@@ -1,4 +1,4 @@
-"""Which phase of its trading day an instrument is in, and until when: sections of the calendar, auctions added.
+"""Which phase of its trading day an instrument is in, and until when: sections, and auctions beside them.
 
 Commodities gather orders for four minutes before their first section and match in the fifth, index futures
 likewise; shares gather from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57

@@ -1,0 +1,123 @@
+"""The trading day of the exchange follows the market clock's: end, settlement prices, statements, next day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qautlra.base.log import get_logger
+from qautlra.model.order import Order, Trade
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.base.clock import Clock
+    from qautlra.trade.engine import Calendar, Engine
+
+_log = get_logger("trade")
+
+
+class AccountDay(NamedTuple):
+    """One account as its day left it: all orders ended, positions at the settlement prices."""
+
+    account_id: str
+    funds: dict[str, float]
+    positions: list[dict[str, Any]]
+    orders: list[Order]
+    trades: list[Trade]
+
+
+class DayEnd(NamedTuple):
+    """A trading day that is over (YYYYMMDD), and the one that follows."""
+
+    trading_day: int
+    next_day: int
+    accounts: list[AccountDay]
+
+
+class Days:
+    """Says when a day is over and settles it."""
+
+    def __init__(
+        self, engine: Engine, calendar: Calendar, tape: Tape, instruments: Instruments, clock: Clock
+    ) -> None:
+        self._engine = engine
+        self._calendar = calendar
+        self._tape = tape
+        self._instruments = instruments
+        self._clock = clock
+
+    def follow(self) -> Iterator[DayEnd]:
+        """Yield the day that ended, if one did; the first day of a new exchange begins without one.
+
+        A market clock that no source has set yet says nothing, and a day before the exchange's own is a
+        recording of the past beside a journal of later days: the exchange stays where it is.
+        """
+        if not getattr(self._clock, "moved", True):
+            return
+        exchange = self._engine.exchange
+        day = self._calendar.trading_day(self._clock.now_ns())
+        if day <= exchange.trading_day:
+            if not self._engine.phased:
+                self._engine.start_phases()
+            return
+        if exchange.trading_day == 0:
+            exchange.settle(day)
+            self._engine.start_phases()
+            return
+        yield self.end(day)
+
+    def end(self, next_day: int) -> DayEnd:
+        """End the day's orders and set settlement prices; the accounts are as the day leaves them."""
+        exchange = self._engine.exchange
+        ended = exchange.trading_day
+        exchange.end_day()
+        for instrument in range(exchange.instruments):
+            if exchange.holders(instrument):
+                price = self._settlement(instrument)
+                if price is not None:
+                    exchange.set_settlement(instrument, price)
+        accounts = [
+            AccountDay(
+                account_id=name,
+                funds=self._engine.funds(name),
+                positions=self._engine.positions(name),
+                orders=self._engine.orders(name),
+                trades=self._engine.trades(name),
+            )
+            for name in self._engine.accounts()
+        ]
+        return DayEnd(ended, next_day, accounts)
+
+    def settle(self, ended: DayEnd) -> None:
+        """Settle all accounts and begin the next day."""
+        self._engine.collect()
+        code = self._engine.exchange.settle(ended.next_day)[0]
+        if code:
+            _log.error("not_settled", trading_day=ended.trading_day, code=code)
+            return
+        self._engine.forget_prices()
+        self._engine.start_phases()
+        self._engine.touch_all(day=True)
+        _log.info("settled", trading_day=ended.trading_day, next_day=ended.next_day)
+
+    def set_price(self, symbol: str, price: float) -> int:
+        """Set the settlement price of an instrument for the day that is traded; 0 or a code."""
+        instrument = self._engine.instrument(symbol)
+        if instrument is None:
+            return 1007
+        code = self._engine.exchange.set_settlement(instrument, price)[0]
+        if not code:
+            self._engine.settlement_prices[instrument] = price
+        return code
+
+    def _settlement(self, instrument: int) -> float | None:
+        """An operator's price, else the feed's, else the last one."""
+        if instrument in self._engine.settlement_prices:
+            return self._engine.settlement_prices[instrument]
+        last = self._tape.last(self._instruments.find(self._engine.symbol(instrument)))
+        for name in ("settlement", "last_price"):
+            value = last.get(name) if last else None
+            if isinstance(value, int | float) and value > 0:
+                return float(value)
+        return None

@@ -1,0 +1,402 @@
+"""The trading service: the engine with its journal, and who is told what when it is durable.
+
+Commands are answered at once and take effect at once; nothing of them may be shown to anybody before
+`durable(answer.lsn)`. Changes are collected once per group commit and handed to subscribers when it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import os
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from qautlra._core import journal as journals
+from qautlra._core.exchange import Exchange
+from qautlra.base import clock as clocks
+from qautlra.base import metrics
+from qautlra.base.errors import InvariantError, StorageError, UnavailableError
+from qautlra.base.log import get_logger
+from qautlra.base.service import Service
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
+from qautlra.trade.days import DayEnd, Days
+from qautlra.trade.engine import Calendar, Engine
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.base.clock import Clock
+    from qautlra.config.tree import Trade as Settings
+
+TURN_S = 1.0
+CLOSE_S = 10.0
+_log = get_logger("trade")
+
+Prepare = Callable[[Change], Any]
+Callback = Callable[[Change, Any], None]
+
+
+class _Subscriber(NamedTuple):
+    callback: Callback
+    prepare: Prepare | None
+
+
+class TradeService(Service):
+    """What every door of the order path talks to. Bounds: orders of the day (`trade.orders_max`), the
+    journal's buffer (then commands are refused with 5004); changes conflate while a commit is under way.
+    """
+
+    name = "trade"
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        data_dir: Path,
+        tape: Tape,
+        instruments: Instruments,
+        calendar: Calendar,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.clock = clock
+        self.day_ended: list[Callable[[DayEnd], None]] = []
+        "Called with every account as the day left it, before it is settled."
+        self.on_tick: list[Callable[[], None]] = []
+        "Called after the engine has taken a batch of the market: conditional orders, monitors."
+        self._directory = data_dir / "trade" / "journal"
+        self._tape = tape
+        self._instruments = instruments
+        self._calendar = calendar
+        self._engine: Engine | None = None
+        self._journal: journals.Journal | None = None
+        self._days: Days | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._subscribers: dict[str | None, dict[int, _Subscriber]] = {}
+        self._ids = count(1)
+        self._pending: deque[tuple[int, list[tuple[_Subscriber, Change, Any]]]] = deque()
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._turn: asyncio.Handle | None = None
+        self._mark: asyncio.TimerHandle | None = None
+        self._poll: asyncio.TimerHandle | None = None
+        self._replayed = 0
+        self._fd = -1
+        metrics.watch("qautlra_trade_orders_count", "Orders of the day", self._orders_count)
+        metrics.watch("qautlra_trade_live_orders_count", "Orders alive", lambda: self.engine.exchange.live_orders)
+        metrics.watch("qautlra_trade_unread_changes_count", "Changes that wait for the journal", lambda: len(self._pending))
+        metrics.watch("qautlra_trade_journal_lsn", "Newest record", lambda: self.engine.exchange.head_lsn)
+        metrics.watch(
+            "qautlra_trade_journal_buffered_bytes",
+            "Records not yet written",
+            lambda: self._journal.stats["buffered_bytes"] if self._journal else 0,
+        )
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Open the journal and replay it: start and recovery are the same."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._journal, exchange, self._replayed = await loop.run_in_executor(None, self._recover)
+        self._engine = Engine(
+            exchange,
+            tape=self._tape,
+            instruments=self._instruments,
+            calendar=self._calendar,
+            now_ns=self.clock.now_ns,
+        )
+        self._days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
+        self._fd = self._journal.durable_fd()
+        loop.add_reader(self._fd, self._on_durable)
+        self._engine.touch_all(day=True)
+        self.follow_day()
+        self.spawn(self.run(), "turn")
+
+    def _recover(self) -> tuple[journals.Journal, Exchange, int]:
+        settings = self.settings
+        try:
+            journal = journals.Journal(
+                self._directory, segment_bytes=settings.segment_bytes, durability=settings.durability
+            )
+        except journals.JournalError as error:
+            raise StorageError(f"the trading journal cannot be used: {error}", retryable=False) from None
+        for cut in journal.cuts:
+            _log.warning("journal_cut", path=cut.path, bytes=cut.bytes, reason=cut.reason, kept=cut.kept)
+        exchange = Exchange(
+            journal,
+            profile=settings.profile,
+            margin_side=settings.margin_side,
+            orders_max=settings.orders_max,
+        )
+        exchange.auto_commit = False
+        began_s = clocks.monotonic_s()
+        try:
+            recovered = exchange.replay_all(self._directory)
+        except journals.JournalError as error:
+            journal.close()
+            raise StorageError(f"the trading journal cannot be replayed: {error}", retryable=False) from None
+        if recovered.records:
+            seconds = round(clocks.monotonic_s() - began_s, 3)
+            _log.info("replayed", records=recovered.records, seconds=seconds)
+        return journal, exchange, recovered.records
+
+    async def run(self) -> None:
+        """Once a second: the trading day, the phases, the journal's health."""
+        while True:
+            await asyncio.sleep(TURN_S)
+            self.follow_day()
+            engine = self.engine
+            now_ns = self.clock.now_ns()
+            engine.follow_phases(now_ns)
+            self.wake()
+            if self._journal is not None and self._journal.failed:
+                raise StorageError(f"the trading journal failed: {self._journal.error}")
+            if engine.exchange.broken:
+                raise InvariantError("an account would not take a fill or a settlement of its own orders")
+
+    async def stop(self, grace_s: float) -> None:
+        """Tell what is durable, close the journal; commands are refused from now on."""
+        await self.cancel_tasks(grace_s)
+        engine, self._engine = self._engine, None
+        journal, self._journal = self._journal, None
+        for handle in (self._turn, self._mark):
+            if handle is not None:
+                handle.cancel()
+        self._turn = self._mark = None
+        if journal is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._fd)
+            if engine is not None:
+                self._collect(engine)
+                engine.exchange.commit()
+            closed = await loop.run_in_executor(None, journal.close, CLOSE_S)
+            self._release(journal.durable_lsn)
+            if not closed:
+                _log.error("journal_not_closed", error=journal.error)
+        for _, _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(UnavailableError("trading stops"))
+        self._waiters.clear()
+        self._pending.clear()
+
+    def health(self) -> dict[str, Any]:
+        """Return day, accounts, orders and the journal's state."""
+        engine = self._engine
+        if engine is None or self._journal is None:
+            return {}
+        return {
+            "trading_day": engine.exchange.trading_day or None,
+            "accounts": len(engine.accounts()),
+            "live_orders": engine.exchange.live_orders,
+            "durability": self.settings.durability,
+            "lsn": self._journal.head_lsn,
+            "replayed": self._replayed,
+            "error": self._journal.error,
+        }
+
+    # --- what the doors use ---
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; UnavailableError while the service is not running."""
+        if self._engine is None:
+            raise UnavailableError("Trading is not running; try again in a moment")
+        return self._engine
+
+    @property
+    def trading_day(self) -> int:
+        """The day that is traded, YYYYMMDD; 0 before the market clock has a time."""
+        return self.engine.exchange.trading_day
+
+    def accounts(self) -> list[str]:
+        """Return the names of all accounts, oldest first."""
+        return self.engine.accounts()
+
+    def has(self, account_id: str) -> bool:
+        """Tell whether there is such an account."""
+        return self.engine.has(account_id)
+
+    def open_account(self, account_id: str, cash: float = 0.0) -> Answer:
+        """Open an account with a first deposit of `cash` CNY."""
+        return self._woken(self.engine.open_account(account_id, cash))
+
+    def transfer(self, account_id: str, amount: float) -> Answer:
+        """Move `amount` CNY in, out when negative."""
+        return self._woken(self.engine.move_money(account_id, amount))
+
+    def insert(self, order: InsertOrder) -> Answer:
+        """Enter an order."""
+        return self._woken(self.engine.insert(order))
+
+    def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
+        """Withdraw what is left of an order."""
+        return self._woken(self.engine.cancel(order, force=force))
+
+    def cancel_all(self, account_id: str | None = None) -> Answer:
+        """Withdraw every order of an account, of all without one."""
+        return self._woken(self.engine.cancel_all(account_id))
+
+    def amend(self, order: AmendOrder) -> Answer:
+        """Set price and volume of a living order."""
+        return self._woken(self.engine.amend(order))
+
+    def funds(self, account_id: str) -> dict[str, float]:
+        """Return the account's money (contract 1.2); KeyError for an account there is not."""
+        return self.engine.funds(account_id)
+
+    def positions(self, account_id: str) -> list[dict[str, Any]]:
+        """Return the account's positions (contract 1.3)."""
+        return self.engine.positions(account_id)
+
+    def orders(self, account_id: str) -> list[Order]:
+        """Return the account's orders of the day."""
+        return self.engine.orders(account_id)
+
+    def trades(self, account_id: str) -> list[Trade]:
+        """Return the account's trades of the day."""
+        return self.engine.trades(account_id)
+
+    def order(self, number: int) -> Order:
+        """Return an order of the day by number."""
+        return self.engine.order(number)
+
+    def trade(self, number: int) -> Trade:
+        """Return a trade of the day by number."""
+        return self.engine.trade(number)
+
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """Return an order of the day by the account's own id."""
+        return self.engine.find(account_id, order_id)
+
+    def subscribe(
+        self, account_id: str | None, callback: Callback, prepare: Prepare | None = None
+    ) -> Callable[[], None]:
+        """Hear of an account's changes (of all accounts' without one); return what ends it.
+
+        `prepare(change)` runs when the change is collected and may render what the accounts hold then;
+        `callback(change, prepared)` runs when all of that is durable, in order.
+        """
+        number = next(self._ids)
+        self._subscribers.setdefault(account_id, {})[number] = _Subscriber(callback, prepare)
+
+        def end() -> None:
+            ours = self._subscribers.get(account_id)
+            if ours is not None and ours.pop(number, None) is not None and not ours:
+                del self._subscribers[account_id]
+
+        return end
+
+    async def durable(self, lsn: int) -> None:
+        """Return when record `lsn` is durable; UnavailableError when the service stops before."""
+        journal = self._journal
+        if journal is None:
+            raise UnavailableError("Trading is not running; try again in a moment")
+        if not lsn or journal.durable_lsn >= lsn:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiters, (lsn, next(self._ids), future))
+        await future
+
+    # --- the market ---
+
+    def on_batch(self) -> None:
+        """Take what the tape got: called by the pump after each batch."""
+        engine = self._engine
+        if engine is None:
+            return
+        engine.on_market()
+        for hook in self.on_tick:
+            hook()
+        engine.exchange.commit()
+        if engine.exchange.event_count:
+            self.wake()
+        elif engine.is_dirty and self._mark is None and self._loop is not None:
+            self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
+
+    def _marked(self) -> None:
+        self._mark = None
+        self.wake()
+
+    def follow_day(self) -> None:
+        """Settle and begin the next trading day when the market clock has reached it."""
+        if self._days is None:
+            return
+        for ended in self._days.follow():
+            for hook in self.day_ended:
+                hook(ended)
+            self._days.settle(ended)
+            self.wake()
+
+    # --- telling ---
+
+    def _woken(self, answer: Answer) -> Answer:
+        if self._turn is None and self._loop is not None:
+            self._turn = self._loop.call_soon(self._do_turn)
+        return answer
+
+    def wake(self) -> None:
+        """Collect changes at the end of this turn of the loop."""
+        if self._turn is None and self._loop is not None and self._engine is not None:
+            self._turn = self._loop.call_soon(self._do_turn)
+
+    def _do_turn(self) -> None:
+        self._turn = None
+        engine, journal = self._engine, self._journal
+        if engine is None or journal is None:
+            return
+        engine.exchange.commit()
+        if not self._pending:  # else: when the commit under way is done
+            self._collect(engine)
+        self._release(journal.durable_lsn)
+
+    def _collect(self, engine: Engine) -> None:
+        changes = engine.collect()
+        if not changes:
+            return
+        everyone = self._subscribers.get(None, {})
+        found: list[tuple[_Subscriber, Change, Any]] = []
+        for change in changes:
+            ours = self._subscribers.get(change.account_id)
+            if ours is None and not everyone:
+                continue
+            for subscriber in (*(ours or {}).values(), *everyone.values()):
+                prepared = None
+                if subscriber.prepare is not None:
+                    prepared = self._guarded(subscriber.prepare, change)
+                found.append((subscriber, change, prepared))
+        if found:
+            self._pending.append((engine.exchange.head_lsn, found))
+
+    def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """One subscriber's failure is its own."""
+        try:
+            return call(*arguments)
+        except Exception as error:
+            _log.error("subscriber_failed", error=str(error), exc_info=error)
+            return None
+
+    def _on_durable(self) -> None:
+        journal = self._journal
+        if journal is None:
+            return
+        os.eventfd_read(self._fd)
+        self._release(journal.durable_lsn)
+        if self._engine is not None and not self._pending and self._turn is None:
+            self._do_turn()
+
+    def _release(self, durable_lsn: int) -> None:
+        while self._waiters and self._waiters[0][0] <= durable_lsn:
+            future = heapq.heappop(self._waiters)[2]
+            if not future.done():
+                future.set_result(None)
+        while self._pending and self._pending[0][0] <= durable_lsn:
+            for subscriber, change, prepared in self._pending.popleft()[1]:
+                self._guarded(subscriber.callback, change, prepared)
+
+    def _orders_count(self) -> int:
+        return self.engine.exchange.orders
