@@ -71,6 +71,20 @@ def build(loaded: Loaded) -> App:
         drains.append(store.drain)
         parts["store"] = store
 
+    trade = None
+    if modes.TRADE in rooms:
+        from qautlra.trade.service import TradeService
+
+        trade = TradeService(
+            settings=config.trade,
+            data_dir=data_directory(config.store.data_dir),
+            tape=tape,
+            instruments=instruments,
+            calendar=calendar,
+            clock=market_clock,
+        )
+        parts["trade"] = trade
+
     demand = Demand()
     feed = None
     if modes.FEED in rooms:
@@ -100,6 +114,8 @@ def build(loaded: Loaded) -> App:
         drains.append(feed.on_batch)
         parts["feed"] = feed
 
+    if trade is not None:
+        drains.append(trade.on_batch)  # after the feed: prices do not wait for orders
     ctp_front = ctp_front_room.make(loaded, tape, market_clock, calendar) if modes.FEED in rooms else None
     if ctp_front is not None:
         drains.append(ctp_front.on_batch)
@@ -153,7 +169,7 @@ def build(loaded: Loaded) -> App:
     )
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
-    services += [part for part in (store, feed, ctp_front) if part is not None]
+    services += [part for part in (store, trade, feed, ctp_front) if part is not None]
     services += sources
     app = App(
         loaded=loaded,

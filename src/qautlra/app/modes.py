@@ -11,13 +11,15 @@ SOURCE: Final = "source"
 FEED: Final = "feed"
 STORE: Final = "store"
 QUERY: Final = "query"
+TRADE: Final = "trade"
 
 ROOMS: Final[dict[str, frozenset[str]]] = {
-    "all": frozenset({SOURCE, FEED, STORE, QUERY}),
+    "all": frozenset({SOURCE, FEED, STORE, QUERY, TRADE}),
     "md": frozenset({SOURCE, FEED}),
     "db": frozenset({SOURCE, STORE, QUERY}),
     "ingest": frozenset({SOURCE, STORE}),
     "query": frozenset({STORE, QUERY}),
+    "trade": frozenset({SOURCE, FEED, TRADE}),
     "web": frozenset(),
 }
 

@@ -173,6 +173,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     "Numbers of new trades."
     symbols: frozenset[str] = frozenset()
     "Positions that changed."
+    transfers: int = 0
+    "Number of the first new transfer; 0 when there is none."
+    lsn: int = 0
+    "Everything up to this record is in what is read now."
     refused: tuple[Answer, ...] = ()
     funds: bool = True
     day: bool = False

@@ -1,4 +1,4 @@
-"""The trading day of the exchange follows the market clock's: end, settlement prices, statements, next day."""
+"""The exchange's trading day follows the market clock's: end, settlement prices, settlement, next day."""
 
 from __future__ import annotations
 

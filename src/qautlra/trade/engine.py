@@ -310,6 +310,10 @@ class Engine:
         if instrument is not None:
             dirty.instruments.add(instrument)
 
+    def touch(self, account_id: str) -> None:
+        """Count an account as changed."""
+        self._touch(self._accounts[account_id])
+
     def touch_all(self, *, day: bool = False) -> None:
         """Count every account as changed."""
         for number in self._names:

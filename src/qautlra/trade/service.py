@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import os
 from collections import deque
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from qautlra._core import journal as journals
 from qautlra._core.exchange import Exchange
@@ -22,9 +25,11 @@ from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
+from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
+from qautlra.trade.transfers import Transfer, Transfers, from_note, to_note
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -32,8 +37,9 @@ if TYPE_CHECKING:
     from qautlra.base.clock import Clock
     from qautlra.config.tree import Trade as Settings
 
-TURN_S = 1.0
-CLOSE_S = 10.0
+PAPER: Final = "paper"
+TURN_S: Final = 1.0
+CLOSE_S: Final = 10.0
 _log = get_logger("trade")
 
 Prepare = Callable[[Change], Any]
@@ -86,15 +92,23 @@ class TradeService(Service):
         self._poll: asyncio.TimerHandle | None = None
         self._replayed = 0
         self._fd = -1
-        metrics.watch("qautlra_trade_orders_count", "Orders of the day", self._orders_count)
-        metrics.watch("qautlra_trade_live_orders_count", "Orders alive", lambda: self.engine.exchange.live_orders)
-        metrics.watch("qautlra_trade_unread_changes_count", "Changes that wait for the journal", lambda: len(self._pending))
-        metrics.watch("qautlra_trade_journal_lsn", "Newest record", lambda: self.engine.exchange.head_lsn)
-        metrics.watch(
-            "qautlra_trade_journal_buffered_bytes",
-            "Records not yet written",
-            lambda: self._journal.stats["buffered_bytes"] if self._journal else 0,
-        )
+        self._transfers = Transfers()
+        self._new_transfers: dict[str, int] = {}
+        self._measure()
+
+    def _measure(self) -> None:
+        def watch(name: str, text: str, read: Callable[[TradeService], float]) -> None:
+            metrics.watch(f"qautlra_trade_{name}", text, lambda: read(self))
+
+        watch("orders_count", "Orders of the day", lambda s: s.engine.exchange.orders)
+        watch("live_orders_count", "Orders alive", lambda s: s.engine.exchange.live_orders)
+        watch("pending_changes_count", "Changes that wait for the journal", lambda s: len(s._pending))
+        watch("journal_lsn", "Newest record", lambda s: s.engine.exchange.head_lsn)
+        watch("journal_buffered_bytes", "Records not yet written", lambda s: s._stat("buffered_bytes"))
+        watch("journal_refused_count", "Records the journal had no room for", lambda s: s._stat("refused"))
+
+    def _stat(self, name: str) -> int:
+        return self._journal.stats[name] if self._journal is not None else 0
 
     # --- life ---
 
@@ -102,7 +116,8 @@ class TradeService(Service):
         """Open the journal and replay it: start and recovery are the same."""
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._journal, exchange, self._replayed = await loop.run_in_executor(None, self._recover)
+        journal, exchange = await loop.run_in_executor(None, self._recover)
+        self._journal = journal
         self._engine = Engine(
             exchange,
             tape=self._tape,
@@ -111,13 +126,13 @@ class TradeService(Service):
             now_ns=self.clock.now_ns,
         )
         self._days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
-        self._fd = self._journal.durable_fd()
+        self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
         self._engine.touch_all(day=True)
         self.follow_day()
         self.spawn(self.run(), "turn")
 
-    def _recover(self) -> tuple[journals.Journal, Exchange, int]:
+    def _recover(self) -> tuple[journals.Journal, Exchange]:
         settings = self.settings
         try:
             journal = journals.Journal(
@@ -143,7 +158,13 @@ class TradeService(Service):
         if recovered.records:
             seconds = round(clocks.monotonic_s() - began_s, 3)
             _log.info("replayed", records=recovered.records, seconds=seconds)
-        return journal, exchange, recovered.records
+        self._replayed = recovered.records
+        self._transfers.clear()
+        for _, payload in recovered.notes:
+            transfer = from_note(payload)
+            if transfer is not None and transfer.trading_day == exchange.trading_day:
+                self._transfers.keep(transfer)
+        return journal, exchange
 
     async def run(self) -> None:
         """Once a second: the trading day, the phases, the journal's health."""
@@ -225,9 +246,45 @@ class TradeService(Service):
         """Open an account with a first deposit of `cash` CNY."""
         return self._woken(self.engine.open_account(account_id, cash))
 
-    def transfer(self, account_id: str, amount: float) -> Answer:
-        """Move `amount` CNY in, out when negative."""
-        return self._woken(self.engine.move_money(account_id, amount))
+    @property
+    def head_lsn(self) -> int:
+        """The newest record: what is read now is durable when this is."""
+        return self.engine.exchange.head_lsn
+
+    def brokers(self) -> list[str]:
+        """Return the names doors may log in to."""
+        return [PAPER]
+
+    def broker_of(self, account_id: str) -> str:
+        """Return the broker an account trades with; KeyError for an account there is not."""
+        if not self.has(account_id):
+            raise KeyError(account_id)
+        return PAPER
+
+    def transfer(self, account_id: str, amount: float, *, bank_id: str = "SIM") -> Answer:
+        """Move `amount` CNY between account and bank: in when positive, out when negative."""
+        engine = self.engine
+        answer = engine.move_money(account_id, amount)
+        if answer.code == codes.NO_ACCOUNT or (not answer.ok and self._transfers.is_full(account_id)):
+            return answer
+        transfer = self._transfers.next(
+            account_id=account_id,
+            trading_day=engine.exchange.trading_day,
+            amount=amount if math.isfinite(amount) else 0.0,
+            bank_id=bank_id,
+            code=answer.code,
+            text="转账成功" if answer.ok else answer.text,
+            time_ns=self.clock.now_ns(),
+        )
+        lsn = engine.exchange.note(to_note(transfer))[2]
+        self._transfers.keep(transfer)
+        self._new_transfers.setdefault(account_id, transfer.seq)
+        engine.touch(account_id)
+        return self._woken(msgspec.structs.replace(answer, lsn=lsn or answer.lsn))
+
+    def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
+        """Return the account's transfers of the day, from number `since` on."""
+        return self._transfers.of(account_id, since) if since else []
 
     def insert(self, order: InsertOrder) -> Answer:
         """Enter an order."""
@@ -330,6 +387,8 @@ class TradeService(Service):
             for hook in self.day_ended:
                 hook(ended)
             self._days.settle(ended)
+            self._transfers.clear()
+            self._new_transfers.clear()
             self.wake()
 
     # --- telling ---
@@ -355,7 +414,11 @@ class TradeService(Service):
         self._release(journal.durable_lsn)
 
     def _collect(self, engine: Engine) -> None:
-        changes = engine.collect()
+        lsn = engine.exchange.head_lsn
+        changes = [
+            msgspec.structs.replace(c, lsn=lsn, transfers=self._new_transfers.pop(c.account_id, 0))
+            for c in engine.collect()
+        ]
         if not changes:
             return
         everyone = self._subscribers.get(None, {})
@@ -370,7 +433,7 @@ class TradeService(Service):
                     prepared = self._guarded(subscriber.prepare, change)
                 found.append((subscriber, change, prepared))
         if found:
-            self._pending.append((engine.exchange.head_lsn, found))
+            self._pending.append((lsn, found))
 
     def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """One subscriber's failure is its own."""
@@ -397,6 +460,3 @@ class TradeService(Service):
         while self._pending and self._pending[0][0] <= durable_lsn:
             for subscriber, change, prepared in self._pending.popleft()[1]:
                 self._guarded(subscriber.callback, change, prepared)
-
-    def _orders_count(self) -> int:
-        return self.engine.exchange.orders

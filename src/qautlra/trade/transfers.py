@@ -1,0 +1,70 @@
+"""Money moved between an account and its bank today: what was asked for and what became of it.
+
+The money itself is the exchange's; these are the notes beside it in the same journal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag_field="note", tag="transfer"):
+    """One transfer; `amount` CNY, in when positive. `code` 0 when it was done."""
+
+    account_id: str
+    trading_day: int
+    seq: int
+    "Of the account's day, from 1."
+    amount: float
+    bank_id: str
+    code: int
+    text: str
+    time_ns: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Transfer] = msgspec.json.Decoder(Transfer)
+
+
+class Transfers:
+    """The day's transfers by account. Bound: beyond REFUSED_MAX an account's refused ones are not kept."""
+
+    REFUSED_MAX = 1000
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[Transfer]] = {}
+
+    def next(self, **fields: Any) -> Transfer:
+        """Return the account's next transfer, not yet kept."""
+        return Transfer(seq=len(self._of.get(fields["account_id"], ())) + 1, **fields)
+
+    def keep(self, transfer: Transfer) -> None:
+        """Keep a transfer."""
+        self._of.setdefault(transfer.account_id, []).append(transfer)
+
+    def is_full(self, account_id: str) -> bool:
+        """Tell whether refused transfers of the day are no longer kept."""
+        return len(self._of.get(account_id, ())) >= self.REFUSED_MAX
+
+    def of(self, account_id: str, since: int = 1) -> list[Transfer]:
+        """Return the account's transfers of the day from number `since` on."""
+        return self._of.get(account_id, [])[since - 1 :]
+
+    def clear(self) -> None:
+        """A new day."""
+        self._of.clear()
+
+
+def to_note(transfer: Transfer) -> bytes:
+    """Return the journal's note of a transfer."""
+    return _encoder.encode(transfer)
+
+
+def from_note(payload: bytes) -> Transfer | None:
+    """Return the transfer of a note, None for a note of something else."""
+    try:
+        return _decoder.decode(payload)
+    except msgspec.ValidationError:
+        return None

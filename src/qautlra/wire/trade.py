@@ -1,0 +1,245 @@
+"""The DIFF trade protocol's objects, notices and packets: what a client is told (contract 1 and 2.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from qautlra.model.order import InsertOrder, Order, Trade
+
+
+def number(value: float | None) -> float | str:
+    """Return a number as DIFF writes it: `"-"` where there is none."""
+    return value if value is not None and math.isfinite(value) else "-"
+
+
+def order_object(order: Order, user_id: str) -> dict[str, Any]:
+    """Return the whole object of an order (contract 1.4)."""
+    exchange_id, _, instrument_id = order.symbol.partition(".")
+    return {
+        "seqno": order.number + 1,
+        "user_id": user_id,
+        "order_id": order.order_id,
+        "exchange_id": exchange_id,
+        "instrument_id": instrument_id,
+        "direction": order.direction.name,
+        "offset": order.offset.name,
+        "volume_orign": order.volume,
+        "price_type": order.price_type.name,
+        "limit_price": 0.0 if order.limit_price is None else order.limit_price,
+        "time_condition": order.time_condition.name,
+        "volume_condition": order.volume_condition.name,
+        "insert_date_time": order.insert_ns,
+        "exchange_order_id": order.exchange_order_id,
+        "status": "ALIVE" if order.is_alive else "FINISHED",
+        "volume_left": order.volume_left,
+        "last_msg": order.message,
+    }
+
+
+def refused_object(order: InsertOrder, user_id: str, text: str, now_ns: int) -> dict[str, Any]:
+    """Return the object of an order the exchange kept no record of: finished at once, nothing traded."""
+    exchange_id, _, instrument_id = order.symbol.partition(".")
+    whole = math.isfinite(order.volume) and abs(order.volume) < 1 << 53
+    volume = int(order.volume) if whole else 0
+    return {
+        "seqno": 0,
+        "user_id": user_id,
+        "order_id": order.order_id,
+        "exchange_id": exchange_id,
+        "instrument_id": instrument_id,
+        "direction": order.direction.name,
+        "offset": order.offset.name,
+        "volume_orign": volume,
+        "price_type": order.price_type.name,
+        "limit_price": order.limit_price or 0.0,
+        "time_condition": order.time_condition.name,
+        "volume_condition": order.volume_condition.name,
+        "insert_date_time": now_ns,
+        "exchange_order_id": "",
+        "status": "FINISHED",
+        "volume_left": volume,
+        "last_msg": text,
+    }
+
+
+def trade_object(trade: Trade, user_id: str) -> dict[str, Any]:
+    """Return the whole object of a trade (contract 1.5)."""
+    exchange_id, _, instrument_id = trade.symbol.partition(".")
+    return {
+        "seqno": trade.number + 1,
+        "user_id": user_id,
+        "trade_id": trade.trade_id,
+        "exchange_id": exchange_id,
+        "instrument_id": instrument_id,
+        "order_id": trade.order_id,
+        "exchange_trade_id": trade.exchange_trade_id,
+        "direction": trade.direction.name,
+        "offset": trade.offset.name,
+        "volume": trade.volume,
+        "price": trade.price,
+        "trade_date_time": trade.trade_ns,
+        "commission": trade.commission,
+    }
+
+
+_ACCOUNT_NAMES = (
+    "pre_balance",
+    "deposit",
+    "withdraw",
+    "static_balance",
+    "close_profit",
+    "commission",
+    "premium",
+    "position_profit",
+    "float_profit",
+    "balance",
+    "margin",
+    "frozen_margin",
+    "frozen_commission",
+    "frozen_premium",
+    "available",
+    "market_value",
+)
+
+
+def account_object(funds: Mapping[str, float], user_id: str) -> dict[str, Any]:
+    """Return the whole CNY object of an account (contract 1.2)."""
+    found: dict[str, Any] = {"user_id": user_id, "currency": "CNY"}
+    for name in _ACCOUNT_NAMES:
+        found[name] = funds[name]
+    found["risk_ratio"] = number(funds["risk_ratio"])
+    found["WithdrawQuota"] = funds["withdraw_quota"]
+    found["ctp_balance"] = found["ctp_available"] = "-"
+    return found
+
+
+def position_object(position: Mapping[str, Any], user_id: str) -> dict[str, Any]:
+    """Return the whole object of a position (contract 1.3)."""
+    exchange_id, _, instrument_id = position["symbol"].partition(".")
+    found: dict[str, Any] = {"user_id": user_id, "exchange_id": exchange_id, "instrument_id": instrument_id}
+    for name, value in position.items():
+        if name not in ("instrument", "symbol"):
+            found[name] = "-" if value is None else value
+    return found
+
+
+def transfer_object(amount: float, code: int, text: str, time_ns: int) -> dict[str, Any]:
+    """Return the object of a transfer (contract 1.6)."""
+    return {"datetime": time_ns, "currency": "CNY", "amount": amount, "error_id": code, "error_msg": text}
+
+
+# --- packets ---
+
+SIM_BANK: Final = {
+    "SIM": {"id": "SIM", "name": "模拟银行", "bank_account": "", "fetch_amount": 0.0, "qry_count": 0}
+}
+
+
+def brokers(names: list[str]) -> bytes:
+    """Return the greeting."""
+    return orjson.dumps({"aid": "rtn_brokers", "brokers": names})
+
+
+def notice(key: str, code: int, text: str, level: str = "INFO", kind: str = "MESSAGE") -> bytes:
+    """Return one patch with a notice."""
+    body = {"type": kind, "level": level, "code": code, "session_id": 0, "content": text}
+    return orjson.dumps({"notify": {key: body}})
+
+
+def session_patch(user_id: str, trading_day: int) -> bytes:
+    """Return the patch that says a login succeeded."""
+    session = {"user_id": user_id, "trading_day": str(trading_day)}
+    return orjson.dumps({"trade": {user_id: {"session": session}}})
+
+
+def settlement_info(trading_day: int | str, user_id: str, text: str) -> bytes:
+    """Return the answer to `qry_settlement_info`."""
+    day = int(trading_day) if str(trading_day).isdigit() else 0
+    return orjson.dumps(
+        {
+            "aid": "qry_settlement_info",
+            "trading_day": day,
+            "user_name": user_id,
+            "settlement_info": text,
+        }
+    )
+
+
+PONG: Final = b'{"aid":"pong"}'
+
+
+def rtn_data(patches: list[bytes]) -> bytes:
+    """Return a data packet of ready patches."""
+    return b'{"aid":"rtn_data","data":[' + b",".join(patches) + b"]}"
+
+
+class Patch:
+    """What changed of an account, as ready JSON by key; a later patch of the same key takes its place.
+
+    `user_id` is the key of the tree. A client that does not ask for a while costs what merging keeps: at most
+    one object per order, trade and position of the day.
+    """
+
+    __slots__ = ("account", "banks", "orders", "positions", "trades", "transfers", "user_id", "whole")
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.account = b""
+        self.orders: dict[str, bytes] = {}
+        self.trades: dict[str, bytes] = {}
+        self.positions: dict[str, bytes] = {}
+        self.transfers: dict[str, bytes] = {}
+        self.banks = b""
+        self.whole = False
+        "Whether this is the whole tree, everything empty included."
+
+    def merge(self, later: Patch) -> None:
+        """Take a later patch over this one."""
+        if later.account:
+            self.account = later.account
+        if later.banks:
+            self.banks = later.banks
+        for mine, its in (
+            (self.orders, later.orders),
+            (self.trades, later.trades),
+            (self.positions, later.positions),
+            (self.transfers, later.transfers),
+        ):
+            mine.update(its)
+
+    def copy(self) -> Patch:
+        """Return a patch of the same content that merging leaves apart from this one."""
+        found = Patch(self.user_id)
+        found.whole = self.whole
+        found.merge(self)
+        return found
+
+    def render(self, trading_day: int = 0) -> bytes:
+        """Return the JSON of the patch."""
+        parts: list[bytes] = []
+        if self.whole:
+            parts.append(
+                b'"user_id":%b,"trading_day":"%d","trade_more_data":false'
+                % (orjson.dumps(self.user_id), trading_day)
+            )
+        if self.account:
+            parts.append(b'"accounts":{"CNY":' + self.account + b"}")
+        for name, objects in (
+            (b"positions", self.positions),
+            (b"orders", self.orders),
+            (b"trades", self.trades),
+            (b"transfers", self.transfers),
+        ):
+            if objects or self.whole:
+                parts.append(b'"' + name + b'":{' + _members(objects) + b"}")
+        if self.banks:
+            parts.append(b'"banks":' + self.banks)
+        return b'{"trade":{' + orjson.dumps(self.user_id) + b":{" + b",".join(parts) + b"}}}"
+
+
+def _members(objects: Mapping[str, bytes]) -> bytes:
+    return b",".join([orjson.dumps(key) + b":" + value for key, value in objects.items()])

@@ -1,0 +1,228 @@
+"""The trading service: the contract's worked examples, restarts, days, what subscribers hear and when."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qautlra.base.errors import UnavailableError
+from qautlra.model.order import AmendOrder, Change
+from qautlra.trade.days import DayEnd
+from tests.trade.rig import ACCOUNT, Rig, run
+
+CU = "SHFE.cu2109"
+RB = "SHFE.rb2110"
+
+
+def funds(rig: Rig, **expected: float) -> None:
+    found = rig.trade.funds(ACCOUNT)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-6), name
+
+
+def opened(rig: Rig) -> None:
+    assert rig.trade.open_account(ACCOUNT, 1_000_000).ok
+    rig.quotes()
+
+
+async def life_of_copper(rig: Rig) -> None:
+    """Worked example A up to the evening of its first day."""
+    opened(rig)
+    assert rig.send("o1", CU, "BUY", "OPEN", 2, 75_000).ok
+    funds(rig, frozen_margin=75_000, frozen_commission=37.5, available=924_962.5, balance=1_000_000)
+    rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=2)
+    funds(rig, margin=75_000, commission=37.5, balance=999_962.5, available=924_962.5)
+    funds(rig, risk_ratio=0.0750028126054727)
+    rig.tick(CU, 75_100)
+    funds(rig, position_profit=1_000, float_profit=1_000, balance=1_000_962.5, available=925_962.5)
+    before = rig.trade.funds(ACCOUNT)
+    refused = rig.send("a2x", CU, "SELL", "CLOSE", 1, 75_200)
+    assert (refused.code, refused.text) == (3007, "平昨手数超过昨仓持仓量")
+    order = rig.trade.find(ACCOUNT, "a2x")
+    assert order is not None and not order.is_alive and order.volume_left == 1
+    assert order.exchange_order_id == "" and order.message == "平昨手数超过昨仓持仓量"
+    assert rig.trade.funds(ACCOUNT) == before
+    assert rig.send("o2", CU, "SELL", "CLOSETODAY", 1, 75_200).ok
+    rig.tick(CU, 75_200, bid_price1=75_200, bid_volume1=1)
+    funds(rig, close_profit=1_000, commission=37.5, margin=37_500, position_profit=1_000)
+    funds(rig, balance=1_001_962.5, available=964_462.5, risk_ratio=0.0374265503948501)
+
+
+def test_a_the_life_of_copper_over_two_days(tmp_path: Path) -> None:
+    ended: list[DayEnd] = []
+
+    async def body(rig: Rig) -> None:
+        rig.trade.day_ended.append(ended.append)
+        await life_of_copper(rig)
+        rig.tick(CU, 75_100, settlement=75_100)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        assert rig.trade.trading_day == 20210803
+        funds(rig, pre_balance=1_001_462.5, static_balance=1_001_462.5, close_profit=0, commission=0)
+        funds(rig, position_profit=0, float_profit=500, margin=37_550, available=963_912.5)
+        funds(rig, risk_ratio=0.0374951633236392)
+        assert rig.trade.orders(ACCOUNT) == rig.trade.trades(ACCOUNT) == []
+        [position] = rig.trade.positions(ACCOUNT)
+        assert (position["volume_long_his"], position["volume_long_today"]) == (1, 0)
+        assert (position["position_cost_long"], position["open_cost_long"]) == (375_500, 375_000)
+        rig.at("2021-08-03 09:30:00")
+        rig.tick(CU, 74_900)
+        funds(rig, position_profit=-1_000, float_profit=-500, balance=1_000_462.5, available=962_912.5)
+        assert rig.send("a5x", CU, "SELL", "CLOSETODAY", 1, 74_800).code == 3006
+        assert rig.send("o5", CU, "SELL", "CLOSE", 1, 74_800).ok
+        rig.tick(CU, 74_800, bid_price1=74_800, bid_volume1=1)
+        funds(rig, close_profit=-1_500, commission=18.7, margin=0, balance=999_943.8, available=999_943.8)
+
+    run(tmp_path, body)
+    [day] = ended
+    assert (day.trading_day, day.next_day) == (20210802, 20210803)
+    [account] = day.accounts
+    assert account.funds["balance"] == pytest.approx(1_001_462.5)
+    assert len(account.trades) == 2 and len(account.orders) == 3
+
+
+def test_c_partial_fill_better_price_cancel(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        rig.tick(RB, 5001, bid_price1=5001, bid_volume1=3, bid_price2=5000, bid_volume2=4)
+        assert rig.send("c1", RB, "SELL", "OPEN", 10, 5_000).ok
+        rig.tick(RB, 5001)
+        assert [(t.volume, t.price) for t in rig.trade.trades(ACCOUNT)] == [(3, 5001), (4, 5000)]
+        order = rig.trade.find(ACCOUNT, "c1")
+        assert order is not None and order.is_alive and order.volume_left == 3
+        funds(rig, frozen_margin=13_500, margin=31_502.7, commission=35.003, position_profit=-40)
+        assert rig.trade.positions(ACCOUNT)[0]["open_price_short"] == pytest.approx(5000.428571428571)
+        assert rig.cancel("c1").ok
+        funds(rig, frozen_margin=0, frozen_commission=0, balance=999_924.997, available=968_422.297)
+        rig.tick(RB, 4990, ask_price1=4990, ask_volume1=7)
+        assert rig.send("c2", RB, "BUY", "CLOSETODAY", 7, 4_990).ok
+        funds(rig, close_profit=730, commission=69.933, balance=1_000_660.067)
+
+    run(tmp_path, body)
+
+
+def test_a_restart_is_the_same_state(tmp_path: Path) -> None:
+    kept: list[Any] = []
+
+    async def first(rig: Rig) -> None:
+        await life_of_copper(rig)
+        assert rig.trade.transfer(ACCOUNT, 500).ok
+        assert rig.send("rest", RB, "BUY", "OPEN", 1, 4_600).ok
+        kept.append(rig.trade.engine.exchange.state_hash())
+        kept.append((rig.trade.orders(ACCOUNT), rig.trade.trades(ACCOUNT), rig.trade.transfers(ACCOUNT)))
+
+    async def second(rig: Rig) -> None:
+        assert rig.trade.engine.exchange.state_hash() == kept[0]
+        again = (rig.trade.orders(ACCOUNT), rig.trade.trades(ACCOUNT), rig.trade.transfers(ACCOUNT))
+        assert again == kept[1]
+        assert rig.send("rest", RB, "BUY", "OPEN", 1, 4_600).code == 3002
+        assert rig.cancel("rest").ok
+
+    run(tmp_path, first, durability="process")
+    run(tmp_path, second, durability="process")
+
+
+def test_subscribers_hear_what_is_durable_in_order(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        heard: list[tuple[Change, Any]] = []
+        end = rig.trade.subscribe(
+            ACCOUNT, lambda change, seen: heard.append((change, seen)), lambda c: rig.trade.funds(ACCOUNT)
+        )
+        answer = rig.send("o1", CU, "BUY", "OPEN", 1, 75_000)
+        assert heard == []
+        await rig.trade.durable(answer.lsn)
+        await asyncio.sleep(0.05)
+        change, seen = heard[-1]
+        assert change.account_id == ACCOUNT and change.lsn >= answer.lsn
+        assert change.orders == (answer.number,) and CU in change.symbols
+        assert seen["frozen_margin"] == 37_500
+        end()
+        count = len(heard)
+        rig.cancel("o1")
+        await asyncio.sleep(0.05)
+        assert len(heard) == count
+
+    run(tmp_path, body, durability="power")
+
+
+def test_one_subscriber_that_fails_harms_nobody(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        heard: list[Change] = []
+
+        def fails(_change: Change, _seen: object) -> None:
+            raise RuntimeError("mine")
+
+        rig.trade.subscribe(ACCOUNT, fails)
+        rig.trade.subscribe(None, lambda change, _: heard.append(change))
+        rig.send("o1", CU, "BUY", "OPEN", 1, 75_000)
+        await asyncio.sleep(0.05)
+        assert heard and heard[-1].orders == (0,)
+
+    run(tmp_path, body)
+
+
+def test_what_cannot_be_is_refused_and_changes_nothing(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        before = rig.trade.funds(ACCOUNT)
+        assert rig.send("x", "SHFE.zz9999", "BUY", "OPEN", 1, 1.0).code == 1007
+        assert rig.send("x", CU, "BUY", "OPEN", 1, 75_005).code == 3004
+        assert rig.send("y", CU, "BUY", "OPEN", 1.5, 75_000).code == 1003
+        assert rig.send("z", CU, "BUY", "OPEN", 1, 99_000).code == 4002
+        assert rig.send("v", CU, "BUY", "OPEN", 1, None).code == 3003
+        assert rig.send("w", CU, "BUY", "OPEN", 1, float("nan")).code == 3003
+        assert rig.send("u", CU, "BUY", "OPEN", 100, 75_000).code == 1001
+        assert rig.send("s", CU, "BUY", "OPEN", 1, 75_000, account="nobody").code == 1006
+        assert rig.cancel("never").code == 3001
+        amended = rig.trade.amend(AmendOrder(account_id=ACCOUNT, order_id="never", price=1.0))
+        assert amended.code == 3001
+        assert rig.trade.transfer(ACCOUNT, -2_000_000).code == 2003
+        assert rig.trade.transfer(ACCOUNT, float("nan")).code == 2004
+        assert rig.trade.funds(ACCOUNT) == before
+
+    run(tmp_path, body)
+
+
+def test_orders_follow_the_hours(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        assert rig.send("in", CU, "BUY", "OPEN", 1, 74_000).ok
+        rig.at("2021-08-02 10:20:00")
+        assert rig.send("break", CU, "BUY", "OPEN", 1, 74_000).code == 4004
+        assert rig.cancel("in").ok
+        rig.at("2021-08-02 15:30:00")
+        assert rig.send("closed", CU, "BUY", "OPEN", 1, 74_000).code == 4004
+
+    run(tmp_path, body)
+
+
+def test_an_amended_order_keeps_what_traded(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        assert rig.send("o1", RB, "BUY", "OPEN", 4, 5_000).ok
+        rig.tick(RB, 5000, ask_price1=5000, ask_volume1=1)
+        assert rig.trade.amend(AmendOrder(account_id=ACCOUNT, order_id="o1", volume=3, price=4_990)).ok
+        order = rig.trade.find(ACCOUNT, "o1")
+        assert order is not None
+        assert (order.volume, order.volume_left, order.limit_price) == (3, 2, 4_990)
+
+    run(tmp_path, body)
+
+
+def test_a_stopped_service_refuses_and_starts_again(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        await rig.trade.stop(1.0)
+        with pytest.raises(UnavailableError):
+            rig.send("o1", CU, "BUY", "OPEN", 1, 75_000)
+        rig.trade.renew()
+        await rig.trade.start()
+        assert rig.trade.accounts() == [ACCOUNT]
+        assert rig.send("o1", CU, "BUY", "OPEN", 1, 75_000).ok
+
+    run(tmp_path, body, durability="process")
