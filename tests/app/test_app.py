@@ -79,10 +79,10 @@ def no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_modes_are_sets_of_rooms() -> None:
-    assert modes.rooms(["all"]) == {"source", "feed", "store", "query"}
+    assert modes.rooms(["all"]) == {"source", "feed", "store", "query", "trade"}
     assert modes.rooms(["md", "query"]) == {"source", "feed", "store", "query"}
-    assert modes.rooms(["all"], with_store=False) == {"source", "feed"}
-    for later in ("trade", "realtime", "strategy", "fund"):
+    assert modes.rooms(["all"], with_store=False) == {"source", "feed", "trade"}
+    for later in ("realtime", "strategy", "fund"):
         with pytest.raises(ConfigError, match="not part of this build"):
             modes.rooms([later], "flag --mode")
 
@@ -90,7 +90,8 @@ def test_modes_are_sets_of_rooms() -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("all", ["loop_lag", "auth", "net", "admin_socket", "store", "feed", "ctp_front", "source.sim"]),
+        ("all", ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"]),
+        ("trade", ["loop_lag", "auth", "net", "admin_socket", "trade", "feed", "ctp_front", "source.sim"]),
         ("md", ["loop_lag", "net", "feed", "ctp_front", "source.sim"]),
         ("db", ["loop_lag", "auth", "net", "admin_socket", "store"]),
         ("query", ["loop_lag", "auth", "net", "admin_socket", "store"]),
@@ -108,7 +109,7 @@ def test_the_market_clock_belongs_to_the_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "victim", ["loop_lag", "auth", "net", "admin_socket", "store", "feed", "ctp_front", "source.sim"]
+    "victim", ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"]
 )
 @pytest.mark.parametrize("how", ["fail", "cancel"])
 def test_each_service_is_killed_and_returns(tmp_path: Path, victim: str, how: str) -> None:

@@ -142,7 +142,7 @@ def test_doctor_survives_a_bad_configuration(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--mode", "trade"], "not part of this build"),
+        (["--mode", "realtime"], "not part of this build"),
         (["--mode", "everything"], "one of"),
         (["--source", "ctp"], "not part of this build"),
         (["--source", "sim,replay", "--replay", "x.csv"], "stand alone"),

@@ -152,7 +152,9 @@ def build(loaded: Loaded) -> App:
             _catch_up(market_clock, tape)
 
     settings, explicit = _listening(loaded, choice)
-    auth = auth_room.service(loaded, keeps_data=modes.STORE in rooms)
+    auth = auth_room.service(
+        loaded, keeps_data=bool({modes.STORE, modes.TRADE} & rooms), profile=config.trade.profile
+    )
     parts["auth"] = auth
     net = NetService(
         Deps(

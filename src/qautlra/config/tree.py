@@ -225,12 +225,6 @@ class CtpFront(Struct, frozen=True, kw_only=True):
     faults: Annotated[list[str], Meta(max_length=16)] = []
 
 
-class Trade(Struct, frozen=True, kw_only=True):
-    """Trading."""
-
-    ctp_front: CtpFront = CtpFront()
-
-
 class Auth(Struct, frozen=True, kw_only=True):
     """Logins; `username` and `password` (`P_USERNAME`, `P_PASSWORD`) let a store client in by Basic."""
 
@@ -253,6 +247,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     margin_side: Literal["sum", "max"] = "sum"
     orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20
     mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    ctp_front: CtpFront = CtpFront()
 
 
 class Log(Struct, frozen=True, kw_only=True):
@@ -279,7 +274,6 @@ class Config(Struct, frozen=True, kw_only=True):
     store: Store = Store()
     source: Source = Source()
     link: Link = Link()
-    trade: Trade = Trade()
     auth: Auth = Auth()
     trade: Trade = Trade()
     log: Log = Log()
