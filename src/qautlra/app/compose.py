@@ -18,6 +18,7 @@ from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
 from qautlra.app.gate import GatedPump
 from qautlra.app.places import data_directory, runtime_directory
+from qautlra.app.trading import connect as connect_trading
 from qautlra.auth.service import AuthService
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
@@ -156,6 +157,8 @@ def build(loaded: Loaded) -> App:
         loaded, keeps_data=bool({modes.STORE, modes.TRADE} & rooms), profile=config.trade.profile
     )
     parts["auth"] = auth
+    if auth is not None and trade is not None:
+        connect_trading(auth, trade)
     net = NetService(
         Deps(
             settings=settings,
@@ -165,6 +168,7 @@ def build(loaded: Loaded) -> App:
             feed=feed,
             store=store.query if store is not None and modes.QUERY in rooms else None,
             auth=auth,
+            trade=trade,
             require_login=config.auth.require_login,
             explicit_listen=explicit,
         )

@@ -12,7 +12,7 @@ from aiohttp import web
 from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
-from qautlra.net import market_ws, openapi, static
+from qautlra.net import market_ws, openapi, static, trade_ws
 from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
@@ -35,6 +35,7 @@ def route_table(deps: Deps) -> list[Route]:
     """Return every route of the front, in the order they are matched."""
     table = [
         *market_ws.routes(deps),
+        *trade_ws.routes(deps),
         *MarketHttp(deps).routes(),
         *StoreHttp(deps).routes(),
         *OpsHttp(deps).routes(),

@@ -11,6 +11,7 @@ from qautlra.base.clock import Clock
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
+from qautlra.trade.service import TradeService
 
 
 class Process(Protocol):
@@ -64,6 +65,7 @@ class Deps:
     modes: Sequence[str] = ("all",)
     feed: FeedService | None = None
     store: StoreQuery | None = None
+    trade: TradeService | None = None
     auth: AuthService | None = None
     "Users; None in a process that has none: then whatever needs a login is refused."
     require_login: bool = False

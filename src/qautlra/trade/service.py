@@ -11,7 +11,7 @@ import heapq
 import math
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -73,6 +73,8 @@ class TradeService(Service):
         self.clock = clock
         self.day_ended: list[Callable[[DayEnd], None]] = []
         "Called with every account as the day left it, before it is settled."
+        self.started: list[Callable[[], Awaitable[None]]] = []
+        "Awaited at the end of every start."
         self.on_tick: list[Callable[[], None]] = []
         "Called after the engine has taken a batch of the market: conditional orders, monitors."
         self._directory = data_dir / "trade" / "journal"
@@ -131,6 +133,8 @@ class TradeService(Service):
         self._engine.touch_all(day=True)
         self.follow_day()
         self.spawn(self.run(), "turn")
+        for hook in self.started:
+            await hook()
 
     def _recover(self) -> tuple[journals.Journal, Exchange]:
         settings = self.settings

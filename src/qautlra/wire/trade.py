@@ -8,36 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from qautlra.model.order import InsertOrder, Order, Trade
-
-
-def number(value: float | None) -> float | str:
-    """Return a number as DIFF writes it: `"-"` where there is none."""
-    return value if value is not None and math.isfinite(value) else "-"
-
-
-def order_object(order: Order, user_id: str) -> dict[str, Any]:
-    """Return the whole object of an order (contract 1.4)."""
-    exchange_id, _, instrument_id = order.symbol.partition(".")
-    return {
-        "seqno": order.number + 1,
-        "user_id": user_id,
-        "order_id": order.order_id,
-        "exchange_id": exchange_id,
-        "instrument_id": instrument_id,
-        "direction": order.direction.name,
-        "offset": order.offset.name,
-        "volume_orign": order.volume,
-        "price_type": order.price_type.name,
-        "limit_price": 0.0 if order.limit_price is None else order.limit_price,
-        "time_condition": order.time_condition.name,
-        "volume_condition": order.volume_condition.name,
-        "insert_date_time": order.insert_ns,
-        "exchange_order_id": order.exchange_order_id,
-        "status": "ALIVE" if order.is_alive else "FINISHED",
-        "volume_left": order.volume_left,
-        "last_msg": order.message,
-    }
+from qautlra.model.order import InsertOrder
 
 
 def refused_object(order: InsertOrder, user_id: str, text: str, now_ns: int) -> dict[str, Any]:
@@ -64,67 +35,6 @@ def refused_object(order: InsertOrder, user_id: str, text: str, now_ns: int) -> 
         "volume_left": volume,
         "last_msg": text,
     }
-
-
-def trade_object(trade: Trade, user_id: str) -> dict[str, Any]:
-    """Return the whole object of a trade (contract 1.5)."""
-    exchange_id, _, instrument_id = trade.symbol.partition(".")
-    return {
-        "seqno": trade.number + 1,
-        "user_id": user_id,
-        "trade_id": trade.trade_id,
-        "exchange_id": exchange_id,
-        "instrument_id": instrument_id,
-        "order_id": trade.order_id,
-        "exchange_trade_id": trade.exchange_trade_id,
-        "direction": trade.direction.name,
-        "offset": trade.offset.name,
-        "volume": trade.volume,
-        "price": trade.price,
-        "trade_date_time": trade.trade_ns,
-        "commission": trade.commission,
-    }
-
-
-_ACCOUNT_NAMES = (
-    "pre_balance",
-    "deposit",
-    "withdraw",
-    "static_balance",
-    "close_profit",
-    "commission",
-    "premium",
-    "position_profit",
-    "float_profit",
-    "balance",
-    "margin",
-    "frozen_margin",
-    "frozen_commission",
-    "frozen_premium",
-    "available",
-    "market_value",
-)
-
-
-def account_object(funds: Mapping[str, float], user_id: str) -> dict[str, Any]:
-    """Return the whole CNY object of an account (contract 1.2)."""
-    found: dict[str, Any] = {"user_id": user_id, "currency": "CNY"}
-    for name in _ACCOUNT_NAMES:
-        found[name] = funds[name]
-    found["risk_ratio"] = number(funds["risk_ratio"])
-    found["WithdrawQuota"] = funds["withdraw_quota"]
-    found["ctp_balance"] = found["ctp_available"] = "-"
-    return found
-
-
-def position_object(position: Mapping[str, Any], user_id: str) -> dict[str, Any]:
-    """Return the whole object of a position (contract 1.3)."""
-    exchange_id, _, instrument_id = position["symbol"].partition(".")
-    found: dict[str, Any] = {"user_id": user_id, "exchange_id": exchange_id, "instrument_id": instrument_id}
-    for name, value in position.items():
-        if name not in ("instrument", "symbol"):
-            found[name] = "-" if value is None else value
-    return found
 
 
 def transfer_object(amount: float, code: int, text: str, time_ns: int) -> dict[str, Any]:

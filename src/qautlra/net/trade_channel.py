@@ -1,0 +1,136 @@
+"""One account's changes as DIFF, made once however many sessions watch: patches and notices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import orjson
+
+from qautlra._core import orders
+from qautlra._core.exchange import Exchange
+from qautlra.base.clock import new_token
+from qautlra.model import codes
+from qautlra.model.order import Change, Order
+from qautlra.trade.service import TradeService
+from qautlra.trade.transfers import Transfer
+from qautlra.wire import trade as wire
+
+
+class News(NamedTuple):
+    """What one change comes to for every session of the account: durable when sessions get it."""
+
+    lsn: int
+    patch: wire.Patch
+    notices: list[bytes]
+    new_day: bool
+
+
+class Channel:
+    """Renders the changes of one account under one user name, for as long as sessions watch it."""
+
+    def __init__(self, trade: TradeService, account_id: str, user_id: str, *, always_whole: bool) -> None:
+        self._trade = trade
+        self._account_id = account_id
+        self._user_id = user_id
+        self._always_whole = always_whole
+        self._told: dict[int, bool] = {}  # orders of the day sessions were told of: whether they live
+        self._serial = 0
+        self._prefix = new_token(6)
+        self._sinks: dict[int, Callable[[News], None]] = {}
+        self._end = trade.subscribe(account_id, self._deliver, self._prepare)
+        for order in trade.orders(account_id):
+            self._told[order.number] = order.is_alive
+
+    def attach(self, key: int, sink: Callable[[News], None]) -> None:
+        """Have a session hear of changes from now on."""
+        self._sinks[key] = sink
+
+    def detach(self, key: int) -> bool:
+        """Let a session go; True when it was the last: then the channel has ended."""
+        self._sinks.pop(key, None)
+        if self._sinks:
+            return False
+        self._end()
+        return True
+
+    def whole(self) -> wire.Patch:
+        """Return the whole tree as it stands."""
+        trade, account_id = self._trade, self._account_id
+        exchange, number = self._exchange()
+        patch = wire.Patch(self._user_id)
+        patch.whole = True
+        patch.account = orders.encode_account(exchange, number, with_quota=True)
+        patch.banks = orjson.dumps(wire.SIM_BANK)
+        for order in trade.orders(account_id):
+            patch.orders[order.order_id] = orders.encode_order(exchange, order.number)
+        for one in trade.trades(account_id):
+            patch.trades[one.trade_id] = orders.encode_trade(exchange, one.number)
+        for position in trade.positions(account_id):
+            self._position(patch, position["symbol"])
+        for transfer in trade.transfers(account_id):
+            patch.transfers[str(transfer.seq)] = _transfer(transfer)
+        return patch
+
+    def notice(self, code: int, text: str, level: str = "INFO", kind: str = "MESSAGE") -> bytes:
+        """Return a notice under a key of its own."""
+        self._serial += 1
+        return wire.notice(f"{self._prefix}{self._serial}", code, text, level, kind)
+
+    def _prepare(self, change: Change) -> News:
+        trade = self._trade
+        exchange, account = self._exchange()
+        notices: list[bytes] = []
+        if change.day:
+            self._told.clear()
+        patch = self.whole() if change.day or self._always_whole else wire.Patch(self._user_id)
+        for number in change.orders:
+            order = trade.order(number)
+            patch.orders[order.order_id] = orders.encode_order(exchange, number)
+            self._tell_order(order, notices)
+        for number in change.trades:
+            one = trade.trade(number)
+            patch.trades[one.trade_id] = orders.encode_trade(exchange, number)
+            notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
+        if not patch.whole:
+            for symbol in change.symbols:
+                self._position(patch, symbol)
+            for transfer in trade.transfers(self._account_id, since=change.transfers):
+                patch.transfers[str(transfer.seq)] = _transfer(transfer)
+            patch.account = orders.encode_account(exchange, account, with_quota=True)
+        return News(change.lsn, patch, notices, change.day)
+
+    def _exchange(self) -> tuple[Exchange, int]:
+        engine = self._trade.engine
+        number = engine.number(self._account_id)
+        assert number is not None
+        return engine.exchange, number
+
+    def _position(self, patch: wire.Patch, symbol: str) -> None:
+        exchange, account = self._exchange()
+        instrument = self._trade.engine.instrument(symbol)
+        body = None if instrument is None else orders.encode_position(exchange, account, instrument)
+        if body is not None:
+            patch.positions[symbol] = body
+
+    def _tell_order(self, order: Order, notices: list[bytes]) -> None:
+        lived = self._told.get(order.number)
+        self._told[order.number] = order.is_alive
+        if lived is None:
+            if order.code:
+                code = codes.describe(order.code)
+                notices.append(self.notice(code.diff or code.ctp, f"下单失败,{code.text}", "WARNING"))
+                return
+            notices.append(self.notice(417, "下单成功"))
+        if lived is not False and not order.is_alive and order.volume_left:
+            notices.append(self.notice(419, f"撤单成功,{order.message}" if lived is None else "撤单成功"))
+
+    def _deliver(self, _change: Change, news: News | None) -> None:
+        if news is None:
+            return
+        for sink in list(self._sinks.values()):
+            sink(news)
+
+
+def _transfer(transfer: Transfer) -> bytes:
+    return orjson.dumps(wire.transfer_object(transfer.amount, transfer.code, transfer.text, transfer.time_ns))

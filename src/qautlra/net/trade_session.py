@@ -1,0 +1,356 @@
+"""One connection's conversation on the DIFF trade socket: requests in order, packets out; no socket in here.
+
+Nothing is said of a command before its record is durable. A session that does not ask for data keeps at most
+one object per order, trade and position of the day, and MAX_NOTICES notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+import orjson
+
+from qautlra.auth.rights import Principal, Right
+from qautlra.auth.service import AuthService
+from qautlra.base.clock import new_uuid
+from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
+from qautlra.base.log import get_logger
+from qautlra.model import codes
+from qautlra.model.order import InsertOrder
+from qautlra.net.trade_channel import Channel, News
+from qautlra.trade.service import TradeService
+from qautlra.wire import trade as wire
+from qautlra.wire import trade_requests as asks
+
+MAX_NOTICES: Final = 1000
+MAX_HELD_REQUESTS: Final = 64
+_REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
+_log = get_logger("net")
+
+
+class Out(Protocol):
+    """Where packets go."""
+
+    def send(self, text: bytes) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Channels:
+    """The channels of a process by account and user name: sessions of the same login share one."""
+
+    def __init__(self, trade: TradeService) -> None:
+        self._trade = trade
+        self._open: dict[tuple[str, str, bool], Channel] = {}
+
+    def enter(
+        self, account_id: str, user_id: str, key: int, sink: Callable[[News], None], *, always_whole: bool
+    ) -> Channel:
+        """Return the channel of an account, `sink` attached."""
+        name = (account_id, user_id, always_whole)
+        channel = self._open.get(name)
+        if channel is None:
+            channel = self._open[name] = Channel(self._trade, account_id, user_id, always_whole=always_whole)
+        channel.attach(key, sink)
+        return channel
+
+    def leave(self, channel: Channel, key: int) -> None:
+        """Let go; the last one ends the channel."""
+        if channel.detach(key):
+            self._open = {name: other for name, other in self._open.items() if other is not channel}
+
+
+class TradeSession:
+    """The state machine of one connection."""
+
+    def __init__(
+        self,
+        trade: TradeService,
+        auth: AuthService,
+        channels: Channels,
+        out: Out,
+        *,
+        address: str,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        push: bool = False,
+        always_whole: bool = False,
+    ) -> None:
+        self._trade = trade
+        self._auth = auth
+        self._channels = channels
+        self._out = out
+        self._address = address
+        self._spawn = spawn
+        self._push = push
+        self._always_whole = always_whole
+        self._key = id(self)
+        self._principal: Principal | None = None
+        self._account_id = ""
+        self._user_id = ""
+        self._bid = ""
+        self._channel: Channel | None = None
+        self._held: deque[asks.Request] = deque()
+        self._logging_in = False
+        self._asked = False
+        self._seen_lsn = 0
+        self._patch: wire.Patch | None = None
+        self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
+        self._flush_due = False
+        self._serial = 0
+        self._prefix = new_uuid()[:8]
+
+    # --- in ---
+
+    def opened(self) -> None:
+        """Greet."""
+        self._out.send(wire.brokers(self._trade.brokers()))
+
+    def receive(self, text: str) -> None:
+        """Take one message."""
+        try:
+            request = asks.decode(text)
+            if request is not None:
+                self.take(request)
+        except QautlraError as error:
+            self._tell(getattr(error, "details", {}).get("code", 15), error.message, "WARNING")
+
+    def take(self, request: asks.Request) -> None:
+        """Take one request."""
+        if isinstance(request, asks.Peek):
+            self._asked = True
+            self._soon()
+        elif isinstance(request, asks.Ping):
+            self._out.send(wire.PONG)
+        elif isinstance(request, asks.Login):
+            if self._logging_in:
+                self._hold(request)
+            else:
+                self._logging_in = True
+                self._spawn(self._login(request))
+        elif self._channel is None or self._logging_in:
+            self._hold(request)
+        else:
+            self._handle(request)
+
+    def _hold(self, request: asks.Request) -> None:
+        if len(self._held) >= MAX_HELD_REQUESTS:
+            raise LimitError(f"more than {MAX_HELD_REQUESTS} requests before the login is done")
+        self._held.append(request)
+
+    def detached(self) -> None:
+        """The connection is gone."""
+        if self._channel is not None:
+            self._channels.leave(self._channel, self._key)
+            self._channel = None
+
+    # --- login ---
+
+    async def _login(self, request: asks.Login) -> None:
+        try:
+            if self._channel is not None and request.user_name == self._user_id:
+                self._tell(400, "重复登录", "WARNING")
+            else:
+                await self._enter(request)
+        except QautlraError as error:
+            self._tell(403, f"用户登录失败,{error.message}", "WARNING")
+        finally:
+            self._logging_in = False
+            self._flush()
+        while self._held and not self._logging_in and self._channel is not None:
+            request_held = self._held.popleft()
+            try:
+                self.take(request_held)
+            except QautlraError as error:
+                self._tell(15, error.message, "WARNING")
+
+    async def _enter(self, request: asks.Login) -> None:
+        brokers = self._trade.brokers()
+        if request.bid not in brokers:
+            self._out.close(1008, "unknown bid")
+            return
+        principal = await self._principal_of(request)
+        account_id = self._account_of(principal, request)
+        self.detached()
+        self._principal = principal
+        self._account_id = account_id
+        self._user_id = request.user_name
+        self._bid = request.bid
+        self._patch = None
+        self._notices.clear()
+        self._channel = self._channels.enter(
+            account_id, self._user_id, self._key, self._on_news, always_whole=self._always_whole
+        )
+        self._tell(401, "登录成功")
+        self._notices.append(wire.session_patch(self._user_id, self._trade.trading_day))
+        self._push_notices()
+        # The tree may hold what is not durable yet: it is shown when it is.
+        self._seen_lsn = self._trade.head_lsn
+        self._patch = self._channel.whole()
+        await self._trade.durable(self._seen_lsn)
+
+    async def _principal_of(self, request: asks.Login) -> Principal:
+        """By password, or by an access token in its place."""
+        if request.password.count(".") == 2 and len(request.password) > 100:
+            return self._auth.recognise(request.password)
+        user = await self._auth.check_password(request.user_name, request.password, self._address)
+        return user.principal()
+
+    def _account_of(self, principal: Principal, request: asks.Login) -> str:
+        """The account named like the login, else the only one the user owns with that broker."""
+        name = request.user_name
+        if self._trade.has(name) and self._trade.broker_of(name) == request.bid:
+            principal.require(Right.VIEW, name)
+            return name
+        mine = [
+            account
+            for account in principal.accounts
+            if self._trade.has(account) and self._trade.broker_of(account) == request.bid
+        ]
+        if len(mine) != 1:
+            raise AuthError(
+                f"{name} has {len(mine) or 'no'} accounts with {request.bid}; log in with an account's name",
+                status=403,
+            )
+        return mine[0]
+
+    # --- requests ---
+
+    def _handle(self, request: asks.Request) -> None:
+        if isinstance(request, asks.Insert):
+            self._insert(request)
+        elif isinstance(request, asks.Cancel):
+            self._cancel(request)
+        elif isinstance(request, asks.Transfer):
+            self._transfer(request)
+        elif isinstance(request, asks.ChangePassword):
+            self._spawn(self._change_password(request))
+        elif isinstance(request, _REFRESHING):
+            self._refresh()
+        # The built-in exchange asks for no confirmation of settlements.
+
+    def _insert(self, request: asks.Insert) -> None:
+        order_id = request.order_id or f"OTG.{new_uuid()}"
+        order = asks.insert_of(request, self._account_id, order_id)
+        if not self._is_mine(request.user_id):
+            self._tell(408, "下单指令中的用户名错误,不能下单", "WARNING")
+            return
+        self._require(Right.TRADE)
+        answer = self._trade.insert(order)
+        if answer.ok:
+            return
+        if answer.number is not None and answer.code != codes.DUPLICATE:
+            return  # recorded as refused: the change tells
+        self._refused(order, answer.code)
+
+    def _refused(self, order: InsertOrder, code: int) -> None:
+        """What left no record is told to its sender only."""
+        known = codes.describe(code)
+        self._tell(known.diff or known.ctp, f"下单失败,{known.text}", "WARNING")
+        if code == codes.DUPLICATE:
+            return
+        body = wire.refused_object(order, self._user_id, known.text, self._trade.clock.now_ns())
+        patch = wire.Patch(self._user_id)
+        patch.orders[order.order_id] = orjson.dumps(body)
+        self._add(patch)
+
+    def _cancel(self, request: asks.Cancel) -> None:
+        if not self._is_mine(request.user_id):
+            self._tell(418, "撤单指令中的用户名错误,不能撤单", "WARNING")
+            return
+        self._require(Right.CANCEL)
+        answer = self._trade.cancel(asks.cancel_of(request, self._account_id))
+        if not answer.ok:
+            known = codes.describe(answer.code)
+            self._tell(known.diff or known.ctp, f"撤单失败,{known.text}", "WARNING")
+
+    def _transfer(self, request: asks.Transfer) -> None:
+        self._require(Right.TRANSFER)
+        if request.currency not in ("CNY", ""):
+            raise InputError("currency: only CNY")
+        answer = self._trade.transfer(self._account_id, request.amount, bank_id=request.bank_id or "SIM")
+        text = "转账成功" if answer.ok else answer.text
+        code = 421 if answer.ok else 422
+        self._after(answer.lsn, lambda: self._tell(code, text, "INFO" if answer.ok else "WARNING"))
+
+    async def _change_password(self, request: asks.ChangePassword) -> None:
+        assert self._principal is not None
+        try:
+            name = self._principal.user_id
+            await self._auth.check_password(name, request.old_password, self._address)
+            await self._auth.set_password(name, request.new_password)
+        except QautlraError as error:
+            self._tell(351, f"修改密码失败,{error.message}", "WARNING")
+        else:
+            self._tell(326, "修改密码成功")
+
+    def _is_mine(self, user_id: str) -> bool:
+        return user_id == self._user_id or user_id.startswith(f"{self._user_id}.")
+
+    def _require(self, right: Right) -> None:
+        assert self._principal is not None
+        self._principal.require(right, self._account_id)
+
+    # --- out ---
+
+    def _after(self, lsn: int, call: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await self._trade.durable(lsn)
+            call()
+
+        self._spawn(wait())
+
+    def _on_news(self, news: News) -> None:
+        if news.lsn <= self._seen_lsn and not news.new_day:
+            return  # in the tree of the login already
+        self._notices.extend(news.notices)
+        if news.new_day:
+            self._patch = None  # of a day that is over
+        self._add(news.patch)
+
+    def _add(self, patch: wire.Patch) -> None:
+        if self._patch is None:
+            self._patch = patch.copy()  # sessions of a channel share it
+        else:
+            self._patch.merge(patch)
+        self._flush()
+
+    def _refresh(self) -> None:
+        """Send the whole tree again."""
+        if self._channel is not None:
+            self._spawn(self._show_whole(self._channel.whole(), self._trade.head_lsn))
+
+    async def _show_whole(self, patch: wire.Patch, lsn: int) -> None:
+        await self._trade.durable(lsn)
+        self._add(patch)
+
+    def _tell(self, code: int, text: str, level: str = "INFO") -> None:
+        self._serial += 1
+        self._notices.append(wire.notice(f"{self._prefix}n{self._serial}", code, text, level))
+        self._soon()
+
+    def _soon(self) -> None:
+        """Flush at the end of this turn of the loop, so that what belongs together goes together."""
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._logging_in:
+            return
+        if self._patch is not None and (self._asked or self._push):
+            patches = [*self._notices, self._patch.render(self._trade.trading_day)]
+            self._notices.clear()
+            self._patch = None
+            self._asked = False
+            self._out.send(wire.rtn_data(patches))
+        elif self._notices:
+            self._push_notices()
+
+    def _push_notices(self) -> None:
+        """Notices do not wait for a peek."""
+        patches = list(self._notices)
+        self._notices.clear()
+        self._out.send(wire.rtn_data(patches))

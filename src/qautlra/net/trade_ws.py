@@ -1,0 +1,115 @@
+"""The trade socket: its routes, and a trade session behind one connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+
+from qautlra._core.feed import text_frame
+from qautlra.auth.rights import Right
+from qautlra.base.errors import UnavailableError
+from qautlra.base.limits import CLIENT_SEND_BUFFER_BYTES
+from qautlra.net.deps import Deps
+from qautlra.net.route import Route
+from qautlra.net.trade_session import Channels, TradeSession
+from qautlra.net.ws_socket import Socket, serve_socket
+
+
+class Trader:
+    """A trade session as its socket sees it."""
+
+    def __init__(self, deps: Deps, channels: Channels, socket: Socket, request: web.Request) -> None:
+        assert deps.trade is not None and deps.auth is not None
+        self._socket = socket
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._limit = CLIENT_SEND_BUFFER_BYTES
+        self._session = TradeSession(
+            deps.trade,
+            deps.auth,
+            channels,
+            self,
+            address=request.remote or "",
+            spawn=self._spawn,
+            push=request.query.get("flow") == "push",
+            always_whole=request.query.get("tree") == "whole",
+        )
+
+    # --- what the session calls ---
+
+    def send(self, text: bytes) -> None:
+        """Send one packet; a client that reads nothing is let go when its bound is reached."""
+        if self._socket.buffered() > self._limit:
+            self._socket.close(1013, "too slow")
+            return
+        self._socket.write(text_frame(text))
+
+    def close(self, code: int, reason: str) -> None:
+        self._socket.close(code, reason)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, UnavailableError):
+                self._socket.close(1012, "trading stops")
+            else:
+                raise error
+
+    # --- what the socket calls ---
+
+    def opened(self) -> None:
+        self._session.opened()
+
+    def receive(self, text: str) -> None:
+        self._session.receive(text)
+
+    def receive_binary(self, _payload: bytes) -> None:
+        self._socket.close(1003, "text only")
+
+    def heard(self) -> bool:
+        return True
+
+    def detached(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        self._session.detached()
+
+
+def routes(deps: Deps) -> list[Route]:
+    """Return the trade socket's routes."""
+    channels = Channels(deps.trade) if deps.trade is not None else None
+
+    async def trade(request: web.Request) -> web.StreamResponse:
+        if channels is None or deps.trade is None or deps.auth is None:
+            raise UnavailableError(f"No trading in mode {','.join(deps.modes)}")
+        _ = deps.trade.engine  # says so when trading is not running
+        return await serve_socket(
+            request,
+            deps,
+            lambda socket: Trader(deps, channels, socket, request),
+            max_message_bytes=deps.settings.message_bytes,
+            send_buffer_bytes=CLIENT_SEND_BUFFER_BYTES,
+        )
+
+    return [
+        Route(
+            "GET",
+            "/ws/trade",
+            trade,
+            "Trade socket: DIFF as open-trade-gateway speaks it; log in with req_login",
+            tag="trade",
+            right=Right.PUBLIC,
+            parameters={
+                "flow": "push: data is sent without a peek_message",
+                "tree": "whole: every patch carries the whole account",
+            },
+            statuses={101: "switching to WebSocket", 403: "another site's page", 426: "not an upgrade"},
+        )
+    ]
