@@ -90,7 +90,10 @@ def test_modes_are_sets_of_rooms() -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("all", ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"]),
+        (
+            "all",
+            ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"],
+        ),
         ("trade", ["loop_lag", "auth", "net", "admin_socket", "trade", "feed", "ctp_front", "source.sim"]),
         ("md", ["loop_lag", "net", "feed", "ctp_front", "source.sim"]),
         ("db", ["loop_lag", "auth", "net", "admin_socket", "store"]),

@@ -17,6 +17,7 @@ from tests.net.front import Front, Reply
 MakeFront = Callable[..., Front]
 PASSWORD = "Check-pass-1"
 OPEN_WRITES = {
+    ("POST", "/api/v1/counts"),
     ("POST", "/api/auth/login"),
     ("POST", "/api/auth/refresh"),
     ("POST", "/api/auth/register"),
