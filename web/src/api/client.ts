@@ -1,0 +1,92 @@
+// The one way the page calls REST: typed by the server's own description, errors as values with a text to show.
+import type { Doors } from "./schema";
+
+const TIMEOUT_MS = 15_000;
+
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    /** HTTP status; 0 when the server could not be reached. */
+    readonly status: number,
+    readonly code?: string | number,
+  ) {
+    super(message);
+  }
+  /** The service behind the door does not run in this mode, or the door does not exist in this version. */
+  get absent(): boolean {
+    return this.status === 503 || this.status === 404;
+  }
+}
+
+export interface Call {
+  query?: Record<string, string | number | undefined>;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+let token: string | null = null;
+let onRefused: () => void = () => {};
+
+/** Use this login for the calls that follow. */
+export function useToken(value: string | null, refused: () => void): void {
+  token = value;
+  onRefused = refused;
+}
+
+/** Call a door and return the response when it is a success. */
+export async function request(method: string, path: string, call: Call = {}): Promise<Response> {
+  const query = new URLSearchParams();
+  for (const [key, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(key, String(value));
+  const headers: Record<string, string> = { ...call.headers };
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (call.body !== undefined) headers["Content-Type"] = "application/json";
+  let reply: Response;
+  try {
+    reply = await fetch(query.size ? `${path}?${query}` : path, {
+      method,
+      headers,
+      body: call.body === undefined ? undefined : JSON.stringify(call.body),
+      cache: "no-store",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new ApiError(error instanceof Error ? error.message : String(error), 0);
+  }
+  if (reply.ok) return reply;
+  if (reply.status === 401 && token) onRefused();
+  throw refusal(reply.status, await reply.text());
+}
+
+/** Both error forms of the server: `{"error": text}` and `{"success": false, "error": {code, message}}`. */
+export function refusal(status: number, text: string): ApiError {
+  try {
+    const { error, code } = JSON.parse(text) as { error?: unknown; code?: string };
+    if (typeof error === "string") return new ApiError(error, status, code);
+    if (typeof error === "object" && error !== null) {
+      const inner = error as { message?: string; code?: number };
+      return new ApiError(inner.message ?? text, status, inner.code);
+    }
+  } catch {
+    // not JSON: the text itself is the message
+  }
+  return new ApiError(text || `HTTP ${status}`, status);
+}
+
+/** Call a described door: `call("GET /api/status")`. */
+export async function call<D extends keyof Doors>(
+  door: D,
+  options: { query?: Doors[D]["query"]; body?: Doors[D]["body"]; path?: Record<string, string> } = {},
+): Promise<Doors[D]["reply"]> {
+  const [method, template] = (door as string).split(" ") as [string, string];
+  const path = template.replace(/\{(\w+)\}/g, (_all, name: string) => encodeURIComponent(options.path?.[name] ?? ""));
+  const reply = await request(method, path, { query: options.query as Call["query"], body: options.body });
+  const type = reply.headers.get("Content-Type") ?? "";
+  return (type.includes("json") ? await reply.json() : await reply.text()) as Doors[D]["reply"];
+}
+
+/** Call a door that answers `{"success", "data", "error"}` and return its data. */
+export async function data<T>(method: string, path: string, options: Call = {}): Promise<T> {
+  const reply = (await (await request(method, path, options)).json()) as { data?: T; success?: boolean; error?: unknown };
+  if (reply.success === false) throw refusal(400, JSON.stringify(reply));
+  return (reply.data ?? reply) as T;
+}

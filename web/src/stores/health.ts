@@ -1,0 +1,58 @@
+// The state of the process, asked every two seconds while the page is looked at.
+import { defineStore } from "pinia";
+import { computed, ref, shallowRef, watch } from "vue";
+import { call } from "../api/client";
+import type { GatewayStatus, Health } from "../api/schema";
+
+const POLL_MS = 2_000;
+export type Service = { name: string; state: string; [fact: string]: unknown };
+export type Source = GatewayStatus["sources"][number] & { state?: string; simulated?: boolean; rows?: number };
+
+export const useHealth = defineStore("health", () => {
+  const health = shallowRef<Health | null>(null);
+  const status = shallowRef<GatewayStatus | null>(null);
+  const reachable = ref(true);
+  /** Paths the server describes: what is not among them is not part of its version. */
+  const doors = shallowRef<Set<string> | null>(null);
+  let started = false;
+
+  const services = computed(() => (health.value?.services ?? []) as Service[]);
+  const sources = computed(() => (status.value?.sources ?? []) as Source[]);
+  const simulated = computed(() => sources.value.some((source) => source.simulated));
+  const notRunning = computed(() => services.value.filter((one) => !["running", "finished"].includes(one.state)));
+  const marketMs = computed(() => Number(health.value?.clock.now_ns ?? 0) / 1e6);
+
+  async function poll(): Promise<void> {
+    try {
+      const [first, second] = await Promise.all([call("GET /healthz"), call("GET /api/status")]);
+      health.value = first;
+      status.value = second;
+      if (!reachable.value || !doors.value) doors.value = new Set(Object.keys((await call("GET /api/openapi.json")).paths ?? {}));
+      reachable.value = true;
+    } catch {
+      reachable.value = false;
+    }
+  }
+
+  /** Whether a path is served; true while that is not known yet. */
+  const serves = (path: string): boolean => doors.value?.has(path) ?? true;
+  /** Wait until it is known what is served. */
+  function known(): Promise<void> {
+    return new Promise((resolve) => {
+      if (doors.value) return resolve();
+      const stop = watch(doors, () => { stop(); resolve(); });
+    });
+  }
+
+  function start(): void {
+    if (started) return;
+    started = true;
+    const loop = async (): Promise<void> => {
+      if (!document.hidden) await poll();
+      setTimeout(() => void loop(), POLL_MS);
+    };
+    void loop();
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) void poll(); });
+  }
+  return { health, status, reachable, services, sources, simulated, notRunning, marketMs, doors, serves, known, poll, start };
+});

@@ -1,0 +1,158 @@
+// Quotes, charts and instruments: one socket, one DIFF tree, and a reactive cell per instrument.
+// A quote is merged in place; its cell is triggered once per message, so rows nobody shows cost a merge and no more.
+import { defineStore } from "pinia";
+import { computed, ref, shallowRef, triggerRef, watch, type ShallowRef } from "vue";
+import { DiffStore, type Tree } from "../lib/diff";
+import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
+import { decimalsOf } from "../lib/format";
+import { useNotices, type Level } from "./notices";
+import { usePrefs } from "./prefs";
+
+export interface Instrument {
+  instrument_id: string; exchange_id: string; class: string; instrument_name: string; price_tick: number; price_decs: number;
+  volume_multiple: number; product_id: string; expired: boolean; expire_datetime?: number; margin?: number; commission?: number;
+  upper_limit?: number; lower_limit?: number; trading_time?: { day: string[][]; night: string[][] };
+}
+export type Quote = Tree;
+export interface Bar { datetime: number; open: number; high: number; low: number; close: number; volume: number; open_oi?: number; close_oi?: number }
+
+const INSTRUMENTS = { aid: "ins_query", query_id: "page_instruments", query: "query($expired:Boolean){multi_symbol_info(expired:$expired){... on basic{instrument_id}}}", variables: { expired: false } };
+const INSTRUMENTS_MS = 30_000;
+export const STALE_MS = 10_000;
+
+export const useMarket = defineStore("market", () => {
+  const notices = useNotices();
+  const prefs = usePrefs();
+  const store = new DiffStore();
+  const state = ref<LinkState>("connecting");
+  /** Grows with every return to live: what keeps own copies loads them anew. */
+  const epoch = ref(0);
+  const instruments = shallowRef<Instrument[]>([]);
+  const byId = computed(() => new Map(instruments.value.map((one) => [one.instrument_id, one])));
+  const cells = new Map<string, ShallowRef<Quote | undefined>>();
+  const seen = new Map<string, number>();
+  const wanted = new Map<string, string[]>();
+  const charts = new Set<string>();
+  /** Ticks every second, for what goes stale by time alone. */
+  const second = ref(0);
+
+  const socket = new DiffSocket({
+    url: () => socketUrl("/ws/market"),
+    store,
+    whole: ["ins_list", "charts", "klines", "ticks", "symbols"],
+    settled,
+    pace: framePace,
+    onState: (next) => {
+      state.value = next;
+      if (next === "live") { epoch.value += 1; askInstruments(); }
+      else seen.clear();
+    },
+  });
+
+  function settled(): boolean {
+    const list = union();
+    if (list !== "" && (store.tree.ins_list ?? "") !== list) return false;
+    return [...charts].every((id) => store.tree.charts?.[id]?.ready);
+  }
+  function union(): string {
+    return [...new Set([...wanted.values()].flat())].sort().join(",");
+  }
+
+  let due = false;
+  function subscribe(): void {
+    if (due) return;
+    due = true;
+    queueMicrotask(() => {
+      due = false;
+      socket.keep("quotes", { aid: "subscribe_quote", ins_list: union() });
+    });
+  }
+
+  /** Say which instruments a part of the page shows; the server is asked for the union of all parts. */
+  function want(owner: string, symbols: string[]): void {
+    const former = wanted.get(owner);
+    if (former && former.length === symbols.length && former.every((symbol, n) => symbol === symbols[n])) return;
+    if (symbols.length) wanted.set(owner, [...symbols]);
+    else wanted.delete(owner);
+    subscribe();
+  }
+
+  /** The cell of an instrument: read its value in a render function and it repaints with each change. */
+  function quote(symbol: string): ShallowRef<Quote | undefined> {
+    let cell = cells.get(symbol);
+    if (!cell) cells.set(symbol, (cell = shallowRef(store.tree.quotes?.[symbol] as Quote | undefined)));
+    return cell;
+  }
+  store.on("quotes", (patches) => {
+    const now = performance.now();
+    const symbols = new Set(patches.flatMap((patch) => Object.keys(patch)));
+    for (const symbol of symbols) {
+      seen.set(symbol, now);
+      const cell = cells.get(symbol);
+      if (!cell) continue;
+      const value = store.tree.quotes?.[symbol] as Quote | undefined;
+      if (cell.value === value) triggerRef(cell);
+      else cell.value = value;
+    }
+  });
+  /** Whether what is shown of an instrument may be old: the line is cut, or nothing came for ten seconds. */
+  function stale(symbol: string): boolean {
+    void second.value;
+    return state.value !== "live" || performance.now() - (seen.get(symbol) ?? -Infinity) > STALE_MS;
+  }
+
+  function chart(id: string, symbol: string, durationNs: number, width: number, more: Record<string, number> = {}): void {
+    charts.add(id);
+    if (store.tree.charts) delete store.tree.charts[id];
+    socket.keep(id, { aid: "set_chart", chart_id: id, ins_list: symbol, duration: durationNs, view_width: width, ...more });
+  }
+  function endChart(id: string): void {
+    if (!charts.delete(id)) return;
+    socket.forget(id, { aid: "set_chart", chart_id: id, ins_list: "", duration: 0, view_width: 0 });
+  }
+
+  function askInstruments(): void {
+    socket.send(INSTRUMENTS);
+  }
+  store.on("symbols", (patches) => {
+    const rows = patches.map((patch) => patch[INSTRUMENTS.query_id] as Tree | undefined).findLast((found) => found?.result);
+    if (!rows) return;
+    socket.send({ aid: "ins_query", query_id: INSTRUMENTS.query_id, query: "" });
+    const list = (rows.result as { multi_symbol_info: Instrument[] }).multi_symbol_info;
+    list.sort((a, b) => (a.instrument_id < b.instrument_id ? -1 : 1));
+    if (list.length === instruments.value.length && list.every((one, n) => one.instrument_id === instruments.value[n]?.instrument_id)) return;
+    instruments.value = list;
+    if (list.length && !byId.value.has(prefs.symbol)) prefs.symbol = busiest(list);
+  });
+  store.on("notify", (patches) => {
+    const levels: Record<string, Level> = { INFO: "info", WARNING: "warn", ERROR: "bad" };
+    for (const patch of patches)
+      for (const notice of Object.values(patch) as Tree[]) if (notice?.content) notices.say(levels[notice.level] ?? "info", String(notice.content));
+  });
+  function busiest(list: Instrument[]): string {
+    return (list.find((one) => one.product_id === "rb") ?? list[0])?.instrument_id ?? "";
+  }
+
+  function decimals(symbol: string): number {
+    const found = byId.value.get(symbol);
+    return found ? (found.price_decs ?? decimalsOf(found.price_tick)) : 2;
+  }
+  const name = (symbol: string): string => byId.value.get(symbol)?.instrument_name ?? "";
+
+  let started = false;
+  function start(): void {
+    if (started) return;
+    started = true;
+    socket.start();
+    setInterval(() => (second.value += 1), 1_000);
+    setInterval(() => { if (state.value === "live" && !document.hidden) askInstruments(); }, INSTRUMENTS_MS);
+    addEventListener("online", () => socket.nudge());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) socket.nudge(); });
+  }
+  // A young server shows its instruments one after another: ask again soon while there are few.
+  watch([instruments, epoch], () => {
+    if (instruments.value.length < 10) setTimeout(() => { if (state.value === "live") askInstruments(); }, 2_000);
+  });
+
+  return { store, socket, state, epoch, instruments, byId, want, quote, stale, chart, endChart, decimals, name, start, second };
+});

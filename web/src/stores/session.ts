@@ -1,0 +1,81 @@
+// Who is logged in. The token lives in this tab only (sessionStorage) and is renewed before it ends.
+import { defineStore } from "pinia";
+import { computed, ref, shallowRef } from "vue";
+import { ApiError, data, useToken } from "../api/client";
+import { say } from "../i18n";
+import { useNotices } from "./notices";
+
+const KEY = "qautlra.session";
+const RENEW_BEFORE_S = 120;
+
+/** What the login door answers. */
+export interface Login {
+  user_id: string; username: string; token: string; refresh_token: string; expires_in: number;
+  roles: string[]; permissions: string[]; accounts: Record<string, string>;
+}
+
+export const useSession = defineStore("session", () => {
+  const notices = useNotices();
+  const login = shallowRef<Login | null>(null);
+  /** The account the trade pages show. */
+  const account = ref("");
+  const loggedIn = computed(() => login.value !== null);
+  const user = computed(() => login.value?.username ?? "");
+  const accounts = computed(() => Object.keys(login.value?.accounts ?? {}).sort());
+  const isAdmin = computed(() => login.value?.roles.some((role) => role.toLowerCase() === "admin") ?? false);
+  const may = (right: string): boolean => login.value?.permissions.includes(right) ?? false;
+  let renewal: ReturnType<typeof setTimeout> | undefined;
+
+  function adopt(next: Login | null): void {
+    login.value = next;
+    clearTimeout(renewal);
+    useToken(next?.token ?? null, ended);
+    if (!next) {
+      sessionStorage.removeItem(KEY);
+      account.value = "";
+      return;
+    }
+    sessionStorage.setItem(KEY, JSON.stringify(next));
+    if (!(account.value in next.accounts)) account.value = accounts.value[0] ?? "";
+    renewal = setTimeout(() => void renew(), Math.max(5, next.expires_in - RENEW_BEFORE_S) * 1_000);
+  }
+  async function renew(): Promise<void> {
+    const old = login.value;
+    if (!old) return;
+    try {
+      adopt({ ...old, ...(await data<Login>("POST", "/api/auth/refresh", { body: { refresh_token: old.refresh_token } })) });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 0) renewal = setTimeout(() => void renew(), 10_000);
+      else ended();
+    }
+  }
+  /** The server no longer takes the token. */
+  function ended(): void {
+    if (!login.value) return;
+    adopt(null);
+    notices.say("warn", say("login.ended"));
+  }
+  async function enter(username: string, password: string): Promise<void> {
+    adopt(await data<Login>("POST", "/api/auth/login", { body: { username, password } }));
+  }
+  async function logout(): Promise<void> {
+    try {
+      await data("POST", "/api/auth/logout", { body: {} });
+    } catch {
+      // it ends here in any case
+    }
+    adopt(null);
+  }
+  /** Take up the login of this tab after a reload. */
+  function start(): void {
+    if (login.value) return;
+    try {
+      const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null") as Login | null;
+      if (kept?.token) { adopt(kept); void renew(); }
+    } catch {
+      sessionStorage.removeItem(KEY);
+    }
+  }
+  start();
+  return { login, account, loggedIn, user, accounts, isAdmin, may, enter, logout, start };
+});
