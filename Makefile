@@ -17,7 +17,7 @@ web:        ## the page from web/ into the package (Node from the PATH or nodejs
 	$(PYTHON) tools/page.py src/qautlra/net/page --required
 
 web-check: web  ## its types and unit tests
-	cd web && { [ -d node_modules/vitest ] || npm ci --loglevel=error; } && npm run -s types && npm run -s test
+	cd web && { [ -d node_modules/vitest ] || npm ci --ignore-scripts --loglevel=error; } && npm run -s types && npm run -s test
 
 test: core  ## every test
 	$(PYTHON) -m pytest

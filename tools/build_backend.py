@@ -14,7 +14,7 @@ from typing import Any
 from scikit_build_core import build as core
 
 sys.path.insert(0, str(Path(__file__).parent))
-from page import CannotBuild, build
+from page import CannotBuild, build, node_of_path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "src" / "qautlra" / "net" / "page"
@@ -27,7 +27,7 @@ def _from_sdist() -> bool:
 
 
 def _node() -> list[str]:
-    return [] if _from_sdist() or (shutil.which("node") and shutil.which("npm")) else NODE
+    return [] if _from_sdist() or node_of_path() else NODE
 
 
 def _page() -> None:

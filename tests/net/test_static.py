@@ -37,7 +37,11 @@ def ask(room: Path, path: str, **headers: str) -> tuple[int, dict[str, str], byt
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         async with TestClient(TestServer(app), auto_decompress=False) as client:
             reply = await client.get(path, headers={"Accept-Encoding": "identity"} | named)
-            return reply.status, dict(reply.headers), await reply.read()
+            return (
+                reply.status,
+                {name.lower(): text for name, text in reply.headers.items()},
+                await reply.read(),
+            )
 
     return asyncio.run(run())
 
@@ -46,22 +50,22 @@ def ask(room: Path, path: str, **headers: str) -> tuple[int, dict[str, str], byt
 def test_the_page_is_asked_again_each_time(room: Path, path: str) -> None:
     status, headers, body = ask(room, path)
     assert (status, body) == (200, MARKUP)
-    assert headers["Cache-Control"] == "no-cache"
-    assert headers["Content-Type"] == "text/html; charset=utf-8"
-    assert ask(room, path, If_None_Match=headers["ETag"])[0] == 304
+    assert headers["cache-control"] == "no-cache"
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert ask(room, path, If_None_Match=headers["etag"])[0] == 304
 
 
 def test_assets_are_kept_for_ever_and_sent_compressed(room: Path) -> None:
     status, headers, body = ask(room, "/assets/index-1a2b.js", Accept_Encoding="br, gzip;q=0.8")
     assert status == 200
-    assert "immutable" in headers["Cache-Control"]
-    assert headers["Content-Encoding"] == "gzip"
-    assert headers["Vary"] == "Accept-Encoding"
+    assert "immutable" in headers["cache-control"]
+    assert headers["content-encoding"] == "gzip"
+    assert headers["vary"] == "Accept-Encoding"
     assert gzip.decompress(body) == SCRIPT
     assert len(body) < len(SCRIPT)
     for refused in ("identity", "gzip;q=0", "br"):
         plain = ask(room, "/assets/index-1a2b.js", Accept_Encoding=refused)
-        assert "Content-Encoding" not in plain[1]
+        assert "content-encoding" not in plain[1]
         assert plain[2] == SCRIPT
 
 
@@ -74,7 +78,7 @@ def test_nothing_else_is_served(room: Path, name: str) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/assets/index-1a2b.js", "/icon.svg", "/favicon.ico"])
 def test_the_policy_allows_no_inline_code_and_no_outside_host(room: Path, path: str) -> None:
-    policy = ask(room, path)[1]["Content-Security-Policy"]
+    policy = ask(room, path)[1]["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
@@ -89,7 +93,7 @@ def test_without_a_built_page_the_root_says_so(tmp_path: Path) -> None:
     assert "没有网页" in text
     assert "<script" not in text
     assert " style=" not in text
-    assert headers["Cache-Control"] == "no-cache"
+    assert headers["cache-control"] == "no-cache"
     assert ask(tmp_path, "/assets/x.js")[0] == 404
 
 

@@ -7,6 +7,7 @@ export type Pack = { aid: string; [key: string]: unknown };
 
 /** What of a WebSocket is used; tests bring their own. */
 export interface Line {
+  readonly readyState?: number;
   send(text: string): void;
   close(): void;
   onopen: (() => void) | null;
@@ -34,6 +35,7 @@ export const RETRY_MIN_MS = 500;
 export const RETRY_MAX_MS = 8_000;
 export const PING_MS = 5_000;
 export const SILENCE_MS = 12_000;
+const OPEN = 1;
 
 export class DiffSocket {
   private line: Line | null = null;
@@ -82,12 +84,14 @@ export class DiffSocket {
 
   /** Send once; false when there is no connection, because an order must never be sent later unasked. */
   send(pack: Pack): boolean {
-    if (this.open) this.say(pack);
-    return this.open;
+    const ready = this.open && (this.line?.readyState ?? OPEN) === OPEN;
+    if (ready) this.say(pack);
+    return ready;
   }
 
   private say(pack: Pack): void {
-    if (this.open) this.line?.send(JSON.stringify(pack));
+    const line = this.line;
+    if (this.open && line && (line.readyState ?? OPEN) === OPEN) line.send(JSON.stringify(pack));
   }
 
   private connect(): void {

@@ -1,0 +1,137 @@
+"""A real Chromium on the page of a real server: fixtures for journeys, and what counts as a fault."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WAIT_MS = 20_000
+
+
+def missing(what: str) -> None:
+    """Skip visibly, or fail where everything must be there."""
+    if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{what} is missing")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, headless."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing("chromium")
+    if not files("qautlra.net").joinpath("page", "index.html").is_file():
+        missing("the built page (make web)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One person's browser: a page, and everything it complained about."""
+
+    def __init__(self, browser: Any, base: str, **context: Any) -> None:
+        self.base = base
+        options = {"viewport": {"width": 1280, "height": 720}, "locale": "en-US"} | context
+        self.context = browser.new_context(**options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.faults: list[str] = []
+        self.outside: list[str] = []
+        self.sent: list[str] = []
+        self.cuts_expected = False
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("console", self._console)
+        self.page.on("request", self._request)
+        self.page.on("websocket", lambda line: line.on("framesent", self._sent))
+
+    def _console(self, message: Any) -> None:
+        quiet = ("Failed to load resource", *(("WebSocket connection",) if self.cuts_expected else ()))
+        if message.type == "error" and not message.text.startswith(quiet):
+            self.faults.append(f"console: {message.text}")
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.outside.append(request.url)
+
+    def _sent(self, frame: Any) -> None:
+        self.sent.append(frame if isinstance(frame, str) else "")
+
+    def go(self, route: str) -> None:
+        """Open a route of the page."""
+        self.page.goto(f"{self.base}/#/{route}")
+
+    def see(self, test: str) -> Any:
+        """Return the element a test names; it must be visible."""
+        found = self.page.locator(f'[data-test="{test}"]')
+        found.first.wait_for(state="visible")
+        return found.first
+
+    def until(self, what: Callable[[], Any], within_s: float = 20.0) -> Any:
+        """Wait until something is true and return it."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            found = what()
+            if found:
+                return found
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"never true: {what}")
+
+    def live(self) -> None:
+        """Wait until the page says that what it shows is live."""
+        self.page.locator('[data-test="link"].good').wait_for()
+
+    def moves(self, within_s: float = 15.0) -> None:
+        """Wait until a price on the page has changed."""
+        cells = self.page.locator('[data-cell="last"]')
+        cells.first.wait_for()
+        before = cells.all_inner_texts()
+        self.until(lambda: cells.all_inner_texts() != before, within_s)
+
+    def close(self) -> None:
+        """End the visit; an error in the page or a call to another host fails the test."""
+        self.context.close()
+        assert not self.faults, self.faults
+        assert not self.outside, self.outside
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Callable[..., Visit]]:
+    """Start visits: `visit(server.base, viewport=...)`; each is closed and judged at the end."""
+    visits: list[Visit] = []
+
+    def start(base: str, **context: Any) -> Visit:
+        visits.append(Visit(chromium, base, **context))
+        return visits[-1]
+
+    yield start
+    for one in visits:
+        one.close()
+
+
+def serious_faults(page: Any) -> list[str]:
+    """Return what axe-core finds serious or critical on a page."""
+    if not AXE.is_file():
+        missing("axe-core (cd web && npm ci)")
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {one['help']}: {node['target']} {node.get('failureSummary', '')[:200]}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
