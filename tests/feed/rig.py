@@ -44,6 +44,7 @@ class FakeSink:
     """A connection that keeps what is written; `stuck` holds bytes back like a client that does not read."""
 
     outlet = None
+    deflate = None
 
     def __init__(self) -> None:
         self.data = b""

@@ -65,6 +65,7 @@ class Feed(Struct, frozen=True, kw_only=True):
     ping_interval_s: Seconds = 10.0
     idle_timeout_s: Seconds = 30.0
     slow_client_s: Seconds = 10.0
+    deflate: bool = False
     tape_ticks: Annotated[int, Meta(ge=1024, le=1 << 22)] = 16_384
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from qautlra._core.feed import Outlet
 from qautlra.feed.bucket import Bucket
+from qautlra.feed.deflate import Follower, Terms
 from qautlra.feed.sessions import Session
 
 MESSAGE_RATE = 500.0  # tokens per second and session; a short message (a peek) costs 1/20, others by size
@@ -37,6 +38,10 @@ class Sink(Protocol):
     def outlet(self) -> Outlet | None:
         """The way around `write` for the hub's own frames, None where there is none."""
 
+    @property
+    def deflate(self) -> Terms | None:
+        """How the client wants messages compressed, None for not at all."""
+
     def write(self, frames: bytes) -> None:
         """Queue ready frames; a closing connection drops them."""
 
@@ -59,6 +64,7 @@ class Client:
     __slots__ = (
         "bucket",
         "closing",
+        "deflate",
         "flood_last",
         "flood_since",
         "flood_told",
@@ -84,6 +90,7 @@ class Client:
         self.revision = 0
         self.waiting: set[str] = set()
         self.closing = False
+        self.deflate = Follower(sink.deflate) if sink.deflate is not None else None
 
     def flooded(self, now: float) -> Flood:
         """Count one message too many: told at first and each second, closed after FLOOD_CLOSE_S of it."""

@@ -12,6 +12,7 @@ from qautlra.base.log import get_logger
 from qautlra.config.tree import Feed
 from qautlra.feed.client import Client
 from qautlra.feed.context import FeedHub, Flow
+from qautlra.feed.deflate import Deflater
 from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_TRY_LATER
 
 _log = get_logger("feed")
@@ -28,12 +29,15 @@ class Delivery:
         clients: Mapping[int, Client],
         market_now_ns: Callable[[], int],
         close: Close,
+        *,
+        deflater: Deflater,
     ) -> None:
         self._hub = hub
         self._settings = settings
         self._clients = clients
         self._market_now_ns = market_now_ns
         self._close = close
+        self._deflater = deflater
         self._interval = settings.batch_interval_ms / 1000
         self._interval_ns = settings.batch_interval_ms * 1_000_000
         self._held: dict[int, Client] = {}
@@ -156,7 +160,10 @@ class Delivery:
         session = client.session
         self._held.pop(session.client, None)
         try:
-            self.write(client, session.take(), now)
+            frames = session.take()
+            if client.deflate is not None:
+                frames = self._deflater.private(client.deflate, frames)
+            self.write(client, frames, now)
             if session.held:  # there was nothing to say after all
                 self._held[session.client] = client
             if session.has_root and session.client in self._pushing:  # the rest of a long series
@@ -233,8 +240,7 @@ class Delivery:
         """Write what push clients have unsent; tell whether some of it did not fit into one frame."""
         if self._push is None:
             self._push = [handle for handle, client in self._pushing.items() if client.slow_since is None]
-        for handle, frames in self._hub.send(self._push, min_pending):
-            self.write(self._clients[handle], frames, now)
+        self._queue(self._hub.send(self._push, min_pending), now)
         return self._hub.unfinished
 
     def _answer_held(self, now: float) -> None:
@@ -243,5 +249,14 @@ class Delivery:
         queued = self._hub.send(ready, 1, answered)
         for handle in answered:
             self._held.pop(handle).session.held = False
+        self._queue(queued, now)
+
+    def _queue(self, queued: list[tuple[int, bytes]], now: float) -> None:
+        """Write what the hub could not send by itself."""
+        self._deflater.begin()
         for handle, frames in queued:
-            self.write(self._clients[handle], frames, now)
+            client = self._clients[handle]
+            if client.deflate is not None:
+                self.write(client, self._deflater.pushed(client.deflate, frames), now)
+            else:
+                self.write(client, frames, now)

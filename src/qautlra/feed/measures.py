@@ -42,6 +42,18 @@ def watch(feed: FeedService) -> None:
     show("series", "Series of bars or ticks that charts show", "series")
     show("series_rows", "Rows held in those series", "series_rows")
     show("waiting_instruments", "Wanted instruments no source has shown yet", "instruments_waiting")
+    metrics.watch(
+        "qautlra_feed_deflate_contexts_count",
+        "Compressors shared by clients",
+        lambda: feed.deflater.contexts_count,
+    )
+    for name, text in (("compressed", "compressed"), ("shared", "that another client's bytes were sent for")):
+        metrics.watch(
+            f"qautlra_feed_deflate_{name}_total",
+            f"Messages {text}",
+            lambda fact=f"{name}_count": getattr(feed.deflater, fact),  # type: ignore[misc]
+            kind="counter",
+        )
     for name, text in (
         ("ticks", "Ticks the hub took"),
         ("bytes_sent", "Bytes handed to client sockets"),

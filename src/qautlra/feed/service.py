@@ -19,6 +19,7 @@ from qautlra.feed import measures
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.client import Client, Flood, Sink, cost_of
 from qautlra.feed.context import FeedHub, Flow
+from qautlra.feed.deflate import Deflater
 from qautlra.feed.delivery import Delivery
 from qautlra.feed.directory import Directory
 from qautlra.feed.lines import Lines
@@ -63,7 +64,10 @@ class FeedService(Service):
         self.catalogue = catalogue
         self.book = SubscriptionBook(directory, self._demand)
         self._clients: dict[int, Client] = {}
-        self._delivery = Delivery(hub, settings, self._clients, market_now_ns, self._close)
+        self.deflater = Deflater()
+        self._delivery = Delivery(
+            hub, settings, self._clients, market_now_ns, self._close, deflater=self.deflater
+        )
         self._waiting: dict[str, set[int]] = {}
         self._empty = asyncio.Event()
         self._known = 0
@@ -152,7 +156,8 @@ class FeedService(Service):
         handle = self.hub.open()
         client = Client(Session(new_uuid(), handle, self, flow=flow, stamp=stamp), sink, now)
         self._clients[handle] = client
-        self.hub.connect(handle, sink.outlet)
+        # What is compressed comes back from the hub instead of going straight to the kernel.
+        self.hub.connect(handle, sink.outlet if client.deflate is None else None)
         self._delivery.join(client)
         return client
 
@@ -166,6 +171,8 @@ class FeedService(Service):
         if self._clients.pop(handle, None) is None:
             return
         self._delivery.leave(handle)
+        if client.deflate is not None:
+            self.deflater.forget(client.deflate)
         client.session.close()
         self._wait_for(client, set())
         self.book.put(client.session.key, {})

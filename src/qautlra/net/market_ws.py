@@ -82,4 +82,5 @@ async def _serve(request: web.Request, deps: Deps) -> web.StreamResponse:
         lambda socket: Guest(feed, socket, request.query),
         max_message_bytes=deps.settings.message_bytes,
         send_buffer_bytes=feed.settings.send_buffer_bytes,
+        deflate=feed.settings.deflate,
     )

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import zlib
 from enum import IntEnum
 from typing import Final
 
+from qautlra.feed.deflate import Terms
 from qautlra.wire.errors import CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_TEXT, CLOSE_TOO_BIG
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_DEFLATE_OPTIONS: Final = frozenset(
+    {
+        "client_max_window_bits",
+        "client_no_context_takeover",
+        "server_max_window_bits",
+        "server_no_context_takeover",
+    }
+)
 MAX_FRAGMENTS_COUNT: Final = 1024
 _KNOWN_CLOSE_CODES: Final = frozenset(
     {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014}
@@ -75,13 +85,54 @@ def close_code(payload: bytes) -> int:
     return code
 
 
+def negotiate(offers: str) -> tuple[Terms, str] | None:
+    """Return the first permessage-deflate offer that can be met, and the header that accepts it.
+
+    Clients are told not to refer to earlier messages: a window per client would cost 32 KB each.
+    """
+    for offer in offers.split(","):
+        name, *options = (part.strip() for part in offer.split(";"))
+        if name.lower() != "permessage-deflate":
+            continue
+        pairs = [option.partition("=") for option in options]
+        asked = {key.strip(): value.strip() for key, _, value in pairs}
+        if len(asked) != len(options) or not asked.keys() <= _DEFLATE_OPTIONS:
+            continue
+        bits = asked.get("server_max_window_bits", "15").strip('"')
+        if not bits.isascii() or not bits.isdigit() or not 9 <= int(bits) <= 15:  # zlib has no window of 8
+            continue
+        takeover = "server_no_context_takeover" not in asked
+        answer = ["permessage-deflate", "client_no_context_takeover"]
+        if not takeover:
+            answer.append("server_no_context_takeover")
+        if "server_max_window_bits" in asked:
+            answer.append(f"server_max_window_bits={int(bits)}")
+        return Terms(int(bits), takeover), "; ".join(answer)
+    return None
+
+
 class FrameReader:
-    """Assembles what one client sends. Holds at most one message of `max_message_bytes` and one read."""
+    """Assembles what one client sends. Holds at most one message of `max_message_bytes` and one read.
 
-    __slots__ = ("_buffer", "_fragments", "_max_bytes", "_op", "_parts", "_size", "violation")
+    With `deflate` messages may be compressed, each by itself; the bound holds for what comes out as well.
+    """
 
-    def __init__(self, max_message_bytes: int) -> None:
+    __slots__ = (
+        "_buffer",
+        "_compressed",
+        "_deflate",
+        "_fragments",
+        "_max_bytes",
+        "_op",
+        "_parts",
+        "_size",
+        "violation",
+    )
+
+    def __init__(self, max_message_bytes: int, *, deflate: bool = False) -> None:
         self._max_bytes = max_message_bytes
+        self._deflate = deflate
+        self._compressed = False  # the message being assembled
         self._buffer = b""
         self._op: Op | None = None  # of the message being assembled
         self._parts: list[bytes] = []
@@ -111,7 +162,7 @@ class FrameReader:
             first, second = data[at], data[at + 1]
             length = second & 0x7F
             head = 2
-            if first & 0x70:
+            if first & 0x70 and not (first & 0x70 == 0x40 and self._deflate and first & 0x0F in (1, 2)):
                 raise WsViolation(CLOSE_PROTOCOL, "reserved bits are set")
             if not second & 0x80:
                 raise WsViolation(CLOSE_PROTOCOL, "frame is not masked")
@@ -140,6 +191,8 @@ class FrameReader:
             if code >= 8:
                 out.append((Op(code), payload))
             else:
+                if code != Op.CONTINUATION and self._op is None:
+                    self._compressed = bool(first & 0x40)
                 self._data_frame(code, bool(first & 0x80), payload, out)
         self._buffer = data[at:]
 
@@ -165,7 +218,17 @@ class FrameReader:
         self._op = None
         self._size = 0
         self._fragments = 0
-        out.append((op, payload))
+        out.append((op, self._inflated(payload) if self._compressed else payload))
+
+    def _inflated(self, payload: bytes) -> bytes:
+        inflater = zlib.decompressobj(-15)
+        try:
+            message = inflater.decompress(payload + b"\0\0\xff\xff", self._max_bytes + 1)
+        except zlib.error:
+            raise WsViolation(CLOSE_TEXT, "message is not deflated data") from None
+        if len(message) > self._max_bytes:
+            raise WsViolation(CLOSE_TOO_BIG, f"message is longer than {self._max_bytes} bytes")
+        return message
 
 
 def unmask(mask: bytes, payload: bytes) -> bytes:

@@ -16,6 +16,7 @@ from aiohttp import web
 from qautlra._core.feed import Outlet
 from qautlra.base.errors import AuthError, InputError
 from qautlra.base.log import get_logger
+from qautlra.feed.deflate import Terms
 from qautlra.net.deps import Deps
 from qautlra.net.origin import may_open
 from qautlra.net.ws_codec import (
@@ -27,6 +28,7 @@ from qautlra.net.ws_codec import (
     close_code,
     close_frame,
     control_frame,
+    negotiate,
     text_of,
 )
 from qautlra.wire.errors import CLOSE_INTERNAL
@@ -67,13 +69,21 @@ class Socket(asyncio.Protocol):
         "_loop",
         "_reader",
         "_transport",
+        "deflate",
         "outlet",
         "receiver",
     )
 
-    def __init__(self, transport: asyncio.Transport, max_message_bytes: int, send_buffer_bytes: int) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        max_message_bytes: int,
+        send_buffer_bytes: int,
+        deflate: Terms | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(max_message_bytes)
+        self._reader = FrameReader(max_message_bytes, deflate=deflate is not None)
+        self.deflate = deflate
         self._transport = transport
         self.outlet = Outlet(_descriptor(transport))
         self._limit = send_buffer_bytes
@@ -212,6 +222,7 @@ async def serve_socket(
     *,
     max_message_bytes: int,
     send_buffer_bytes: int,
+    deflate: bool = False,
 ) -> web.StreamResponse:
     """Upgrade a request and give its connection to a socket; this returns at once.
 
@@ -221,7 +232,10 @@ async def serve_socket(
     transport = request.transport
     if transport is None:
         raise ConnectionResetError
-    socket = Socket(transport, max_message_bytes, send_buffer_bytes)
+    agreed = negotiate(request.headers.get("Sec-WebSocket-Extensions", "")) if deflate else None
+    if agreed is not None:
+        answer["Sec-WebSocket-Extensions"] = agreed[1]
+    socket = Socket(transport, max_message_bytes, send_buffer_bytes, agreed[0] if agreed else None)
     receiver = attach(socket)
     try:
         response = web.StreamResponse(status=101, headers=answer)
