@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qautlra.wire.ctp_records import layout
 
@@ -18,6 +18,10 @@ class LoginReply:
     front: int = 0
     session: int = 0
     max_order_ref: str = ""
+
+    def numbered(self, front: int, session: int) -> LoginReply:
+        """Return the reply to a trader, who is given numbers; references begin above 0."""
+        return replace(self, front=front, session=session, max_order_ref="0")
 
     def record(self, broker: str, user: str) -> bytes:
         """Return the RspUserLogin record."""

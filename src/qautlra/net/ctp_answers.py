@@ -1,0 +1,159 @@
+"""What queries of a CTP program are answered with: rows of records, none for nothing found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qautlra.net.ctp_flow import Flow
+from qautlra.wire import ctp_queries as records
+from qautlra.wire.ctp_frames import HEAD_BYTES, Kind
+from qautlra.wire.ctp_orders import is_own_refusal, stamp
+from qautlra.wire.ctp_records import Record
+
+if TYPE_CHECKING:
+    from qautlra.net.ctp_desk import Desk
+
+Rows = list[bytes]
+
+
+class Answers:
+    """Reads the desk; changes nothing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._by_kind: dict[int, Callable[[Record, str, Flow | None], Rows]] = {
+            Kind.QRY_ORDER: self._orders,
+            Kind.QRY_TRADE: self._trades,
+            Kind.QRY_POSITION: self._positions,
+            Kind.QRY_ACCOUNT: self._account,
+            Kind.QRY_INVESTOR: self._investor,
+            Kind.QRY_TRADING_CODE: self._trading_codes,
+            Kind.QRY_MARGIN_RATE: self._margin_rate,
+            Kind.QRY_COMMISSION_RATE: self._commission_rate,
+            Kind.QRY_EXCHANGE: self._exchanges,
+            Kind.QRY_INSTRUMENT: self._instruments,
+            Kind.QRY_DEPTH: self._depth,
+            Kind.QRY_SETTLEMENT: lambda _asked, _account, _flow: [],
+            Kind.QRY_CONFIRM: self._confirmation,
+            Kind.QRY_BROKER_PARAMS: self._broker_params,
+        }
+
+    def knows(self, kind: int) -> bool:
+        """Tell whether this front can answer such a query."""
+        return kind in self._by_kind
+
+    def rows(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Rows:
+        """Return the records a query is answered with."""
+        return self._by_kind[kind](asked, account_id, flow)
+
+    def _orders(self, asked: Record, account_id: str, flow: Flow | None) -> Rows:
+        assert flow is not None
+        sys_id, since, until = (
+            asked.text(name) for name in ("OrderSysID", "InsertTimeStart", "InsertTimeEnd")
+        )
+        return [
+            flow.order_record(order)
+            for order in self._desk.trade.orders(account_id)
+            if not is_own_refusal(order)
+            and _matches(asked, order.symbol)
+            and (not sys_id or sys_id == order.exchange_order_id)
+            and _within(order.insert_ns, since, until)
+        ]
+
+    def _trades(self, asked: Record, _account: str, flow: Flow | None) -> Rows:
+        assert flow is not None
+        trade_id, since, until = (asked.text(name) for name in ("TradeID", "TradeTimeStart", "TradeTimeEnd"))
+        return [
+            record
+            for trade, record in flow.trade_records()
+            if _matches(asked, trade.symbol)
+            and (not trade_id or trade_id == trade.exchange_trade_id)
+            and _within(trade.trade_ns, since, until)
+        ]
+
+    def _positions(self, asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        desk = self._desk
+        found: Rows = []
+        for position in desk.trade.positions(account_id):
+            if _matches(asked, position["symbol"]):
+                found += records.positions(
+                    position,
+                    account_id=account_id,
+                    broker=desk.settings.broker_id,
+                    trading_day=desk.trade.trading_day,
+                    multiple=float(desk.listing.info(position["symbol"])["volume_multiple"]),
+                )
+        return found
+
+    def _account(self, _asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        desk = self._desk
+        return [
+            records.account(
+                desk.trade.funds(account_id),
+                account_id=account_id,
+                broker=desk.settings.broker_id,
+                trading_day=desk.trade.trading_day,
+            )
+        ]
+
+    def _investor(self, _asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        return [records.investor(account_id, self._desk.settings.broker_id)]
+
+    def _trading_codes(self, asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        wanted = asked.text("ExchangeID")
+        return [
+            records.trading_code(account_id, self._desk.settings.broker_id, exchange)
+            for exchange, _ in records.exchanges()
+            if wanted in ("", exchange)
+        ]
+
+    def _margin_rate(self, asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        symbol = self._desk.listing.symbol(asked.text("InstrumentID"), asked.text("ExchangeID"))
+        if symbol is None:
+            return []
+        info, broker = self._desk.listing.info(symbol), self._desk.settings.broker_id
+        return [records.margin_rate(info, account_id=account_id, broker=broker)]
+
+    def _commission_rate(self, asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        symbol = self._desk.listing.symbol(asked.text("InstrumentID"), asked.text("ExchangeID"))
+        if symbol is None:
+            return []
+        info, broker = self._desk.listing.info(symbol), self._desk.settings.broker_id
+        return [records.commission_rate(info, account_id=account_id, broker=broker)]
+
+    def _exchanges(self, asked: Record, _account: str, _flow: Flow | None) -> Rows:
+        wanted = asked.text("ExchangeID")
+        return [record for exchange, record in records.exchanges() if wanted in ("", exchange)]
+
+    def _instruments(self, asked: Record, _account: str, _flow: Flow | None) -> Rows:
+        code, exchange, product = (asked.text(name) for name in ("InstrumentID", "ExchangeID", "ProductID"))
+        return [
+            record
+            for info, record in self._desk.listing.instruments()
+            if code in ("", info["instrument_id"])
+            and exchange in ("", info["exchange_id"])
+            and product in ("", info["product_id"])
+        ]
+
+    def _depth(self, asked: Record, _account: str, _flow: Flow | None) -> Rows:
+        found = self._desk.listing.depth(asked.text("InstrumentID"), 0)
+        return [found[HEAD_BYTES:]] if found is not None else []
+
+    def _confirmation(self, _asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        found = self._desk.confirmed(account_id)
+        broker = self._desk.settings.broker_id
+        return [records.confirmation(account_id, broker, *found)] if found is not None else []
+
+    def _broker_params(self, _asked: Record, account_id: str, _flow: Flow | None) -> Rows:
+        return [records.broker_params(account_id, self._desk.settings.broker_id)]
+
+
+def _matches(asked: Record, symbol: str) -> bool:
+    exchange, _, code = symbol.partition(".")
+    return asked.text("InstrumentID") in ("", code) and asked.text("ExchangeID") in ("", exchange)
+
+
+def _within(ts_ns: int, since: str, until: str) -> bool:
+    clock = stamp(ts_ns)[1]
+    return (not since or clock >= since) and (not until or clock <= until)

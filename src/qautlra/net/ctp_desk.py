@@ -1,0 +1,136 @@
+"""The trading side of the simulated front: what its sessions share - users, flows, confirmations, numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from qautlra.auth.audit import Act
+from qautlra.auth.rights import Principal
+from qautlra.auth.service import AuthService
+from qautlra.base.clock import wall_ns
+from qautlra.config.tree import CtpFront
+from qautlra.model.order import Answer, CancelOrder, InsertOrder
+from qautlra.net.ctp_flow import Engine, Flow
+from qautlra.net.ctp_trader import TraderSession
+from qautlra.wire.ctp_frames import Hello
+from qautlra.wire.ctp_login import LoginReply
+
+AUTH_CODE_CHARS: Final = 16
+
+
+class Trading(Engine, Protocol):
+    """`trade.service.TradeService` as far as the front needs it."""
+
+    @property
+    def head_lsn(self) -> int: ...
+    def has(self, account_id: str) -> bool: ...
+    def insert(self, order: InsertOrder) -> Answer: ...
+    def cancel(self, order: CancelOrder) -> Answer: ...
+    def funds(self, account_id: str) -> dict[str, float]: ...
+    def positions(self, account_id: str) -> list[dict[str, Any]]: ...
+    async def durable(self, lsn: int) -> None: ...
+
+
+class Listing(Protocol):
+    """What the front can say of instruments; `app/ctp_front` fills it from the tables."""
+
+    def symbol(self, code: str, exchange: str) -> str | None: ...
+    def info(self, symbol: str) -> Mapping[str, Any]: ...
+    def instruments(self) -> list[tuple[Mapping[str, Any], bytes]]: ...
+    def depth(self, code: str, request: int) -> bytes | None: ...
+
+
+class Desk:
+    """Owner: the front. Flows are kept while anyone listens; confirmations until the trading day ends."""
+
+    def __init__(
+        self,
+        *,
+        settings: CtpFront,
+        trade: Trading,
+        auth: AuthService,
+        listing: Listing,
+        login: Callable[[], LoginReply],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.trade = trade
+        self.auth = auth
+        self.listing = listing
+        self.login = login
+        self.now_ns = now_ns
+        self._flows: dict[str, Flow] = {}
+        self._confirmed: dict[str, tuple[int, str, str]] = {}
+        self._last_session = 0
+        self._by_user: Counter[str] = Counter()
+
+    def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
+        """Return a session for a trader Api object that has just said hello."""
+        return TraderSession(self, send, hello)
+
+    def health(self) -> dict[str, Any]:
+        """Return what the front knows of its users."""
+        return {"logged_in": sum(self._by_user.values()), "accounts_followed": len(self._flows)}
+
+    def accepts_program(self, app_id: str, auth_code: str) -> bool:
+        """Tell whether a program may log in: as configured, else any whose code looks like one."""
+        wanted = self.settings
+        if wanted.app_id and app_id != wanted.app_id:
+            return False
+        if wanted.auth_code:
+            return wanted.auth_code.reveal() == auth_code
+        return len(auth_code) == AUTH_CODE_CHARS
+
+    def enter(self, principal: Principal) -> int | None:
+        """Return a session number for a user who logs in, None when they have too many."""
+        user = principal.user_id.lower()
+        if self._by_user[user] >= self.settings.sessions_per_user:
+            return None
+        self._by_user[user] += 1
+        # References are told apart by session for a whole day, also over restarts of this process.
+        self._last_session = max(self._last_session + 1, wall_ns() // 1_000_000_000 & 0x3FFFFFFF)
+        return self._last_session
+
+    def leave(self, principal: Principal) -> None:
+        """Give a session's place back."""
+        user = principal.user_id.lower()
+        self._by_user[user] -= 1
+        if self._by_user[user] <= 0:
+            del self._by_user[user]
+
+    def is_current(self, principal: Principal) -> bool:
+        """Tell whether the user is still one, and not disabled since the login."""
+        user = self.auth.users.get(principal.user_id)
+        return user is not None and not user.disabled
+
+    def flow(self, account_id: str) -> Flow:
+        """Return the private flow of an account, made now when nobody has followed it yet."""
+        flow = self._flows.get(account_id)
+        if flow is None:
+            flow = self._flows[account_id] = Flow(self.trade, account_id, self.settings.broker_id)
+        return flow
+
+    def unfollow(self, flow: Flow, session: object) -> None:
+        """End a session's part in a flow."""
+        flow.detach(session)
+        if not flow.sessions_count:
+            flow.close()
+            self._flows.pop(flow.account_id, None)
+
+    def confirm(self, account_id: str) -> tuple[str, str]:
+        """Note that the settlement was confirmed today; return date and clock of it."""
+        reply = self.login()
+        found = (self.trade.trading_day, str(reply.trading_day), reply.clock)
+        self._confirmed[account_id] = found
+        return found[1:]
+
+    def confirmed(self, account_id: str) -> tuple[str, str] | None:
+        """Return date and clock of today's confirmation, None without one."""
+        found = self._confirmed.get(account_id)
+        return found[1:] if found is not None and found[0] == self.trade.trading_day else None
+
+    def record(self, act: Act, principal: Principal, **detail: Any) -> None:
+        """Write one line of the audit log."""
+        self.auth.audit.record(act, principal.user_id, address="ctp_front", **detail)

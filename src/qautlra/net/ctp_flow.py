@@ -1,0 +1,188 @@
+"""The private flow of one account on the simulated front: numbered orders and trades, told and told again.
+
+Made from the engine's orders and trades of the day when its first session logs in, so that a restart of the
+server loses nothing; RESTART plays it whole, RESUME what a session has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from qautlra.model.order import Change, Order, Trade
+from qautlra.wire.ctp_frames import FROM_NUMBER, QUICK, RESTART, RESUME, Kind, frame
+from qautlra.wire.ctp_orders import is_own_refusal, write_order, write_trade
+from qautlra.wire.ctp_records import layout
+
+FLOW_FRAMES_COUNT: Final = 50_000
+Pushed = list[tuple[int, bytes]]
+
+
+class Engine(Protocol):
+    """What a flow asks of trading."""
+
+    @property
+    def trading_day(self) -> int: ...
+    def orders(self, account_id: str) -> list[Order]: ...
+    def trades(self, account_id: str) -> list[Trade]: ...
+    def order(self, number: int) -> Order: ...
+    def trade(self, number: int) -> Trade: ...
+    def find(self, account_id: str, order_id: str) -> Order | None: ...
+    def subscribe(
+        self,
+        account_id: str | None,
+        callback: Callable[[Change, Pushed], None],
+        prepare: Callable[[Change], Pushed] | None = None,
+    ) -> Callable[[], None]: ...
+
+
+class Flow:
+    """Owner: the desk. At most FLOW_FRAMES_COUNT frames; beyond it an order's history becomes its state."""
+
+    def __init__(self, trade: Engine, account_id: str, broker: str) -> None:
+        self._trade = trade
+        self._broker = broker
+        self._frames: list[bytes] = []
+        self._before = 0  # numbers up to this one are not kept any more
+        self._known: set[int] = set()  # orders told
+        self._traded: set[int] = set()
+        self._sessions: dict[object, Callable[[bytes], None]] = {}
+        self.account_id = account_id
+        self.flags: dict[str, str] = {}
+        "Offset flags as they were sent, where the house's word for it has two."
+        self.by_sys_id: dict[str, str] = {}
+        "Names of orders by the exchange's number."
+        self._keep(self._day())
+        self._end = trade.subscribe(account_id, self._tell, self._prepare)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._end()
+
+    @property
+    def number(self) -> int:
+        """Number of the newest frame."""
+        return self._before + len(self._frames)
+
+    @property
+    def sessions_count(self) -> int:
+        """How many sessions listen."""
+        return len(self._sessions)
+
+    def attach(self, session: object, send: Callable[[bytes], None], mode: int, seen: int) -> None:
+        """Send what the mode asks for of the day so far, then everything new."""
+        if mode == RESTART:
+            seen = 0
+        if mode in (RESTART, RESUME, FROM_NUMBER):
+            # More than there is: the number is of another day.
+            first = 0 if seen > self.number else max(seen - self._before, 0)
+            for at in range(first, len(self._frames)):
+                send(self._frames[at])
+        if mode in (RESTART, RESUME, QUICK, FROM_NUMBER):
+            self._sessions[session] = send
+
+    def detach(self, session: object) -> None:
+        """Forget a session."""
+        self._sessions.pop(session, None)
+
+    def tell(self, made: bytes) -> None:
+        """Send a frame that is not part of the numbered flow to every session."""
+        for send in list(self._sessions.values()):
+            send(made)
+
+    def push(self, pushed: Sequence[tuple[int, bytes]]) -> None:
+        """Add to the flow and send to every session."""
+        first = len(self._frames)
+        self._keep(pushed)
+        for at in range(first, len(self._frames)):
+            self.tell(self._frames[at])
+        if len(self._frames) > FLOW_FRAMES_COUNT:
+            self._before = self.number
+            self._frames = []
+            self._known.clear()
+            self._keep(self._day())
+
+    def _keep(self, pushed: Sequence[tuple[int, bytes]]) -> None:
+        for kind, record in pushed:
+            self._frames.append(frame(kind, record, number=self.number + 1))
+
+    def _day(self) -> Pushed:
+        """Return the day so far, each trade behind its order; none of them is told a second time."""
+        made: Pushed = []
+        trades: dict[str, list[Trade]] = {}
+        for trade in self._trade.trades(self.account_id):
+            trades.setdefault(trade.order_id, []).append(trade)
+        for order in self._trade.orders(self.account_id):
+            if is_own_refusal(order):
+                continue
+            made += self._order(order)
+            for trade in trades.get(order.order_id, []):
+                self._traded.add(trade.number)
+                made.append((Kind.RTN_TRADE, self._trade_record(trade, order)))
+        return made
+
+    def _prepare(self, change: Change) -> Pushed:
+        if change.day:
+            self._begin_day()
+        made: Pushed = []
+        for number in change.orders:
+            order = self._trade.order(number)
+            if not is_own_refusal(order):
+                made += self._order(order)
+        for number in change.trades:
+            if number not in self._traded:
+                self._traded.add(number)
+                trade = self._trade.trade(number)
+                found = self._trade.find(self.account_id, trade.order_id)
+                if found is not None:
+                    made.append((Kind.RTN_TRADE, self._trade_record(trade, found)))
+        return made
+
+    def _tell(self, _change: Change, pushed: Pushed) -> None:
+        if pushed:
+            self.push(pushed)
+
+    def _begin_day(self) -> None:
+        self._frames = []
+        self._before = 0
+        self._known.clear()
+        self._traded.clear()
+        self.flags.clear()
+        self.by_sys_id.clear()
+
+    def _order(self, order: Order) -> Pushed:
+        if order.exchange_order_id:
+            self.by_sys_id[order.exchange_order_id] = order.order_id
+        states = [False]
+        if order.number not in self._known:
+            self._known.add(order.number)
+            states = [True, False]
+        return [(Kind.RTN_ORDER, self.order_record(order, accepted=accepted)) for accepted in states]
+
+    def order_record(self, order: Order, *, accepted: bool = False) -> bytes:
+        """Return the Order record as this front says it."""
+        return write_order(
+            order,
+            broker=self._broker,
+            trading_day=self._trade.trading_day,
+            flags=self.flags.get(order.order_id, ""),
+            accepted=accepted,
+            into=layout("Order"),
+        )
+
+    def _trade_record(self, trade: Trade, order: Order) -> bytes:
+        return write_trade(
+            trade,
+            order,
+            broker=self._broker,
+            trading_day=self._trade.trading_day,
+            flag=self.flags.get(order.order_id, ""),
+        )
+
+    def trade_records(self) -> list[tuple[Trade, bytes]]:
+        """Return the account's trades of the day with their records, for queries."""
+        orders = {order.order_id: order for order in self._trade.orders(self.account_id)}
+        return [
+            (trade, self._trade_record(trade, orders[trade.order_id]))
+            for trade in self._trade.trades(self.account_id)
+        ]
