@@ -349,6 +349,7 @@ cdef class Account:
             out[f"open_cost_{name}"] = to_cny(leg.open_cost())
             out[f"position_price_{name}"] = to_cny(leg.position_cost()) / lots if volume else 0.0
             out[f"position_cost_{name}"] = to_cny(leg.position_cost())
+            out[f"cost_{name}_today"] = to_cny(leg.cost_today)
             out[f"float_profit_{name}"] = to_cny(self.ptr.open_profit(position, side))
             out[f"position_profit_{name}"] = to_cny(self.ptr.position_profit(position, side))
             out[f"margin_{name}"] = to_cny(leg.margin)

@@ -159,6 +159,8 @@ def build(loaded: Loaded) -> App:
     parts["auth"] = auth
     if auth is not None and trade is not None:
         connect_trading(auth, trade)
+        if ctp_front is not None:
+            ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
     net = NetService(
         Deps(
             settings=settings,
