@@ -196,6 +196,12 @@ def encode_part(Exchange x not None, uint32_t account, *, instruments=(), orders
     return _bytes(out)
 
 
+def brief(Exchange x not None, uint32_t number):
+    """(order_id, whether it lives, lots left, code) of an order."""
+    cdef const OrderRecord* r = &x.ptr.orders().at(_order(x, number))
+    return _str(r.client_id), <int>r.status == 0, r.left, r.code
+
+
 def message(Exchange x not None, uint32_t number):
     """The order's state in words: its `last_msg`."""
     return _str(message_of(x.ptr.orders().at(_order(x, number))))

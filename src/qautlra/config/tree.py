@@ -239,6 +239,41 @@ class Auth(Struct, frozen=True, kw_only=True):
     audit_rows: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
 
 
+Limit = Annotated[int, Meta(ge=-1, le=1 << 53)]
+Share = Annotated[float, Meta(ge=-1, le=100)]
+
+
+class RiskLimits(Struct, frozen=True, kw_only=True):
+    """Single limits of the risk table: -1 leaves the profile's own, 0 switches a check off."""
+
+    orders_per_s: Limit = -1
+    orders_burst: Limit = -1
+    cancels_per_s: Limit = -1
+    cancels_burst: Limit = -1
+    volume_max: Limit = -1
+    notional_max: Limit = -1
+    repeats_max: Limit = -1
+    active_max: Limit = -1
+    day_orders: Limit = -1
+    day_cancels: Limit = -1
+    day_trades: Limit = -1
+    contract_orders: Limit = -1
+    contract_cancels: Limit = -1
+    contract_trades: Limit = -1
+    contract_opens: Limit = -1
+    contract_open_volume: Limit = -1
+    cancels_warn: Limit = -1
+    cancels_block: Limit = -1
+    position_max: Limit = -1
+    loss_max: Limit = -1
+    stale_ms: Limit = -1
+    price_deviation_ratio: Share = -1
+    concentration_ratio: Share = -1
+    stop_ratio: Share = -1
+    warn_ratio: Share = -1
+    self_trade: bool = True
+
+
 class Trade(Struct, frozen=True, kw_only=True):
     """The order path: what money's journal promises, which risk profile judges, how often marks are told."""
 
@@ -248,6 +283,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     margin_side: Literal["sum", "max"] = "sum"
     orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20
     mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    limits: RiskLimits = RiskLimits()
     ctp_front: CtpFront = CtpFront()
 
 

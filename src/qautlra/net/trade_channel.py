@@ -11,7 +11,7 @@ from qautlra._core import orders
 from qautlra._core.exchange import Exchange
 from qautlra.base.clock import new_token
 from qautlra.model import codes
-from qautlra.model.order import Change, Order
+from qautlra.model.order import Change
 from qautlra.trade.service import TradeService
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import trade as wire
@@ -85,9 +85,9 @@ class Channel:
             self._told.clear()
         patch = self.whole() if change.day or self._always_whole else wire.Patch(self._user_id)
         for number in change.orders:
-            order = trade.order(number)
-            patch.orders[order.order_id] = orders.encode_order(exchange, number)
-            self._tell_order(order, notices)
+            order_id, alive, left, code = orders.brief(exchange, number)
+            patch.orders[order_id] = orders.encode_order(exchange, number)
+            self._tell_order(number, alive, left, code, notices)
         for number in change.trades:
             one = trade.trade(number)
             patch.trades[one.trade_id] = orders.encode_trade(exchange, number)
@@ -113,17 +113,17 @@ class Channel:
         if body is not None:
             patch.positions[symbol] = body
 
-    def _tell_order(self, order: Order, notices: list[bytes]) -> None:
-        lived = self._told.get(order.number)
-        self._told[order.number] = order.is_alive
+    def _tell_order(self, number: int, alive: bool, left: int, code: int, notices: list[bytes]) -> None:
+        lived = self._told.get(number)
+        self._told[number] = alive
         if lived is None:
-            if order.code:
-                code = codes.describe(order.code)
-                notices.append(self.notice(code.diff or code.ctp, f"下单失败,{code.text}", "WARNING"))
+            if code:
+                known = codes.describe(code)
+                notices.append(self.notice(known.diff or known.ctp, f"下单失败,{known.text}", "WARNING"))
                 return
             notices.append(self.notice(417, "下单成功"))
-        if lived is not False and not order.is_alive and order.volume_left:
-            notices.append(self.notice(419, f"撤单成功,{order.message}" if lived is None else "撤单成功"))
+        if lived is not False and not alive and left:
+            notices.append(self.notice(419, "撤单成功"))
 
     def _deliver(self, _change: Change, news: News | None) -> None:
         if news is None:

@@ -15,7 +15,7 @@ import orjson
 
 from qautlra.auth.rights import Principal, Right
 from qautlra.auth.service import AuthService
-from qautlra.base.clock import new_uuid
+from qautlra.base.clock import monotonic_s, new_uuid
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -95,6 +95,7 @@ class TradeSession:
         self._logging_in = False
         self._asked = False
         self._seen_lsn = 0
+        self._allowed: dict[Right, float] = {}
         self._patch: wire.Patch | None = None
         self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
         self._flush_due = False
@@ -174,6 +175,7 @@ class TradeSession:
         account_id = self._account_of(principal, request)
         self.detached()
         self._principal = principal
+        self._allowed.clear()
         self._account_id = account_id
         self._user_id = request.user_name
         self._bid = request.bid
@@ -289,8 +291,16 @@ class TradeSession:
         return user_id == self._user_id or user_id.startswith(f"{self._user_id}.")
 
     def _require(self, right: Right) -> None:
+        """Raise unless the user holds `right` for the account; an answer of yes holds for a second."""
+        now_s = monotonic_s()
+        if now_s < self._allowed.get(right, 0.0):
+            return
         assert self._principal is not None
-        self._principal.require(right, self._account_id)
+        user = self._auth.users.get(self._principal.user_id)
+        if user is None or user.disabled:
+            raise AuthError("用户已停用")
+        user.principal().require(right, self._account_id)
+        self._allowed[right] = now_s + 1.0
 
     # --- out ---
 

@@ -11,6 +11,7 @@ import zlib
 from enum import IntEnum
 from typing import Final
 
+from qautlra._core.frames import take_texts
 from qautlra.feed.deflate import Terms
 from qautlra.wire.errors import CLOSE_POLICY, CLOSE_PROTOCOL, CLOSE_TEXT, CLOSE_TOO_BIG
 
@@ -158,6 +159,9 @@ class FrameReader:
     def _read(self, data: bytes, out: list[tuple[Op, bytes]]) -> None:
         at = 0
         size = len(data)
+        if self._op is None:
+            texts, at = take_texts(data, self._max_bytes)
+            out.extend([(Op.TEXT, payload) for payload in texts])
         while size - at >= 2:
             first, second = data[at], data[at + 1]
             length = second & 0x7F

@@ -27,6 +27,7 @@ from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
+from qautlra.trade import risk
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
 from qautlra.trade.transfers import Transfer, Transfers, from_note, to_note
@@ -151,6 +152,7 @@ class TradeService(Service):
             profile=settings.profile,
             margin_side=settings.margin_side,
             orders_max=settings.orders_max,
+            **risk.changes(settings.profile, settings.limits),
         )
         exchange.auto_commit = False
         began_s = clocks.monotonic_s()

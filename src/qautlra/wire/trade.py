@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -55,9 +56,14 @@ def brokers(names: list[str]) -> bytes:
 
 
 def notice(key: str, code: int, text: str, level: str = "INFO", kind: str = "MESSAGE") -> bytes:
-    """Return one patch with a notice."""
+    """Return one patch with a notice. `key` is ours: letters and digits."""
+    return b'{"notify":{"%b":%b}}' % (key.encode(), _notice_body(code, text, level, kind))
+
+
+@lru_cache(maxsize=1024)
+def _notice_body(code: int, text: str, level: str, kind: str) -> bytes:
     body = {"type": kind, "level": level, "code": code, "session_id": 0, "content": text}
-    return orjson.dumps({"notify": {key: body}})
+    return orjson.dumps(body)
 
 
 def session_patch(user_id: str, trading_day: int) -> bytes:
@@ -152,4 +158,9 @@ class Patch:
 
 
 def _members(objects: Mapping[str, bytes]) -> bytes:
-    return b",".join([orjson.dumps(key) + b":" + value for key, value in objects.items()])
+    return b",".join([_name(key) + b":" + value for key, value in objects.items()])
+
+
+def _name(key: str) -> bytes:
+    plain = key.replace("_", "").replace(".", "").replace("|", "")
+    return b'"%b"' % key.encode() if plain.isalnum() else orjson.dumps(key)

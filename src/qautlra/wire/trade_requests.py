@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+import re
+from typing import Final, Literal
 
 import msgspec
 import orjson
@@ -20,7 +21,12 @@ from qautlra.model.order import (
 )
 
 ID_BYTES_MAX: Final = 256
-_FORBIDDEN: Final = frozenset("=#|;/")
+_FORBIDDEN: Final = re.compile(r"[=#|;/]")
+_DIRECTION: Final = {item.name: item for item in Direction}
+_OFFSET: Final = {item.name: item for item in Offset} | {"CLOSEYESTERDAY": Offset.CLOSE}  # QAX's name for it
+_PRICE_TYPE: Final = {item.name: item for item in PriceType} | {"MARKET": PriceType.ANY}
+_TIME: Final = {item.name: item for item in TimeCondition}
+_VOLUME: Final = {item.name: item for item in VolumeCondition}
 
 
 class Request(msgspec.Struct, tag_field="aid", frozen=True):
@@ -49,14 +55,14 @@ class Insert(Request, tag="insert_order", frozen=True):
     user_id: str
     exchange_id: str
     instrument_id: str
-    direction: str
-    offset: str
+    direction: Literal["BUY", "SELL"]
+    offset: Literal["OPEN", "CLOSE", "CLOSETODAY", "CLOSEYESTERDAY"]
     volume: float
-    price_type: str = "LIMIT"
+    price_type: Literal["LIMIT", "ANY", "BEST", "FIVELEVEL", "MARKET"] = "LIMIT"
     order_id: str = ""
     limit_price: float | str | None = None
-    volume_condition: str = "ANY"
-    time_condition: str = "GFD"
+    volume_condition: Literal["ANY", "MIN", "ALL"] = "ANY"
+    time_condition: Literal["IOC", "GFS", "GFD", "GTD", "GTC", "GFA"] = "GFD"
     min_volume: int = 0
     contingent_condition: str = "IMMEDIATELY"
 
@@ -220,13 +226,13 @@ def insert_of(request: Insert, account_id: str, order_id: str) -> InsertOrder:
         account_id=account_id,
         order_id=check_id(order_id),
         symbol=f"{request.exchange_id}.{request.instrument_id}",
-        direction=_word(Direction, "direction", request.direction),
-        offset=_word(Offset, "offset", request.offset),
+        direction=_DIRECTION[request.direction],
+        offset=_OFFSET[request.offset],
         volume=request.volume,
         limit_price=_price(request.limit_price),
-        price_type=_word(PriceType, "price_type", request.price_type),
-        time_condition=_word(TimeCondition, "time_condition", request.time_condition),
-        volume_condition=_word(VolumeCondition, "volume_condition", request.volume_condition),
+        price_type=_PRICE_TYPE[request.price_type],
+        time_condition=_TIME[request.time_condition],
+        volume_condition=_VOLUME[request.volume_condition],
         min_volume=request.min_volume,
     )
 
@@ -238,7 +244,7 @@ def cancel_of(request: Cancel, account_id: str) -> CancelOrder:
 
 def check_id(order_id: str) -> str:
     """Return an order id that may be; InputError for one that may not."""
-    if not order_id or len(order_id.encode()) > ID_BYTES_MAX or not _FORBIDDEN.isdisjoint(order_id):
+    if not order_id or len(order_id.encode()) > ID_BYTES_MAX or _FORBIDDEN.search(order_id):
         raise InputError("order_id: 1 to 256 bytes without = # | ; /")
     return order_id
 
@@ -247,19 +253,3 @@ def _price(value: float | str | None) -> float | None:
     if value is None or isinstance(value, str):
         return None  # "-": no number
     return value if math.isfinite(value) else None
-
-
-_words: dict[type, dict[str, Any]] = {
-    kind: {item.name: item for item in kind}
-    for kind in (Direction, Offset, PriceType, TimeCondition, VolumeCondition)
-}
-_words[Offset]["CLOSEYESTERDAY"] = Offset.CLOSE  # QAX's name for it
-_words[PriceType]["MARKET"] = PriceType.ANY
-
-
-def _word(kind: type, name: str, value: str) -> Any:
-    try:
-        return _words[kind][value]
-    except KeyError:
-        known = ", ".join(_words[kind])
-        raise InputError(f"{name}: {value[:20]!r} is not one of {known}") from None
