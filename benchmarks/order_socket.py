@@ -153,12 +153,7 @@ def lower_limit(server: _bench.Server) -> float:
 def measure(durability: str, pings: int, orders: int, server_core: int) -> dict[str, Any]:
     """Run one server with one durability; return its figures."""
     password = "Bench-" + base64.urlsafe_b64encode(os.urandom(9)).decode()
-    server_core, load_core = _bench.cores()
-    settings = [
-        f"trade.durability={durability}",
-        "trade.limits.orders_per_s=0",
-        "trade.limits.orders_burst=0",
-    ]
+    settings = [f"trade.durability={durability}", *UNLIMITED]
     flags = [part for setting in settings for part in ("--set", setting)]
     with _bench.serve("--mode", "trade", *flags, core=server_core) as server:
         user = ["user", "add", "bench", "--password-stdin", "--account", "bench", "--cash", "100000000"]
