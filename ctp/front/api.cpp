@@ -4,6 +4,7 @@
 // standard but is what the Itanium ABI says; this file is compiled without strict aliasing and without LTO.
 #include <condition_variable>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -91,14 +92,21 @@ int join(Handle* self) {
 
 const char* trading_day(Handle* self) { return self->api->trading_day; }
 
+// Under `qautlra ctp-sim exec` the program's own front is replaced, whatever it is and however many there are.
 void register_front(Handle* self, const char* address) {
-  if (!self->api->session->add_front(address)) {
+  Session& session = *self->api->session;
+  if (const char* instead = std::getenv("QAUTLRA__CTP__FRONT"); instead != nullptr && *instead != '\0') {
+    if (!session.has_front()) session.add_front(instead);
+    return;
+  }
+  if (!session.add_front(address)) {
     std::fprintf(stderr, "qautlra: %.80s is not tcp://ADDRESS:PORT of a simulated front\n", address ? address : "");
   }
 }
 
 void register_spi(Handle* self, Spi* spi) { self->api->spi = spi; }
 void take_nothing(Handle*, void*) {}
+void register_name_server(Handle* self, const char*) { register_front(self, ""); }
 int accept_all(Handle*, void*) { return 0; }
 int unknown_request(Handle* self, void*, int request) {
   return self->api->session->send(kUnknown, nullptr, 0, 0, request);
@@ -145,7 +153,7 @@ void fill_market(void** table, const Release& r) {
   put(table, r.at(MdApi::Join), join);
   put(table, r.at(MdApi::GetTradingDay), trading_day);
   put(table, r.at(MdApi::RegisterFront), register_front);
-  put(table, r.at(MdApi::RegisterNameServer), take_nothing);
+  put(table, r.at(MdApi::RegisterNameServer), register_name_server);
   put(table, r.at(MdApi::RegisterFensUserInfo), take_nothing);
   put(table, r.at(MdApi::RegisterSpi), register_spi);
   put(table, r.at(MdApi::SubscribeMarketData), subscribe);
@@ -165,7 +173,7 @@ void fill_trader(void** table, const Release& r) {
   put(table, r.at(TraderApi::GetTradingDay), trading_day);
   put(table, r.at(TraderApi::GetFrontInfo), take_nothing);
   put(table, r.at(TraderApi::RegisterFront), register_front);
-  put(table, r.at(TraderApi::RegisterNameServer), take_nothing);
+  put(table, r.at(TraderApi::RegisterNameServer), register_name_server);
   put(table, r.at(TraderApi::RegisterFensUserInfo), take_nothing);
   put(table, r.at(TraderApi::RegisterSpi), register_spi);
   put(table, r.at(TraderApi::SubscribePrivateTopic), private_topic);

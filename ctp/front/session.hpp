@@ -45,6 +45,7 @@ class Session {
 
   // "tcp://host:port". Several fronts are tried in turn. False when it is no such address.
   bool add_front(const char* address);
+  bool has_front() const { return !fronts_.empty(); }
   void resume(int mode, std::uint32_t seen) {
     hello_.private_mode = mode;
     hello_.private_seen = seen;

@@ -37,6 +37,10 @@ _COMMANDS = {
         "qautlra.cli.user:user",
         t("Add users, accounts, passwords.", "管理用户、账户与密码。"),
     ),
+    "ctp-sim": (
+        "qautlra.cli.ctp_sim:ctp_sim",
+        t("Run CTP programs on the simulated front.", "在模拟 CTP 前置上运行 CTP 程序。"),
+    ),
     "bench": (
         "qautlra.cli.bench:bench",
         t("Run the published benchmarks, one JSON line each.", "运行公布的性能测试，每项输出一行 JSON。"),

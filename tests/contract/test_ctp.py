@@ -1,0 +1,84 @@
+"""Unmodified CTP programs on the drop-in library against `qautlra serve`.
+
+openctp_ctp 6.7.11 is a test dependency; QAUTLRA_OPENCTP_PYTHONS names further interpreters that have other
+releases of it (colons between), QAUTLRA_CTP_PYTHON one that has ctp-python (6.7.13).
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Serve, Server, serve
+
+__all__ = ["serve"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+PASSWORD = "a-Passw0rd-of-tests"
+PROGRAM = Path(__file__).with_name("ctp_program.py")
+OPENCTP = [sys.executable, *filter(None, os.environ.get("QAUTLRA_OPENCTP_PYTHONS", "").split(":"))]
+
+
+def qautlra(server: Server, *words: str, given: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "qautlra", *words, "--port", str(server.port)],
+        input=given,
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def trading_server(serve: Serve, *arguments: str) -> Server:
+    server = serve("--set", "trade.ctp_front.listen=127.0.0.1:0", *arguments)
+    added = ("user", "add", "sim001", "--password-stdin", "--account", "sim001", "--broker", "paper")
+    qautlra(server, *added, "--cash", "10000000", given=PASSWORD + "\n")
+    return server
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("python", OPENCTP, ids=range(len(OPENCTP)))
+def test_the_acceptance_check(serve: Serve, shared: Path, python: str) -> None:
+    server = trading_server(serve)
+    library = subprocess.run(
+        [sys.executable, "-m", "qautlra", "ctp-sim", "lib"], capture_output=True, text=True, timeout=60
+    ).stdout.strip()
+    front = qautlra(server, "ctp-sim", "front")
+    check = shared / "checks" / "ctp" / "openctp_check.py"
+    words = ["--md-lib", library, "--td-lib", library, "--front", front, "--password", PASSWORD]
+    done = subprocess.run(
+        [python, check, *words, "--ticks", "100"],
+        env={k: v for k, v in server.environment.items() if k != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "OK: 0 failures" in done.stdout
+
+
+def test_a_program_built_for_another_release_runs_under_exec(serve: Serve) -> None:
+    python = os.environ.get("QAUTLRA_CTP_PYTHON", "")
+    if not python:
+        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
+            pytest.fail("QAUTLRA_CTP_PYTHON must name an interpreter that has ctp-python")
+        pytest.skip("QAUTLRA_CTP_PYTHON names no interpreter that has ctp-python")
+    server = trading_server(serve)
+    words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
+    done = subprocess.run(
+        [*words, "env", "-u", "PYTHONPATH", python, PROGRAM, "sim001", PASSWORD, "rb2701", "SHFE"],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["version"].startswith("v6.7.13")
+    assert [said[name][0] for name in ("opened", "closed")] == ["1", "2"]

@@ -1,0 +1,438 @@
+"""Trader sessions on the simulated front, over the real engine and users: who may, what comes back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qautlra._core.ctp_feed import CtpFeed
+from qautlra.app.ctp_front import Listing
+from qautlra.auth.rights import Access, Role
+from qautlra.auth.service import AuthService
+from qautlra.config.tree import CtpFront
+from qautlra.net.ctp_desk import Desk
+from qautlra.net.ctp_front import CtpFrontService
+from qautlra.wire.ctp_frames import RECORDS, RESTART, RESUME, TRADER, Frame, Kind
+from qautlra.wire.ctp_login import LoginReply
+from qautlra.wire.ctp_records import Record, layout
+from tests.ctp.front import Front, Program
+from tests.trade.rig import Rig
+
+PASSWORD = "correct horse 9 Battery"
+OPEN, CLOSE, CLOSE_TODAY, CLOSE_YESTERDAY = "0", "1", "3", "4"
+
+
+class Venue(Front):
+    """The front with trading: user `one` owns account `one`, `eye` may look at it, `two` owns `two`."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        self.rig = Rig(directory)
+        self.auth = AuthService(directory / "auth")
+        self.tape = self.rig.tape
+        feed = CtpFeed(self.tape, max_clients=8)
+        self.service = CtpFrontService(
+            settings=CtpFront(listen="127.0.0.1:0", **settings), feed=feed, login=self.login, chosen=True
+        )
+        self.service.desk = Desk(
+            settings=self.service.settings,
+            trade=self.rig.trade,
+            auth=self.auth,
+            listing=Listing(feed, lambda _symbol: 20210915),
+            login=self.login,
+            now_ns=self.rig.clock.now_ns,
+        )
+
+    def login(self) -> LoginReply:
+        return LoginReply(20210802, "09:30:00")
+
+    async def __aenter__(self) -> "Venue":
+        self.auth.directory.mkdir()
+        await self.auth.start()
+        await self.rig.trade.start()
+        for name in ("one", "two", "eye"):
+            await self.auth.add_user(name, PASSWORD, Role.TRADER)
+        for name in ("one", "two"):
+            await self.auth.give_account(name, name, broker="paper")
+            self.rig.trade.open_account(name, 1_000_000.0)
+        await self.auth.give_account("eye", "one", Access.VIEW)
+        self.rig.quotes()
+        self.quote("SHFE.cu2109", 75000)
+        self.quote("DCE.m2109", 3500)
+        await super().__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await super().__aexit__(*error)
+        await self.rig.trade.stop(1.0)
+        await self.auth.stop(1.0)
+
+    def quote(self, symbol: str, last: float) -> None:
+        step = {"SHFE.cu2109": 10.0, "DCE.m2109": 1.0}[symbol]
+        book = {"bid_price1": last - step, "ask_price1": last + step, "bid_volume1": 9, "ask_volume1": 9}
+        limits = {"upper_limit": last * 1.1, "lower_limit": last * 0.9, "pre_settlement": last}
+        self.rig.tick(symbol, last, **book, **limits)
+
+
+class Trader:
+    """A trader program, logged in."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.session = 0
+        self.pushed: list[tuple[int, Record]] = []
+
+    async def authenticate(self, user: str, code: str = "0" * 16) -> int:
+        self.program.ask(Kind.AUTHENTICATE, 1, BrokerID="9999", UserID=user, AppID="app", AuthCode=code)
+        return (await self.program.next(Kind.AUTHENTICATE)).error
+
+    async def log_in(self, user: str, password: str = PASSWORD, broker: str = "9999") -> int:
+        self.program.ask(Kind.LOGIN, 2, BrokerID=broker, UserID=user, Password=password)
+        got = await self.program.next(Kind.LOGIN)
+        self.session = layout("RspUserLogin").read(got.record)["SessionID"]
+        return got.error
+
+    async def confirm(self, account: str) -> int:
+        self.program.ask(Kind.CONFIRM, 3, BrokerID="9999", InvestorID=account)
+        return (await self.program.next(Kind.CONFIRM)).error
+
+    def insert(self, ref: str, direction: str, offset: str, volume: int, price: float, **more: Any) -> None:
+        words: dict[str, Any] = {
+            "BrokerID": "9999",
+            "InvestorID": "one",
+            "InstrumentID": "cu2109",
+            "ExchangeID": "SHFE",
+            "OrderPriceType": "2",
+            "TimeCondition": "3",
+            "VolumeCondition": "1",
+            "ContingentCondition": "1",
+            "CombHedgeFlag": "1",
+        }
+        words |= {"OrderRef": ref, "Direction": direction, "CombOffsetFlag": offset}
+        words |= {"VolumeTotalOriginal": volume, "LimitPrice": price} | more
+        self.program.ask(Kind.INSERT, 9, **words)
+
+    async def status(self, ref: str, status: str) -> Record:
+        """The order's record once it has this status."""
+        while True:
+            record = layout("Order").read((await self.program.next(Kind.RTN_ORDER)).record)
+            if (record["OrderRef"], record["OrderStatus"]) == (ref, status):
+                return record
+
+    async def trade(self) -> Record:
+        return layout("Trade").read((await self.program.next(Kind.RTN_TRADE)).record)
+
+    async def rows(self, kind: int, **values: Any) -> list[Record]:
+        who = {"BrokerID": "9999", "InvestorID": "one"}
+        fields = layout(RECORDS[kind][0]).offsets
+        self.program.ask(kind, 50, **{name: who[name] for name in who if name in fields}, **values)
+        found = []
+        while True:
+            got = await self.program.next(kind)
+            assert (got.error, got.request) == (0, 50)
+            if got.record:
+                found.append(layout(RECORDS[kind][1]).read(got.record))
+            if got.flags & 1:
+                return found
+
+
+async def trader(venue: Venue, user: str = "one", *, confirm: bool = True, **words: int) -> Trader:
+    one = Trader(await venue.program(TRADER, **words))
+    assert await one.authenticate(user) == 0
+    assert await one.log_in(user) == 0
+    assert not confirm or await one.confirm(user) == 0
+    return one
+
+
+def play(tmp_path: Path, story: Callable[[Venue], Awaitable[None]], **settings: Any) -> None:
+    async def main() -> None:
+        async with Venue(tmp_path, **settings) as venue:
+            await asyncio.wait_for(story(venue), 30)
+
+    asyncio.run(main())
+
+
+def test_who_is_let_in(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = Trader(await venue.program(TRADER))
+        assert await one.log_in("one") == 64
+        assert await one.authenticate("one", "BAD") == 63
+        one.program.ask(Kind.CONFIRM, 4, InvestorID="one")
+        assert (await one.program.next(Kind.ERROR)).error == 6
+        assert await one.authenticate("one") == 0
+        assert await one.log_in("one", "WRONG") == 3
+        assert await one.log_in("nobody") == 3
+        assert await one.log_in("one", broker="1234") == 3
+        assert await one.log_in("one") == 0
+        one.insert("1", "0", OPEN, 1, 75000)
+        assert (await one.program.next(Kind.INSERT)).error == 42  # nothing is confirmed
+        assert await one.confirm("two") == 9
+        assert await one.confirm("one") == 0
+        two = Trader(await venue.program(TRADER))
+        await two.authenticate("two")
+        assert await two.log_in("two") == 0
+        three = Trader(await venue.program(TRADER))
+        await three.authenticate("one")
+        assert await three.log_in("one") == 60
+        one.program.ask(Kind.LOGOUT, 5, BrokerID="9999", UserID="one")
+        assert (await one.program.next(Kind.LOGOUT)).error == 0
+        assert await three.log_in("one") == 0
+
+    play(tmp_path, story, sessions_per_user=1)
+
+
+def test_a_configured_program_id_is_checked(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = Trader(await venue.program(TRADER))
+        assert await one.authenticate("one") == 63
+
+    play(tmp_path, story, app_id="another")
+
+
+def test_many_wrong_passwords_forbid_the_login(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = Trader(await venue.program(TRADER))
+        await one.authenticate("one")
+        errors = [await one.log_in("one", "WRONG") for _ in range(6)]
+        assert errors == [3, 3, 3, 3, 3, 75]
+        assert await one.log_in("one") == 75
+
+    play(tmp_path, story)
+
+
+def test_an_order_from_insert_to_position_and_back(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        one.insert("7", "0", OPEN, 2, 75010)
+        order = await one.status("7", "a")
+        assert (order["OrderSysID"], order["SessionID"], order["FrontID"]) == ("", one.session, 1)
+        order = await one.status("7", "0")
+        assert order["OrderSysID"] and order["VolumeTraded"] == 2
+        trade = await one.trade()
+        assert (trade["Price"], trade["Volume"], trade["OrderRef"]) == (75010.0, 2, "7")
+        assert trade["OrderSysID"] == order["OrderSysID"]
+        (row,) = await one.rows(Kind.QRY_POSITION)
+        assert (row["PosiDirection"], row["PositionDate"], row["TodayPosition"]) == ("2", "1", 2)
+        assert row["PositionCost"] == 75010.0 * 2 * 5
+        (money,) = await one.rows(Kind.QRY_ACCOUNT)
+        funds = venue.rig.trade.funds("one")
+        assert (money["Balance"], money["CurrMargin"]) == (funds["balance"], funds["margin"])
+        assert money["Commission"] > 0
+        one.insert("8", "1", CLOSE_TODAY, 2, 74990)
+        await one.status("8", "0")
+        assert (await one.trade())["OffsetFlag"] == "3"
+        assert await one.rows(Kind.QRY_POSITION) == []
+        assert len(await one.rows(Kind.QRY_TRADE)) == 2
+        assert [row["OrderRef"] for row in await one.rows(Kind.QRY_ORDER)] == ["7", "8"]
+        assert len(await one.rows(Kind.QRY_ORDER, OrderSysID=order["OrderSysID"])) == 1
+        assert await one.rows(Kind.QRY_ORDER, InstrumentID="rb2110") == []
+
+    play(tmp_path, story)
+
+
+def test_today_and_yesterday_are_two_rows_on_shfe_only(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        one.insert("1", "0", OPEN, 3, 75010)
+        await one.trade()
+        one.insert("2", "0", OPEN, 3, 3501, InstrumentID="m2109", ExchangeID="DCE")
+        await one.trade()
+        venue.rig.at("2021-08-02 21:30:00")
+        venue.rig.trade.follow_day()
+        venue.quote("SHFE.cu2109", 75100)
+        venue.quote("DCE.m2109", 3510)
+        assert await one.confirm("one") == 0
+        one.insert("3", "0", OPEN, 1, 75110)
+        await one.trade()
+        one.insert("4", "0", OPEN, 1, 3511, InstrumentID="m2109", ExchangeID="DCE")
+        await one.trade()
+        rows = await one.rows(Kind.QRY_POSITION)
+        copper = {row["PositionDate"]: row for row in rows if row["InstrumentID"] == "cu2109"}
+        assert (copper["1"]["Position"], copper["1"]["TodayPosition"], copper["1"]["YdPosition"]) == (1, 1, 0)
+        assert (copper["2"]["Position"], copper["2"]["TodayPosition"], copper["2"]["YdPosition"]) == (3, 0, 3)
+        assert copper["1"]["PositionCost"] == 75110.0 * 5
+        held = next(p for p in venue.rig.trade.positions("one") if p["symbol"] == "SHFE.cu2109")
+        for name, key in (
+            ("PositionCost", "position_cost_long"),
+            ("OpenCost", "open_cost_long"),
+            ("PositionProfit", "position_profit_long"),
+            ("UseMargin", "margin_long"),
+        ):
+            assert sum(row[name] for row in copper.values()) == pytest.approx(held[key]), name
+        (meal,) = [row for row in rows if row["InstrumentID"] == "m2109"]
+        assert (meal["Position"], meal["TodayPosition"], meal["YdPosition"]) == (4, 1, 3)
+        one.insert("5", "1", CLOSE, 4, 75090)
+        refused = await one.program.next(Kind.INSERT)
+        assert (refused.error, refused.text.decode("gb18030")) == (51, "CTP:平昨仓位不足")
+        one.insert("6", "1", CLOSE_YESTERDAY, 1, 75090)
+        assert (await one.trade())["OffsetFlag"] == "4"
+
+    play(tmp_path, story)
+
+
+def test_refusals_have_ctps_numbers_and_ways(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        refused: list[tuple[Any, ...]] = [
+            (16, {"InstrumentID": "NOSUCH99"}),
+            (16, {"ExchangeID": "DCE"}),
+            (15, {"VolumeTotalOriginal": 0}),
+            (15, {"Direction": "7"}),
+            (15, {"CombOffsetFlag": "9"}),
+            (15, {"LimitPrice": float("nan")}),
+            (27, {"ContingentCondition": "2"}),
+            (80, {"OrderPriceType": "8"}),
+            (31, {"VolumeTotalOriginal": 400}),
+            (30, {"Direction": "1", "CombOffsetFlag": CLOSE}),
+            (9, {"InvestorID": "two"}),
+        ]
+        for number, (code, words) in enumerate(refused):
+            one.insert(f"9{number}", "0", OPEN, 1, 75000, **words)
+            got = await one.program.next(Kind.INSERT)
+            assert got.error == code, words
+            assert layout("InputOrder").read(got.record)["OrderRef"] == f"9{number}"
+            assert (await one.program.next(Kind.ERR_INSERT)).error == code
+        one.insert("1", "0", OPEN, 1, 75001)  # not on a tick: the exchange refuses
+        order = await one.status("1", "5")
+        assert order["OrderSubmitStatus"] == "4"
+        assert order["StatusMsg"].startswith("已撤单报单被拒绝SHFE")
+        one.insert("1", "0", OPEN, 1, 74000)
+        assert (await one.program.next(Kind.INSERT)).error == 22
+        assert [row["OrderRef"] for row in await one.rows(Kind.QRY_ORDER)] == ["1"]
+
+    play(tmp_path, story)
+
+
+def test_cancels_by_both_keys_and_their_refusals(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+
+        def cancel(**keys: Any) -> None:
+            words = {"BrokerID": "9999", "InvestorID": "one", "ActionFlag": "0", "ExchangeID": "SHFE"}
+            one.program.ask(Kind.ACTION, 11, **(words | keys))
+
+        one.insert("1", "0", OPEN, 2, 74000)
+        await one.status("1", "3")
+        cancel(FrontID=1, SessionID=one.session, OrderRef="1")
+        order = await one.status("1", "5")
+        assert order["OrderSubmitStatus"] == "3"
+        one.insert("2", "0", OPEN, 2, 74000)
+        order = await one.status("2", "3")
+        cancel(OrderSysID=order["OrderSysID"].rjust(12))
+        await one.status("2", "5")
+        for code, keys in (
+            (26, {"OrderSysID": order["OrderSysID"]}),
+            (25, {"OrderSysID": "        9999"}),
+            (25, {"FrontID": 1, "SessionID": 5, "OrderRef": "1"}),
+            (23, {"OrderSysID": order["OrderSysID"], "ActionFlag": "3"}),
+            (9, {"InvestorID": "two", "OrderRef": "1"}),
+        ):
+            cancel(**keys)
+            assert (await one.program.next(Kind.ACTION)).error == code
+            assert (await one.program.next(Kind.ERR_ACTION)).error == code
+
+    play(tmp_path, story)
+
+
+def test_who_may_only_look_sees_and_cannot_touch(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        eye = Trader(await venue.program(TRADER))
+        await eye.authenticate("eye")
+        assert await eye.log_in("eye") == 0
+        one = await trader(venue)
+        one.insert("1", "0", OPEN, 1, 75010)
+        await eye.status("1", "0")
+        assert (await eye.trade())["InvestorID"] == "one"
+        assert len(await eye.rows(Kind.QRY_TRADE)) == 1
+        eye.insert("1", "0", OPEN, 1, 75010)
+        assert (await eye.program.next(Kind.INSERT)).error == 9
+        eye.program.ask(Kind.QRY_ACCOUNT, 5, InvestorID="two")
+        assert (await eye.program.next(Kind.ERROR)).error == 9
+
+    play(tmp_path, story)
+
+
+def test_a_disabled_user_trades_no_more(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        await venue.auth.write(venue.auth.users.set_disabled, "one", True)
+        one.insert("1", "0", OPEN, 1, 75010)
+        assert (await one.program.next(Kind.INSERT)).error == 9
+
+    play(tmp_path, story)
+
+
+async def private_flow(program: Program) -> list[tuple[int, int, str]]:
+    """(number, kind, reference) of what a session is told until nothing comes."""
+    found = []
+    try:
+        while True:
+            got: Frame = await program.next(Kind.RTN_ORDER, Kind.RTN_TRADE, timeout_s=0.3)
+            name = "Order" if got.kind == Kind.RTN_ORDER else "Trade"
+            found.append((got.number, got.kind, layout(name).read(got.record)["OrderRef"]))
+    except TimeoutError:
+        return found
+
+
+def test_restart_plays_the_day_again_and_resume_the_rest(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        one.insert("1", "0", OPEN, 1, 75010)
+        await one.trade()
+        one.insert("2", "0", OPEN, 1, 74000)
+        await one.status("2", "3")
+        one.program.writer.close()
+        await asyncio.sleep(0.05)
+        venue.rig.send("other", "SHFE.cu2109", "BUY", "OPEN", 1, 74000, account="one")
+        again = await trader(venue, confirm=False, private_mode=RESTART)
+        flow = await private_flow(again.program)
+        assert [number for number, _, _ in flow] == list(range(1, len(flow) + 1))
+        assert [(kind, ref) for _, kind, ref in flow] == [
+            (Kind.RTN_ORDER, "1"),
+            (Kind.RTN_ORDER, "1"),
+            (Kind.RTN_TRADE, "1"),
+            (Kind.RTN_ORDER, "2"),
+            (Kind.RTN_ORDER, "2"),
+            (Kind.RTN_ORDER, "3"),
+            (Kind.RTN_ORDER, "3"),
+        ]
+        rest = await trader(venue, confirm=False, private_mode=RESUME, private_seen=5)
+        assert [number for number, _, _ in await private_flow(rest.program)] == [6, 7]
+        quick = await trader(venue, confirm=False)
+        assert await private_flow(quick.program) == []
+        again.insert("4", "0", OPEN, 1, 74000)
+        assert [ref for _, _, ref in await private_flow(quick.program)] == ["4", "4"]
+
+    play(tmp_path, story)
+
+
+def test_queries_of_the_market(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        listed = await one.rows(Kind.QRY_INSTRUMENT)
+        assert {row["InstrumentID"] for row in listed} == {"cu2109", "rb2110", "m2109", "IF2109"}
+        (copper,) = await one.rows(Kind.QRY_INSTRUMENT, InstrumentID="cu2109")
+        assert (copper["VolumeMultiple"], copper["PriceTick"], copper["ProductClass"]) == (5, 10.0, "1")
+        assert (copper["ExpireDate"], copper["PositionDateType"]) == ("20210915", "1")
+        (margin,) = await one.rows(Kind.QRY_MARGIN_RATE, InstrumentID="cu2109")
+        assert margin["LongMarginRatioByMoney"] == 0.1
+        (fee,) = await one.rows(Kind.QRY_COMMISSION_RATE, InstrumentID="m2109")
+        assert (fee["OpenRatioByVolume"], fee["OpenRatioByMoney"]) == (1.5, 0.0)
+        (depth,) = await one.rows(Kind.QRY_DEPTH, InstrumentID="m2109")
+        assert (depth["LastPrice"], depth["AskPrice1"]) == (3500.0, 3501.0)
+        assert [row["ExchangeID"] for row in await one.rows(Kind.QRY_EXCHANGE)] == [
+            "SHFE",
+            "INE",
+            "DCE",
+            "CZCE",
+            "CFFEX",
+            "GFEX",
+        ]
+        (confirmed,) = await one.rows(Kind.QRY_CONFIRM)
+        assert confirmed["ConfirmDate"] == "20210802"
+        assert await one.rows(Kind.QRY_SETTLEMENT) == []
+        one.program.ask(Kind.QRY_POSITION_DETAIL, 5, InvestorID="one")
+        assert (await one.program.next(Kind.ERROR)).error == 27
+
+    play(tmp_path, story)
