@@ -8,6 +8,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from qautlra._core.market import Calendar, Instruments, Rows
 from qautlra._core.tape import Tape
 from qautlra.base.clock import VirtualClock
@@ -82,7 +84,7 @@ class Rig:
         self.tape = Tape(self.instruments, self.calendar, 1024)
         self.clock = VirtualClock("test", beijing_ns("2021-08-02 09:30:00"))
         self.trade = TradeService(
-            settings=Settings(**{"durability": "memory", **settings}),
+            settings=msgspec.convert({"durability": "memory", **settings}, Settings),
             data_dir=directory,
             tape=self.tape,
             instruments=self.instruments,
@@ -108,6 +110,16 @@ class Rig:
         rows = Rows(self.instruments)
         stamp = {"instrument_id": symbol, "datetime": self.clock.now_ns(), "seq": self._ordinal}
         rows.append_dict(self.instruments, stamp | {"last_price": last} | more)
+        self.tape.publish(rows)
+        self.trade.on_batch()
+
+    def ticks(self, symbol: str, prices: list[float]) -> None:
+        """Publish several snapshots as one batch."""
+        rows = Rows(self.instruments)
+        for last in prices:
+            self._ordinal += 1
+            stamp = {"instrument_id": symbol, "datetime": self.clock.now_ns(), "seq": self._ordinal}
+            rows.append_dict(self.instruments, stamp | {"last_price": last})
         self.tape.publish(rows)
         self.trade.on_batch()
 

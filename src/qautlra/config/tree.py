@@ -274,6 +274,13 @@ class RiskLimits(Struct, frozen=True, kw_only=True):
     self_trade: bool = True
 
 
+class Conditions(Struct, frozen=True, kw_only=True):
+    """Conditional orders of one account: new ones in a trading day, and how many may wait."""
+
+    day_max: Annotated[int, Meta(ge=0, le=100_000)] = 20
+    valid_max: Annotated[int, Meta(ge=0, le=100_000)] = 50
+
+
 class Trade(Struct, frozen=True, kw_only=True):
     """The order path: what money's journal promises, which risk profile judges, how often marks are told."""
 
@@ -284,6 +291,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20
     mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
     limits: RiskLimits = RiskLimits()
+    conditions: Conditions = Conditions()
     ctp_front: CtpFront = CtpFront()
 
 

@@ -175,6 +175,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     "Positions that changed."
     transfers: int = 0
     "Number of the first new transfer; 0 when there is none."
+    conditions: tuple[str, ...] = ()
+    "Ids of conditional orders that changed."
     lsn: int = 0
     "Everything up to this record is in what is read now."
     refused: tuple[Answer, ...] = ()

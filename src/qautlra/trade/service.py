@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from qautlra._core import book
 from qautlra._core import journal as journals
 from qautlra._core.exchange import Exchange
 from qautlra.base import clock as clocks
@@ -28,9 +29,11 @@ from qautlra.base.service import Service
 from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
 from qautlra.trade import risk
+from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
-from qautlra.trade.transfers import Transfer, Transfers, from_note, to_note
+from qautlra.trade.notes import Notes, to_bytes
+from qautlra.trade.transfers import Transfer, Transfers
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -78,6 +81,10 @@ class TradeService(Service):
         "Awaited at the end of every start."
         self.on_tick: list[Callable[[], None]] = []
         "Called after the engine has taken a batch of the market: conditional orders, monitors."
+        self.on_turn: list[Callable[[], None]] = []
+        "Called once a second."
+        self.notes = Notes()
+        "Records of ours in the journal, handed out after each replay."
         self._directory = data_dir / "trade" / "journal"
         self._tape = tape
         self._instruments = instruments
@@ -97,6 +104,9 @@ class TradeService(Service):
         self._fd = -1
         self._transfers = Transfers()
         self._new_transfers: dict[str, int] = {}
+        self._new_conditions: dict[str, dict[str, None]] = {}
+        self.notes.register(Transfer, self._restore_transfers)
+        self.conditions = Conditions(self, tape, instruments)
         self._measure()
 
     def _measure(self) -> None:
@@ -119,7 +129,7 @@ class TradeService(Service):
         """Open the journal and replay it: start and recovery are the same."""
         loop = asyncio.get_running_loop()
         self._loop = loop
-        journal, exchange = await loop.run_in_executor(None, self._recover)
+        journal, exchange, notes = await loop.run_in_executor(None, self._recover)
         self._journal = journal
         self._engine = Engine(
             exchange,
@@ -129,6 +139,7 @@ class TradeService(Service):
             now_ns=self.clock.now_ns,
         )
         self._days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
+        self.notes.restore(notes)
         self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
         self._engine.touch_all(day=True)
@@ -137,7 +148,7 @@ class TradeService(Service):
         for hook in self.started:
             await hook()
 
-    def _recover(self) -> tuple[journals.Journal, Exchange]:
+    def _recover(self) -> tuple[journals.Journal, Exchange, list[bytes]]:
         settings = self.settings
         try:
             journal = journals.Journal(
@@ -165,12 +176,13 @@ class TradeService(Service):
             seconds = round(clocks.monotonic_s() - began_s, 3)
             _log.info("replayed", records=recovered.records, seconds=seconds)
         self._replayed = recovered.records
+        return journal, exchange, [payload for _, payload in recovered.notes]
+
+    def _restore_transfers(self, notes: list[Transfer]) -> None:
         self._transfers.clear()
-        for _, payload in recovered.notes:
-            transfer = from_note(payload)
-            if transfer is not None and transfer.trading_day == exchange.trading_day:
+        for transfer in notes:
+            if transfer.trading_day == self.trading_day:
                 self._transfers.keep(transfer)
-        return journal, exchange
 
     async def run(self) -> None:
         """Once a second: the trading day, the phases, the journal's health."""
@@ -180,6 +192,8 @@ class TradeService(Service):
             engine = self.engine
             now_ns = self.clock.now_ns()
             engine.follow_phases(now_ns)
+            for hook in self.on_turn:
+                hook()
             self.wake()
             if self._journal is not None and self._journal.failed:
                 raise StorageError(f"the trading journal failed: {self._journal.error}")
@@ -282,7 +296,7 @@ class TradeService(Service):
             text="转账成功" if answer.ok else answer.text,
             time_ns=self.clock.now_ns(),
         )
-        lsn = engine.exchange.note(to_note(transfer))[2]
+        lsn = self.note(to_bytes(transfer))[1]
         self._transfers.keep(transfer)
         self._new_transfers.setdefault(account_id, transfer.seq)
         engine.touch(account_id)
@@ -291,6 +305,25 @@ class TradeService(Service):
     def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
         """Return the account's transfers of the day, from number `since` on."""
         return self._transfers.of(account_id, since) if since else []
+
+    def note(self, payload: bytes) -> tuple[int, int]:
+        """Put a note into the journal; return (0 or a code, its record)."""
+        code, _, lsn = self.engine.exchange.note(payload)
+        return code, lsn
+
+    def condition_changed(self, account_id: str, order_id: str) -> None:
+        """Have the account's subscribers hear of a conditional order."""
+        self._new_conditions.setdefault(account_id, {})[order_id] = None
+        self.engine.touch(account_id)
+        self.wake()
+
+    def knows(self, symbol: str) -> bool:
+        """Tell whether there is an instrument of that full name."""
+        return self.engine.canonical(symbol) == symbol
+
+    def is_open(self, symbol: str) -> bool:
+        """Tell whether an instrument is traded continuously now."""
+        return self.engine.phases.at(symbol, self.clock.now_ns()).phase == book.CONTINUOUS
 
     def insert(self, order: InsertOrder) -> Answer:
         """Enter an order."""
@@ -422,7 +455,12 @@ class TradeService(Service):
     def _collect(self, engine: Engine) -> None:
         lsn = engine.exchange.head_lsn
         changes = [
-            msgspec.structs.replace(c, lsn=lsn, transfers=self._new_transfers.pop(c.account_id, 0))
+            msgspec.structs.replace(
+                c,
+                lsn=lsn,
+                transfers=self._new_transfers.pop(c.account_id, 0),
+                conditions=tuple(self._new_conditions.pop(c.account_id, ())),
+            )
             for c in engine.collect()
         ]
         if not changes:

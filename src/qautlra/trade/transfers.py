@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from qautlra.trade.notes import Note
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag_field="note", tag="transfer"):
+class Transfer(Note, frozen=True, kw_only=True, tag="transfer"):
     """One transfer; `amount` CNY, in when positive. `code` 0 when it was done."""
 
     account_id: str
@@ -22,10 +22,6 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True, tag_field="note", tag=
     code: int
     text: str
     time_ns: int
-
-
-_encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Transfer] = msgspec.json.Decoder(Transfer)
 
 
 class Transfers:
@@ -55,16 +51,3 @@ class Transfers:
     def clear(self) -> None:
         """A new day."""
         self._of.clear()
-
-
-def to_note(transfer: Transfer) -> bytes:
-    """Return the journal's note of a transfer."""
-    return _encoder.encode(transfer)
-
-
-def from_note(payload: bytes) -> Transfer | None:
-    """Return the transfer of a note, None for a note of something else."""
-    try:
-        return _decoder.decode(payload)
-    except msgspec.ValidationError:
-        return None

@@ -67,6 +67,8 @@ TABLE: Final[dict[int, TradeError]] = {
         (3019, "INSTRUMENT_SUSPENDED", 400, "合约当前不可交易", "The instrument cannot be traded now"),
         (3020, "CONDITION_NOT_FOUND", 404, "条件单不存在", "No such conditional order"),
         (3021, "CONDITION_MET", 400, "条件单的条件已经满足", "The condition is met already"),
+        (3022, "CONDITION_OVER", 409, "条件单当前状态不允许该操作", "Not in the order's present state"),
+        (3023, "NOT_REVERSED", 400, "平仓未全部成交，反手开仓未发出", "Not closed, so not reversed"),
         (4001, "UNSUPPORTED_ORDER", 400, "交易所不支持该报单类型", "Not taken by the exchange"),
         (4002, "PRICE_ABOVE_UPPER_LIMIT", 400, "下单价格超过涨停价", "Price above the upper limit"),
         (4003, "PRICE_BELOW_LOWER_LIMIT", 400, "下单价格低于跌停价", "Price below the lower limit"),

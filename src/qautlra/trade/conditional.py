@@ -1,0 +1,440 @@
+"""Conditional orders: what waits for a price, a time or an opening, and the orders it then releases.
+
+A change of state is a note in the journal before it takes effect, and the ids of released orders derive from
+the conditional order's: a kill neither loses one nor enters one twice.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from qautlra._core.tape import Follower
+from qautlra.base import metrics
+from qautlra.base.log import get_logger
+from qautlra.model import codes
+from qautlra.model.condition import (
+    TEXTS,
+    Condition,
+    Conditional,
+    ConditionAnswer,
+    Kind,
+    Outcome,
+    Release,
+    State,
+    Validity,
+)
+from qautlra.model.order import CancelOrder, Offset
+from qautlra.trade import condition_checks as checks
+from qautlra.trade.notes import Note, to_bytes
+from qautlra.trade.releasing import PREFIX, releases
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.trade.days import DayEnd
+    from qautlra.trade.service import TradeService
+
+FINISHED_MAX: Final = 1000
+"Of an account; the oldest are forgotten."
+_FAR_NS: Final = 1 << 62
+_Key = tuple[str, str]
+_log = get_logger("trade")
+
+
+class ConditionNote(Note, frozen=True, kw_only=True, tag="condition"):
+    """A conditional order as it is from here on."""
+
+    order: Conditional
+
+
+class Conditions:
+    """All conditional orders. One thread; bounds: `trade.conditions.*` and FINISHED_MAX, per account."""
+
+    def __init__(self, trade: TradeService, tape: Tape, instruments: Instruments) -> None:
+        self._trade = trade
+        self._tape = tape
+        self._instruments = instruments
+        self._follower = Follower(tape)
+        self._of: dict[str, dict[str, Conditional]] = {}
+        self._live: dict[str, dict[_Key, None]] = {}  # by instrument
+        self._symbols: dict[int, str] = {}  # by line of the tape
+        self._prices: dict[str, float] = {}
+        self._timed: dict[_Key, None] = {}
+        self._next_ns = _FAR_NS
+        self._releasing: dict[_Key, bool] = {}  # whether a replay found it so
+        self._ends = metrics.counter(
+            "qautlra_trade_conditions_ended_count", "Conditional orders by how they ended", ["state"]
+        )
+        metrics.watch(
+            "qautlra_trade_conditions_waiting_count",
+            "Conditional orders that wait",
+            lambda: len({key for keys in self._live.values() for key in keys}),
+        )
+        trade.notes.register(ConditionNote, self._restore)
+        trade.day_ended.append(self._on_day_end)
+        trade.on_tick.append(self.on_tick)
+        trade.on_turn.append(self.on_turn)
+
+    def _restore(self, notes: list[ConditionNote]) -> None:
+        for symbol in list(self._live):
+            self._watch(symbol, False)
+        for table in (self._of, self._live, self._timed, self._releasing):
+            table.clear()
+        for note in notes:
+            self._put(note.order)
+        for account in self._of.values():
+            for order in account.values():
+                self._index(order)
+                if order.is_releasing:
+                    self._releasing[order.account_id, order.order_id] = True
+
+    # --- requests ---
+
+    def insert(self, order: Conditional) -> ConditionAnswer:
+        """Begin to wait; the state, the day and the times of `order` are set here."""
+        trade = self._trade
+        now_ns = trade.clock.now_ns()
+        order = msgspec.structs.replace(
+            order,
+            state=State.LIVE,
+            trading_day=trade.trading_day,
+            insert_ns=now_ns,
+            end_ns=0,
+            end_day=0,
+            armed=(),
+            releases=(),
+            text="",
+        )
+        refused = self._refusal(order, now_ns)
+        return self._refuse(refused) if refused is not None else self._change(order, Outcome.INSERTED)
+
+    def cancel(self, account_id: str, order_id: str) -> ConditionAnswer:
+        """Wait no more."""
+        order = self.get(account_id, order_id)
+        if order is None:
+            return self._refuse(Outcome.CANCEL_UNKNOWN)
+        refused = {
+            State.TOUCHED: Outcome.CANCEL_TOUCHED,
+            State.CANCEL: Outcome.CANCEL_CANCELLED,
+            State.DISCARD: Outcome.CANCEL_DISCARDED,
+        }.get(order.state)
+        if refused is not None:
+            return self._refuse(refused)
+        return self._change(self._ended(order, State.CANCEL, "已撤单"), Outcome.CANCELLED)
+
+    def pause(self, account_id: str, order_id: str) -> ConditionAnswer:
+        """Look no more until it is resumed."""
+        order = self.get(account_id, order_id)
+        if order is None:
+            return self._refuse(Outcome.PAUSE_UNKNOWN)
+        refused = {
+            State.SUSPEND: Outcome.PAUSE_PAUSED,
+            State.TOUCHED: Outcome.PAUSE_TOUCHED,
+            State.CANCEL: Outcome.PAUSE_CANCELLED,
+            State.DISCARD: Outcome.PAUSE_DISCARDED,
+        }.get(order.state)
+        if refused is not None:
+            return self._refuse(refused)
+        return self._change(msgspec.structs.replace(order, state=State.SUSPEND), Outcome.PAUSED)
+
+    def resume(self, account_id: str, order_id: str) -> ConditionAnswer:
+        """Look again; what holds meanwhile is met at the next tick."""
+        order = self.get(account_id, order_id)
+        if order is None:
+            return self._refuse(Outcome.RESUME_UNKNOWN)
+        if order.state is not State.SUSPEND:
+            return self._refuse(Outcome.RESUME_NOT_PAUSED)
+        return self._change(msgspec.structs.replace(order, state=State.LIVE), Outcome.RESUMED)
+
+    # --- reads ---
+
+    def get(self, account_id: str, order_id: str) -> Conditional | None:
+        """Return a conditional order, None when there is none."""
+        return self._of.get(account_id, {}).get(order_id)
+
+    def list(self, account_id: str) -> list[Conditional]:
+        """Return the account's conditional orders, oldest first, finished ones included."""
+        return list(self._of.get(account_id, {}).values())
+
+    def history(self, account_id: str, day: int) -> builtins.list[Conditional]:
+        """Return those that were sent or ended on a trading day (YYYYMMDD) and wait no more."""
+        return [o for o in self.list(account_id) if not o.is_waiting and day in (o.trading_day, o.end_day)]
+
+    def statistics(self, account_id: str) -> dict[str, int]:
+        """Return how many of the account's are in each state, and how many were sent today."""
+        orders = self.list(account_id)
+        counts = Counter(order.state.value for order in orders)
+        today = self._trade.trading_day
+        return {
+            "total": len(orders),
+            **{state.value: counts[state.value] for state in State},
+            "failed": sum(any(r.code for r in order.releases) for order in orders),
+            "today": sum(order.trading_day == today for order in orders),
+        }
+
+    # --- the market ---
+
+    def on_tick(self) -> None:
+        """Look at what the newest batch says of the instruments that are waited for."""
+        if self._releasing:
+            self._go_on()
+        if not self._live:
+            return
+        rows, lost = self._follower.read()
+        for line, _, _, _, values in rows:
+            symbol = self._symbols.get(line)
+            if symbol is not None and values[0] == values[0]:
+                self._prices[symbol] = values[0]
+                self._look(symbol)
+        if lost:
+            for symbol in list(self._live):
+                self._read_price(symbol)
+                self._look(symbol)
+        if self._trade.clock.now_ns() >= self._next_ns:
+            self.on_turn()
+
+    def on_turn(self) -> None:
+        """Look at what waits for a time or an opening; once a second, and when a time has come."""
+        if self._releasing:
+            self._go_on()
+        now_ns = self._trade.clock.now_ns()
+        for key in list(self._timed):
+            order = self._of[key[0]][key[1]]
+            if order.until_ns and now_ns >= order.until_ns:
+                self._change(self._ended(order, State.DISCARD, "已过有效期"))
+            elif order.state is State.LIVE:
+                self._look_at(order)
+        times = (
+            moment
+            for account_id, order_id in self._timed
+            for moment in checks.moments(self._of[account_id][order_id])
+            if moment > now_ns
+        )
+        self._next_ns = min(times, default=_FAR_NS)
+
+    def _look(self, symbol: str) -> None:
+        for account_id, order_id in list(self._live.get(symbol, ())):
+            order = self._of[account_id][order_id]
+            if order.state is State.LIVE:
+                self._look_at(order)
+
+    def _look_at(self, order: Conditional) -> None:
+        armed = checks.armed(order, self._prices)
+        if armed != order.armed:
+            order = msgspec.structs.replace(order, armed=armed)
+            if not self._change(order).ok:
+                return
+        holds = all if order.every else any
+        if holds(self._holds(order, number) for number in range(len(order.conditions))):
+            self._touch(order)
+
+    def _holds(self, order: Conditional, number: int) -> bool:
+        condition = order.conditions[number]
+        now_ns = self._trade.clock.now_ns()
+        if condition.kind is Kind.TIME:
+            return now_ns >= condition.time_ns
+        if condition.kind is Kind.MARKET_OPEN:
+            return self._trade.is_open(condition.symbol)
+        return (
+            (condition.kind is not Kind.BREAK_EVEN or number in order.armed)
+            and self._is_at(condition)
+            and self._trade.is_open(condition.symbol)
+        )
+
+    def _is_at(self, condition: Condition) -> bool:
+        price = self._prices.get(condition.symbol)
+        return price is not None and checks.is_at(condition, price)
+
+    # --- releasing ---
+
+    def _touch(self, order: Conditional) -> None:
+        made = releases(order, self._snapshot, lambda symbol: self._position(order.account_id, symbol))
+        text = "已触发" if made else "已触发,无持仓可平"
+        touched = msgspec.structs.replace(self._ended(order, State.TOUCHED, text), releases=made)
+        if self._change(touched).ok and made:
+            _log.info("condition_touched", account_id=order.account_id, order_id=order.order_id)
+            self._release(touched, again=False)
+
+    def _release(self, order: Conditional, *, again: bool) -> None:
+        """Enter what is not entered yet; what was entered before a kill is met by its id."""
+        if order.cancel_closing and order.releases[0].code is None:
+            self._cancel_closing(order)
+        made = list(order.releases)
+        for number, release in enumerate(made):
+            if release.code is None:
+                code = self._enter(release, again=again)
+                if code is not None:
+                    made[number] = msgspec.structs.replace(release, code=code)
+        refused = next((codes.describe(one.code).text for one in made if one.code), "")
+        if tuple(made) != order.releases:
+            text = (
+                f"{order.text},委托未成功:{refused}" if refused and refused not in order.text else order.text
+            )
+            order = msgspec.structs.replace(order, releases=tuple(made), text=text)
+            self._change(order)
+        key = (order.account_id, order.order_id)
+        if order.is_releasing:
+            self._releasing[key] = again
+        else:
+            self._releasing.pop(key, None)
+
+    def _enter(self, release: Release, *, again: bool) -> int | None:
+        """Return the code of the entered order; None when it must be tried again."""
+        trade, order = self._trade, release.order
+        for order_id in release.after:
+            closing = trade.find(order.account_id, order_id)
+            if closing is not None and closing.is_alive:
+                return None
+            if closing is None or closing.volume_left:
+                return codes.NOT_REVERSED
+        answer = trade.insert(order)
+        if answer.code == codes.NOT_JOURNALED or (again and answer.code == codes.NO_INSTRUMENT):
+            return None  # after a start its first price may not be there yet
+        if answer.code == codes.DUPLICATE and again:
+            before = trade.find(order.account_id, order.order_id)
+            return 0 if before is None else before.code
+        return answer.code
+
+    def _go_on(self) -> None:
+        for key, again in list(self._releasing.items()):
+            order = self._of[key[0]][key[1]]
+            if order.end_day == self._trade.trading_day:
+                self._release(order, again=again)
+            else:
+                self._give_up(order)
+
+    def _give_up(self, order: Conditional) -> None:
+        """The day it was touched in is over: what was not entered then is not entered."""
+        late = [
+            one if one.code is not None else msgspec.structs.replace(one, code=codes.NOT_TRADING)
+            for one in order.releases
+        ]
+        self._change(msgspec.structs.replace(order, releases=tuple(late)))
+        self._releasing.pop((order.account_id, order.order_id), None)
+
+    def _cancel_closing(self, order: Conditional) -> None:
+        symbols = {leg.symbol for leg in order.legs}
+        for one in self._trade.orders(order.account_id):
+            if not one.is_alive or one.offset is Offset.OPEN or one.symbol not in symbols:
+                continue
+            if not one.order_id.startswith(f"{PREFIX}{order.order_id}."):
+                self._trade.cancel(CancelOrder(account_id=order.account_id, order_id=one.order_id))
+
+    def _on_day_end(self, ended: DayEnd) -> None:
+        day = ended.trading_day
+        for order in [o for account in self._of.values() for o in account.values()]:
+            if order.is_releasing:
+                self._give_up(order)
+            last = {Validity.GFD: order.trading_day, Validity.GTD: order.last_day}.get(order.validity)
+            if order.is_waiting and last is not None and last <= day:
+                self._change(self._ended(order, State.DISCARD, "已过有效期"))
+
+    # --- keeping ---
+
+    def _refusal(self, order: Conditional, now_ns: int) -> Outcome | None:
+        trade, settings = self._trade, self._trade.settings
+        if not trade.has(order.account_id):
+            return Outcome.WRONG_USER
+        known = self._of.get(order.account_id, {})
+        if order.order_id in known:
+            return Outcome.DUPLICATE
+        today = sum(one.trading_day == order.trading_day for one in known.values())
+        if today >= settings.conditions.day_max:
+            return Outcome.TOO_MANY_TODAY
+        if sum(one.is_waiting for one in known.values()) >= settings.conditions.valid_max:
+            return Outcome.TOO_MANY
+        refused = checks.refusal(order, trade.knows, now_ns)
+        if refused is not None:
+            return refused
+        for condition in order.conditions:
+            self._read_price(condition.symbol)
+        met = [
+            condition.kind is not Kind.BREAK_EVEN
+            and (
+                self._is_at(condition)
+                if condition.kind in (Kind.PRICE, Kind.PRICE_RANGE)
+                else self._holds(order, number)
+            )
+            for number, condition in enumerate(order.conditions)
+        ]
+        if order.every and len(met) > 1:
+            return Outcome.ALL_MET if all(met) else None
+        late = any(m and c.kind is Kind.TIME for m, c in zip(met, order.conditions, strict=True))
+        return Outcome.TIME_PAST if late else Outcome.ALREADY_MET if any(met) else None
+
+    def _ended(self, order: Conditional, state: State, text: str) -> Conditional:
+        trade = self._trade
+        return msgspec.structs.replace(
+            order, state=state, end_ns=trade.clock.now_ns(), end_day=trade.trading_day, text=text
+        )
+
+    def _refuse(self, outcome: Outcome) -> ConditionAnswer:
+        return ConditionAnswer(outcome=outcome, code=checks.HOUSE_CODES[outcome], text=TEXTS[outcome])
+
+    def _change(self, order: Conditional, outcome: Outcome = Outcome.INSERTED) -> ConditionAnswer:
+        """Write the new value down, then let it hold; refused, nothing has changed."""
+        code, lsn = self._trade.note(to_bytes(ConditionNote(order=order)))
+        if code:
+            return ConditionAnswer(outcome=Outcome.STOPPED, code=code, text=TEXTS[Outcome.STOPPED])
+        before = self.get(order.account_id, order.order_id)
+        self._put(order)
+        self._index(order)
+        if not order.is_waiting and (before is None or before.is_waiting):
+            self._ends.labels(order.state.value).inc()
+        self._trade.condition_changed(order.account_id, order.order_id)
+        return ConditionAnswer(outcome=outcome, text=TEXTS[outcome], lsn=lsn, order=order)
+
+    def _put(self, order: Conditional) -> None:
+        account = self._of.setdefault(order.account_id, {})
+        account[order.order_id] = order
+        if len(account) > FINISHED_MAX:
+            finished = [
+                one.order_id for one in account.values() if not one.is_waiting and not one.is_releasing
+            ]
+            for order_id in finished[: len(account) - FINISHED_MAX]:
+                del account[order_id]
+
+    def _index(self, order: Conditional) -> None:
+        """Watch what a living one waits for, and nothing for one that does not."""
+        key = (order.account_id, order.order_id)
+        for symbol in {condition.symbol for condition in order.conditions}:
+            keys = self._live.get(symbol, {})
+            if order.state is State.LIVE:
+                if not keys:
+                    self._watch(symbol, True)
+                self._live.setdefault(symbol, keys)[key] = None
+            elif keys.pop(key, False) is None and not keys:
+                del self._live[symbol]
+                self._watch(symbol, False)
+        if order.is_waiting and checks.is_timed(order):
+            self._timed[key] = None
+            self._next_ns = min([self._next_ns, *checks.moments(order)])
+        else:
+            self._timed.pop(key, None)
+
+    def _watch(self, symbol: str, wanted: bool) -> None:
+        line = self._instruments.intern(symbol)
+        if line < 0:
+            return
+        self._symbols[line] = symbol
+        if wanted:
+            self._follower.read()  # what came before is not looked at
+            self._read_price(symbol)
+        self._follower.watch(line, wanted)
+
+    def _read_price(self, symbol: str) -> None:
+        snapshot = self._snapshot(symbol)
+        last = snapshot.get("last_price") if snapshot else None
+        if isinstance(last, int | float) and last == last:
+            self._prices[symbol] = float(last)
+
+    def _snapshot(self, symbol: str) -> dict[str, Any] | None:
+        line = self._instruments.find(symbol)
+        return self._tape.last(line) if line >= 0 else None
+
+    def _position(self, account_id: str, symbol: str) -> dict[str, Any] | None:
+        return next(iter(self._trade.engine.positions(account_id, (symbol,))), None)
