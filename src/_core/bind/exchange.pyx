@@ -346,12 +346,12 @@ cdef class Exchange:
     def orders_of(self, uint32_t account):
         """Numbers of the account's orders of the day, oldest first."""
         self.ledger.account(account)
-        return self.ptr.day_of(account).orders
+        return self.ptr.orders_of(account)
 
     def trades_of(self, uint32_t account):
         """Numbers of the account's trades of the day, oldest first."""
         self.ledger.account(account)
-        return self.ptr.day_of(account).trades
+        return self.ptr.trades_of(account)
 
     def holders(self, uint32_t instrument):
         """Numbers of the accounts that hold an instrument or have orders that open it."""

@@ -12,7 +12,7 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t in_pages(std::size_t bytes) { return (bytes + kHugePage - 1) & ~(kHugePage - 1); }
 }  // namespace
 
-void* map_zeroed(std::size_t bytes) {
+void* map_reserved(std::size_t bytes) {
   const std::size_t wanted = in_pages(bytes);
   void* const mapped =
       ::mmap(nullptr, wanted + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -24,10 +24,15 @@ void* map_zeroed(std::size_t bytes) {
   if (const std::size_t after = kHugePage - static_cast<std::size_t>(to - from); after != 0)
     ::munmap(to + wanted, after);
   ::madvise(to, wanted, MADV_HUGEPAGE);
-#ifdef MADV_POPULATE_WRITE
-  ::madvise(to, wanted, MADV_POPULATE_WRITE);
-#endif
   return to;
+}
+
+void* map_zeroed(std::size_t bytes) {
+  void* const mapped = map_reserved(bytes);
+#ifdef MADV_POPULATE_WRITE
+  if (mapped != nullptr) ::madvise(mapped, in_pages(bytes), MADV_POPULATE_WRITE);
+#endif
+  return mapped;
 }
 
 void unmap(void* memory, std::size_t bytes) { ::munmap(memory, in_pages(bytes)); }
@@ -98,6 +103,7 @@ Code Books::set_rules(std::uint32_t book, const Rules& rules) {
   const bool tracks = rules.self_trade != SelfTrade::kAllow;
   if (tracks != b.tracks_own() && !(b.bids.empty() && b.asks.empty())) return Code::kBadParameters;
   b.rules = rules;
+  b.follow();
   return Code::kOk;
 }
 
@@ -107,6 +113,14 @@ Code Books::set_reference(std::uint32_t book, std::int64_t price) {
   books_[book].reference = price;
   books_[book].has_reference = true;
   return Code::kOk;
+}
+
+// Why check() does not take an order that is no plain thing here, if it does not.
+Code Books::refusal(const Book& b, const NewOrder& o, std::uint32_t kind) const {
+  if ((kind & b.rules.kinds) == 0) return Code::kUnsupported;
+  if (b.phase == Phase::kContinuous) return kind == kLimitGfa ? Code::kAuctionOnly : Code::kOk;
+  if (!is_auction(b.phase)) return Code::kNotTrading;
+  return o.time == TimeCondition::kIoc ? Code::kNotInAuction : Code::kOk;
 }
 
 // Whether a `kSide` order of the account with this limit leaves its own orders of the other side alone. Looks at
@@ -150,7 +164,7 @@ Code Books::check_amend(OrderId id, std::int64_t price, std::int32_t left) const
   if (price > b.upper()) return Code::kAboveLimit;
   if (price < b.base) return Code::kBelowLimit;
   const auto level = static_cast<std::int32_t>(price - b.base);
-  if (level == o.level || !o.opens || b.rules.self_trade != SelfTrade::kRejectTaker) return Code::kOk;
+  if (level == o.level || !o.opens() || b.rules.self_trade != SelfTrade::kRejectTaker) return Code::kOk;
   return o.side == Side::kBuy ? check_self<Side::kBuy>(b, o.book, o.account, level)
                               : check_self<Side::kSell>(b, o.book, o.account, level);
 }
@@ -214,9 +228,9 @@ std::uint64_t Books::state_hash() const {
       h.add(serial_of(o.id));
       h.add_signed(b.price_of(o.level));
       h.add(static_cast<std::uint64_t>(static_cast<std::uint32_t>(o.left)) << 32 | o.account);
-      const std::int32_t day = o.time == TimeCondition::kGtd ? pool_.more(slot_of(o.id)).gtd_day : 0;
-      h.add(static_cast<std::uint64_t>(o.side) | static_cast<std::uint64_t>(o.time) << 8 |
-            static_cast<std::uint64_t>(o.opens) << 16 | static_cast<std::uint64_t>(day) << 32);
+      const std::int32_t day = o.time() == TimeCondition::kGtd ? pool_.more(slot_of(o.id)).gtd_day : 0;
+      h.add(static_cast<std::uint64_t>(o.side) | static_cast<std::uint64_t>(o.time()) << 8 |
+            static_cast<std::uint64_t>(o.opens()) << 16 | static_cast<std::uint64_t>(day) << 32);
       return true;
     };
     visit<Side::kBuy>(i, add);

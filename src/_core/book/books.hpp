@@ -27,6 +27,7 @@ struct Book {
   bool has_last = false;
   bool has_reference = false;
   Rules rules;
+  std::uint32_t takes = 0;  // kinds that need no second look in this phase; follows from phase and rules
   Ladder<Side::kBuy> bids;
   Ladder<Side::kSell> asks;
   std::int64_t last = 0;       // price of the last trade of the day
@@ -46,6 +47,14 @@ struct Book {
   std::int64_t price_of(std::int32_t level) const { return base + level; }
   std::int64_t upper() const { return base + size - 1; }
   bool tracks_own() const { return rules.self_trade != SelfTrade::kAllow; }
+  bool cancels_own() const { return tracks_own() && rules.self_trade != SelfTrade::kRejectTaker; }
+  void follow() {
+    constexpr std::uint32_t immediate =
+        kLimitFak | kLimitFok | kAny | kAnyFok | kBest | kBestFok | kFiveLevel | kFiveLevelFok;
+    takes = phase == Phase::kContinuous ? rules.kinds & ~static_cast<std::uint32_t>(kLimitGfa)
+            : is_auction(phase)         ? rules.kinds & ~immediate
+                                        : 0;
+  }
 };
 
 struct Bounds {
@@ -79,7 +88,7 @@ class Books {
   template <class Sink>
   Placed insert(std::uint32_t book, const NewOrder& order, Sink& sink) {
     const Code code = check(book, order);
-    if (code != Code::kOk) [[unlikely]] return {code, 0, order.volume, false};
+    if (code != Code::kOk) [[unlikely]] return {0, order.volume, code, false};
     return place(book, order, sink);
   }
 
@@ -115,6 +124,7 @@ class Books {
     const std::uint32_t slot = pool_.find(id);
     return slot != 0 ? &pool_[slot] : nullptr;
   }
+  void prefetch(OrderId id) const { pool_.prefetch(id); }
   std::int32_t gtd_day(OrderId id) const { return pool_.more(slot_of(id)).gtd_day; }
   // Best levels first, `levels` at most; returns how many.
   std::size_t depth(std::uint32_t book, Side side, std::size_t levels, DepthLevel* out) const;
@@ -138,6 +148,7 @@ class Books {
     std::uint32_t tail[2];
   };
 
+  Code refusal(const Book& b, const NewOrder& order, std::uint32_t kind) const;
   template <Side kSide>
   bool limit_of(const Book& b, const NewOrder& order, std::int32_t& limit) const;
   template <Side kSide>
@@ -147,8 +158,17 @@ class Books {
   template <Side kSide>
   bool enough(const Book& b, std::int32_t limit, std::int64_t wanted) const;
 
+  // How an order that is more than a plain limit order fares against the other side.
+  struct Fate {
+    std::int32_t limit = 0;
+    std::int32_t left = 0;
+    Reason reason = Reason::kRest;
+    bool stays = false;
+  };
   template <Side kSide, class Sink>
   Placed place_side(std::uint32_t book, const NewOrder& order, Sink& sink);
+  template <Side kSide, class Sink>
+  Fate place_special(std::uint32_t book, const NewOrder& order, OrderId id, Sink& sink);
   template <Side kSide, class Sink>
   std::int32_t match(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
                      std::int32_t left, Sink& sink);

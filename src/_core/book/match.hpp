@@ -41,21 +41,13 @@ inline Code Books::check(std::uint32_t book, const NewOrder& o) const {
   if (o.account >= bounds_.accounts_max) return Code::kNoAccount;
   if (!well_formed(o)) return Code::kBadParameters;
   const std::uint32_t kind = kind_of(o.price_type, o.time, o.volume_condition);
-  if ((kind & b.rules.kinds) == 0) return Code::kUnsupported;
-  if (b.phase == Phase::kContinuous) {
-    if (kind == kLimitGfa) return Code::kAuctionOnly;
-  } else {
-    if (!is_auction(b.phase)) return Code::kNotTrading;
-    if (o.time == TimeCondition::kIoc) return Code::kNotInAuction;
-  }
+  if ((kind & b.takes) == 0) [[unlikely]] return refusal(b, o, kind);
   if (!volume_allowed(b.rules, o.side, o.volume, o.held)) return Code::kBadVolume;
   if (o.volume_condition == VolumeCondition::kMin && (o.min_volume < 1 || o.min_volume > o.volume))
     return Code::kBadVolume;
   if (o.time == TimeCondition::kGtd && o.gtd_day <= 0) return Code::kBadParameters;
-  if (o.price_type == PriceType::kLimit) {
-    if (o.price > b.upper()) return Code::kAboveLimit;
-    if (o.price < b.base) return Code::kBelowLimit;
-  }
+  if (o.price_type == PriceType::kLimit && static_cast<std::uint64_t>(o.price - b.base) >= b.size) [[unlikely]]
+    return o.price < b.base ? Code::kBelowLimit : Code::kAboveLimit;
   if (pool_.full()) return Code::kFull;
   if (!o.opens || b.rules.self_trade != SelfTrade::kRejectTaker) return Code::kOk;
   return o.side == Side::kBuy ? check_side<Side::kBuy>(b, book, o) : check_side<Side::kSell>(b, book, o);
@@ -147,9 +139,12 @@ std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint3
                           std::int32_t left, Sink& sink) {
   constexpr Side kOther = opposite(kSide);
   auto& other = b.side<kOther>();
+  if (left == 0 || !other.crossed(other.best, limit)) return left;
   const bool at_maker = b.rules.trade_price == TradePrice::kMaker;
-  while (left > 0 && other.crossed(other.best, limit)) {
-    const std::int32_t at = other.best;
+  const std::int32_t wanted = left;
+  std::int32_t at;
+  do {
+    at = other.best;
     Level& level = other.levels[at];
     std::uint32_t slot = level.head;
     do {
@@ -159,12 +154,12 @@ std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint3
       maker.left -= volume;
       level.volume -= volume;
       std::int64_t price = b.price_of(at);
-      if (!at_maker)
+      if (!at_maker) [[unlikely]] {
         price = kSide == Side::kBuy ? price_between(b, b.price_of(limit), price)
                                     : price_between(b, price, b.price_of(limit));
-      b.last = price;
-      b.has_last = true;
-      b.volume += volume;
+        b.last = price;
+        b.has_last = true;
+      }
       Fill fill;
       fill.trade = ++trades_;
       fill.price = price;
@@ -187,61 +182,79 @@ std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint3
       level.tail = 0;
       other.emptied(at);
     }
+  } while (left > 0 && other.crossed(other.best, limit));
+  if (at_maker) [[likely]] {
+    b.last = b.price_of(at);
+    b.has_last = true;
   }
+  b.volume += wanted - left;
   return left;
 }
 
 template <Side kSide, class Sink>
-Placed Books::place_side(std::uint32_t book, const NewOrder& o, Sink& sink) {
+[[gnu::noinline]] Books::Fate Books::place_special(std::uint32_t book, const NewOrder& o, OrderId id, Sink& sink) {
   Book& b = books_[book];
-  const std::uint32_t slot = pool_.take();
-  Order& order = pool_[slot];
-  const OrderId id = order.id;
-  sink.on_accept({id, book});
-
+  Fate fate;
+  fate.left = o.volume;
   const bool immediate = o.time == TimeCondition::kIoc;
-  std::int32_t limit = 0;
-  std::int32_t left = o.volume;
-  const bool meets = limit_of<kSide>(b, o, limit);  // false: there is nothing to trade with, now or at rest
-  Reason reason = Reason::kRest;
+  const bool meets = limit_of<kSide>(b, o, fate.limit);  // false: there is nothing to trade with, now or at rest
   bool alive = true;
-  if (o.opens && b.rules.self_trade != SelfTrade::kAllow && meets) {
-    // Under kRejectTaker check() has made sure that there is nothing to cancel.
-    if (b.rules.self_trade != SelfTrade::kRejectTaker && cancel_crossed<kSide>(b, book, o.account, limit, sink) &&
-        b.rules.self_trade == SelfTrade::kCancelBoth) {
-      alive = false;
-      reason = Reason::kSelfTrade;
-    }
+  // Under kRejectTaker check() has made sure that there is nothing to cancel.
+  if (o.opens && b.cancels_own() && meets && cancel_crossed<kSide>(b, book, o.account, fate.limit, sink) &&
+      b.rules.self_trade == SelfTrade::kCancelBoth) {
+    alive = false;
+    fate.reason = Reason::kSelfTrade;
   }
   if (immediate && alive && o.volume_condition != VolumeCondition::kAny) {
     const bool all = o.volume_condition == VolumeCondition::kAll;
-    if (!meets || !enough<kSide>(b, limit, all ? o.volume : o.min_volume)) {
+    if (!meets || !enough<kSide>(b, fate.limit, all ? o.volume : o.min_volume)) {
       alive = false;
-      reason = all ? Reason::kAllOrNone : Reason::kMinimum;
+      fate.reason = all ? Reason::kAllOrNone : Reason::kMinimum;
     }
   }
-  if (alive && meets && b.phase == Phase::kContinuous) left = match<kSide>(b, book, id, o.account, limit, left, sink);
-  if (left == 0) {
-    pool_.give_back(slot);
-    return {Code::kOk, id, 0, false};
+  if (alive && meets && b.phase == Phase::kContinuous)
+    fate.left = match<kSide>(b, book, id, o.account, fate.limit, fate.left, sink);
+  fate.stays = alive && (!immediate || (b.rules.best_rests && meets && o.price_type == PriceType::kBest &&
+                                        o.volume_condition == VolumeCondition::kAny));
+  return fate;
+}
+
+template <Side kSide, class Sink>
+inline Placed Books::place_side(std::uint32_t book, const NewOrder& o, Sink& sink) {
+  Book& b = books_[book];
+  const std::uint32_t slot = pool_.take();
+  const OrderId id = pool_[slot].id;
+  sink.on_accept({id, book});
+
+  const bool immediate = o.time == TimeCondition::kIoc;
+  Fate fate;
+  if (o.price_type == PriceType::kLimit && o.volume_condition == VolumeCondition::kAny && !b.cancels_own()) [[likely]] {
+    fate.limit = static_cast<std::int32_t>(o.price - b.base);
+    fate.left = b.phase == Phase::kContinuous ? match<kSide>(b, book, id, o.account, fate.limit, o.volume, sink)
+                                              : o.volume;
+    fate.stays = !immediate;
+  } else {
+    fate = place_special<kSide>(book, o, id, sink);
   }
-  const bool stays = alive && (!immediate || (b.rules.best_rests && meets && o.price_type == PriceType::kBest &&
-                                              o.volume_condition == VolumeCondition::kAny));
-  if (!stays) {
+  if (fate.left == 0) {
     pool_.give_back(slot);
-    sink.on_cancel({id, book, o.account, left, reason, kSide});
-    return {Code::kOk, id, left, false};
+    return {id, 0, Code::kOk, false};
   }
+  if (!fate.stays) {
+    pool_.give_back(slot);
+    sink.on_cancel({id, book, o.account, fate.left, fate.reason, kSide});
+    return {id, fate.left, Code::kOk, false};
+  }
+  Order& order = pool_[slot];
   order.account = o.account;
   order.book = static_cast<std::uint16_t>(book);
   order.side = kSide;
-  order.time = immediate ? TimeCondition::kGfd : o.time;
-  order.opens = o.opens;
+  order.kind = Order::kind_of(immediate ? TimeCondition::kGfd : o.time, o.opens);
   if (o.time == TimeCondition::kGtd) pool_.more(slot).gtd_day = o.gtd_day;
-  order.left = left;
-  link<kSide>(b, slot, limit);
+  order.left = fate.left;
+  link<kSide>(b, slot, fate.limit);
   own<kSide>(b, slot);
-  return {Code::kOk, id, left, true};
+  return {id, fate.left, Code::kOk, true};
 }
 
 template <class Sink>
@@ -278,38 +291,38 @@ Placed Books::amend_side(std::uint32_t slot, std::int32_t level, std::int32_t le
     b.side<kSide>().levels[level].volume -= order.left - left;
     order.left = left;
     sink.on_amend({id, b.price_of(level), book, order.account, left, true});
-    return {Code::kOk, id, left, true};
+    return {id, left, Code::kOk, true};
   }
   unlink<kSide>(b, slot);
   disown<kSide>(b, slot);
   order.left = left;
   sink.on_amend({id, b.price_of(level), book, order.account, left, false});
   bool alive = true;
-  if (order.opens && b.rules.self_trade != SelfTrade::kAllow && b.rules.self_trade != SelfTrade::kRejectTaker)
+  if (order.opens() && b.cancels_own())
     alive = !cancel_crossed<kSide>(b, book, order.account, level, sink) ||
             b.rules.self_trade == SelfTrade::kCancelMaker;
   if (!alive) {
     const Cancelled gone{id, book, order.account, left, Reason::kSelfTrade, kSide};
     pool_.give_back(slot);
     sink.on_cancel(gone);
-    return {Code::kOk, id, left, false};
+    return {id, left, Code::kOk, false};
   }
   if (b.phase == Phase::kContinuous) left = match<kSide>(b, book, id, order.account, level, left, sink);
   if (left == 0) {
     pool_.give_back(slot);
-    return {Code::kOk, id, 0, false};
+    return {id, 0, Code::kOk, false};
   }
   order.left = left;
   link<kSide>(b, slot, level);
   own<kSide>(b, slot);
-  return {Code::kOk, id, left, true};
+  return {id, left, Code::kOk, true};
 }
 
 template <class Sink>
 Placed Books::amend(OrderId id, std::int64_t price, std::int32_t left, Sink& sink) {
   const Code code = check_amend(id, price, left);
   const std::uint32_t slot = pool_.find(id);
-  if (code != Code::kOk) return {code, slot != 0 ? id : 0, slot != 0 ? pool_[slot].left : 0, slot != 0};
+  if (code != Code::kOk) return {slot != 0 ? id : 0, slot != 0 ? pool_[slot].left : 0, code, slot != 0};
   const auto level = static_cast<std::int32_t>(price - books_[pool_[slot].book].base);
   return pool_[slot].side == Side::kBuy ? amend_side<Side::kBuy>(slot, level, left, sink)
                                         : amend_side<Side::kSell>(slot, level, left, sink);

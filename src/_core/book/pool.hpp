@@ -19,8 +19,14 @@ struct Order {
   std::uint32_t account;
   std::uint16_t book;
   Side side;
-  TimeCondition time : 7;
-  std::uint8_t opens : 1;
+  std::uint8_t kind;  // its time condition, and whether it opens
+
+  static constexpr std::uint8_t kOpens = 0x80;
+  static constexpr std::uint8_t kind_of(TimeCondition time, bool opens) {
+    return static_cast<std::uint8_t>(static_cast<std::uint8_t>(time) | (opens ? kOpens : 0));
+  }
+  TimeCondition time() const { return static_cast<TimeCondition>(kind & ~kOpens); }
+  bool opens() const { return (kind & kOpens) != 0; }
 };
 static_assert(sizeof(Order) == 32);
 
@@ -64,6 +70,8 @@ class OrderPool {
     free_ = slot;
     --live_;
   }
+  // A handle is soon looked for. Slots beyond the pool are harmless: nothing is read.
+  void prefetch(OrderId id) const { __builtin_prefetch(orders_.get() + slot_of(id)); }
   // Slot of a live order, 0 when the handle names none.
   std::uint32_t find(OrderId id) const {
     const std::uint32_t slot = slot_of(id);

@@ -90,16 +90,17 @@ Code Books::set_phase(std::uint32_t book, Phase phase, Sink& sink) {
   Book& b = books_[book];
   if (is_auction(b.phase) && !is_auction(phase)) {
     uncross(book, sink);
-    const auto auction_only = [](const Order& o, std::uint32_t) { return o.time == TimeCondition::kGfa; };
+    const auto auction_only = [](const Order& o, std::uint32_t) { return o.time() == TimeCondition::kGfa; };
     drop_where<Side::kBuy>(b, Reason::kAuctionEnd, sink, auction_only);
     drop_where<Side::kSell>(b, Reason::kAuctionEnd, sink, auction_only);
   }
   if (phase == Phase::kBreak || phase == Phase::kClosed) {
-    const auto section_only = [](const Order& o, std::uint32_t) { return o.time == TimeCondition::kGfs; };
+    const auto section_only = [](const Order& o, std::uint32_t) { return o.time() == TimeCondition::kGfs; };
     drop_where<Side::kBuy>(b, Reason::kSectionEnd, sink, section_only);
     drop_where<Side::kSell>(b, Reason::kSectionEnd, sink, section_only);
   }
   b.phase = phase;
+  b.follow();
   return Code::kOk;
 }
 
@@ -109,8 +110,8 @@ Code Books::end_day(std::uint32_t book, std::int32_t trading_day, Sink& sink) {
   if (code != Code::kOk) return code;
   Book& b = books_[book];
   const auto ends = [this, trading_day](const Order& o, std::uint32_t slot) {
-    if (o.time == TimeCondition::kGtc) return false;
-    return o.time != TimeCondition::kGtd || pool_.more(slot).gtd_day <= trading_day;
+    if (o.time() == TimeCondition::kGtc) return false;
+    return o.time() != TimeCondition::kGtd || pool_.more(slot).gtd_day <= trading_day;
   };
   drop_where<Side::kBuy>(b, Reason::kDayEnd, sink, ends);
   drop_where<Side::kSell>(b, Reason::kDayEnd, sink, ends);

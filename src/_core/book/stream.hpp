@@ -51,9 +51,21 @@ inline void play(Books& books, const void* bytes, std::size_t count, std::uint32
                  StreamResult& result) {
   OrderId* const ids = numbers.ids.get();
   const char* at = static_cast<const char*>(bytes);
+  // Cancels name orders from any time before: a stream is known ahead, so their handles and then their slots are
+  // fetched before they are needed.
+  constexpr std::size_t kHandleAhead = 16;
+  constexpr std::size_t kOrderAhead = 6;
+  const auto coming = [&](std::size_t i, std::size_t ahead) -> const OrderId* {
+    if (i + ahead >= count) return nullptr;
+    std::uint32_t number;
+    std::memcpy(&number, at + ahead * sizeof(StreamOp) + offsetof(StreamOp, number), sizeof number);
+    return number < numbers.count ? ids + number : nullptr;
+  };
   for (std::size_t i = 0; i < count; ++i, at += sizeof(StreamOp)) {
     StreamOp op;
     std::memcpy(&op, at, sizeof op);
+    if (const OrderId* const handle = coming(i, kHandleAhead)) __builtin_prefetch(handle);
+    if (const OrderId* const handle = coming(i, kOrderAhead)) books.prefetch(*handle);
     if (op.number >= numbers.count) {
       ++result.refused;
     } else if (op.type == 1) {

@@ -122,11 +122,12 @@ struct Amended {
 
 // What a book call came to. Everything that happened went to the sink already, in order.
 struct Placed {
-  Code code = Code::kOk;
   OrderId id = 0;
   std::int32_t left = 0;
+  Code code = Code::kOk;
   bool rests = false;
 };
+static_assert(sizeof(Placed) == 16);  // comes back in registers
 
 // Kinds of order an exchange may or may not take; one bit each.
 enum Kind : std::uint32_t {

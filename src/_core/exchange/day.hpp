@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "book/ladder.hpp"
@@ -22,46 +21,38 @@ struct TradeRecord {
   Money commission;
   Money close_profit;
   std::int64_t time_ns;  // of the command that brought it about
+  std::uint32_t before;  // of the account
 };
 
-// Owner: the exchange. Numbers are dense from 0 and start again with each day; pages stay for the next one. The
-// bound is the owner's to respect before it lets orders in: what has traded is kept whatever it says.
+// Owner: the exchange. Numbers are dense from 0 and start again with each day; memory comes as it is touched and stays.
+// `trades_max` is the owner's to respect before it lets orders in; what trades beyond it is not kept, and add() says so.
 class TradeTable {
  public:
-  explicit TradeTable(std::uint32_t trades_max) : trades_max_(trades_max) {}
+  // `spare`: for the fills of the last order let in.
+  TradeTable(std::uint32_t trades_max, std::size_t spare)
+      : trades_max_(trades_max), room_(trades_max + spare), records_(book::reserved<TradeRecord>(room_)) {}
+  bool ready() const { return records_ != nullptr; }
   bool full() const { return count_ >= trades_max_; }
   std::uint32_t size() const { return count_; }
-  const TradeRecord& at(std::uint32_t number) const { return pages_[number / kPage][number % kPage]; }
-  // Room for one more trade; false when there is no memory.
-  bool make_room() {
-    if (count_ / kPage < pages_.size()) return true;
-    auto page = book::zeroed<TradeRecord>(kPage);
-    if (!page) return false;
-    pages_.push_back(std::move(page));
+  const TradeRecord& at(std::uint32_t number) const { return records_[number]; }
+  bool add(const TradeRecord& trade, std::uint32_t& number) {
+    if (count_ >= room_) return false;
+    records_[number = count_++] = trade;
     return true;
-  }
-  std::uint32_t add(const TradeRecord& trade) {
-    pages_[count_ / kPage][count_ % kPage] = trade;
-    return count_++;
   }
   void clear() { count_ = 0; }
 
  private:
-  static constexpr std::uint32_t kPage = 1024;
   const std::uint32_t trades_max_;
+  const std::size_t room_;
   std::uint32_t count_ = 0;
-  std::vector<book::Block<TradeRecord>> pages_;
+  book::Block<TradeRecord> records_;
 };
 
-// An account's numbers of today, oldest first.
+// The newest of an account's orders and trades of today; each names the one before it.
 struct AccountDay {
-  std::vector<std::uint32_t> orders;
-  std::vector<std::uint32_t> trades;
-
-  void clear() {
-    orders.clear();
-    trades.clear();
-  }
+  std::uint32_t last_order = kNone;
+  std::uint32_t last_trade = kNone;
 };
 
 // A level the street shows, and the order that stands for it.

@@ -16,7 +16,7 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
       ledger_(options.margin_side),
       gate_(ledger_, options.limits),
       orders_(options.orders_max, options.books.live_orders_max),
-      trades_(options.trades_max) {
+      trades_(options.trades_max, std::size_t{2} * options.books.live_orders_max) {
   do_open("");  // the street
 }
 
@@ -183,15 +183,18 @@ Outcome Exchange::insert(const Insert& c) {
   if (!logged(RecordKind::kInsert, record, out)) return out;
   out.warnings = verdict.warnings;
   out.code = code;
-  do_insert(c, tag, code, hold.price, out.order);
+  out.order = enter(c, tag, code, hold);
   return out;
 }
 
-Code Exchange::do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price freeze_at, std::uint32_t& number) {
+// What the gate and the books have just let in, or the verdict of a record says they did; any other only as a refused
+// order of the day.
+std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, const Hold& hold) {
   at(c.now_ns);
-  number = orders_.add(tag, c.account, c.client_id);
-  days_[c.account].orders.push_back(number);
+  const std::uint32_t number = orders_.add(tag, c.account, c.client_id);
   OrderRecord& r = orders_.at(number);
+  r.before = days_[c.account].last_order;
+  days_[c.account].last_order = number;
   r.instrument = c.instrument;
   r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
   r.price = c.price == kNoValue ? 0 : c.price;
@@ -205,13 +208,10 @@ Code Exchange::do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price
     r.status = Status::kFinished;
     r.code = verdict;
     tell(number);
-    return kOk;
+    return number;
   }
-  account::Account& owner = ledger_.at(c.account);
-  if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, r.hold) != account::Code::kOk) return kDiverged;
-  const book::NewOrder order = book_order(c, r.hold.opens);
-  if (books_.check(c.instrument, order) != book::Code::kOk) return kDiverged;
-  owner.take(r.hold);
+  r.hold = hold;
+  ledger_.at(c.account).take(hold);
   gate_.placed({.account = c.account,
                 .instrument = c.instrument,
                 .volume = c.volume,
@@ -220,10 +220,10 @@ Code Exchange::do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price
                 .offset = c.offset,
                 .price_type = c.price_type,
                 .time = c.time},
-               r.hold);
+               hold);
   Sink sink{*this, number};
-  books_.place(c.instrument, order, sink);
-  return kOk;
+  books_.place(c.instrument, book_order(c, hold.opens), sink);
+  return number;
 }
 
 Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force) {
@@ -458,7 +458,7 @@ Code Exchange::do_settle(std::int32_t next_day) {
   gate_.new_day();
   orders_.clear();
   trades_.clear();
-  for (AccountDay& day : days_) day.clear();
+  for (AccountDay& day : days_) day = {};
   streets_.clear();
   trading_day_ = next_day;
   return kOk;
@@ -488,6 +488,20 @@ Outcome Exchange::set_locks(std::uint32_t account, std::uint8_t locks) {
   if (!logged(RecordKind::kLocks, RecordWriter{}.add(account).add(locks), out)) return out;
   ledger_.at(account).locks = locks;
   return out;
+}
+
+std::vector<std::uint32_t> Exchange::orders_of(std::uint32_t account) const {
+  std::vector<std::uint32_t> found;
+  for (std::uint32_t n = days_[account].last_order; n != kNone; n = orders_.at(n).before) found.push_back(n);
+  std::ranges::reverse(found);
+  return found;
+}
+
+std::vector<std::uint32_t> Exchange::trades_of(std::uint32_t account) const {
+  std::vector<std::uint32_t> found;
+  for (std::uint32_t n = days_[account].last_trade; n != kNone; n = trades_.at(n).before) found.push_back(n);
+  std::ranges::reverse(found);
+  return found;
 }
 
 Outcome Exchange::note(const void* payload, std::size_t size) {

@@ -51,7 +51,7 @@ class Exchange {
   Exchange(const Options& options, const JournalHook& journal = {});
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;
-  bool ready() const { return books_.ready() && orders_.ready(); }
+  bool ready() const { return books_.ready() && orders_.ready() && trades_.ready(); }
 
   // Number of the account of that name, opened when it is new; kNone when it cannot be.
   std::uint32_t open_account(std::string_view name);
@@ -98,7 +98,9 @@ class Exchange {
   void clear_events() { events_.clear(); }
   const OrderTable& orders() const { return orders_; }
   const TradeTable& trades() const { return trades_; }
-  const AccountDay& day_of(std::uint32_t account) const { return days_[account]; }
+  // An account's of today, oldest first.
+  std::vector<std::uint32_t> orders_of(std::uint32_t account) const;
+  std::vector<std::uint32_t> trades_of(std::uint32_t account) const;
   // Users' orders that live in an instrument's book.
   std::uint32_t live_in(std::uint32_t instrument) const { return live_[instrument]; }
   bool is_held(std::uint32_t instrument) const { return !ledger_.board.holders(instrument).empty(); }
@@ -145,7 +147,7 @@ class Exchange {
 
   std::uint32_t do_open(std::string_view name);
   Code do_list(const Listing& listing, std::uint32_t& instrument);
-  Code do_insert(const Insert& c, std::uint32_t tag, Code verdict, Price freeze_at, std::uint32_t& number);
+  std::uint32_t enter(const Insert& c, std::uint32_t tag, Code verdict, const account::Hold& hold);
   Code do_cancel(std::uint32_t number, book::Reason reason);
   Code do_amend(std::uint32_t number, Price price, std::int32_t left);
   Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,

@@ -12,19 +12,19 @@
 
 namespace qautlra::exchange {
 
-// Owner: the exchange. Bounded by `orders_max`; pages come as they are needed and stay for the next day. The table of
+// Owner: the exchange. Bounded by `orders_max`; memory comes as it is touched and stays for the next day. The table of
 // ids doubles when it is half full: a quiet day's ids stay in the cache.
 class OrderTable {
  public:
   OrderTable(std::uint32_t orders_max, std::uint32_t slots)
-      : orders_max_(orders_max), by_slot_(book::zeroed<std::uint32_t>(slots + std::size_t{1})) {
+      : orders_max_(orders_max), records_(book::reserved<OrderRecord>(orders_max)), by_slot_(book::zeroed<std::uint32_t>(slots + std::size_t{1})) {
     seen_ = book::zeroed<Entry>(kFirstIds);
     mask_ = kFirstIds - 1;
   }
-  bool ready() const { return by_slot_ && seen_ && orders_max_ > 0; }
+  bool ready() const { return records_ && by_slot_ && seen_ && orders_max_ > 0; }
   std::uint32_t size() const { return count_; }
-  OrderRecord& at(std::uint32_t number) { return pages_[number / kPage][number % kPage]; }
-  const OrderRecord& at(std::uint32_t number) const { return pages_[number / kPage][number % kPage]; }
+  OrderRecord& at(std::uint32_t number) { return records_[number]; }
+  const OrderRecord& at(std::uint32_t number) const { return records_[number]; }
 
   // Number of the account's order of that id, kNone when it has none.
   std::uint32_t find(std::uint32_t account, std::string_view client_id) const {
@@ -44,11 +44,6 @@ class OrderTable {
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
     if (count_ == orders_max_ || (2 * std::size_t{count_} > mask_ && !grow())) return false;
-    if (count_ / kPage == pages_.size()) {
-      auto page = book::zeroed<OrderRecord>(kPage);
-      if (!page) return false;
-      pages_.push_back(std::move(page));
-    }
     if (text_page_ < texts_.size() && text_used_ + text_bytes <= kTextBytes) return true;
     const std::size_t next = texts_.empty() ? 0 : text_page_ + 1;
     if (next == texts_.size()) {
@@ -80,7 +75,6 @@ class OrderTable {
   }
 
  private:
-  static constexpr std::uint32_t kPage = 1024;
   static constexpr std::size_t kTextBytes = std::size_t{1} << 18;
   static constexpr std::size_t kFirstIds = std::size_t{1} << 12;
   struct Entry {
@@ -131,7 +125,7 @@ class OrderTable {
   const std::uint32_t orders_max_;
   std::uint32_t count_ = 0;
   std::size_t mask_ = 0;
-  std::vector<book::Block<OrderRecord>> pages_;
+  book::Block<OrderRecord> records_;
   std::vector<book::Block<char>> texts_;
   std::size_t text_page_ = 0;
   std::size_t text_used_ = 0;

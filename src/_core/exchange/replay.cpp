@@ -35,8 +35,15 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
       return kDiverged;
     const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
     if (orders_.find(tag, c.account, c.client_id) != kNone || !orders_.make_room(c.client_id.size())) return kDiverged;
-    std::uint32_t number = kNone;
-    return do_insert(c, tag, verdict, freeze_at, number);
+    account::Hold hold;
+    if (verdict == kOk) {
+      const account::Account& owner = ledger_.at(c.account);
+      if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, hold) != account::Code::kOk ||
+          books_.check(c.instrument, book_order(c, hold.opens)) != book::Code::kOk)
+        return kDiverged;
+    }
+    enter(c, tag, verdict, hold);
+    return kOk;
   }
   std::uint32_t number = kNone;
   std::int64_t now_ns = 0;

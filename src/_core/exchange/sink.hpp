@@ -65,13 +65,14 @@ struct Exchange::Sink {
     e.trade = f.trade;
     e.commission = filled.commission;
     e.close_profit = filled.close_profit;
-    if (!x.trades_.make_room()) {
+    AccountDay& day = x.days_[r.account];
+    if (!x.trades_.add({number, r.account, r.instrument, f.volume, price, f.trade, e.seq, filled.commission,
+                        filled.close_profit, x.clock_ns_, day.last_trade},
+                       e.record)) {
       ++x.broken_;
       return;
     }
-    e.record = x.trades_.add({number, r.account, r.instrument, f.volume, price, f.trade, e.seq, filled.commission,
-                              filled.close_profit, x.clock_ns_});
-    x.days_[r.account].trades.push_back(e.record);
+    day.last_trade = e.record;
   }
 };
 

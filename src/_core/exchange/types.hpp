@@ -74,6 +74,7 @@ struct alignas(64) OrderRecord {
   std::int64_t insert_ns = 0;
   std::int64_t update_ns = 0;  // of the last event
   std::uint64_t seq = 0;       // of the account, of the last event
+  std::uint32_t before = kNone;  // the account's order before this one, today
 };
 static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) <= 256);
 

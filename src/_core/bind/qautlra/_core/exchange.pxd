@@ -120,8 +120,6 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
     cdef cppclass TradeTable:
         uint32_t size()
         const TradeRecord& at(uint32_t)
-    cdef cppclass AccountDay:
-        vector[uint32_t] orders, trades
     cdef cppclass Event:
         EventKind kind
         Status status
@@ -161,7 +159,8 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         void clear_events()
         const OrderTable& orders()
         const TradeTable& trades()
-        const AccountDay& day_of(uint32_t)
+        vector[uint32_t] orders_of(uint32_t) except +
+        vector[uint32_t] trades_of(uint32_t) except +
         uint32_t live_in(uint32_t)
         cbool is_held(uint32_t)
         const CBooks& books()
