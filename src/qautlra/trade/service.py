@@ -101,6 +101,7 @@ class TradeService(Service):
         self._mark: asyncio.TimerHandle | None = None
         self._poll: asyncio.TimerHandle | None = None
         self._replayed = 0
+        self._recovered_hash = ""
         self._fd = -1
         self._transfers = Transfers()
         self._new_transfers: dict[str, int] = {}
@@ -176,6 +177,7 @@ class TradeService(Service):
             seconds = round(clocks.monotonic_s() - began_s, 3)
             _log.info("replayed", records=recovered.records, seconds=seconds)
         self._replayed = recovered.records
+        self._recovered_hash = f"{exchange.state_hash():016x}"
         return journal, exchange, [payload for _, payload in recovered.notes]
 
     def _restore_transfers(self, notes: list[Transfer]) -> None:
@@ -237,6 +239,7 @@ class TradeService(Service):
             "durability": self.settings.durability,
             "lsn": self._journal.head_lsn,
             "replayed": self._replayed,
+            "recovered_hash": self._recovered_hash,
             "error": self._journal.error,
         }
 
