@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -21,6 +22,20 @@ STOP_S = 5.0
 READY_S = 2.0
 
 
+_started: list[subprocess.Popen[bytes]] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """A test that fails leaves no server behind."""
+    yield
+    for process in _started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+    _started.clear()
+
+
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     environment = {
         name: value
@@ -29,9 +44,11 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     }
     environment |= {"PYTHONPATH": PRODUCT, "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "qautlra", "serve", *arguments]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=tmp_path
     )
+    _started.append(process)
+    return process
 
 
 @pytest.mark.slow
