@@ -79,7 +79,7 @@ def no_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_modes_are_sets_of_rooms() -> None:
-    assert modes.rooms(["all"]) == {"source", "feed", "store", "query", "trade"}
+    assert modes.rooms(["all"]) == {"source", "feed", "store", "query", "ingest", "trade"}
     assert modes.rooms(["md", "query"]) == {"source", "feed", "store", "query"}
     assert modes.rooms(["all"], with_store=False) == {"source", "feed", "trade"}
     for later in ("realtime", "strategy", "fund"):

@@ -22,6 +22,8 @@ OPEN_WRITES = {
     ("POST", "/api/auth/refresh"),
     ("POST", "/api/auth/register"),
     ("POST", "/api/v1/query"),
+    ("POST", "/api/v1/counts"),
+    ("POST", "/api/v1/logstream/schema/detect"),
     ("POST", "/api/subscriptions"),
     ("DELETE", "/api/subscriptions"),
     ("POST", "/api/subscribe"),

@@ -17,6 +17,15 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, uintptr_t
 from qautlra._core.journal import Damage, JournalError
 
 
+cdef extern from *:
+    """
+    static inline const char* record_bytes(const qautlra::journal::Record& r) {
+      return reinterpret_cast<const char*>(r.payload.data());
+    }
+    """
+    const char* record_bytes(const CRecord&)
+
+
 cdef str text(const string& s):
     return PyUnicode_DecodeUTF8(s.data(), s.size(), "surrogateescape")
 
@@ -309,6 +318,29 @@ cdef class SegmentTail:
     @property
     def first_lsn(self):
         return self.core.first_lsn()
+
+    @property
+    def last_lsn(self):
+        return self.core.next_lsn() - 1
+
+
+cdef class RecordTail:
+    cdef SegmentReader core
+    cdef readonly str path
+
+    def __cinit__(self, path):
+        self.path = os.fsdecode(path)
+        if not self.core.open(os.fsencode(path)):
+            raise JournalError(f"{self.path}: {text(self.core.error())}", self.path)
+
+    def read(self):
+        cdef CRecord record
+        out = []
+        self.core.follow()
+        while self.core.next(record) == Next.kRecord:
+            payload = PyBytes_FromStringAndSize(record_bytes(record), record.payload.size())
+            out.append((record.lsn, record.kind, payload))
+        return out
 
     @property
     def last_lsn(self):

@@ -154,6 +154,17 @@ class SegmentTail:
     def last_lsn(self) -> int:
         """Number of the last record read; one below `first_lsn` when there was none."""
 
+class RecordTail:
+    """One segment of any records, read while its writer still adds to it; one thread's."""
+
+    path: str
+    def __init__(self, path: str | PathLike[str]) -> None: ...
+    def read(self) -> list[tuple[int, int, bytes]]:
+        """Return (lsn, kind, payload) of the records added since the last call."""
+
+    @property
+    def last_lsn(self) -> int: ...
+
 def rows_from_arrow(batch: Any, instruments: Instruments) -> Rows:
     """Return the rows of a RecordBatch or Table in the row schema; missing columns have no value.
 

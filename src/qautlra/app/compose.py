@@ -169,6 +169,8 @@ def build(loaded: Loaded) -> App:
             modes=config.mode,
             feed=feed,
             store=store.query if store is not None and modes.QUERY in rooms else None,
+            ingest=store.ingest if store is not None and modes.INGEST in rooms else None,
+            streams=store.ingest if store is not None else None,
             auth=auth,
             trade=trade,
             require_login=config.auth.require_login,

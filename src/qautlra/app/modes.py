@@ -12,12 +12,13 @@ FEED: Final = "feed"
 STORE: Final = "store"
 QUERY: Final = "query"
 TRADE: Final = "trade"
+INGEST: Final = "ingest"
 
 ROOMS: Final[dict[str, frozenset[str]]] = {
-    "all": frozenset({SOURCE, FEED, STORE, QUERY, TRADE}),
+    "all": frozenset({SOURCE, FEED, STORE, QUERY, INGEST, TRADE}),
     "md": frozenset({SOURCE, FEED}),
-    "db": frozenset({SOURCE, STORE, QUERY}),
-    "ingest": frozenset({SOURCE, STORE}),
+    "db": frozenset({SOURCE, STORE, QUERY, INGEST}),
+    "ingest": frozenset({SOURCE, STORE, INGEST}),
     "query": frozenset({STORE, QUERY}),
     "trade": frozenset({SOURCE, FEED, TRADE}),
     "web": frozenset(),
@@ -38,5 +39,5 @@ def rooms(modes: Sequence[str], origin: str = "default", *, with_store: bool = T
             )
         found |= ROOMS[mode]
     if not with_store:
-        found -= {STORE, QUERY}
+        found -= {STORE, QUERY, INGEST}
     return frozenset(found)

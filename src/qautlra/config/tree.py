@@ -85,6 +85,7 @@ class Store(Struct, frozen=True, kw_only=True):
     segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32)] = 64 << 20
     hot_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40)] = 256 << 20
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    max_disk_percent: Annotated[float, Meta(gt=0, le=100)] = 95.0
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
     partition_by: Literal["date"] = "date"
     row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 262_144

@@ -18,6 +18,7 @@ from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
 from qautlra.net.deps import Deps
 from qautlra.net.http import middleware, raw_json
+from qautlra.net.ingest_http import IngestHttp
 from qautlra.net.market_http import MarketHttp
 from qautlra.net.ops_http import OpsHttp
 from qautlra.net.route import Route
@@ -38,6 +39,7 @@ def route_table(deps: Deps) -> list[Route]:
         *trade_ws.routes(deps),
         *MarketHttp(deps).routes(),
         *StoreHttp(deps).routes(),
+        *IngestHttp(deps).routes(),
         *OpsHttp(deps).routes(),
         *AuthHttp(deps).routes(),
         *AuditHttp(deps).routes(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from qautlra.base.clock import Clock
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
+from qautlra.model.streams import StreamOptions
 from qautlra.trade.service import TradeService
 
 
@@ -55,6 +56,20 @@ class StoreQuery(Protocol):
     async def counts(self, request: CountsRequest) -> dict[str, Any]: ...
 
 
+class StoreIngest(Protocol):
+    """The store's taking in of events, and its streams."""
+
+    async def ingest(self, name: str, events: Any, extra: Mapping[str, str], *, create: bool) -> int: ...
+    async def create(self, name: str, options: StreamOptions) -> None: ...
+    async def drop(self, name: str) -> None: ...
+    async def retain(self, name: str, days: int) -> None: ...
+    def names(self) -> list[str]: ...
+    def schema(self, name: str) -> list[dict[str, Any]]: ...
+    def stats(self, name: str) -> dict[str, int]: ...
+    def info(self, name: str) -> dict[str, Any]: ...
+    def detect(self, event: Any) -> list[dict[str, Any]]: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deps:
     """Everything the doors reach; a part this mode does not run is None and its doors say so."""
@@ -66,6 +81,9 @@ class Deps:
     feed: FeedService | None = None
     store: StoreQuery | None = None
     trade: TradeService | None = None
+    ingest: StoreIngest | None = None
+    streams: StoreIngest | None = None
+    "The streams of a process that only answers."
     auth: AuthService | None = None
     "Users; None in a process that has none: then whatever needs a login is refused."
     require_login: bool = False

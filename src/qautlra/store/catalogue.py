@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
 
@@ -80,9 +80,10 @@ class State(Struct, frozen=True, kw_only=True):
 class Catalogue:
     """Holds the current state and replaces it durably. Owner: the loop; `store` may run in a thread."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, rebuild: Callable[[], State] | None = None) -> None:
         self.data_dir = data_dir
         self.state = State()
+        self._rebuild = rebuild
 
     def load(self, log_first_lsns: Iterable[int] = ()) -> bool:
         """Read the manifest, or rebuild it from the files when it is gone; return whether to store it now.
@@ -94,7 +95,10 @@ class Catalogue:
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
-            self.state = rebuilt(self.data_dir, frozenset(log_first_lsns))
+            if self._rebuild is not None:
+                self.state = self._rebuild()
+            else:
+                self.state = rebuilt(self.data_dir, frozenset(log_first_lsns))
             return True
         try:
             state = msgspec.json.decode(raw, type=State)

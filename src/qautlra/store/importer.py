@@ -92,7 +92,7 @@ async def import_file(
         for at in range(0, batch.num_rows, SLICE_ROWS):
             part = batch.slice(at, SLICE_ROWS)
             if own:
-                rows, refused = rows_from_arrow(_dated(part, calendar), instruments), 0
+                rows, refused = rows_from_arrow(dated(part, calendar), instruments), 0
             else:
                 rows, refused = normaliser.rows(
                     part, trust_action_day=True, now_ns=wall_ns(), source="import"
@@ -263,7 +263,7 @@ def _open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchS
         return pa.ipc.open_stream(file)
 
 
-def _dated(batch: pa.RecordBatch, calendar: Calendar) -> pa.RecordBatch:
+def dated(batch: pa.RecordBatch, calendar: Calendar) -> pa.RecordBatch:
     """Return the batch with trading dates, the calendar's where it has none of its own."""
     if TRADING_DATE in batch.schema.names and not batch.column(TRADING_DATE).null_count:
         return batch

@@ -25,8 +25,10 @@ from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.query import StoreQuery
 from qautlra.store.reader import Pins, Reader
 from qautlra.store.schema import BAR_1M, INSTRUMENT, ROW_SCHEMA, TIME
+from qautlra.store.sqldata import TABLES
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess
+from qautlra.store.tables.store import TableStore
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -68,10 +70,12 @@ class Opened:
         reader = Reader(catalogue, self.hot, instruments, self.engine, self.pins)
         self.known = KnownRows(catalogue, self.compactor, instruments)
         self.sql = SqlProcess(catalogue.data_dir, settings.query_threads, settings.query_memory_bytes)
+        self.tables = TableStore(catalogue.data_dir / TABLES, settings, self.compactor.layout)
         door = SqlDoor(
             self.sql,
             given.clock,
             lambda: journal.head_lsn,
+            self.tables.book,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )
@@ -139,6 +143,7 @@ class Opened:
         self.query.close()
         self.engine.close()
         self.writer.shutdown(wait=True)
+        self.tables.close(grace_s)
         self.journal.close(grace_s)
 
 
@@ -166,6 +171,7 @@ def open_store(given: Given) -> Opened:
             catalogue.store(state)
             catalogue.adopt(state)
         opened = Opened(given, catalogue, journal)
+        opened.tables.open()
         opened.compactor.load()
         opened.forget(state.watermark_lsn)
         return opened

@@ -33,7 +33,7 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout) -> None:
     for column in table.schema:
         if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
             texts.append(column.name)
-        elif not pa.types.is_floating(column.type):
+        elif pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
             whole.append(column.name)
     with aside.open("wb") as file:
         pq.write_table(

@@ -18,7 +18,7 @@ from qautlra.store.bars import BarReader
 from qautlra.store.plan import Plan, make_plan
 from qautlra.store.reader import Reader
 from qautlra.store.render import Renderer, renderer
-from qautlra.store.schema import BAR_1M
+from qautlra.store.schema import BAR_1M, STREAMS
 from qautlra.store.sqldoor import SqlDoor
 
 # Up to here a piece is rendered on the loop: handing it to a thread would take longer.
@@ -66,6 +66,8 @@ class StoreQuery:
         self.queries += 1
         if isinstance(request, SqlRequest):
             return await self._sql.run(request)
+        if request.stream.lower() not in STREAMS and self._sql.knows(request.stream):
+            return await self._sql.run_table(request)
         plan = self.plan(request)
         if request.verb is not None:
             return await self._verb(request.verb, plan, request)

@@ -26,12 +26,15 @@ from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.store.answer import QueryResult
 from qautlra.store.bars import tidy_bars
 from qautlra.store.compaction import without_repeats
+from qautlra.store.disk import DiskGuard
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
 from qautlra.store.history import StoreHistory
+from qautlra.store.ingest import IngestDoor
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
 from qautlra.store.schema import BAR_1M, INSTRUMENT, TIME
+from qautlra.store.watching import watch
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -65,6 +68,8 @@ class StoreService(Service):
         super().__init__()
         self.data_dir = Path(data_dir)
         self.query = QueryDoor()
+        self.disk = DiskGuard(self.data_dir, settings.max_disk_percent)
+        self.ingest = IngestDoor(self, lambda: self._open, instruments, calendar, self.disk)
         self._given = Given(
             settings=settings,
             data_dir=self.data_dir,
@@ -93,8 +98,9 @@ class StoreService(Service):
             raise
         self._started_before = True
         self.query.open(opened.query)
-        self._watch(opened)
+        watch(opened, self.disk)
         self.spawn(self._keep_compacting(opened), "compact")
+        self.spawn(opened.tables.run(), "tables")
 
     async def stop(self, grace_s: float) -> None:
         """Log what is on the tape, end the threads, let the directory go."""
@@ -147,7 +153,7 @@ class StoreService(Service):
             }
             if opened.damage:
                 facts["log_damage"] = opened.damage
-            error = opened.journal.error or self._error
+            error = opened.journal.error or self._error or opened.tables.error
             if error:
                 facts["error"] = error
         return facts
@@ -313,36 +319,6 @@ class StoreService(Service):
         if self._open is None:
             raise UnavailableError("the store is not running yet")
         return self._open
-
-    def _watch(self, opened: Opened) -> None:
-        watch = metrics.watch
-        watch(
-            "qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter"
-        )
-        watch("qautlra_store_hot_rows", "Rows in the hot tier", lambda: opened.hot.rows)
-        watch("qautlra_store_hot_bytes", "Size of the hot tier", lambda: opened.hot.bytes)
-        watch(
-            "qautlra_store_log_behind_rows",
-            "Records not durable yet",
-            lambda: opened.journal.head_lsn - opened.journal.durable_lsn,
-        )
-        watch(
-            "qautlra_store_uncompacted_rows",
-            "Records not in files yet",
-            lambda: opened.journal.head_lsn - opened.catalogue.state.watermark_lsn,
-        )
-        watch("qautlra_store_files_count", "Parquet files", lambda: len(opened.catalogue.state.files))
-        watch("qautlra_store_blocked", "1 while the log holds the tape", lambda: float(opened.log.blocked))
-        watch("qautlra_store_queries_total", "Queries asked", lambda: opened.query.queries, kind="counter")
-        watch(
-            "qautlra_store_sql_statements_total", "SQL asked", lambda: opened.sql.statements, kind="counter"
-        )
-        watch(
-            "qautlra_store_sql_starts_total",
-            "SQL process starts",
-            lambda: opened.sql.restarts,
-            kind="counter",
-        )
 
 
 class QueryDoor:

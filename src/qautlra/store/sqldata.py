@@ -14,17 +14,19 @@ import pyarrow.compute as pc
 
 from qautlra._core.market import Calendar
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import LimitError, StorageError
+from qautlra.base.errors import LimitError, NotFoundError, StorageError
 from qautlra.model.calendar import load_calendar
 from qautlra.store.catalogue import MANIFEST, State
-from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME, Stream
+from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME
 from qautlra.store.sqlbars import bars_table, day_begin_us
-from qautlra.store.sqlviews import make_macros, make_view
+from qautlra.store.sqlviews import make_macros, make_table_view, make_view
+from qautlra.store.tables.tail import TableTail
 from qautlra.store.tail import LogTail
 
 if TYPE_CHECKING:
     from qautlra.store.sqlworker import Ask
 
+TABLES = "tables"
 BEHIND_S = 5.0
 POLL_S = 0.002
 SECTIONS_COUNT = 500_000
@@ -40,14 +42,19 @@ class SqlData:
         self._state = State()
         self._stamp: tuple[int, int, int] | None = None
         self._calendar: Calendar | None = None
+        self._tables = TableTail(data_dir / TABLES)
 
-    def streams(self) -> dict[str, Stream]:
-        """Return the streams that can be asked for."""
-        return dict(STREAMS)
+    def streams(self) -> list[str]:
+        """Return the names of the streams that can be asked for."""
+        with self._lock:
+            return [*STREAMS, *self._tables.definitions()]
 
     def prepare(self, connection: duckdb.DuckDBPyConnection, used: set[str], ask: Ask) -> None:
         """Make views of the streams a statement uses, all of one moment. MovedError: begin again."""
-        streams = self.streams()
+        mine = {name for name in used if name.lower() not in STREAMS}
+        if mine:
+            self._make_tables(connection, mine, (ask.table_start_us, ask.table_stop_us))
+            used = used - mine
         with self._lock:
             state = self._following(ask.position)
             tables = self._tail.tables()
@@ -55,13 +62,25 @@ class SqlData:
         if ask.whole_days:
             within = (day_begin_us(self._calendar_now(), ask.start_us), ask.stop_us)
         for name in sorted(used - {BAR_1M}):
-            make_view(connection, streams[name], state, tables, self._data_dir, within)
+            make_view(connection, STREAMS[name], state, tables, self._data_dir, within)
         if BAR_1M in used:
             bars = bars_table(connection, state, tables, self._data_dir, within, self._calendar_now())
-            make_view(connection, streams[BAR_1M], state, {BAR_1M: bars}, self._data_dir, within)
+            make_view(connection, STREAMS[BAR_1M], state, {BAR_1M: bars}, self._data_dir, within)
         make_macros(connection)
         if ask.whole_days or "sample_" in ask.sql.lower():
             self._make_sections(connection, used, _oldest_us(state, tables))
+
+    def _make_tables(
+        self, connection: duckdb.DuckDBPyConnection, names: set[str], within: tuple[int, int]
+    ) -> None:
+        with self._lock:
+            self._tables.follow()
+            definitions = self._tables.definitions()
+            for name in sorted(names):
+                if name.lower() not in definitions:
+                    raise NotFoundError(f"there is no stream {name!r}", key="stream")
+                definition = definitions[name.lower()]
+                make_table_view(connection, definition, self._tables, self._data_dir / TABLES, within)
 
     def _following(self, position: int) -> State:
         """Return the manifest with the log read up to `position` at least."""

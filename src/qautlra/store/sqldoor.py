@@ -10,15 +10,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from qautlra.base.clock import Clock, monotonic_s
+from qautlra.base.clock import Clock, monotonic_s, wall_ns
 from qautlra.base.errors import InputError, LimitError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
 from qautlra.store.answer import QueryResult
+from qautlra.store.filter import parse_filter
 from qautlra.store.plan import Plan
+from qautlra.store.predicate import to_sql
 from qautlra.store.schema import TIME, Stream, stream_named
 from qautlra.store.sqlproc import SqlAnswer, SqlProcess
 from qautlra.store.sqlverbs import compile_verb
 from qautlra.store.sqlworker import Ask, bound_values
+from qautlra.store.tables.definition import Book, Definition
 from qautlra.store.timegrammar import parse_range
 
 BINS_COUNT = 1_000
@@ -34,6 +37,7 @@ class SqlDoor:
         process: SqlProcess,
         clock: Clock,
         position: Callable[[], int],
+        book: Book,
         *,
         timeout_s: float,
         cap_rows: int,
@@ -41,6 +45,7 @@ class SqlDoor:
         self.process = process
         self._clock = clock
         self._position = position
+        self._book = book
         self._timeout_s = timeout_s
         self._cap_rows = cap_rows
 
@@ -50,7 +55,16 @@ class SqlDoor:
             if value is None:
                 raise InputError(f"{key}: is missing; with SQL both times are given", key=key)
         start_us, stop_us = self._range(request.start_time, request.end_time)
-        ask = self._ask(request.sql, request.format, start_us, stop_us, omit_null=not request.send_null)
+        table = self._range(request.start_time, request.end_time, wall_ns())
+        ask = self._ask(
+            request.sql,
+            request.format,
+            start_us,
+            stop_us,
+            omit_null=not request.send_null,
+            table_start_us=table[0],
+            table_stop_us=table[1],
+        )
         return await self._answer(ask, request.format)
 
     async def run_verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
@@ -73,17 +87,21 @@ class SqlDoor:
 
     async def counts(self, request: CountsRequest) -> dict[str, Any]:
         """Return `{"fields", "records"}`: rows in each part of the range, parts without any included."""
-        stream = stream_named(request.stream)
+        definition = self._definition(request.stream)
+        stream = stream_named(request.stream) if definition is None else definition.stream()
+        time = TIME if definition is None else definition.time_column
         if not 1 <= request.bins <= BINS_COUNT:
             raise InputError(f"numBins: expected 1 to {BINS_COUNT}, got {request.bins}", key="numBins")
-        start_us, stop_us = self._range(request.start_time, request.end_time)
+        now_ns = None if definition is None else wall_ns()
+        start_us, stop_us = self._range(request.start_time, request.end_time, now_ns)
         span = max(stop_us - start_us, 1)
         sql = (
-            f'SELECT ((epoch_us("{TIME}") - ?::HUGEINT) * ? // ?)::BIGINT AS bin, count(*) AS n '
+            f'SELECT ((epoch_us("{time}") - ?::HUGEINT) * ? // ?)::BIGINT AS bin, count(*) AS n '
             f'FROM "{stream.name}" GROUP BY 1'
         )
         values = bound_values([start_us, request.bins, span])
-        ask = self._ask(sql, QueryFormat.NDJSON, start_us, stop_us, streams=(stream.name,), values=values)
+        ask = self._ask(sql, QueryFormat.NDJSON, start_us, stop_us, streams=(stream.name,), values=values,
+            table_start_us=start_us, table_stop_us=stop_us)  # fmt: skip
         found = b"".join([piece async for piece in self.process.run(ask, SqlAnswer())])
         counted = {row["bin"]: row["n"] for row in map(json.loads, found.splitlines())}
         edges = [start_us + span * at // request.bins for at in range(request.bins + 1)]
@@ -93,13 +111,51 @@ class SqlDoor:
         ]
         return {"fields": ["start_time", "end_time", "count"], "records": records}
 
+    def knows(self, name: str) -> bool:
+        """Whether a stream is one that users made."""
+        return self._definition(name) is not None
+
+    async def run_table(self, request: QueryRequest) -> QueryResult:
+        """Answer a query about a user's stream."""
+        definition = self._definition(request.stream)
+        assert definition is not None
+        if request.verb is not None:
+            raise InputError(f"{request.verb.name}: is for the market's own streams", key=request.verb.name)
+        now_ns = wall_ns()
+        start_us, stop_us = self._range(request.start_time, request.end_time, now_ns)
+        stream, time = definition.stream(), definition.time_column
+        columns = ", ".join(f'"{name}"' for name in stream.projection(request.columns))
+        predicate = parse_filter(request.filter, stream.columns, now_ns=now_ns, canonical=lambda name: name)
+        where, values = ("true", []) if predicate is None else to_sql(predicate)
+        direction = "DESC" if request.descending else "ASC"
+        sql = f'SELECT {columns} FROM "{stream.name}" WHERE {where} ORDER BY "{time}" {direction}'
+        if request.limit is not None:
+            sql += " LIMIT ?"
+            values = [*values, request.limit]
+        ask = self._ask(
+            sql,
+            request.format,
+            start_us,
+            stop_us,
+            streams=(stream.name,),
+            values=bound_values(values),
+            table_start_us=start_us,
+            table_stop_us=stop_us,
+        )
+        result = await self._answer(ask, request.format)
+        result.clock = "wall"
+        return result
+
+    def _definition(self, name: str) -> Definition | None:
+        return self._book.get(name) if name in self._book else None
+
     def _other(self, verb: Verb) -> Stream | None:
         if verb.name != "asof":
             return None
         return stream_named(verb.other)
 
-    def _range(self, start: Any, stop: Any) -> tuple[int, int]:
-        start_ns, stop_ns = parse_range(start, stop, self._clock.now_ns())
+    def _range(self, start: Any, stop: Any, now_ns: int | None = None) -> tuple[int, int]:
+        start_ns, stop_ns = parse_range(start, stop, self._clock.now_ns() if now_ns is None else now_ns)
         return -(-start_ns // 1_000), -(-stop_ns // 1_000)
 
     def _ask(self, sql: str, form: QueryFormat, start_us: int, stop_us: int, **more: Any) -> Ask:

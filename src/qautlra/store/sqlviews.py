@@ -13,6 +13,8 @@ import pyarrow as pa
 from qautlra.store.catalogue import State
 from qautlra.store.schema import TIME, Stream
 from qautlra.store.sqlverbs import MACRO_SQL
+from qautlra.store.tables.definition import Definition
+from qautlra.store.tables.tail import TableTail
 
 
 def make_macros(connection: duckdb.DuckDBPyConnection) -> None:
@@ -49,15 +51,47 @@ def make_view(
         connection.register(name, stream.schema.empty_table())
         registered.append(name)
         sources.append(f"SELECT {names} FROM {name}")
-    where = (
-        f'"{TIME}" >= make_timestamptz({max(start_us, -(2**60))}::BIGINT)'
-        f' AND "{TIME}" < make_timestamptz({min(stop_us, 2**60)}::BIGINT)'
-    )
     connection.execute(
         f'CREATE OR REPLACE TEMP VIEW "{stream.name}" AS SELECT * FROM ({" UNION ALL ".join(sources)}) '
-        f"WHERE {where}"
+        f"WHERE {_within(TIME, within)}"
     )
     return registered
+
+
+def make_table_view(
+    connection: duckdb.DuckDBPyConnection,
+    definition: Definition,
+    tail: TableTail,
+    directory: Path,
+    within: tuple[int, int],
+) -> None:
+    """Make a user's stream a view of its rows with start <= time < stop; columns older rows lack are null."""
+    start_us, stop_us = within
+    schema = f"__schema_{definition.name}"
+    connection.register(schema, definition.schema.empty_table())
+    sources = [f'FROM "{schema}"']
+    files = tail.state.overlapping((definition.name,), start_us, stop_us)
+    if files:
+        paths = ", ".join(_quoted(str(directory / file.path)) for file in files)
+        sources.append(f"FROM read_parquet([{paths}], union_by_name = true, hive_partitioning = false)")
+    tables = tail.tables(definition)
+    if tables:
+        rows = f"__rows_{definition.name}"
+        connection.register(rows, pa.concat_tables(tables, promote_options="default"))
+        sources.append(f'FROM "{rows}"')
+    names = ", ".join(f'"{column.name}"' for column in definition.columns)
+    connection.execute(
+        f'CREATE OR REPLACE TEMP VIEW "{definition.name}" AS SELECT {names} FROM '
+        f"({' UNION ALL BY NAME '.join(sources)}) WHERE {_within(definition.time_column, within)}"
+    )
+
+
+def _within(column: str, within: tuple[int, int]) -> str:
+    start_us, stop_us = within
+    return (
+        f'"{column}" >= make_timestamptz({max(start_us, -(2**60))}::BIGINT)'
+        f' AND "{column}" < make_timestamptz({min(stop_us, 2**60)}::BIGINT)'
+    )
 
 
 def _quoted(text: str) -> str:

@@ -65,6 +65,8 @@ class Ask(Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     values: tuple[tuple[str, Any], ...] = ()
     whole_days: bool = False
+    table_start_us: int = 0
+    table_stop_us: int = 0
 
 
 class _Job:

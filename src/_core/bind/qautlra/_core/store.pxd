@@ -6,7 +6,7 @@ from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
-from qautlra._core.journal cimport CDamage, CJournal, Journal
+from qautlra._core.journal cimport CDamage, CJournal, CRecord, Journal, Next
 from qautlra._core.market cimport ArrowArray, ArrowSchema, Buffer, CInstrumentTable, Instruments, Rows, Snapshot
 from qautlra._core.tape cimport CTape, Tape
 
@@ -108,6 +108,15 @@ cdef extern from "store/segment_rows.hpp" namespace "qautlra" nogil:
     size_t next_to_arrow(SegmentRows&, size_t, ArrowSchema*, ArrowArray*) except +
     cbool c_segment_to_arrow "qautlra::segment_to_arrow"(const string&, ArrowSchema*, ArrowArray*,
                                                          SegmentBatch&) except +
+
+
+cdef extern from "journal/segment_reader.hpp" namespace "qautlra::journal" nogil:
+    cdef cppclass SegmentReader:
+        cbool open(const string&) except +
+        Next next(CRecord&) except +
+        cbool follow()
+        uint64_t next_lsn()
+        const string& error()
 
 
 cdef class HotStore:

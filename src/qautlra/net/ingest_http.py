@@ -1,0 +1,181 @@
+"""The doors rows and streams of users come in by: `/api/v1/ingest` and `/api/v1/logstream`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from qautlra.auth.rights import Right
+from qautlra.base.errors import AuthError, InputError, UnavailableError
+from qautlra.base.limits import INGEST_BODY_BYTES
+from qautlra.net.deps import Deps, StoreIngest
+from qautlra.net.http import json_reply
+from qautlra.net.route import Route
+from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
+
+_STATUSES = {
+    400: "what is wrong with it; nothing of it is stored",
+    401: "log in first",
+    403: "this mode takes nothing in",
+    413: "too large",
+    507: "the disk is too full; it goes on by itself when there is room",
+}
+
+
+class IngestHttp:
+    """Handlers of the ingest doors."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    def routes(self) -> list[Route]:
+        """Return the route table's rows."""
+        one = "/api/v1/logstream/{stream}"
+
+        def route(method: str, path: str, handler: Any, summary: str, right: Right, **more: Any) -> Route:
+            return Route(method, path, handler, summary, "store", statuses=_STATUSES, right=right, **more)
+
+        return [
+            route("POST", "/api/v1/ingest", self.ingest, "Store events (X-P-Stream)", Right.INGEST, body=Any),
+            route("POST", one, self.ingest_existing, "Store events in a stream", Right.INGEST, body=Any),
+            route("PUT", one, self.create, "Make a stream", Right.INGEST),
+            route("DELETE", one, self.drop, "Delete a stream and its rows", Right.DELETE_DATA),
+            route("GET", "/api/v1/logstream", self.names, "List streams", Right.MARKET, reply=Any),
+            route("GET", one, self.info, "How a stream is kept", Right.MARKET, reply=Any),
+            route(
+                "GET", f"{one}/info", self.info, "How a stream is kept", Right.MARKET, reply=Any, hidden=True
+            ),
+            route("GET", f"{one}/schema", self.schema, "The columns of a stream", Right.MARKET, reply=Any),
+            route("GET", f"{one}/stats", self.stats, "Rows and bytes of a stream", Right.MARKET, reply=Any),
+            route(
+                "GET", f"{one}/retention", self.retention, "How long rows are kept", Right.MARKET, reply=Any
+            ),
+            route("PUT", f"{one}/retention", self.retain, "Keep rows for some days", Right.DELETE_DATA),
+            route(
+                "POST",
+                "/api/v1/logstream/schema/detect",
+                self.detect,
+                "The columns an event makes",
+                Right.MARKET,
+            ),
+            Route("GET", "/api/v1/liveness", self.alive, "Whether the process answers", right=Right.PUBLIC),
+            Route("GET", "/api/v1/readiness", self.ready, "Whether the store answers", right=Right.PUBLIC),
+        ]
+
+    async def ingest(self, request: web.Request) -> web.Response:
+        """Store events in the stream the header names, made when it is not there."""
+        name = request.headers.get("X-P-Stream", "").strip()
+        if not name:
+            raise InputError("the header X-P-Stream is missing", key="X-P-Stream")
+        return await self._take(request, name, create=True)
+
+    async def ingest_existing(self, request: web.Request) -> web.Response:
+        """Store events in a stream there is."""
+        return await self._take(request, request.match_info["stream"], create=False)
+
+    async def _take(self, request: web.Request, name: str, *, create: bool) -> web.Response:
+        store = self._writing()
+        body = await _body(request)
+        content_type = request.content_type if "Content-Type" in request.headers else ""
+        events, form = decode_events(body, content_type)
+        extra = extra_columns(request.headers) | {
+            "p_user_agent": request.headers.get("User-Agent", "")[:256],
+            "p_src_ip": request.remote or "",
+            "p_format": request.headers.get("X-P-Log-Source", form)[:64],
+        }
+        rows = await store.ingest(name, events, extra, create=create)
+        return web.Response(status=200, headers={"X-Row-Count": str(rows)})
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Make a stream, or change how one is kept."""
+        options = decode_options(request.headers, await _body(request))
+        await self._writing().create(request.match_info["stream"], options)
+        return web.Response(status=200)
+
+    async def drop(self, request: web.Request) -> web.Response:
+        """Delete a stream."""
+        await self._writing().drop(request.match_info["stream"])
+        return web.Response(status=200)
+
+    async def names(self, _request: web.Request) -> web.Response:
+        """List the streams."""
+        return json_reply([{"name": name} for name in self._any().names()])
+
+    async def info(self, request: web.Request) -> web.Response:
+        """Say how a stream is kept."""
+        facts = self._any().info(request.match_info["stream"])
+        facts["created-at"] = _moment(facts.pop("created_us"))
+        return json_reply(facts)
+
+    async def schema(self, request: web.Request) -> web.Response:
+        """Say which columns a stream has."""
+        fields = self._any().schema(request.match_info["stream"])
+        return json_reply({"fields": fields, "metadata": {}})
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Say how many rows and bytes a stream has."""
+        name = request.match_info["stream"]
+        found = self._any().stats(name)
+        return json_reply(
+            {
+                "stream": name,
+                "time": datetime.fromtimestamp(self._deps.clock.now_ns() / 1e9, UTC).isoformat(),
+                "ingestion": {"count": found["rows"], "log_count": found["log_rows"], "format": "json"},
+                "storage": {"size": found["file_bytes"], "files": found["files"], "format": "parquet"},
+            }
+        )
+
+    async def retention(self, request: web.Request) -> web.Response:
+        """Say how long a stream's rows are kept."""
+        facts = self._any().info(request.match_info["stream"])
+        return json_reply(retention(facts["retention_days"]))
+
+    async def retain(self, request: web.Request) -> web.Response:
+        """Set how long a stream's rows are kept."""
+        await self._writing().retain(request.match_info["stream"], decode_retention(await _body(request)))
+        return web.Response(status=200)
+
+    async def detect(self, request: web.Request) -> web.Response:
+        """Say which columns an event would make."""
+        events, _ = decode_events(await _body(request), "application/json")
+        if len(events) != 1:
+            raise InputError("expected one event", key="body")
+        return json_reply({"fields": self._any().detect(events[0]), "metadata": {}})
+
+    async def alive(self, _request: web.Request) -> web.Response:
+        """Answer."""
+        return web.Response(status=200)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """Answer 200 when every service runs."""
+        return web.Response(status=200 if self._deps.process.ready else 503)
+
+    def _writing(self) -> StoreIngest:
+        if self._deps.ingest is None:
+            if "query" in self._deps.modes:
+                raise AuthError("Mode query answers questions and takes nothing in", status=403)
+            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
+        return self._deps.ingest
+
+    def _any(self) -> StoreIngest:
+        found = self._deps.ingest or self._deps.streams
+        if found is None:
+            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
+        return found
+
+
+async def _body(request: web.Request) -> bytes:
+    """Return the body; InputError 413 when it is larger than an ingest may be."""
+    parts, size = [], 0
+    async for part in request.content.iter_chunked(1 << 16):
+        size += len(part)
+        if size > INGEST_BODY_BYTES:
+            raise InputError(f"the body is larger than {INGEST_BODY_BYTES >> 20} MiB", status=413)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _moment(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat()

@@ -1,0 +1,203 @@
+"""The store's door for rows and streams of users: what is asked before it runs is told so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from qautlra._core.store import rows_from_arrow
+from qautlra.base.clock import monotonic_s, wall_ns
+from qautlra.base.errors import InputError, StorageError, UnavailableError
+from qautlra.model.streams import StreamOptions
+from qautlra.store.disk import DiskGuard
+from qautlra.store.importer import dated
+from qautlra.store.market_rows import market_table
+from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS
+from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
+from qautlra.store.tables.infer import rows_of, static_columns
+from qautlra.store.tables.store import TableStore, wall_us
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Calendar, Instruments
+    from qautlra.store.opened import Opened
+    from qautlra.store.service import StoreService
+
+DURABLE_S = 5.0
+SLICE_ROWS = 4_096
+_ARROW_NAMES = {"float64": "Float64", "int64": "Int64", "boolean": "Boolean", "utf8": "Utf8", "list": "List"}
+
+
+class IngestDoor:
+    """Takes events into streams, makes and drops streams, says what they hold."""
+
+    def __init__(
+        self,
+        store: StoreService,
+        opened: Callable[[], Opened | None],
+        instruments: Instruments,
+        calendar: Calendar,
+        disk: DiskGuard,
+    ) -> None:
+        self._store = store
+        self._opened = opened
+        self._instruments = instruments
+        self._calendar = calendar
+        self._disk = disk
+        self._importing = asyncio.Lock()
+
+    async def ingest(
+        self, name: str, events: Sequence[Any] | pa.Table, extra: Mapping[str, str], *, create: bool
+    ) -> int:
+        """Store events; return how many were taken. On return they are durable as the store is set to be."""
+        opened = self._need()
+        self._disk.check()
+        if name.lower() in STREAMS:
+            return await self._market(opened, name.lower(), events)
+        return await opened.tables.ingest(name, events, extra, create=create)
+
+    async def _market(self, opened: Opened, name: str, events: Sequence[Any] | pa.Table) -> int:
+        if name == BAR_1M:
+            await self._store.write_bars(_whole(market_table(events, BAR_SCHEMA, wall_ns()), BAR_SCHEMA))
+            return len(events)
+        table = market_table(events, ROW_SCHEMA, wall_ns())
+        async with self._importing:
+            for batch in table.to_batches(SLICE_ROWS):
+                try:
+                    rows = rows_from_arrow(dated(batch, self._calendar), self._instruments)
+                except ValueError as error:
+                    raise InputError(str(error), key="body") from None
+                await self._store.import_rows(rows)
+        await _durable(opened)
+        return int(table.num_rows)
+
+    # Streams
+
+    async def create(self, name: str, options: StreamOptions) -> None:
+        """Make a stream as its options say."""
+        columns = own_columns()
+        if options.fields is not None:
+            declared = static_columns(options.fields)
+            columns = (*columns, *(column for column in declared if column.name not in OWN_COLUMNS))
+        if options.is_static and options.fields is None:
+            raise InputError("a static schema needs its fields in the body", key="fields")
+        known = {column.name for column in columns}
+        if options.time_partition and options.time_partition not in known:
+            columns = (*columns, Column(options.time_partition, "timestamp_us"))
+        elif options.time_partition and dict(_pairs(columns))[options.time_partition] != "timestamp_us":
+            raise InputError(f"{options.time_partition!r} is not a time", key="X-P-Time-Partition")
+        for field in options.custom_partition:
+            if options.is_static and field not in known:
+                raise InputError(f"{field!r} is not a column", key="X-P-Custom-Partition")
+            if field not in known:
+                columns = (*columns, Column(field, "utf8"))
+        definition = Definition(
+            name=name,
+            columns=columns,
+            created_us=wall_us(),
+            is_static=options.is_static,
+            time_partition=options.time_partition,
+            time_limit_days=options.time_limit_days,
+            custom_partition=options.custom_partition,
+        )
+        await self._tables().create(definition, update=options.update)
+
+    async def drop(self, name: str) -> None:
+        """Delete a stream and all its rows."""
+        _refuse_own(name)
+        await self._tables().drop(name)
+
+    def names(self) -> list[str]:
+        """Return every stream there is."""
+        return [*STREAMS, *self._tables().book.names()]
+
+    def schema(self, name: str) -> list[dict[str, Any]]:
+        """Return the columns of a stream."""
+        if name.lower() in STREAMS:
+            fields = STREAMS[name.lower()].schema
+            return [_field(field.name, str(field.type)) for field in fields]
+        columns = self._tables().book.get(name).columns
+        return [_field(c.name, _ARROW_NAMES.get(c.type, c.type)) for c in columns]
+
+    def stats(self, name: str) -> dict[str, int]:
+        """Return rows and bytes of a stream."""
+        if name.lower() not in STREAMS:
+            return self._tables().stats(name)
+        opened = self._need()
+        parts = STREAMS[name.lower()].parts
+        files = [file for file in opened.catalogue.state.files if file.stream in parts]
+        return {
+            "rows": sum(file.rows for file in files),
+            "file_bytes": sum(file.bytes for file in files),
+            "files": len(files),
+            "log_rows": max(opened.journal.head_lsn - opened.catalogue.state.watermark_lsn, 0)
+            if name.lower() == MARKET_DATA
+            else 0,
+        }
+
+    def info(self, name: str) -> dict[str, Any]:
+        """Return how a stream is kept."""
+        _refuse_own(name)
+        found = self._tables().book.get(name)
+        return {
+            "created_us": found.created_us,
+            "time_partition": found.time_partition or None,
+            "time_limit_days": found.time_limit_days or None,
+            "custom_partition": list(found.custom_partition),
+            "is_static": found.is_static,
+            "retention_days": found.retention_days,
+        }
+
+    async def retain(self, name: str, days: int) -> None:
+        """Keep a stream's rows for so many days."""
+        _refuse_own(name)
+        await self._tables().retain(name, days)
+
+    def detect(self, event: Any) -> list[dict[str, Any]]:
+        """Return the columns an event would make."""
+        empty = Definition(name="x", columns=own_columns(), created_us=0)
+        grown = rows_of([event], empty, {}, may_grow=True)
+        return [
+            _field(c.name, _ARROW_NAMES.get(c.type, c.type)) for c in grown.columns if c not in empty.columns
+        ]
+
+    def _tables(self) -> TableStore:
+        return self._need().tables
+
+    def _need(self) -> Opened:
+        opened = self._opened()
+        if opened is None:
+            raise UnavailableError("the store is not running yet")
+        return opened
+
+
+async def _durable(opened: Opened) -> None:
+    journal = opened.journal
+    target, give_up_s = journal.head_lsn, monotonic_s() + DURABLE_S
+    while journal.durable_lsn < target:
+        if journal.failed or monotonic_s() > give_up_s:
+            raise StorageError(f"not durable yet: {journal.error or 'the disk is slow'}", retry_after_s=1)
+        await asyncio.sleep(0.001)
+
+
+def _whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [
+        table.column(field.name) if field.name in table.column_names else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _refuse_own(name: str) -> None:
+    if name.lower() in STREAMS:
+        raise InputError(f"{name!r} is a built-in stream", key="stream", status=409)
+
+
+def _pairs(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    return [(column.name, column.type) for column in columns]
+
+
+def _field(name: str, kind: str) -> dict[str, Any]:
+    return {"name": name, "data_type": kind, "nullable": True}

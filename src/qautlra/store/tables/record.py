@@ -1,0 +1,43 @@
+"""Rows of a user's stream as one record of the log.
+
+u16 length of the name, u32 rows, the name, an Arrow stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+import pyarrow as pa
+
+ROWS_RECORD: Final = 16
+RECORD_BYTES: Final = 8 << 20
+_HEAD: Final = struct.Struct("<HI")
+
+
+def encode(name: str, table: pa.Table) -> bytes:
+    """Return the payload of a record."""
+    spelled = name.encode()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return b"".join((_HEAD.pack(len(spelled), table.num_rows), spelled, sink.getvalue()))
+
+
+def head(payload: bytes) -> tuple[str, int]:
+    """Return stream and number of rows of a payload."""
+    size, rows = _HEAD.unpack_from(payload)
+    return payload[_HEAD.size : _HEAD.size + size].decode(), rows
+
+
+def decode(payload: bytes) -> pa.Table:
+    """Return the rows of a payload."""
+    size, _ = _HEAD.unpack_from(payload)
+    return pa.ipc.open_stream(pa.py_buffer(payload)[_HEAD.size + size :]).read_all()
+
+
+def split(table: pa.Table) -> list[pa.Table]:
+    """Return the table in pieces that fit a record each."""
+    pieces = -(-table.nbytes // RECORD_BYTES) or 1
+    rows = max(-(-table.num_rows // pieces), 1)
+    return [table.slice(at, rows) for at in range(0, table.num_rows, rows)]

@@ -1,0 +1,354 @@
+"""Users' streams kept: a log of their own, files by date, acknowledged when durable. One owner: the store.
+
+Everything is on the loop but what is blocking, which runs in one thread in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qautlra._core import journal as core
+from qautlra._core.journal import Journal
+from qautlra.base import log
+from qautlra.base.clock import monotonic_s, wall_ns
+from qautlra.base.errors import InputError, NotFoundError, StorageError
+from qautlra.config.tree import Store
+from qautlra.store.catalogue import Catalogue, DataFile, State
+from qautlra.store.parquet import Layout
+from qautlra.store.plan import moment
+from qautlra.store.schema import STREAMS
+from qautlra.store.tables import record
+from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
+from qautlra.store.tables.files import merged, rebuilt, unite, without, write_rows
+from qautlra.store.tables.infer import Grown, rows_of, table_rows
+
+FILE_AGE_S = 60.0
+POLL_S = 0.25
+DURABLE_POLL_S = 0.001
+DURABLE_S = 5.0
+LINGER_S = 120.0
+MERGE_COUNT = 8
+MERGE_BYTES = 16 << 20
+DAY_US = 86_400_000_000
+
+_T = TypeVar("_T")
+_log = log.get_logger("store")
+
+
+class TableStore:
+    """All users' streams of one data directory."""
+
+    def __init__(self, directory: Path, settings: Store, layout: Layout) -> None:
+        self.directory = directory
+        self._settings = settings
+        self._layout = layout
+        self.book = Book(directory / "streams", settings.schema.cache_size)
+        self.catalogue = Catalogue(directory, rebuild=self._rebuilt)
+        self._journal: Journal | None = None
+        self._thread = ThreadPoolExecutor(1, "tables")
+        self._change = asyncio.Lock()
+        self._waiting: dict[str, int] = {}
+        self._stale: list[tuple[float, str]] = []
+        self._first_waiting_s = 0.0
+        self._retained_day = -1
+        self.rows_taken = 0
+        self.error = ""
+
+    def open(self) -> None:
+        """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.book.load()
+        self._journal = Journal(
+            self.directory / "log",
+            segment_bytes=self._settings.segment_bytes,
+            durability=self._settings.durability,
+        )
+        if self.catalogue.load():
+            self.catalogue.store(self.catalogue.state)
+        state = self.catalogue.state
+        self._journal.drop_through(state.watermark_lsn)
+        self._tidy(state)
+        for lsn, kind, payload in core.read(self._journal.directory, state.watermark_lsn + 1):
+            if kind == record.ROWS_RECORD and lsn > state.watermark_lsn:
+                name, rows = record.head(payload)
+                self._waiting[name] = self._waiting.get(name, 0) + rows
+        self._first_waiting_s = monotonic_s()
+
+    def close(self, grace_s: float) -> None:
+        """Close log and thread. Blocking."""
+        self._thread.shutdown(wait=True)
+        if self._journal is not None:
+            self._journal.close(grace_s)
+
+    # Taking rows in
+
+    async def ingest(
+        self, name: str, events: Sequence[Any] | pa.Table, extra: Mapping[str, Any], *, create: bool = True
+    ) -> int:
+        """Store events; return how many when they are durable. A stream that is not there is made.
+
+        InputError: an event that cannot be stored, then none is. StorageError: the log takes nothing now.
+        """
+        async with self._change:
+            definition = await self._definition(name, create)
+            may_grow = self._settings.schema.auto_detect and not definition.is_static
+            make = table_rows if isinstance(events, pa.Table) else rows_of
+            extra = {ARRIVAL: wall_us()} | dict(extra)
+            grown: Grown = await self._work(
+                partial(make, events, definition, _moments(extra), may_grow=may_grow)
+            )
+            if not grown.table.num_rows:
+                return 0
+            _check_times(grown.table, definition)
+            if grown.is_new:
+                definition = msgspec.structs.replace(definition, columns=grown.columns)
+                await self._work(partial(self.book.put, definition))
+            lsn = self._append(definition.name, grown.table)
+        await self._durable(lsn)
+        rows = int(grown.table.num_rows)
+        self.rows_taken += rows
+        return rows
+
+    async def _definition(self, name: str, create: bool) -> Definition:
+        check_table_name(name)
+        if name in self.book:
+            return self.book.get(name)
+        if not create or not self._settings.schema.auto_detect:
+            raise NotFoundError(f"there is no stream {name!r}; make it first", key="stream")
+        return await self._make(Definition(name=name, columns=own_columns(), created_us=wall_us()))
+
+    async def _make(self, definition: Definition) -> Definition:
+        journal = self._log()
+        definition = msgspec.structs.replace(definition, born_lsn=journal.head_lsn)
+        await self._work(partial(self.book.put, definition))
+        return definition
+
+    def _append(self, name: str, table: pa.Table) -> int:
+        journal = self._log()
+        lsn = 0
+        if not self._waiting:
+            self._first_waiting_s = monotonic_s()
+        for piece in record.split(table):
+            lsn = int(journal.append(record.ROWS_RECORD, record.encode(name, piece)))
+            if not lsn:
+                raise StorageError(
+                    f"the log takes nothing now: {journal.error or 'it is full'}", retry_after_s=1
+                )
+            self._waiting[name] = self._waiting.get(name, 0) + piece.num_rows
+        return lsn
+
+    async def _durable(self, lsn: int) -> None:
+        journal = self._log()
+        give_up_s = monotonic_s() + DURABLE_S
+        while journal.durable_lsn < lsn:
+            if journal.failed or monotonic_s() > give_up_s:
+                raise StorageError(
+                    f"not durable yet: {journal.error or 'the disk is slow'}; sent again the same events "
+                    "may be stored twice",
+                    retry_after_s=1,
+                )
+            await asyncio.sleep(DURABLE_POLL_S)
+
+    # Streams
+
+    async def create(self, definition: Definition, *, update: bool = False) -> None:
+        """Make a stream; InputError 409 when there is one of the name, unless to `update` how it is kept."""
+        check_table_name(definition.name)
+        async with self._change:
+            if definition.name.lower() in STREAMS:
+                raise InputError(
+                    f"{definition.name!r} is the name of a built-in stream", key="stream", status=409
+                )
+            if definition.name in self.book:
+                before = self.book.get(definition.name)
+                if not update:
+                    raise InputError(f"there is a stream {before.name!r} already", key="stream", status=409)
+                kept = msgspec.structs.replace(
+                    before,
+                    time_limit_days=definition.time_limit_days or before.time_limit_days,
+                    custom_partition=definition.custom_partition or before.custom_partition,
+                )
+                await self._work(partial(self.book.put, kept))
+                return
+            await self._make(definition)
+
+    async def drop(self, name: str) -> None:
+        """Delete a stream and its files."""
+        async with self._change:
+            definition = self.book.get(name)
+            gone = [file for file in self.catalogue.state.files if file.stream == definition.name]
+            await self._work(partial(self.book.remove, definition.name))
+            await self._replace(without(self.catalogue.state, gone), gone)
+            self._waiting.pop(definition.name, None)
+
+    async def retain(self, name: str, days: int) -> None:
+        """Keep a stream for so many days."""
+        async with self._change:
+            definition = msgspec.structs.replace(self.book.get(name), retention_days=days)
+            await self._work(partial(self.book.put, definition))
+        self._retained_day = -1
+
+    def stats(self, name: str) -> dict[str, int]:
+        """Return rows and bytes of a stream: in files and in the log."""
+        definition = self.book.get(name)
+        files = [file for file in self.catalogue.state.files if file.stream == definition.name]
+        return {
+            "rows": sum(file.rows for file in files) + self._waiting.get(definition.name, 0),
+            "file_bytes": sum(file.bytes for file in files),
+            "files": len(files),
+            "log_rows": self._waiting.get(definition.name, 0),
+        }
+
+    # Files
+
+    async def run(self) -> None:
+        """Put the log into files once a minute, merge small ones, delete what is too old; for ever."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                due = self._waiting and monotonic_s() - self._first_waiting_s > FILE_AGE_S
+                if due or any(segment.sealed for segment in self._log().segments()):
+                    await self.file_away()
+                await self.merge_small()
+                await self._retire()
+                self._sweep()
+                self.error = ""
+            except (OSError, StorageError, pa.ArrowException) as error:
+                self.error = f"files of streams: {error}"
+                _log.error("tables_failed", error=str(error))
+                await asyncio.sleep(5.0)
+
+    async def file_away(self) -> None:
+        """Put everything logged so far into files."""
+        journal = self._log()
+        async with self._change:
+            target = journal.head_lsn
+            if target <= self.catalogue.state.watermark_lsn:
+                return
+            give_up_s = monotonic_s() + DURABLE_S
+            journal.roll()
+            while not any(s.sealed and s.last_lsn >= target for s in journal.segments()):
+                if monotonic_s() > give_up_s:
+                    raise StorageError(f"the log cannot be sealed: {journal.error or 'the disk is slow'}")
+                await asyncio.sleep(DURABLE_POLL_S)
+            state = await self._work(partial(self._filed, target))
+            self.catalogue.adopt(state)
+            self._waiting.clear()
+            await self._work(partial(journal.drop_through, state.watermark_lsn))
+
+    def _filed(self, target: int) -> State:
+        state = self.catalogue.state
+        first = state.watermark_lsn + 1
+        found: dict[str, list[pa.Table]] = {}
+        definitions = {name: self.book.get(name) for name in self.book.names()}
+        for lsn, kind, payload in core.read(self._log().directory, first):
+            if lsn < first or lsn > target or kind != record.ROWS_RECORD:
+                continue
+            name, _ = record.head(payload)
+            if name in definitions and lsn > definitions[name].born_lsn:
+                found.setdefault(name, []).append(record.decode(payload))
+        files: list[DataFile] = []
+        for name, tables in found.items():
+            rows = unite(tables, definitions[name])
+            files += write_rows(self.directory, rows, definitions[name], first, target, self._layout)
+        replaced = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *files))
+        self.catalogue.store(replaced)
+        return replaced
+
+    async def merge_small(self) -> None:
+        """Put small files of one directory together, one directory at a time."""
+        groups: dict[str, list[DataFile]] = {}
+        for file in self.catalogue.state.files:
+            if file.bytes < MERGE_BYTES:
+                groups.setdefault(str(Path(file.path).parent), []).append(file)
+        for files in groups.values():
+            if len(files) < MERGE_COUNT:
+                continue
+            async with self._change:
+                definition = self.book.get(files[0].stream)
+                one = await self._work(partial(merged, self.directory, files, definition, self._layout))
+                state = without(self.catalogue.state, files)
+                state = msgspec.structs.replace(state, files=(*state.files, one))
+                await self._replace(state, files)
+            return
+
+    async def _retire(self) -> None:
+        today = (wall_us() + 8 * 3_600_000_000) // DAY_US
+        if today == self._retained_day:
+            return
+        async with self._change:
+            days = {name: self.book.get(name).retention_days for name in self.book.names()}
+            default = self._settings.retention_days
+            gone = [
+                file
+                for file in self.catalogue.state.files
+                if (keep := days.get(file.stream) or default)
+                and file.day.toordinal() - 719_163 < today - keep
+            ]
+            if gone:
+                await self._replace(without(self.catalogue.state, gone), gone)
+                _log.info("retired", files=len(gone))
+        self._retained_day = today
+
+    async def _replace(self, state: State, gone: list[DataFile]) -> None:
+        await self._work(partial(self.catalogue.store, state))
+        self.catalogue.adopt(state)
+        self._stale += [(monotonic_s() + LINGER_S, file.path) for file in gone]
+
+    def _sweep(self) -> None:
+        """Delete files no question that began before they went can still want."""
+        now = monotonic_s()
+        for _, path in [item for item in self._stale if item[0] < now]:
+            (self.directory / path).unlink(missing_ok=True)
+        self._stale = [item for item in self._stale if item[0] >= now]
+
+    def _tidy(self, state: State) -> None:
+        known = {file.path for file in state.files}
+        for path in self.directory.glob("stream=*/date=*/**/*"):
+            if path.is_file() and str(path.relative_to(self.directory)) not in known:
+                path.unlink(missing_ok=True)
+
+    def _rebuilt(self) -> State:
+        return rebuilt(self.directory, [self.book.get(name) for name in self.book.names()])
+
+    def _log(self) -> Journal:
+        if self._journal is None:
+            raise StorageError("the log of streams is not open")
+        return self._journal
+
+    async def _work(self, work: Callable[[], _T]) -> _T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
+
+def wall_us() -> int:
+    """Return Unix microseconds of the machine."""
+    return wall_ns() // 1_000
+
+
+def _moments(extra: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: moment(value) if name == ARRIVAL else value for name, value in extra.items()}
+
+
+def _check_times(table: pa.Table, definition: Definition) -> None:
+    """InputError when a row has no time to be kept under, or one beyond the stream's limit."""
+    name = definition.time_column
+    if name not in table.column_names or table.column(name).null_count:
+        raise InputError(f"{name!r} is the time of this stream: every event needs it", key=name)
+    if definition.time_limit_days:
+        oldest_us = pc.min(table.column(name).cast(pa.int64())).as_py()
+        if oldest_us < wall_us() - definition.time_limit_days * DAY_US:
+            raise InputError(f"{name!r}: an event is older than {definition.time_limit_days} days", key=name)

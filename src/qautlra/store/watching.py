@@ -1,0 +1,42 @@
+"""The store's metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qautlra.base import metrics
+
+if TYPE_CHECKING:
+    from qautlra.store.disk import DiskGuard
+    from qautlra.store.opened import Opened
+
+
+def watch(opened: Opened, disk: DiskGuard) -> None:
+    """Give out what an open store knows of itself, until `metrics.unwatch`."""
+    note, tables = metrics.watch, opened.tables
+    note("qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter")
+    note("qautlra_store_hot_rows", "Rows in the hot tier", lambda: opened.hot.rows)
+    note("qautlra_store_hot_bytes", "Size of the hot tier", lambda: opened.hot.bytes)
+    note(
+        "qautlra_store_log_behind_rows",
+        "Records not durable yet",
+        lambda: opened.journal.head_lsn - opened.journal.durable_lsn,
+    )
+    note(
+        "qautlra_store_uncompacted_rows",
+        "Records not in files yet",
+        lambda: opened.journal.head_lsn - opened.catalogue.state.watermark_lsn,
+    )
+    note("qautlra_store_files_count", "Parquet files", lambda: len(opened.catalogue.state.files))
+    note("qautlra_store_blocked", "1 while the log holds the tape", lambda: float(opened.log.blocked))
+    note("qautlra_store_queries_total", "Queries asked", lambda: opened.query.queries, kind="counter")
+    note("qautlra_store_sql_statements_total", "SQL asked", lambda: opened.sql.statements, kind="counter")
+    note(
+        "qautlra_store_sql_starts_total",
+        "SQL process starts",
+        lambda: opened.sql.restarts,
+        kind="counter",
+    )
+    note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
+    note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
+    note("qautlra_store_disk_used_percent", "Of the data's disk", lambda: disk.used_percent)

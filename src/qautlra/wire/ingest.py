@@ -1,0 +1,154 @@
+"""Bodies and headers of the ingest doors: JSON, NDJSON, CSV and Arrow to events; `X-P-*` to options."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from qautlra.base.errors import InputError
+from qautlra.model.streams import StreamOptions
+
+EVENTS_COUNT = 1_000_000
+RETENTION_DAYS = 36_500
+_LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+_ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
+
+
+def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table, str]:
+    """Return the events of a body and what form it has; InputError 415 for a type that is none of ours."""
+    if content_type in _ARROW:
+        return _arrow(body), "arrow"
+    if content_type == "text/csv":
+        return _csv(body), "csv"
+    if content_type in _LINES:
+        return [
+            _json(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()
+        ], "json"
+    if content_type not in ("application/json", "application/octet-stream", "text/plain", ""):
+        raise InputError(
+            f"Content-Type {content_type[:64]!r}: expected application/json, application/x-ndjson, "
+            "text/csv or application/vnd.apache.arrow.stream",
+            status=415,
+        )
+    events = _json(body, "the body")
+    events = events if isinstance(events, list) else [events]
+    if len(events) > EVENTS_COUNT:
+        raise InputError(f"more than {EVENTS_COUNT} events at once", status=413)
+    return events, "json"
+
+
+def extra_columns(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the constant columns `X-P-Meta-*` and `X-P-Tag-*` ask for."""
+    found = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        for prefix in ("x-p-meta-", "x-p-tag-"):
+            if lower.startswith(prefix) and len(lower) > len(prefix):
+                found[lower[len(prefix) :].replace("-", "_")] = value[:1024]
+    return found
+
+
+def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
+    """Return how a stream is to be made; InputError names the header or field that cannot be read."""
+    fields = None
+    if body.strip():
+        declared = _json(body, "the body")
+        try:
+            fields = tuple(
+                (str(field["name"]), str(field.get("data_type") or field["type"]))
+                for field in declared["fields"]
+            )
+        except (KeyError, TypeError, AttributeError):
+            raise InputError('the body is not {"fields": [{"name", "data_type"}, …]}', key="fields") from None
+    partition = headers.get("X-P-Custom-Partition", "")
+    custom = tuple(name.strip() for name in partition.split(",") if name.strip())
+    if len(custom) > 3 or len(set(custom)) != len(custom):
+        raise InputError("X-P-Custom-Partition: up to three different fields", key="X-P-Custom-Partition")
+    limit = headers.get("X-P-Time-Partition-Limit", "")
+    return StreamOptions(
+        is_static=_flag(headers, "X-P-Static-Schema-Flag"),
+        update=_flag(headers, "X-P-Update-Stream"),
+        time_partition=headers.get("X-P-Time-Partition", "").strip(),
+        time_limit_days=days(limit, "X-P-Time-Partition-Limit") if limit else 0,
+        custom_partition=custom,
+        fields=fields,
+    )
+
+
+def decode_retention(body: bytes) -> int:
+    """Return the days of `[{"description", "action": "delete", "duration": "30d"}]`: one task, not 0."""
+    tasks = _json(body, "the body")
+    if not isinstance(tasks, list) or len(tasks) != 1 or not isinstance(tasks[0], dict):
+        raise InputError('expected one task: [{"description", "action": "delete", "duration": "30d"}]')
+    if tasks[0].get("action") != "delete":
+        raise InputError("action: only delete", key="action")
+    return days(str(tasks[0].get("duration", "")), "duration")
+
+
+def retention(kept_days: int) -> list[dict[str, str]]:
+    """Return a retention as the same JSON."""
+    if not kept_days:
+        return []
+    return [{"description": "", "action": "delete", "duration": f"{kept_days}d"}]
+
+
+def days(text: str, key: str) -> int:
+    """Return the days of `30d`; the suffix is mandatory, 1 to 36500."""
+    number = text[:-1]
+    if (
+        text[-1:] != "d"
+        or not (number.isascii() and number.isdigit())
+        or not 0 < int(number) <= RETENTION_DAYS
+    ):
+        raise InputError(f"{key}: expected 1d to {RETENTION_DAYS}d, got {text[:32]!r}", key=key)
+    return int(number)
+
+
+def _flag(headers: Mapping[str, str], name: str) -> bool:
+    text = headers.get(name, "false").strip().lower()
+    if text not in ("true", "false"):
+        raise InputError(f"{name}: expected true or false, got {text[:32]!r}", key=name)
+    return text == "true"
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except (orjson.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{what} is not JSON: {error}", key="body") from None
+
+
+def _arrow(body: bytes) -> pa.Table:
+    try:
+        try:
+            return pa.ipc.open_stream(body).read_all()
+        except pa.ArrowInvalid:
+            return pa.ipc.open_file(body).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"the body is not Arrow: {error}", key="body") from None
+
+
+def _csv(body: bytes) -> list[dict[str, Any]]:
+    try:
+        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        rows = [{name: _cell(value) for name, value in row.items()} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"the body is not CSV: {error}", key="body") from None
+    if any(None in row for row in rows):
+        raise InputError("a line has more cells than the header", key="body")
+    return rows
+
+
+def _cell(text: Any) -> Any:
+    """An empty cell is no value; what reads as a number is one."""
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return float(text) if not text[0].isalpha() else text
+    except ValueError:
+        return text

@@ -1,0 +1,242 @@
+"""Users' streams: inference and growth, files by date and field, merging, retention, a full disk."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qautlra.base.errors import InputError, StorageError
+from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.streams import StreamOptions
+from qautlra.store.tables.definition import Column, Definition, own_columns
+from qautlra.store.tables.infer import fit, flatten, rows_of
+from qautlra.store.tables.store import TableStore
+from tests.store.world import World, run, world
+
+EMPTY = Definition(name="t", columns=own_columns(), created_us=0)
+
+
+@asynccontextmanager
+async def tables(path: Path, **settings: Any) -> AsyncIterator[tuple[World, TableStore]]:
+    async with world(path, **settings) as w:
+        assert w.store._open is not None
+        yield w, w.store._open.tables
+
+
+async def take(w: World, name: str, *events: dict[str, Any], **more: Any) -> int:
+    return await w.store.ingest.ingest(name, list(events), {}, create=True, **more)
+
+
+async def rows(w: World, name: str, **more: Any) -> list[dict[str, Any]]:
+    result = await w.store.query.run(
+        QueryRequest(stream=name, start_time="400d", end_time="2200-01-01", format=QueryFormat.ARRAY, **more)
+    )
+    assert isinstance(result.chunks, bytes)
+    found: list[dict[str, Any]] = json.loads(result.chunks)
+    return found
+
+
+def test_flattening_and_types() -> None:
+    deep: dict[str, Any] = {"v": 1}
+    for _ in range(12):
+        deep = {"d": deep}
+    flat = flatten(deep)
+    assert list(flat) == ["_".join("d" * 10)] and json.loads(next(iter(flat.values())))["d"]["d"]["v"] == 1
+    event = {
+        "a": 1, "b": "x", "c": True, "created_at": "2026-01-02T03:04:05Z", "time": "not a time",
+        "l": [1, 2.5],
+        "m": ["a", 1], "n": None, "e": {}, "mail_date": "Fri, 02 Jan 2026 03:04:05 +0800", "big": 2**70,
+    }  # fmt: skip
+    grown = rows_of([event], EMPTY, {}, may_grow=True)
+    kinds = {column.name: column.type for column in grown.columns}
+    assert kinds["a"] == kinds["big"] == "float64" and kinds["b"] == kinds["time"] == kinds["m"] == "utf8"
+    assert kinds["created_at"] == kinds["mail_date"] == "timestamp_us" and kinds["l"] == "list"
+    assert kinds["c"] == "boolean" and "n" not in kinds and kinds["e"] == "utf8"
+
+
+def test_conflicts_go_beside_and_nothing_is_lost() -> None:
+    events = [{"v": 1}, {"v": "x"}, {"v": True}, {"v": [1]}, {"v": "7"}, {"v": None}, {}]
+    table = rows_of(events, EMPTY, {}, may_grow=True).table
+    assert table.column("v").to_pylist() == [1, None, None, None, 7, None, None]
+    assert table.column("v_utf8").to_pylist() == [None, "x", None, None, None, None, None]
+    assert table.column("v_boolean").to_pylist() == [None, None, True, None, None, None, None]
+    assert table.column("v_list").to_pylist() == [None, None, None, [1], None, None, None]
+    with pytest.raises(InputError, match="is not a column"):
+        rows_of(events, EMPTY, {}, may_grow=False)
+
+
+_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "a_b", "time"]), _values, max_size=4), max_size=6))
+def test_whatever_comes_every_value_is_kept_somewhere(events: list[dict[str, Any]]) -> None:
+    grown = rows_of(events, EMPTY, {}, may_grow=True)
+    for at, event in enumerate(events):
+        for name, value in flatten(event).items():
+            if value is None or (isinstance(value, float) and value in (float("inf"), float("-inf"))):
+                continue
+            beside = [
+                column.name
+                for column in grown.columns
+                if column.name == name or column.name.startswith(f"{name}_")
+            ]
+            kept = [grown.table.column(c)[at].as_py() for c in beside if c in grown.table.column_names]
+            assert any(item is not None for item in kept), (name, value)
+
+
+def test_numbers_fit_or_they_do_not() -> None:
+    assert fit("1e3", "float64") == 1000.0 and fit("inf", "float64") is None and fit("", "float64") is None
+    assert fit(2**60 + 1, "int64") == 2**60 + 1 and fit(1.5, "int64") is None and fit(2**63, "int64") is None
+    assert fit(True, "float64") is None and fit("x", "date") is None and fit({"a": 1}, "utf8") == '{"a":1}'
+
+
+def test_rows_are_there_once_at_every_moment(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            for step in range(12):
+                await take(w, "app", {"n": step}, {"n": step + 0.5, f"c{step}": "x"})
+                filing = asyncio.ensure_future(store.file_away())
+                while not filing.done():
+                    assert len(await rows(w, "app")) == 2 * step + 2
+                await filing
+            await store.merge_small()  # or it was done meanwhile
+            assert len(store.catalogue.state.files) < 8
+            found = await rows(w, "app")
+            assert [row["n"] for row in found] == sorted(row["n"] for row in found) and len(found) == 24
+            assert found[0]["c3"] is None and sum(row["c3"] == "x" for row in found) == 1
+            # what was merged stays for questions under way, and goes at the next start
+            assert len(list(tmp_path.glob("tables/stream=app/date=*/*.parquet"))) > 12
+            assert store.stats("app")["rows"] == 24
+        async with tables(tmp_path) as (w, store):
+            kept = {file.path for file in store.catalogue.state.files}
+            files = tmp_path.glob("tables/stream=app/date=*/*.parquet")
+            assert {str(path.relative_to(tmp_path / "tables")) for path in files} == kept
+            assert len(await rows(w, "app")) == 24
+        # the manifest can be made again from the files
+        (tmp_path / "tables" / "manifest.json").unlink()
+        async with tables(tmp_path) as (w, store):
+            assert len(await rows(w, "app")) == 24
+
+    run(story())
+
+
+def test_logged_rows_come_back_and_are_counted(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, _):
+            await take(w, "app", {"n": 1}, {"n": 2})
+        async with tables(tmp_path) as (w, store):
+            assert store.stats("app")["log_rows"] == 2
+            assert [row["n"] for row in await rows(w, "app")] == [1, 2]
+            await w.store.ingest.drop("app")
+            await take(w, "app", {"m": 1})
+            await store.file_away()
+            (row,) = await rows(w, "app")
+            assert row["m"] == 1 and "n" not in row
+
+    run(story())
+
+
+def test_partitions_by_fields_stay_inside(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(custom_partition=("host", "env")))
+            hostile = ["../../../etc", "a/b", "..", ".", "", "x" * 300, "日本", "a=b", "\n"]
+            await take(w, "app", *({"host": host, "env": "e"} for host in hostile), {"env": None})
+            await store.file_away()
+            found = list(tmp_path.rglob("*.parquet"))
+            assert len(found) == len(hostile) + 1
+            base = (tmp_path / "tables" / "stream=app").resolve()
+            assert all(base in path.resolve().parents for path in found)
+            assert len(await rows(w, "app")) == len(hostile) + 1
+            assert len(await rows(w, "app", filter="host = 'a/b'")) == 1
+
+    run(story())
+
+
+def test_old_dates_go_and_the_open_one_stays(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(time_partition="when"))
+            await take(
+                w, "app", {"when": "2026-01-01T00:00:00Z", "n": 1}, {"when": "2199-01-01T00:00:00Z", "n": 2}
+            )
+            await store.file_away()
+            assert len(store.catalogue.state.files) == 2
+            await w.store.ingest.retain("app", 1)
+            await store._retire()
+            assert [row["n"] for row in await rows(w, "app")] == [2]
+
+    run(story())
+
+
+def test_a_disk_too_full_pauses_and_goes_on_by_itself(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, _):
+            await take(w, "app", {"n": 1})
+            w.store.disk._max_percent = 0.001
+            with pytest.raises(StorageError, match="% full") as refused:
+                await take(w, "app", {"n": 2})
+            assert refused.value.status == 507 and refused.value.details["retry_after_s"] == 10
+            assert [row["n"] for row in await rows(w, "app")] == [1]
+            w.store.disk._max_percent = 100.0
+            await take(w, "app", {"n": 3})
+            assert [row["n"] for row in await rows(w, "app")] == [1, 3]
+
+    run(story())
+
+
+def test_at_most_so_many_schemas_are_in_memory(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path, schema=msgspec.convert({"cache_size": 3}, type=_schema())) as (w, store):
+            for n in range(6):
+                await take(w, f"s{n}", {"n": n})
+            assert store.book.cached_count == 3
+            assert [row["n"] for row in await rows(w, "s0")] == [0]
+
+    run(story())
+
+
+def _schema() -> Any:
+    from qautlra.config.tree import Schema
+
+    return Schema
+
+
+def test_a_damaged_definition_says_so(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path, schema=_schema()(cache_size=1)) as (w, _):
+            await take(w, "a", {"n": 1})
+            await take(w, "b", {"n": 1})
+            (tmp_path / "tables" / "streams" / "a.json").write_bytes(b"{torn")
+            with pytest.raises(StorageError, match=r"a\.json"):
+                await take(w, "a", {"n": 2})
+
+    run(story())
+
+
+def test_files_hold_what_was_sent(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            table = pa.table(
+                {"i": pa.array([1, 2**62], pa.int64()), "t": pa.array([0, 1], pa.timestamp("ms"))}
+            )
+            await w.store.ingest.ingest("app", table, {}, create=True)
+            await store.file_away()
+            (path,) = tmp_path.rglob("*.parquet")
+            assert pq.read_table(path, partitioning=None).column("i").to_pylist() == [1, 2**62]
+            assert store.book.get("app").columns[-2] == Column("i", "int64")
+
+    run(story())
