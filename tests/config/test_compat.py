@@ -96,14 +96,16 @@ def test_seed_variants(name: str, expected: list[int], source: str) -> None:
     assert loaded.config.net.cors.allow_all
     note = choose(loaded).note
     assert "SIMULATED" in note
-    assert (f"no {source} source" if source == "ctp" else f"--source {source}") in note
+    assert ("credentials" if source == "ctp" else f"--source {source}") in note
 
 
 def test_real_credentials_are_not_answered_with_simulated_data() -> None:
     brokers = {"mine": {"front_addr": "tcp://1.2.3.4:1", "user_id": "012345", "password": "hunter2"}}
     loaded = plain(env=gateway(brokers=brokers, default_broker="mine"))
-    with pytest.raises(ConfigError, match="ctp source is not part of this build") as caught:
-        choose(loaded)
+    assert choose(loaded) == Choice(("ctp",))
+    site = {"mine": brokers["mine"] | {"source_type": "qq"}}
+    with pytest.raises(ConfigError, match="tencent source takes none") as caught:
+        choose(plain(env=gateway(brokers=site, default_broker="mine")))
     assert "hunter2" not in str(caught.value)
     asked = plain(
         env=gateway(brokers=brokers, default_broker="mine"), flags={"source.kinds": (["sim"], "--source")}
@@ -197,7 +199,7 @@ def test_a_process_without_a_feed_leaves_the_address_to_the_feed() -> None:
     [
         (["source.kinds=sim,replay", "source.replay.files=a.csv"], "stand alone"),
         (["source.kinds=replay"], "source.replay.files"),
-        (["source.kinds=ctp"], "not part of this build"),
+        (["source.kinds=ctp"], "no CTP front"),
         (["source.kinds=sim,upstream"], "stand alone"),
     ],
 )

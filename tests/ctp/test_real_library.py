@@ -24,7 +24,9 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def real() -> Libraries:
     try:
-        return find_libraries()
+        return find_libraries(
+            os.environ.get("QAUTLRA_TEST_MD_LIB", ""), os.environ.get("QAUTLRA_TEST_TD_LIB", "")
+        )
     except ConfigError as error:
         if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
             pytest.fail(str(error))

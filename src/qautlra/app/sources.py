@@ -78,4 +78,8 @@ def _one(kind: str, config: Config, context: SourceContext) -> Source:
                 retry_max_s=upstream.retry_max_s,
             ),
         )
+    if kind == "ctp":
+        from qautlra.app.ctp import market_source
+
+        return market_source(config, context)
     raise ConfigError("this source is not part of this build", key="source.kinds", value=kind)

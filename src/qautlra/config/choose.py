@@ -11,7 +11,7 @@ from qautlra.config.listen import Endpoint, is_loopback
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Broker
 
-BUILT: Final = ("sim", "replay", "upstream", "tencent", "sina")
+BUILT: Final = ("sim", "replay", "ctp", "upstream", "tencent", "sina")
 EVERY_ROOM: Final = frozenset({"source", "feed", "store", "query"})
 VIRTUAL: Final = frozenset({"sim", "replay"})
 
@@ -39,7 +39,11 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
         if config.source.upstream.is_named:
             if not is_own_feed(loaded, rooms):
                 return Choice(("upstream",))
+            if _is_ctp(_broker(loaded)):
+                return Choice(("ctp",))
             return Choice(kinds, _asked_broker(loaded) or _own_feed(loaded))
+        if _is_ctp(_broker(loaded)):
+            return Choice(("ctp",))
         note = _asked_broker(loaded)
         if "feed" not in rooms:
             return Choice((), "no source is configured: nothing is taken in (--source, QADB_WS_CLIENT_*)")
@@ -70,6 +74,14 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
             origin=origin,
             expected="at least one file (--replay FILE)",
         )
+    if "ctp" in kinds and _broker(loaded) is None:
+        raise ConfigError(
+            "there is no CTP front to connect to",
+            key="source.ctp.default_broker",
+            value=config.source.ctp.default_broker,
+            origin=loaded.origin("source.ctp.default_broker"),
+            expected="one of " + (", ".join(config.source.ctp.brokers) or "source.ctp.brokers.NAME"),
+        )
     if "upstream" in kinds and is_own_feed(loaded, rooms):
         raise ConfigError(
             "this is an address of this process itself: its feed cannot be its own source",
@@ -81,28 +93,38 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
     return Choice(kinds)
 
 
-def _asked_broker(loaded: Loaded) -> str:
-    """Return the note for a broker without credentials; a broker with real ones cannot be served here."""
+def _broker(loaded: Loaded) -> Broker | None:
     ctp = loaded.config.source.ctp
-    broker = ctp.brokers.get(ctp.default_broker)
+    return ctp.brokers.get(ctp.default_broker)
+
+
+def _kind(broker: Broker) -> str:
+    return {"qq": "tencent", "tencent": "tencent", "sina": "sina"}.get(broker.source_type.lower(), "ctp")
+
+
+def _is_ctp(broker: Broker | None) -> bool:
+    """Tell whether this is a CTP front that can be logged in to."""
+    return broker is not None and _kind(broker) == "ctp" and _has_credentials(broker)
+
+
+def _asked_broker(loaded: Loaded) -> str:
+    """Return the note for a broker without credentials; a quote site that is given some is an error."""
+    ctp = loaded.config.source.ctp
+    broker = _broker(loaded)
     if broker is None:
         return ""
-    kind = {"qq": "tencent", "tencent": "tencent", "sina": "sina"}.get(broker.source_type.lower(), "ctp")
+    kind = _kind(broker)
     key = f"source.ctp.brokers.{ctp.default_broker}"
     if _has_credentials(broker):
-        lacks = "takes none" if kind in BUILT else "is not part of this build"
         raise ConfigError(
-            f"broker {ctp.default_broker!r} has credentials, but the {kind} source {lacks}; "
-            + (f"--source {kind} polls its public quotes, " if kind in BUILT else "")
-            + "--source sim serves simulated data",
+            f"broker {ctp.default_broker!r} has credentials, but the {kind} source takes none; "
+            f"--source {kind} polls its public quotes, --source sim serves simulated data",
             key=f"{key}.user_id",
             origin=loaded.origin(f"{key}.user_id"),
         )
     instead = "the sim source serves instead"
-    if kind in BUILT:
+    if kind != "ctp":
         instead += f"; --source {kind} polls its public quotes"
-    else:
-        instead = f"this build has no {kind} source; {instead}"
     return (
         f"SIMULATED DATA: broker {ctp.default_broker!r} ({loaded.origin(key + '.front_addr')}) has no usable "
         f"credentials; {instead}"

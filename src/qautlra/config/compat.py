@@ -44,6 +44,7 @@ _GATEWAY_KEYS: Final = {
 _BROKER_FIELDS: Final = (
     "name",
     "front_addr",
+    "td_addr",
     "user_id",
     "password",
     "broker_id",

@@ -32,7 +32,6 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 LATER_PREFIXES = (
-    "ctp.",
     "trade.",
     "realtime.",
     "strategy.",

@@ -170,6 +170,7 @@ class Broker(Struct, frozen=True, kw_only=True):
 
     name: str = ""
     front_addr: str = ""
+    td_addr: str = ""
     user_id: str = ""
     password: Secret = Secret()
     broker_id: str = ""
@@ -183,6 +184,9 @@ class Ctp(Struct, frozen=True, kw_only=True):
 
     brokers: dict[str, Broker] = {}
     default_broker: str = ""
+    instruments: Annotated[list[str], Meta(max_length=limits.PINNED_SYMBOLS_COUNT)] = []
+    connect_timeout_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    query_interval_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -225,6 +229,18 @@ class CtpFront(Struct, frozen=True, kw_only=True):
     max_clients: Annotated[int, Meta(ge=1, le=10_000)] = 64
     sessions_per_user: Annotated[int, Meta(ge=1, le=1000)] = 16
     faults: Annotated[list[str], Meta(max_length=16)] = []
+
+
+class CtpLibrary(Struct, frozen=True, kw_only=True):
+    """Which CTP libraries are loaded; empty: those an installed package carries.
+
+    `abi` and `front` are the simulated front's library's own, which reads them from the environment.
+    """
+
+    md_lib: str = ""
+    td_lib: str = ""
+    abi: str = ""
+    front: str = ""
 
 
 class Auth(Struct, frozen=True, kw_only=True):
@@ -322,5 +338,6 @@ class Config(Struct, frozen=True, kw_only=True):
     link: Link = Link()
     auth: Auth = Auth()
     trade: Trade = Trade()
+    ctp: CtpLibrary = CtpLibrary()
     log: Log = Log()
     run: Run = Run()

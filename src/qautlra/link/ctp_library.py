@@ -6,8 +6,6 @@ The drop-in library of the simulated front is; it stands in for both, and our ow
 from __future__ import annotations
 
 import importlib.metadata
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -35,15 +33,13 @@ def simulated_library() -> Path:
     return Path(__file__).resolve().parent.parent / "_core" / "libqautlra_ctp_sim.so"
 
 
-def find_libraries(env: Mapping[str, str] | None = None) -> Libraries:
-    """Return the CTP libraries of this machine; ConfigError saying what to install when there are none."""
-    env = os.environ if env is None else env
-    market, trader = env.get("QAUTLRA__CTP__MD_LIB", ""), env.get("QAUTLRA__CTP__TD_LIB", "")
+def find_libraries(market: str = "", trader: str = "") -> Libraries:
+    """Return the named libraries, else those of this machine; ConfigError saying what to install."""
     if market or trader:
-        for key, path in (("QAUTLRA__CTP__MD_LIB", market), ("QAUTLRA__CTP__TD_LIB", trader)):
-            if not path or not Path(path).is_file():
-                raise ConfigError("no such CTP library", key=key, value=path, expected="a file; both are set")
-        return Libraries(market, trader, "environment")
+        for key, path in (("ctp.md_lib", market), ("ctp.td_lib", trader)):
+            if path and not Path(path).is_file():
+                raise ConfigError("no such CTP library", key=key, value=path, expected="a file")
+        return Libraries(market or trader, trader or market, "configuration")
     for package in PACKAGES:
         found = _inside(package)
         if found is not None:
