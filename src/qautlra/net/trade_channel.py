@@ -11,9 +11,11 @@ from qautlra._core import orders
 from qautlra._core.exchange import Exchange
 from qautlra.base.clock import new_token
 from qautlra.model import codes
+from qautlra.model.condition import Conditional
 from qautlra.model.order import Change
 from qautlra.trade.service import TradeService
 from qautlra.trade.transfers import Transfer
+from qautlra.wire import conditions as conditions_wire
 from qautlra.wire import trade as wire
 
 
@@ -24,6 +26,8 @@ class News(NamedTuple):
     patch: wire.Patch
     notices: list[bytes]
     new_day: bool
+    packets: tuple[bytes, ...] = ()
+    "Packets of their own, beside the data."
 
 
 class Channel:
@@ -98,7 +102,19 @@ class Channel:
             for transfer in trade.transfers(self._account_id, since=change.transfers):
                 patch.transfers[str(transfer.seq)] = _transfer(transfer)
             patch.account = orders.encode_account(exchange, account, with_quota=True)
-        return News(change.lsn, patch, notices, change.day)
+        packets: tuple[bytes, ...] = ()
+        if change.conditions:
+            changed = [trade.conditions.get(self._account_id, order_id) for order_id in change.conditions]
+            packets = (self._conditions([order for order in changed if order is not None]),)
+        return News(change.lsn, patch, notices, change.day, packets)
+
+    def conditions(self) -> bytes | None:
+        """Return the packet of all conditional orders, None when there are none."""
+        orders = self._trade.conditions.list(self._account_id)
+        return self._conditions(orders) if orders else None
+
+    def _conditions(self, orders: list[Conditional]) -> bytes:
+        return conditions_wire.packet(self._user_id, self._trade.trading_day, orders)
 
     def _exchange(self) -> tuple[Exchange, int]:
         engine = self._trade.engine

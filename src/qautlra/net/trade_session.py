@@ -20,10 +20,12 @@ from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.model import codes
 from qautlra.model.order import InsertOrder
+from qautlra.net import trade_conditions
 from qautlra.net.trade_channel import Channel, News
 from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
+from qautlra.wire.trade_errors import said
 
 MAX_NOTICES: Final = 1000
 MAX_HELD_REQUESTS: Final = 64
@@ -115,7 +117,7 @@ class TradeSession:
             if request is not None:
                 self.take(request)
         except QautlraError as error:
-            self._tell(getattr(error, "details", {}).get("code", 15), error.message, "WARNING")
+            self._tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
 
     def take(self, request: asks.Request) -> None:
         """Take one request."""
@@ -155,7 +157,7 @@ class TradeSession:
             else:
                 await self._enter(request)
         except QautlraError as error:
-            self._tell(403, f"用户登录失败,{error.message}", "WARNING")
+            self._tell(403, f"用户登录失败,{said(error)}", "WARNING")
         finally:
             self._logging_in = False
             self._flush()
@@ -164,7 +166,7 @@ class TradeSession:
             try:
                 self.take(request_held)
             except QautlraError as error:
-                self._tell(15, error.message, "WARNING")
+                self._tell(15, said(error), "WARNING")
 
     async def _enter(self, request: asks.Login) -> None:
         brokers = self._trade.brokers()
@@ -190,7 +192,10 @@ class TradeSession:
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn
         self._patch = self._channel.whole()
+        conditions = self._channel.conditions()
         await self._trade.durable(self._seen_lsn)
+        if conditions is not None:
+            self._out.send(conditions)
 
     async def _principal_of(self, request: asks.Login) -> Principal:
         """By password, or by an access token in its place."""
@@ -214,6 +219,7 @@ class TradeSession:
             raise AuthError(
                 f"{name} has {len(mine) or 'no'} accounts with {request.bid}; log in with an account's name",
                 status=403,
+                zh="没有该交易账户",
             )
         return mine[0]
 
@@ -226,6 +232,8 @@ class TradeSession:
             self._cancel(request)
         elif isinstance(request, asks.Transfer):
             self._transfer(request)
+        elif isinstance(request, trade_conditions.REQUESTS):
+            self._condition(request)
         elif isinstance(request, asks.ChangePassword):
             self._spawn(self._change_password(request))
         elif isinstance(request, _REFRESHING):
@@ -276,6 +284,15 @@ class TradeSession:
         code = 421 if answer.ok else 422
         self._after(answer.lsn, lambda: self._tell(code, text, "INFO" if answer.ok else "WARNING"))
 
+    def _condition(self, request: trade_conditions.Request) -> None:
+        self._require(trade_conditions.right_of(request))
+        answer = trade_conditions.take(self._trade, request, self._account_id, self._is_mine)
+        if isinstance(answer, bytes):
+            self._out.send(answer)
+            return
+        level = "INFO" if answer.ok else "WARNING"
+        self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
+
     async def _change_password(self, request: asks.ChangePassword) -> None:
         assert self._principal is not None
         try:
@@ -283,7 +300,7 @@ class TradeSession:
             await self._auth.check_password(name, request.old_password, self._address)
             await self._auth.set_password(name, request.new_password)
         except QautlraError as error:
-            self._tell(351, f"修改密码失败,{error.message}", "WARNING")
+            self._tell(351, f"修改密码失败,{said(error)}", "WARNING")
         else:
             self._tell(326, "修改密码成功")
 
@@ -298,7 +315,7 @@ class TradeSession:
         assert self._principal is not None
         user = self._auth.users.get(self._principal.user_id)
         if user is None or user.disabled:
-            raise AuthError("用户已停用")
+            raise AuthError("the user is disabled", zh="用户已停用")
         user.principal().require(right, self._account_id)
         self._allowed[right] = now_s + 1.0
 
@@ -315,6 +332,8 @@ class TradeSession:
         if news.lsn <= self._seen_lsn and not news.new_day:
             return  # in the tree of the login already
         self._notices.extend(news.notices)
+        for packet in news.packets:
+            self._out.send(packet)
         if news.new_day:
             self._patch = None  # of a day that is over
         self._add(news.patch)

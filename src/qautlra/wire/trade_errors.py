@@ -102,6 +102,19 @@ def refused(number: int, en: str = "", zh: str = "", **details: Any) -> InputErr
     return InputError(en or row.en, status=row.status, number=number, zh=zh or row.zh, **details)
 
 
+def said(error: QautlraError) -> str:
+    """Return what a person is told, in Chinese; what is wrong with a request's form keeps its own words."""
+    if "zh" in error.details:
+        return str(error.details["zh"])
+    if error.code == "limit":
+        return "请求过于频繁"
+    if error.code == "auth" and error.status == 401:
+        return "用户名或密码错误"
+    number = number_of(error)
+    zh = TABLE.get(number, TABLE[INTERNAL]).zh
+    return f"{zh}({error.message})" if number == BAD_PARAMETERS and error.message else zh
+
+
 def number_of(error: QautlraError) -> int:
     """Return the number of one of our errors."""
     number = error.details.get("number")
