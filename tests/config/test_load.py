@@ -131,10 +131,6 @@ def test_promised_names_of_later_parts_are_noted_not_refused() -> None:
         ("[feed.increment]\nenabled = true\n", ["did you mean feed.incremental.enabled?"]),
         ("[feeds]\nx = 1\n", ["no such setting", "mine.toml"]),
         ("[feed\n", ["cannot be read"]),
-        (
-            "[account]\nbroker_id='1'\n[mq]\nuri='amqp://admin:admin@localhost'\n",
-            ["qatrader-rs", "not in this build"],
-        ),
         ("feed = 5\n", ["feed"]),
     ],
 )

@@ -13,7 +13,7 @@ from qautlra._core.market import Calendar, Instruments
 from qautlra._core.tape import Follower, Tape
 from qautlra.app import auth as auth_room
 from qautlra.app import ctp_front as ctp_front_room
-from qautlra.app import modes
+from qautlra.app import documents, modes
 from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
 from qautlra.app.gate import GatedPump
@@ -73,7 +73,10 @@ def build(loaded: Loaded) -> App:
         parts["store"] = store
 
     trade = None
-    if modes.TRADE in rooms:
+    beside_trade: list[Service] = []
+    if modes.TRADE in rooms and config.trade.trader.broker == "diff":
+        beside_trade = documents.at_gateway(loaded, instruments, market_clock, parts)
+    elif modes.TRADE in rooms:
         from qautlra.trade.service import TradeService
 
         trade = TradeService(
@@ -85,6 +88,7 @@ def build(loaded: Loaded) -> App:
             clock=market_clock,
         )
         parts["trade"] = trade
+        beside_trade = documents.services(loaded, trade, instruments, market_clock, parts)
 
     demand = Demand()
     feed = None
@@ -179,7 +183,7 @@ def build(loaded: Loaded) -> App:
     )
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
-    services += [part for part in (store, trade, feed, ctp_front) if part is not None]
+    services += [part for part in (store, trade, *beside_trade, feed, ctp_front) if part is not None]
     services += sources
     app = App(
         loaded=loaded,

@@ -1,15 +1,21 @@
-"""The specification's own command lines as thin names for modes: `qamdgateway`, `qadb-rs` and `qadb`."""
+"""The specification's own command lines as thin names for modes: `qamdgateway`, `qadb-rs`, `qatrader-rs`."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
 from typing import Any, Final
 
 import click
 
+from qautlra.app.places import data_directory
+from qautlra.base.errors import ConfigError
 from qautlra.cli.language import Command, t
 from qautlra.cli.main import run
+from qautlra.config.compat_trader import FLAGS as TRADER_FLAGS
+from qautlra.config.compat_trader import read_flags
 from qautlra.config.listen import Endpoint
 from qautlra.config.load import Loaded, load
 
@@ -119,6 +125,70 @@ def database_endpoints(loaded: Loaded) -> list[Endpoint]:
     defaults = [e._replace(required=False) for e in loaded.endpoints if e.origin == "default"]
     guide = Endpoint("127.0.0.1", GUIDE_PORT, False, "the original guide")
     return [*sorted(defaults, key=lambda e: e.port != DB_PORT), *chosen, guide]
+
+
+def _add_trader_flags(function: Any) -> Any:
+    for name in reversed(TRADER_FLAGS):
+        function = click.option(name, f"--{name}", metavar="X", help=f"[common] {name}")(function)
+    return function
+
+
+@click.command(
+    cls=_Strict,
+    help=t(
+        "The trading engine by its original command line: the orders of one account from RabbitMQ, beside a "
+        "market feed in another process. Configuration: the original TOML, in either form.",
+        "按原命令行运行交易引擎：在行情进程之外，从 RabbitMQ 接收一个账户的报单。配置为原 TOML 的任一形式。",
+    ),
+)
+@click.option("config", "-c", "--config", metavar="FILE", help="TOML")
+@click.option("--port", type=int, metavar="PORT", help=t("Listen on this port.", "监听这个端口。"))
+@_add_trader_flags
+@click.pass_context
+def trading_engine(ctx: click.Context, /, config: str | None, port: int | None, **given: str | None) -> int:
+    """Turn file and flags into the configuration of mode trade for one account; flags win over the file."""
+    from qautlra.cli.serve import run as serve
+
+    named = {name: value for name, value in given.items() if value is not None}
+    if config is None and not named:
+        click.echo(ctx.get_help())
+        return 0
+    loaded = load_trader([config] if config else [], named, port)
+    return serve(loaded, as_json=False)
+
+
+def load_trader(files: list[str], named: dict[str, str], port: int | None = None) -> Loaded:
+    """Return the trading engine's configuration: its account has a data directory and a port of its own."""
+    flags: dict[str, Any] = {"mode": (["trade"], "qatrader-rs")}
+    if port is not None:
+        flags["net.listen.port"] = (port, "--port")
+    readings = [read_flags(named)]
+    loaded = load(files=files, flags=flags, readings=readings, discover=False)
+    account = loaded.config.trade.trader.account
+    if not account:
+        raise ConfigError(
+            "no account to trade for", key="account.account_cookie", expected="the name of an account"
+        )
+    if loaded.origin("store.data_dir") == "default":
+        place = data_directory("") / "traders" / path_name(account)
+        flags["store.data_dir"] = (str(place), "the account's own")
+    flags["trade.amqp.accounts"] = ([account], "account.account_cookie")
+    loaded = load(files=files, flags=flags, readings=readings, discover=False)
+    if loaded.origin("net.listen") == "default":
+        loaded.endpoints = [Endpoint("127.0.0.1", 0, True, "qatrader-rs")]
+    return loaded
+
+
+def path_name(account: str) -> str:
+    """Return a directory name for an account: its own where it is plainly one, else a hash of it."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_\-]{0,63}", account):
+        return account
+    return hashlib.blake2s(account.encode(), digest_size=16).hexdigest()
+
+
+def trader() -> None:
+    """Entry point `qatrader-rs`."""
+    sys.exit(run(trading_engine, sys.argv[1:], "qatrader-rs"))
 
 
 def store() -> None:

@@ -23,7 +23,6 @@ QUERY_SAMPLE_PORT: Final = 8080
 _GATEWAY_MARKS = frozenset({"brokers", "default_broker", "rest_api", "subscription", "incremental_updates"})
 _QADB_MARKS = frozenset({"data_directory", "http_api", "schema_management"})
 _OTHER_SHAPES = (
-    ({"account", "mq"}, "the trading engine's configuration (qatrader-rs)"),
     ({"connections", "load_balance_strategy"}, "a multi-front configuration of qaopenmdgateway"),
 )
 _PLACEHOLDER_PATH = re.compile(r"^/path/to(/|$)")

@@ -15,7 +15,7 @@ import msgspec
 
 from qautlra.base.errors import ConfigError
 from qautlra.base.limits import CONFIG_TEXT_BYTES
-from qautlra.config import compat, listen, schema
+from qautlra.config import compat, compat_trader, listen, schema
 from qautlra.config.tree import Config
 
 _ENV_PREFIX = "QAUTLRA__"
@@ -119,11 +119,13 @@ def load(
     sets: Sequence[str] = (),
     flags: Mapping[str, tuple[Any, str]] | None = None,
     discover: bool = True,
+    readings: Sequence[compat.Reading] = (),
 ) -> Loaded:
     """Return the configuration in force, or raise the first ConfigError.
 
     `sets` are `a.b=value` texts; `flags` maps keys to (value, flag's name), with `net.listen.host|port` for
-    `--host` and `--port`; `discover=False` looks for no files beyond `files`.
+    `--host` and `--port`; `discover=False` looks for no files beyond `files`; `readings` are flags of a
+    foreign command line, in force before `sets`.
     """
     env = os.environ if env is None else env
     flags = flags or {}
@@ -135,6 +137,8 @@ def load(
         if name.startswith(_ENV_PREFIX):
             key = name[len(_ENV_PREFIX) :].lower().replace("__", ".")
             layers.put(key, env[name], f"environment {name}", text=True)
+    for reading in readings:
+        layers.put_reading(reading, text=True)
     for item in sets:
         key, equals, value = item.partition("=")
         if not equals:
@@ -208,8 +212,10 @@ def _read_file(path: Path, why: str) -> str:
 
 def _read_text(layers: _Layers, text: str, origin: str, *, named: bool) -> None:
     data = _decode(text, origin)
-    shape = compat.detect(data)
-    if shape == compat.GATEWAY:
+    shape = compat_trader.TRADER if compat_trader.is_trader(data) else compat.detect(data)
+    if shape == compat_trader.TRADER:
+        layers.put_reading(compat_trader.read_trader(data, origin), text=False)
+    elif shape == compat.GATEWAY:
         layers.put_reading(compat.read_gateway(data, origin), text=False)
     elif shape == compat.QADB:
         layers.put_reading(compat.read_qadb(data, origin), text=False)

@@ -26,19 +26,18 @@ _SHAPES: Final = {
     r"^/": "a path like /ws/market",
     r"^/[A-Za-z0-9_\-./]*$": "a path like /ws/market",
     r"^https?://\S+$": "an address like https://host",
+    r"^[A-Za-z][A-Za-z0-9_]{0,37}$": "the name of a database like QAREALTIME",
+    r"^[A-Za-z0-9_.:\-]{1,127}$": "the name of an exchange like QAORDER_ROUTER",
 }
 """How texts of a pattern are described."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 LATER_PREFIXES = (
-    "trade.",
     "realtime.",
     "strategy.",
     "fund.",
     "link.redis.",
-    "link.amqp.",
-    "link.mongo.",
 )
 """Sections promised to users that other builds have; here a setting under them is noted and left alone."""
 

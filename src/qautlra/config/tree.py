@@ -209,10 +209,30 @@ class Kafka(Struct, frozen=True, kw_only=True):
     topics: list[str] = field(default_factory=lambda: ["market_data"])
 
 
+class Amqp(Struct, frozen=True, kw_only=True):
+    """RabbitMQ; an empty url is none, `memory:` a bus inside this process."""
+
+    url: Secret = Secret()
+    prefetch_count: Annotated[int, Meta(ge=1, le=65_535)] = 256
+    probe_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0
+    heartbeat_s: Annotated[int, Meta(ge=1, le=3600)] = 10
+    retry_max_s: Annotated[float, Meta(ge=0.2, le=3600)] = 20.0
+
+
+class Mongo(Struct, frozen=True, kw_only=True):
+    """MongoDB for account documents; an empty url keeps them in a file of the data directory."""
+
+    url: Secret = Secret()
+    database: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,37}$")] = "QAREALTIME"
+    key_sep: Literal[".", "_"] = "."
+
+
 class Link(Struct, frozen=True, kw_only=True):
     """Outside systems; all optional."""
 
     kafka: Kafka = Kafka()
+    amqp: Amqp = Amqp()
+    mongo: Mongo = Mongo()
 
 
 class CtpFront(Struct, frozen=True, kw_only=True):
@@ -298,6 +318,53 @@ class Conditions(Struct, frozen=True, kw_only=True):
     valid_max: Annotated[int, Meta(ge=0, le=100_000)] = 50
 
 
+ExchangeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:\-]{1,127}$")]
+
+
+class TradeAmqp(Struct, frozen=True, kw_only=True):
+    """Orders by RabbitMQ (`link.amqp.url`): the exchange they come by, beside QAORDER_ROUTER; results out."""
+
+    exchange: ExchangeName = "QAORDER_ROUTER"
+    model: Literal["direct", "fanout", "topic"] = "direct"
+    routing_key: Annotated[str, Meta(max_length=127)] = ""
+    accounts: Annotated[list[str], Meta(max_length=10_000)] = []
+    transactions_exchange: ExchangeName = "QATRANSACTION"
+    account_exchange: ExchangeName = "QAACCOUNT"
+    account_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    outbox_count: Annotated[int, Meta(ge=16, le=1 << 22)] = 65_536
+
+
+class Documents(Struct, frozen=True, kw_only=True):
+    """QIFI documents of the accounts: how often they are written and what is kept."""
+
+    enabled: bool = True
+    portfolio: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = "default"
+    interval_s: Annotated[float, Meta(ge=0.05, le=3600)] = 0.5
+    equity_interval_s: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    equity_days: Annotated[int, Meta(ge=1, le=3660)] = 30
+    orders_count: Annotated[int, Meta(ge=10, le=10_000)] = 1000
+
+
+class Trader(Struct, frozen=True, kw_only=True):
+    """The one account of a process that trades for it (`qatrader-rs`); without `account` there is none.
+
+    `paper` opens it with `cash` when it is not there; `diff` trades at the DIFF gateway `url` as of `bid`.
+    """
+
+    account: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    broker: Literal["paper", "diff"] = "paper"
+    cash: Annotated[float, Meta(ge=0, le=1e12)] = 1_000_000.0
+    url: Annotated[str, Meta(max_length=2048)] = ""
+    bid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    password: Secret = Secret()
+    bank_password: Secret = Secret()
+    capital_password: Secret = Secret()
+    app_id: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    auth_code: Secret = Secret()
+    taskid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
+
+
 class Trade(Struct, frozen=True, kw_only=True):
     """The order path: what money's journal promises, which risk profile judges, how often marks are told."""
 
@@ -310,6 +377,9 @@ class Trade(Struct, frozen=True, kw_only=True):
     limits: RiskLimits = RiskLimits()
     conditions: Conditions = Conditions()
     ctp_front: CtpFront = CtpFront()
+    amqp: TradeAmqp = TradeAmqp()
+    documents: Documents = Documents()
+    trader: Trader = Trader()
 
 
 class Log(Struct, frozen=True, kw_only=True):

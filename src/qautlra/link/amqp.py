@@ -239,7 +239,7 @@ class AmqpBus:
         self._frame_bytes = connection.connection_tune.frame_max or 131_072
         self._outgoing = await connection.channel(publisher_confirms=False)
         incoming = await connection.channel(publisher_confirms=False)
-        await incoming.basic_qos(prefetch_count=self._options.prefetch_count)
+        await incoming.basic_qos(prefetch_count=self._options.prefetch_count, global_=True)
         self._epoch += 1
         self._acked_tag = self._delivered_tag = 0
         self._incoming = incoming
@@ -292,7 +292,8 @@ class AmqpBus:
             redelivered = bool(getattr(message.delivery, "redelivered", False))
             if epoch != self._epoch:
                 return
-            self._delivered_tag = max(self._delivered_tag, tag)
+            if queue.needs_ack:
+                self._delivered_tag = max(self._delivered_tag, tag)
             self.delivered_count += 1
             self.redelivered_count += redelivered
             consumer.delivered_count += 1
@@ -300,7 +301,7 @@ class AmqpBus:
             message_id = message.header.properties.message_id or ""
             on_delivery(Delivery(queue.name, message.body, tag, epoch, redelivered, message_id))
 
-        await channel.basic_consume(queue.name, deliver)
+        await channel.basic_consume(queue.name, deliver, no_ack=not queue.needs_ack)
 
     async def _watch(self, connection: AbstractConnection) -> None:
         """Return when the connection is closed, or raise when it only looks open."""

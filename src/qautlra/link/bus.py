@@ -29,6 +29,8 @@ class Queue(NamedTuple):
     "Bound; the oldest go first. 0: the broker's own."
     one_consumer: bool = True
     "Only one consumer at a time is given messages, the others wait to take over."
+    needs_ack: bool = True
+    "Without it a message is done when it is delivered, and no bound holds deliveries back."
 
 
 class Delivery(NamedTuple):

@@ -11,19 +11,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from qautlra.base.errors import StorageError
+from qautlra.base.sqlite import connect
 from qautlra.model.qifi import Account, Qifi
 from qautlra.wire.qifi import from_json, to_json
 
 T = TypeVar("T")
 _TABLES = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = NORMAL;
-CREATE TABLE IF NOT EXISTS account (account_id TEXT PRIMARY KEY, seq INTEGER NOT NULL,
+CREATE TABLE account (account_id TEXT PRIMARY KEY, seq INTEGER NOT NULL,
     document BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS history (account_id TEXT NOT NULL, trading_day TEXT NOT NULL, seq INTEGER NOT NULL,
+CREATE TABLE history (account_id TEXT NOT NULL, trading_day TEXT NOT NULL, seq INTEGER NOT NULL,
     document BLOB NOT NULL, PRIMARY KEY (account_id, trading_day));
-CREATE TABLE IF NOT EXISTS equity (account_id TEXT NOT NULL, updatetime TEXT NOT NULL, funds BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS equity_by_time ON equity (account_id, updatetime);
+CREATE TABLE equity (account_id TEXT NOT NULL, updatetime TEXT NOT NULL, funds BLOB NOT NULL);
+CREATE INDEX equity_by_time ON equity (account_id, updatetime);
 """
 _SAVE = """INSERT INTO account VALUES (?, ?, ?) ON CONFLICT (account_id)
 DO UPDATE SET seq = excluded.seq, document = excluded.document WHERE excluded.seq >= account.seq"""
@@ -107,11 +106,8 @@ class SqliteRepository:
         return await self._changed("DELETE FROM equity WHERE updatetime < ?", (before,))
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=5.0)
-        self._path.chmod(0o600)
-        connection.executescript(_TABLES)
-        self._connection = connection
+        self._connection = connect(self._path, _TABLES, 1)
+        self._connection.execute("PRAGMA synchronous=NORMAL")  # the journal is the truth
 
     async def _changed(self, statement: str, values: Sequence[Any]) -> int:
         return await self._off_loop(lambda: self._open_connection().execute(statement, values).rowcount)

@@ -140,10 +140,12 @@ class MemoryBus:
     def _pump(self) -> None:
         self._pumping = False
         for line in self._lines.values():
-            while self._running and line.on_delivery and line.waiting and self._has_room():
+            needs_ack = line.queue.needs_ack
+            while self._running and line.on_delivery and line.waiting and (not needs_ack or self._has_room()):
                 item = line.waiting.popleft()
                 self._tag += 1
-                self._unacked.append((self._tag, line, item))
+                if needs_ack:
+                    self._unacked.append((self._tag, line, item))
                 self.delivered_count += 1
                 self.redelivered_count += item[2]
                 body, message_id, again = item

@@ -1,0 +1,344 @@
+"""The RabbitMQ door of the order path: messages to commands, acknowledged when the journal has them.
+
+Per account a durable queue of ours, bound to the exchanges orders come by. A delivery is executed at once and
+acknowledged after its record is durable; what a crash leaves unacknowledged comes again and is met by the
+exchange's table of ids, so it is never executed twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from qautlra.base import metrics
+from qautlra.base.errors import LinkError, UnavailableError
+from qautlra.base.log import Seldom, get_logger
+from qautlra.base.service import Service
+from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Message, Queue
+from qautlra.model.command import Ask, Command, Notice, Question, Transfer
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
+from qautlra.net import amqp_out
+from qautlra.wire.orders import BAD_PARAMETERS, BadOrder, decode
+
+DEAD_QUEUE = "qautlra.dead"
+DEAD_COUNT = 10_000
+ROUTER = "QAORDER_ROUTER"
+NAMELESS_COUNT = 65_536
+NAME_BYTES = 200
+DUPLICATE = 3002
+NO_BROKER = 5002
+_log = get_logger("net")
+
+
+class Trading(amqp_out.Accounts, Protocol):
+    """What is asked of the trading service."""
+
+    def insert(self, order: InsertOrder) -> Answer: ...
+    def cancel(self, order: CancelOrder) -> Answer: ...
+    def amend(self, order: AmendOrder) -> Answer: ...
+    def transfer(self, account_id: str, amount: float, *, bank_id: str) -> Answer: ...
+    def find(self, account_id: str, order_id: str) -> Any: ...
+    def subscribe(
+        self,
+        account_id: str | None,
+        callback: Callable[[Change, Any], None],
+        prepare: Callable[[Change], Any] | None = None,
+    ) -> Callable[[], None]: ...
+
+
+class AmqpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Names and bounds of the door."""
+
+    exchange: str = ROUTER
+    model: ExchangeKind = "direct"
+    routing_key: str = ""
+    "Of the configured exchange; empty is the account's name, and nothing for a fanout."
+    accounts: tuple[str, ...] = ()
+    "Whose orders are taken; empty is everybody's."
+    transactions_exchange: str = "QATRANSACTION"
+    account_exchange: str = "QAACCOUNT"
+    account_interval_ms: int = 100
+    outbox_count: int = 65_536
+
+
+class TradeAmqp(Service):
+    """The door. Bounds: the bus's prefetch for what comes in, `outbox_count` trades for what goes out."""
+
+    name = "trade.amqp"
+
+    def __init__(
+        self,
+        *,
+        trade: Trading,
+        bus: Bus,
+        cursor: amqp_out.Cursor,
+        resolve: Callable[[str], str | None],
+        now_ns: Callable[[], int],
+        settings: AmqpSettings | None = None,
+    ) -> None:
+        super().__init__()
+        self._trade = trade
+        self._bus = bus
+        self._resolve = resolve
+        self._settings = settings = settings or AmqpSettings()
+        self._results = amqp_out.Results(
+            trade=trade,
+            bus=bus,
+            cursor=cursor,
+            now_ns=now_ns,
+            transactions=settings.transactions_exchange,
+            accounts=settings.account_exchange,
+            account_interval_s=settings.account_interval_ms / 1000,
+            outbox_count=settings.outbox_count,
+            wanted=self._is_ours,
+        )
+        self._queues: dict[str, str] = {}
+        self._pending: deque[tuple[Delivery, int]] = deque()
+        self._dead: list[Message] = []
+        self._wake = asyncio.Event()
+        self._nameless: OrderedDict[str, int] = OrderedDict()
+        self._epoch = 0
+        self._active_day = 0
+        "Of the newest delivery, of the run before where there was none in this one."
+        self._doubted_day = 0
+        "In which what comes again on this connection may have been executed."
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._seldom = Seldom()
+        self.orders_count = 0
+        self.seen_before_count = 0
+        self.ignored_count = 0
+        self.dead_count = 0
+        self._declare()
+        self._measure()
+
+    def _declare(self) -> None:
+        settings = self._settings
+        exchanges = {ROUTER: Exchange(ROUTER)}
+        if settings.exchange != ROUTER:
+            exchanges[settings.exchange] = Exchange(settings.exchange, settings.model)
+        elif settings.model != "direct":
+            exchanges[ROUTER] = Exchange(ROUTER, settings.model)
+        out = (Exchange(settings.transactions_exchange), Exchange(settings.account_exchange, "topic"))
+        self._bus.declare(*exchanges.values(), *out)
+        self._bus.serve(Queue(DEAD_QUEUE, length_count=DEAD_COUNT, one_consumer=False), None)
+
+    def _measure(self) -> None:
+        def watch(name: str, text: str, read: Callable[[TradeAmqp], float], kind: str = "gauge") -> None:
+            metrics.watch(f"qautlra_net_amqp_{name}", text, lambda: read(self), kind=kind)
+
+        watch("unacked_count", "Deliveries that wait for the journal", lambda s: len(s._pending))
+        watch("outbox_trades_count", "Trades not yet told", lambda s: s._results.waiting_count)
+        watch("orders_total", "Orders taken", lambda s: s.orders_count, "counter")
+        watch("seen_before_total", "Redelivered orders met again", lambda s: s.seen_before_count, "counter")
+        watch("ignored_total", "Messages for other accounts", lambda s: s.ignored_count, "counter")
+        watch("dead_total", "Messages nobody can read", lambda s: s.dead_count, "counter")
+        watch("trades_total", "Trades told", lambda s: s._results.trades_count, "counter")
+        watch("connected_count", "1 while the broker is there", lambda s: s._bus.is_connected)
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Take up where the run before ended, and connect in the background."""
+        self._pending.clear()
+        self._active_day = self._results.begin()
+        self._epoch = 0
+        self._unsubscribe = self._trade.subscribe(None, self._on_change, self._results.prepare)
+        for account_id in self._trade.accounts():
+            self._own(account_id)
+        self.spawn(self._bus.run(), "bus")
+        self.spawn(self._acknowledge(), "acknowledge")
+        self.spawn(self._results.run(), "results")
+
+    async def stop(self, grace_s: float) -> None:
+        """Let go: what is not acknowledged comes again."""
+        self._unsubscribe()
+        await self.cancel_tasks(grace_s)
+        self._results.end()
+        self._queues.clear()
+
+    def health(self) -> dict[str, Any]:
+        """Return the broker's state and what waits."""
+        return self._bus.health() | {
+            "accounts": len(self._queues),
+            "exchange": f"{self._settings.exchange} ({self._settings.model})",
+            "unacked": len(self._pending),
+            "trades_waiting": self._results.waiting_count,
+            "dead": self.dead_count,
+        }
+
+    # --- in ---
+
+    def _is_ours(self, account_id: str) -> bool:
+        wanted = self._settings.accounts
+        return (not wanted or account_id in wanted) and len(account_id.encode()) <= NAME_BYTES
+
+    def _own(self, account_id: str) -> None:
+        """Serve the account's queue."""
+        if not self._is_ours(account_id):
+            return
+        settings = self._settings
+        name = f"qautlra.orders.{account_id}"
+        if name in self._queues:
+            return
+        self._queues[name] = account_id
+        key = settings.routing_key or ("" if settings.model == "fanout" else account_id)
+        bindings = dict.fromkeys(((ROUTER, account_id), (settings.exchange, key)))
+        self._bus.serve(Queue(name, tuple(bindings)), self._on_delivery)
+
+    def _on_change(self, change: Change, prepared: Any) -> None:
+        self._own(change.account_id)
+        self._results.take(change, prepared)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        account_id = self._queues.get(delivery.queue, "")
+        if delivery.epoch != self._epoch:
+            self._epoch, self._doubted_day = delivery.epoch, self._active_day
+        self._active_day = self._trade.trading_day
+        lsn = 0
+        try:
+            lsn = self._take(delivery, account_id)
+        except BadOrder as error:
+            if error.account_id in ("", account_id):
+                self._bury(delivery, error, account_id)
+            else:
+                self.ignored_count += 1
+        except UnavailableError as error:
+            self.fail(error)  # comes again on the next connection
+            return
+        self._pending.append((delivery, lsn))
+        self._wake.set()
+
+    def _take(self, delivery: Delivery, account_id: str) -> int:
+        command = decode(delivery.body, self._resolve, account_id)
+        if command.account_id != account_id:
+            self.ignored_count += 1
+            return 0
+        if isinstance(command, InsertOrder):
+            return self._insert(command, delivery)
+        if isinstance(command, Question):
+            self._answer(command)
+            return 0
+        if isinstance(command, Notice):
+            return 0
+        if isinstance(command, Transfer) and delivery.redelivered:
+            text = "转账消息重复投递，未再次执行"
+            self._refuse(account_id, Answer(code=BAD_PARAMETERS, text=text))
+            return 0
+        answer = self._execute(command)
+        if not answer.ok:
+            self._refuse(account_id, answer)
+        return answer.lsn
+
+    def _execute(self, command: Command) -> Answer:
+        if isinstance(command, CancelOrder):
+            return self._trade.cancel(command)
+        if isinstance(command, AmendOrder):
+            return self._trade.amend(command)
+        assert isinstance(command, Transfer)
+        return self._trade.transfer(command.account_id, command.amount, bank_id=command.bank_id)
+
+    def _insert(self, order: InsertOrder, delivery: Delivery) -> int:
+        account_id = order.account_id
+        if delivery.redelivered and self._doubted_day not in (0, self._trade.trading_day):
+            # It may have been executed in a day whose ids are gone: refused rather than executed twice.
+            text = "换日后重复投递的报单，未执行"
+            self._refuse(account_id, Answer(code=BAD_PARAMETERS, order_id=order.order_id, text=text))
+            return 0
+        if not order.order_id:
+            order_id, is_again = self._identify(delivery, account_id)
+            if is_again:
+                self.seen_before_count += 1
+                return 0
+            order = msgspec.structs.replace(order, order_id=order_id)
+        answer = self._trade.insert(order)
+        self.orders_count += 1
+        if answer.ok:
+            return answer.lsn
+        if answer.code == DUPLICATE and delivery.redelivered:
+            self.seen_before_count += 1
+            return answer.lsn
+        if answer.code == NO_BROKER and delivery.redelivered:
+            raise UnavailableError("whether a broker has the order is not known while it is away")
+        self._refuse(account_id, answer)
+        return answer.lsn
+
+    def _identify(self, delivery: Delivery, account_id: str) -> tuple[str, bool]:
+        """Return an id for an order that came without one, and whether it was here before.
+
+        The same content gets the same ids in the same order: by the message's own id when it has one, else
+        the n-th of its kind today. Redelivered and met before: taken for the one that was executed.
+        """
+        if delivery.message_id:
+            mark = hashlib.blake2s(delivery.message_id.encode(), digest_size=12).hexdigest()
+            order_id = f"MQ.{mark}"
+            return order_id, delivery.redelivered and self._trade.find(account_id, order_id) is not None
+        mark = hashlib.blake2s(delivery.body, digest_size=12, salt=b"qautlra").hexdigest()
+        key = f"{self._trade.trading_day}.{account_id}.{mark}"
+        number = self._nameless.get(key, 0) + 1
+        while self._trade.find(account_id, f"MQ.{mark}.{number}") is not None:
+            number += 1
+        if delivery.redelivered and number > 1:
+            return "", True
+        self._nameless[key] = number
+        self._nameless.move_to_end(key)
+        if len(self._nameless) > NAMELESS_COUNT:
+            self._nameless.popitem(last=False)  # looked up in the exchange's table again when it is needed
+        return f"MQ.{mark}.{number}", False
+
+    def _answer(self, question: Question) -> None:
+        ask, account_id = question.ask, question.account_id
+        if ask in (Ask.SETTLEMENT, Ask.BANK):
+            data = {"code": 0, "ask": str(ask), "text": "", "trading_day": question.day}
+            self._results.event(account_id, data)
+            return
+        self._results.tell_all(account_id, str(ask))
+
+    def _refuse(self, account_id: str, answer: Answer) -> None:
+        data = {"code": answer.code, "text": answer.text, "order_id": answer.order_id}
+        self._results.event(account_id, data)
+
+    def _bury(self, delivery: Delivery, error: BadOrder, account_id: str) -> None:
+        """Keep what cannot be read where a person finds it; tell the account, and go on."""
+        self.dead_count += 1
+        if times := self._seldom.due(delivery.queue):
+            _log.warning("order_unreadable", account_id=account_id, reason=error.message[:200], times=times)
+        self._dead.append(Message("", DEAD_QUEUE, delivery.body, delivery.message_id, error.message))
+        self._refuse(account_id, Answer(code=error.number, order_id=error.order_id, text=error.message))
+
+    async def _acknowledge(self) -> None:
+        """Acknowledge what is durable, in the order it came, whole groups at a time."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._pending:
+                continue
+            last = self._pending[-1][0]
+            lsn = max(lsn for _, lsn in self._pending)
+            count = len(self._pending)
+            await self._trade.durable(lsn)
+            dead, self._dead = self._dead, []
+            if dead:
+                try:
+                    await self._bus.publish(dead)
+                except (
+                    LinkError
+                ):  # with the connection go the deliveries: they come again, and are read again
+                    self._drop(count)
+                    continue
+            await self._results.room()
+            await self._bus.ack(last)
+            self._results.acknowledged()
+            self._drop(count)
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            with suppress(IndexError):
+                self._pending.popleft()
+        if self._pending:
+            self._wake.set()

@@ -1,0 +1,322 @@
+"""Writes account documents behind the journal: the latest of each account, as often as the place takes them.
+
+A cursor that coalesces: while a write is under way an account is dirty once, however often it changes. What
+is written is durable in the journal first, so no document is ever ahead of the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
+from qautlra.base.errors import LinkError, StorageError, UnavailableError
+from qautlra.base.log import Seldom, get_logger
+from qautlra.base.service import Service
+from qautlra.model.order import Change, Order, Trade
+from qautlra.model.qifi import Qifi
+from qautlra.trade.repository import AccountRepository
+from qautlra.wire import qifi_account
+
+DAYS_KEPT_COUNT = 4096
+DAY_ORDERS_COUNT = 10_000
+SHARE_OF_LOOP = 0.05
+TRIM_EVERY_S = 3600.0
+_DAY_NS = 86_400 * 1_000_000_000
+_log = get_logger("trade")
+
+
+class AccountDay(Protocol):
+    """An account as its day left it."""
+
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def funds(self) -> Mapping[str, Any]: ...
+    @property
+    def positions(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def orders(self) -> Sequence[Order]: ...
+    @property
+    def trades(self) -> Sequence[Trade]: ...
+
+
+class DayEnd(Protocol):
+    """A trading day that is over."""
+
+    @property
+    def trading_day(self) -> int: ...
+    @property
+    def accounts(self) -> Sequence[AccountDay]: ...
+
+
+class Accounts(Protocol):
+    """What is asked of the trading service."""
+
+    day_ended: list[Callable[[Any], None]]
+
+    @property
+    def head_lsn(self) -> int: ...
+    @property
+    def trading_day(self) -> int: ...
+    def accounts(self) -> list[str]: ...
+    def broker_of(self, account_id: str) -> str: ...
+    def funds(self, account_id: str) -> Mapping[str, Any]: ...
+    def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
+    def orders(self, account_id: str) -> Sequence[Order]: ...
+    def trades(self, account_id: str) -> Sequence[Trade]: ...
+    def order(self, number: int) -> Order: ...
+    def trade(self, number: int) -> Trade: ...
+    def subscribe(
+        self, account_id: str | None, callback: Callable[[Change, Any], None]
+    ) -> Callable[[], None]: ...
+    async def durable(self, lsn: int) -> None: ...
+
+
+class _Recent:
+    """An account's newest orders and trades of a day; what changed is read again when it is written."""
+
+    def __init__(self, trade: Accounts, account_id: str, bound_count: int) -> None:
+        orders, trades = trade.orders(account_id), trade.trades(account_id)
+        self.account_id = account_id
+        self.trading_day = trade.trading_day
+        self._bound_count = bound_count
+        self.orders = {order.number: order for order in orders[-bound_count:]}
+        self.orders |= {order.number: order for order in orders if order.is_alive}
+        self.trades = {trade.number: trade for trade in trades[-bound_count:]}
+        self._changed: dict[int, None] = {}
+        self._new: dict[int, None] = {}
+
+    def note(self, change: Change) -> None:
+        """Remember what is to be rendered."""
+        self._changed.update(dict.fromkeys(change.orders))
+        self._new.update(dict.fromkeys(change.trades))
+
+    def render(self, trade: Accounts) -> None:
+        """Read what changed; finished orders beyond the bound go, oldest first."""
+        # A change of the day before, told after the day has changed, names numbers that are others' now.
+        for number in self._changed:
+            with suppress(ValueError):
+                order = trade.order(number)
+                if order.account_id == self.account_id:
+                    self.orders.pop(number, None)
+                    self.orders[number] = order
+        for number in list(self._new)[-self._bound_count :]:
+            with suppress(ValueError):
+                item = trade.trade(number)
+                if item.account_id == self.account_id:
+                    self.trades[number] = item
+        self._changed.clear()
+        self._new.clear()
+        extra = len(self.orders) - self._bound_count
+        if extra > 0:
+            finished = [number for number, order in self.orders.items() if not order.is_alive]
+            for number in finished[:extra]:
+                del self.orders[number]
+        for number in list(self.trades)[: max(0, len(self.trades) - self._bound_count)]:
+            del self.trades[number]
+
+
+class Keeper(Service):
+    """Keeps the documents of every account in `repository`.
+
+    Bounds: `orders_count` orders and trades in a document, living ones first; `DAYS_KEPT_COUNT` documents of
+    ended days in memory (then the oldest is dropped and counted: the journal still has it); one point of
+    equity per account and `equity_interval_s`; a twentieth of the loop's time.
+    """
+
+    name = "trade.documents"
+
+    def __init__(
+        self,
+        *,
+        trade: Accounts,
+        repository: AccountRepository,
+        now_ns: Callable[[], int],
+        settings: qifi_account.Settings | None = None,
+        interval_s: float = 0.5,
+        equity_interval_s: float = 60.0,
+        equity_days: int = 30,
+        orders_count: int = 1000,
+    ) -> None:
+        super().__init__()
+        self._trade = trade
+        self._repository = repository
+        self._now_ns = now_ns
+        self._about = settings or qifi_account.Settings()
+        self._interval_s = interval_s
+        self._equity_interval_s = equity_interval_s
+        self._equity_days = equity_days
+        self._orders_count = orders_count
+        self._recent: dict[str, _Recent] = {}
+        self._dirty: dict[str, None] = {}
+        self._days: deque[tuple[Qifi, int]] = deque()
+        self._wake = asyncio.Event()
+        self._equity_at: dict[str, float] = {}
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._seldom = Seldom()
+        self._newer: dict[str, int] = {}
+        self._spent_s = 0.0
+        self.saved_count = 0
+        self.dropped_days_count = 0
+        self._trimmed_s = -TRIM_EVERY_S
+        metrics.watch("qautlra_trade_documents_dirty_count", "Accounts to write", lambda: len(self._dirty))
+        metrics.watch(
+            "qautlra_trade_documents_saved_total",
+            "Documents written",
+            lambda: self.saved_count,
+            kind="counter",
+        )
+        metrics.watch(
+            "qautlra_trade_documents_dropped_days_total",
+            "Documents of ended days given up",
+            lambda: self.dropped_days_count,
+            kind="counter",
+        )
+
+    @property
+    def repository(self) -> AccountRepository:
+        """Where the documents are, for those who read them."""
+        return self._repository
+
+    async def start(self) -> None:
+        """Open the place and write every account once; LinkError or StorageError when it is away."""
+        await self._repository.open()
+        self._trade.day_ended.append(self._on_day)
+        self._recent.clear()
+        self._unsubscribe = self._trade.subscribe(None, self._on_change)
+        for account_id in self._trade.accounts():
+            self._mark(account_id)
+        self.spawn(self.run(), "write")
+
+    async def stop(self, grace_s: float) -> None:
+        """Write what is dirty if there is time, then let go."""
+        self._unsubscribe()
+        with suppress(ValueError):
+            self._trade.day_ended.remove(self._on_day)
+        await self.cancel_tasks(grace_s / 2)
+        with suppress(LinkError, StorageError, UnavailableError, TimeoutError, KeyError):
+            async with asyncio.timeout(grace_s / 2):
+                await self._write_days()
+                await self._write_dirty()
+        await self._repository.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return where documents go and how far behind they are."""
+        found: dict[str, Any] = {
+            "place": self._repository.shown_place,
+            "saved": self.saved_count,
+            "waiting": len(self._dirty) + len(self._days),
+        }
+        if self._newer:
+            name, seq = next(iter(self._newer.items()))
+            found["error"] = (
+                f"{len(self._newer)} documents there are of a later journal than this one ({name}: record "
+                f"{seq}) and are left alone: another engine writes them, or this data directory is older"
+            )
+        return found
+
+    async def run(self) -> None:
+        """Write what changed, at most once per account and interval."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._spent_s = 0.0
+            await self._write_days()
+            await self._write_dirty()
+            await self._trim()
+            await asyncio.sleep(max(self._interval_s, self._spent_s / SHARE_OF_LOOP))
+
+    def _on_change(self, change: Change, _prepared: Any) -> None:
+        if change.day:
+            self._recent.pop(change.account_id, None)
+        elif change.account_id in self._recent:
+            self._recent[change.account_id].note(change)
+        self._mark(change.account_id)
+
+    def _mark(self, account_id: str) -> None:
+        self._dirty[account_id] = None
+        self._wake.set()
+
+    def _on_day(self, ended: DayEnd) -> None:
+        now_ns, seq = self._now_ns(), self._trade.head_lsn
+        for account in ended.accounts:
+            document = qifi_account.document(
+                account.account_id,
+                funds=account.funds,
+                positions=account.positions,
+                orders=account.orders[-DAY_ORDERS_COUNT:],
+                trades=account.trades[-DAY_ORDERS_COUNT:],
+                trading_day=ended.trading_day,
+                now_ns=now_ns,
+                settings=self._about,
+            )
+            self._days.append((document, seq))
+            if len(self._days) > DAYS_KEPT_COUNT:
+                self._days.popleft()
+                self.dropped_days_count += 1
+        self._wake.set()
+
+    async def _write_days(self) -> None:
+        while self._days:
+            document, seq = self._days[0]
+            await self._trade.durable(seq)
+            await self._repository.save_day(document, seq)
+            if self._days and self._days[0][0] is document:
+                self._days.popleft()
+
+    async def _write_dirty(self) -> None:
+        for account_id in list(self._dirty):
+            del self._dirty[account_id]
+            try:
+                await self._write(account_id)
+            except BaseException:
+                self._dirty[account_id] = None
+                self._wake.set()
+                raise
+
+    async def _write(self, account_id: str) -> None:
+        began_s = monotonic_s()
+        document, seq = self.document(account_id), self._trade.head_lsn
+        self._spent_s += monotonic_s() - began_s
+        await self._trade.durable(seq)
+        if await self._repository.save(document, seq):
+            self.saved_count += 1
+            self._newer.pop(account_id, None)
+        else:
+            self._newer[account_id] = await self._repository.seq(account_id)
+            if self._seldom.due(account_id):
+                _log.error("newer_document", account_id=account_id, seq=seq, there=self._newer[account_id])
+            return
+        now_s = monotonic_s()
+        if now_s - self._equity_at.get(account_id, -self._equity_interval_s) >= self._equity_interval_s:
+            self._equity_at[account_id] = now_s
+            await self._repository.add_equity(account_id, document.accounts, document.updatetime)
+
+    def document(self, account_id: str) -> Qifi:
+        """Return the account's document as of now, with its newest orders and trades."""
+        trade = self._trade
+        recent = self._recent.get(account_id)
+        if recent is None or recent.trading_day != trade.trading_day:  # numbers begin again with a day
+            recent = self._recent[account_id] = _Recent(trade, account_id, self._orders_count)
+        recent.render(trade)
+        return qifi_account.document(
+            account_id,
+            funds=trade.funds(account_id),
+            positions=trade.positions(account_id),
+            orders=recent.orders.values(),
+            trades=recent.trades.values(),
+            trading_day=trade.trading_day,
+            now_ns=self._now_ns(),
+            settings=self._about,
+        )
+
+    async def _trim(self) -> None:
+        if monotonic_s() - self._trimmed_s >= TRIM_EVERY_S:
+            self._trimmed_s = monotonic_s()
+            before = qifi_account.stamp(max(0, self._now_ns() - self._equity_days * _DAY_NS))
+            await self._repository.trim_equity(before)

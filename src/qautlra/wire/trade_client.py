@@ -1,0 +1,243 @@
+"""The DIFF trade protocol as its client sees it: what a gateway is asked, the account its packets build."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from qautlra.base.errors import InputError
+from qautlra.model import order as words
+from qautlra.model import qifi
+from qautlra.wire.qifi import from_dict
+
+PEEK: Final = '{"aid":"peek_message"}'
+CONFIRM: Final = '{"aid":"confirm_settlement"}'
+LOGIN_FAILED: Final = "用户登录失败"
+DEPTH_COUNT: Final = 12
+
+
+def login(bid: str, user: str, password: str, app_id: str = "") -> str:
+    """Return the login."""
+    frame = {"aid": "req_login", "bid": bid, "user_name": user, "password": password}
+    if app_id:
+        frame["client_app_id"] = app_id
+    return orjson.dumps(frame).decode()
+
+
+def insert(order: words.InsertOrder) -> str:
+    """Return the order as a gateway is handed it."""
+    exchange_id, _, instrument_id = order.symbol.partition(".")
+    frame: dict[str, Any] = {
+        "aid": "insert_order",
+        "user_id": order.account_id,
+        "order_id": order.order_id,
+        "exchange_id": exchange_id,
+        "instrument_id": instrument_id,
+        "direction": order.direction.name,
+        "offset": order.offset.name,
+        "volume": int(order.volume),
+        "price_type": order.price_type.name,
+        "volume_condition": order.volume_condition.name,
+        "time_condition": order.time_condition.name,
+    }
+    if order.limit_price is not None:
+        frame["limit_price"] = order.limit_price
+    return orjson.dumps(frame).decode()
+
+
+def cancel(order: words.CancelOrder) -> str:
+    """Return the withdrawal of an order."""
+    frame = {"aid": "cancel_order", "user_id": order.account_id, "order_id": order.order_id}
+    return orjson.dumps(frame).decode()
+
+
+def transfer(account: str, amount: float, bank_id: str, bank_password: str, capital_password: str) -> str:
+    """Return a transfer with a bank."""
+    frame = {
+        "aid": "req_transfer",
+        "bank_id": bank_id,
+        "future_account": account,
+        "future_password": capital_password,
+        "bank_password": bank_password,
+        "currency": "CNY",
+        "amount": amount,
+    }
+    return orjson.dumps(frame).decode()
+
+
+class Notice:
+    """One line a gateway tells a person."""
+
+    def __init__(self, code: int, text: str, level: str) -> None:
+        self.code, self.text, self.level = code, text, level
+
+
+class Tree:
+    """The account as merged from packets; `read` returns what a packet changed. Owner: the loop thread."""
+
+    def __init__(self, user: str) -> None:
+        self.user = user
+        self.trading_day = ""
+        self.is_whole = False
+        self._values: dict[str, Any] = {}
+
+    def clear(self) -> None:
+        """Forget everything: a new login sends it all again."""
+        self.trading_day, self.is_whole = "", False
+        self._values = {}
+
+    def read(self, message: str | bytes) -> tuple[dict[str, set[str]], list[Notice]]:
+        """Merge a packet; return the keys it touched by part, and the notices. ValueError when it is none."""
+        try:
+            frame = orjson.loads(message)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"not JSON: {error}") from None
+        if not isinstance(frame, dict):
+            raise ValueError("not a JSON object")
+        touched: dict[str, set[str]] = {}
+        notices: list[Notice] = []
+        parts = frame.get("data") if frame.get("aid") == "rtn_data" else None
+        for part in parts if isinstance(parts, list) else []:
+            if not isinstance(part, dict):
+                continue
+            for item in _values_of(part.get("notify")):
+                if isinstance(item, dict):
+                    text, level = str(item.get("content", "")), str(item.get("level", "INFO"))
+                    code = item.get("code")
+                    notices.append(Notice(code if isinstance(code, int) else 0, text, level))
+            trade = part.get("trade")
+            mine = trade.get(self.user) if isinstance(trade, dict) else None
+            if isinstance(mine, dict):
+                self._touch(mine, touched)
+        return touched, notices
+
+    def _touch(self, mine: dict[str, Any], touched: dict[str, set[str]]) -> None:
+        session = mine.get("session")
+        day = session.get("trading_day") if isinstance(session, dict) else mine.get("trading_day")
+        if isinstance(day, str | int) and str(day):
+            self.trading_day = str(day)
+        for name in ("accounts", "positions", "orders", "trades", "transfers"):
+            changes = mine.get(name)
+            if isinstance(changes, dict):
+                touched.setdefault(name, set()).update(changes)
+        _merge(self._values, mine)
+        if isinstance(mine.get("accounts"), dict) and not self._values.get("trade_more_data"):
+            self.is_whole = True
+
+    def funds(self) -> dict[str, Any]:
+        """Return the money of the account as a gateway names it, numbers it does not have left out."""
+        accounts = self._values.get("accounts")
+        found = accounts.get("CNY") if isinstance(accounts, dict) else None
+        return {key: value for key, value in (found or {}).items() if _is_number(value)}
+
+    def positions(self) -> list[dict[str, Any]]:
+        """Return the positions with `symbol`, numbers a gateway does not have left out."""
+        found = []
+        for key, row in _items(self._values.get("positions")):
+            numbers = {name: value for name, value in row.items() if _is_number(value)}
+            found.append(numbers | {"symbol": key.replace("_", ".", 1) if "." not in key else key})
+        return found
+
+    def keys(self, part: str) -> list[str]:
+        """Return the keys of a part."""
+        return [key for key, _ in _items(self._values.get(part))]
+
+    def order(self, key: str) -> qifi.Order | None:
+        """Return an order as a document has it, None when it is not readable."""
+        document = self._document("orders", key)
+        return document.orders.get(key) if document is not None else None
+
+    def trade(self, key: str) -> qifi.Trade | None:
+        """Return a trade as a document has it, None when it is not readable."""
+        document = self._document("trades", key)
+        return document.trades.get(key) if document is not None else None
+
+    def _document(self, part: str, key: str) -> qifi.Qifi | None:
+        rows = self._values.get(part)
+        row = rows.get(key) if isinstance(rows, dict) else None
+        if not isinstance(row, dict):
+            return None
+        try:
+            return from_dict({"account_cookie": self.user, part: {key: row}})
+        except InputError:
+            return None
+
+
+def order_of(number: int, account: str, found: qifi.Order) -> words.Order | None:
+    """Return an order of the house's words, None when a word of it is unknown."""
+    try:
+        return words.Order(
+            number=number,
+            account_id=account,
+            order_id=found.order_id,
+            exchange_order_id=found.exchange_order_id,
+            symbol=f"{found.exchange_id}.{found.instrument_id}",
+            direction=words.Direction[found.direction],
+            offset=words.Offset[found.offset],
+            price_type=words.PriceType[found.price_type or "LIMIT"],
+            time_condition=words.TimeCondition[found.time_condition or "GFD"],
+            volume_condition=words.VolumeCondition[found.volume_condition or "ANY"],
+            limit_price=found.limit_price or None,
+            volume=int(found.volume_orign),
+            volume_left=int(found.volume_left),
+            is_alive=found.status == "ALIVE",
+            code=0,
+            message=found.last_msg,
+            insert_ns=found.insert_date_time,
+            update_ns=found.insert_date_time,
+        )
+    except KeyError:
+        return None
+
+
+def trade_of(number: int, account: str, key: str, found: qifi.Trade) -> words.Trade | None:
+    """Return a trade of the house's words, None when a word of it is unknown."""
+    try:
+        return words.Trade(
+            number=number,
+            seq=found.seqno,
+            account_id=account,
+            trade_id=found.trade_id or key,
+            exchange_trade_id=found.exchange_trade_id,
+            order_id=found.order_id,
+            symbol=f"{found.exchange_id}.{found.instrument_id}",
+            direction=words.Direction[found.direction],
+            offset=words.Offset[found.offset],
+            volume=int(found.volume),
+            price=found.price,
+            commission=found.commission,
+            close_profit=0.0,
+            trade_ns=found.trade_date_time,
+        )
+    except KeyError:
+        return None
+
+
+def _merge(target: dict[str, Any], patch: Mapping[str, Any], depth: int = 0) -> None:
+    """RFC 7386, to a bounded depth."""
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict) and depth < DEPTH_COUNT:
+            own = target.get(key)
+            if not isinstance(own, dict):
+                own = target[key] = {}
+            _merge(own, value, depth + 1)
+        else:
+            target[key] = value
+
+
+def _values_of(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else []
+
+
+def _items(value: Any) -> list[tuple[str, dict[str, Any]]]:
+    if not isinstance(value, dict):
+        return []
+    return [(key, row) for key, row in value.items() if isinstance(row, dict)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
