@@ -5,6 +5,7 @@
 
 import csv
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,29 @@ def test_acceptance_on_a_recorded_day(
         cwd=tmp_path,
     )
     assert "14 passed, 0 failed, 1 skipped" in done.stdout, done.stdout[-3000:]
+
+
+@pytest.mark.shared
+def test_acceptance_of_trading(serve: Serve, tqsdk_python: str, shared: Path, tmp_path: Path) -> None:
+    server = serve()
+    password = "Check-pass-1"
+    user = ["user", "add", "check", "--password-stdin", "--account", "check", "--broker", "paper"]
+    subprocess.run(
+        [sys.executable, "-m", "qautlra", *user, "--cash", "10000000", "--port", str(server.port)],
+        input=password.encode() + b"\n",
+        env=server.environment,
+        check=True,
+        capture_output=True,
+    )
+    check = shared / "checks" / "tq" / "tq_trade_check.py"
+    who = ["--bid", "paper", "--user", "check", "--password", password]
+    urls = ["--td-url", f"ws://127.0.0.1:{server.port}/ws/trade", "--md-url", server.ws]
+    done = subprocess.run(
+        [tqsdk_python, str(check), *urls, *who],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert "17 passed, 0 failed, 0 skipped" in done.stdout, done.stdout[-3000:]
