@@ -160,6 +160,8 @@ class BarReader:
 
     async def _folded(self, plan: Plan, day: date, timeout_s: float) -> pa.Table:
         """Return the day's bars whose opening lies in the plan's range, made of rows."""
+        if day in self._catalogue.state.bar_days:
+            return BAR_SCHEMA.empty_table()
         begin = self._begin_us(day)
         end = min(self._begin_us(self._next(day)), plan.stop_us + MINUTE_US + GRACE_US)
         ticks = replace(

@@ -184,7 +184,14 @@ def rebuilt(data_dir: Path, log_first_lsns: frozenset[int]) -> State:
         if first_lsn:
             generations.append((int(match[3] or 0), last_lsn))
     generation, watermark_lsn = max(generations, default=(0, 0))
-    return State(watermark_lsn=watermark_lsn, generation=generation, files=tuple(files))
+    whole = tuple(file for file in files if not any(_is_merged_into(file, other) for other in files))
+    return State(watermark_lsn=watermark_lsn, generation=generation, files=whole)
+
+
+def _is_merged_into(file: DataFile, other: DataFile) -> bool:
+    """Tell whether a crash left `file` beside the one it was merged into."""
+    same = Path(file.path).parent == Path(other.path).parent and file.path != other.path
+    return same and 0 < other.first_lsn <= file.first_lsn and file.last_lsn <= other.last_lsn
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -67,7 +67,12 @@ class Compactor:
                 writer.write_table(latest)
             write_durably(self._catalogue.data_dir / name, sink.getvalue())
         replaced = msgspec.structs.replace(
-            state, watermark_lsn=last_lsn, latest=name, files=(*state.files, *files)
+            state,
+            watermark_lsn=last_lsn,
+            latest=name,
+            files=(*state.files, *files),
+            # Bars of a day that got rows are made again.
+            bar_days=tuple(day for day in state.bar_days if day not in {file.day for file in files}),
         )
         self._catalogue.store(replaced)
         self.latest = latest

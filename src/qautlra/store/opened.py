@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,11 @@ from qautlra.store.catalogue import Catalogue, State
 from qautlra.store.compaction import Compactor
 from qautlra.store.engine import SqlEngine
 from qautlra.store.importer import KnownRows
+from qautlra.store.keeping import Keeper
 from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.query import StoreQuery
 from qautlra.store.reader import Pins, Reader
-from qautlra.store.schema import BAR_1M, INSTRUMENT, ROW_SCHEMA, TIME
+from qautlra.store.schema import BAR_1M, INSTRUMENT, ROW_SCHEMA, TIME, TRADING_DATE
 from qautlra.store.sqldata import TABLES
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess
@@ -79,9 +81,11 @@ class Opened:
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )
+        self.bars = BarReader(catalogue, reader, self.engine, self.hot, instruments, given.calendar)
+        self.keeper = Keeper(self, given.clock, settings.retention_days, settings.query_timeout_s)
         self.query = StoreQuery(
             reader,
-            BarReader(catalogue, reader, self.engine, self.hot, instruments, given.calendar),
+            self.bars,
             given.clock,
             instruments.canonical,
             door,
@@ -108,11 +112,37 @@ class Opened:
         self.journal.drop_through(lsn)
         self.compactor.tidy()
 
-    def write_bars(self, bars: pa.Table) -> State:
-        """Write the bars (by instrument, then time) not stored yet; return the new state. Blocking."""
+    def newest_day(self) -> date:
+        """Return the newest trading day in files."""
+        latest = self.compactor.latest
+        found: date | None = pc.max(latest.column(TRADING_DATE)).as_py() if latest.num_rows else None
+        return found or date.min
+
+    def hot_rows_of(self, day: date) -> bool:
+        """Whether memory has rows of a trading day that no file has."""
+        batch = self.hot.scan(min_lsn=self.catalogue.state.watermark_lsn, limit=1, fields=[TRADING_DATE])
+        return bool(batch.num_rows) and batch.column(0)[0].as_py() <= day
+
+    def tidy_files(self) -> None:
+        """Delete Parquet files the manifest does not name: work a crash cut short, or undid. Blocking."""
+        data_dir = self.catalogue.data_dir
+        known = {file.path for file in self.catalogue.state.files}
+        for path in data_dir.glob("stream=*/date=*/*.parquet"):
+            if str(path.relative_to(data_dir)) not in known:
+                path.unlink(missing_ok=True)
+
+    def write_bars(self, bars: pa.Table, made: date | None = None) -> State:
+        """Write the bars (by instrument, then time) not stored yet; return the new state. Blocking.
+
+        `made`: these are all the bars there are of that trading day.
+        """
         catalogue = self.catalogue
         state = catalogue.state
-        low, high = pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()
+        if not bars.num_rows and made is None:
+            return state
+        low, high = (
+            (0, -1) if not bars.num_rows else pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()
+        )
         keys = [INSTRUMENT, TIME]
         tables = [
             pq.read_table(path, columns=keys, partitioning=None)
@@ -122,8 +152,13 @@ class Opened:
             stored = pa.concat_tables(tables).cast(bars.select(keys).schema)
             bars = bars.join(stored, keys, join_type="left anti").select(bars.column_names)
             bars = bars.sort_by([(key, "ascending") for key in keys])
+        days = state.bar_days if made is None else (*state.bar_days, made)
         if not bars.num_rows:
-            return state
+            if made is None:
+                return state
+            replaced = msgspec.structs.replace(state, bar_days=days)
+            catalogue.store(replaced)
+            return replaced
         tags = [int(Path(file.path).stem.rsplit("-", 1)[1]) for file in state.files if file.stream == BAR_1M]
         files = write_partitions(
             catalogue.data_dir,
@@ -134,7 +169,7 @@ class Opened:
             stream=BAR_1M,
             tag=max(tags, default=0) + 1,
         )
-        replaced = msgspec.structs.replace(state, files=(*state.files, *files))
+        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days)
         catalogue.store(replaced)
         return replaced
 
@@ -174,6 +209,7 @@ def open_store(given: Given) -> Opened:
         opened.tables.open()
         opened.compactor.load()
         opened.forget(state.watermark_lsn)
+        opened.tidy_files()
         return opened
     except BaseException:
         journal.close(1.0)

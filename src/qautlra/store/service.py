@@ -278,6 +278,8 @@ class StoreService(Service):
             try:
                 while await self._compact_next(opened):
                     self._error = ""
+                async with self._state_change:
+                    await opened.keeper.step(partial(self._work, opened))
             except (OSError, StorageError, pa.ArrowException) as error:
                 # Rows stay in the log and the hot tier; when that is full the tape waits.
                 self._error = f"compaction: {error}"

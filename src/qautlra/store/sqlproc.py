@@ -69,6 +69,7 @@ class SqlProcess:
         self._asked = 0
         self._open: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pending = 0
         self.statements = 0
         self.restarts = 0
 
@@ -79,9 +80,14 @@ class SqlProcess:
 
     async def run(self, ask: Ask, answer: SqlAnswer) -> AsyncGenerator[bytes, None]:
         """Yield the answer of a statement; closing the generator stops it."""
-        if len(self._open) >= self._threads + QUERY_QUEUE_COUNT:
-            raise LimitError(f"{len(self._open)} statements are waiting already", retry_after_s=1)
-        number, reader, writer = await self._link()
+        if self._pending >= self._threads + QUERY_QUEUE_COUNT:
+            raise LimitError(f"{self._pending} statements are waiting already", retry_after_s=1)
+        self._pending += 1
+        try:
+            number, reader, writer = await self._link()
+        except BaseException:
+            self._pending -= 1
+            raise
         self.statements += 1
         try:
             request = msgspec.json.encode(ask)
@@ -99,6 +105,7 @@ class SqlProcess:
         except (asyncio.IncompleteReadError, ConnectionError):
             raise StorageError("the SQL process ended; ask again") from None
         finally:
+            self._pending -= 1
             writer.close()
             if number in self._open:
                 asyncio.get_running_loop().call_later(LET_GO_S, self._check_let_go, number, self._process)

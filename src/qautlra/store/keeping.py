@@ -1,0 +1,187 @@
+"""What becomes of files after they are written: bars of finished days, small ones merged, old ones deleted.
+
+Steps of the store's compaction loop; each changes the manifest as a whole. Files that went are deleted when
+no question that began before can still want them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from datetime import date, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qautlra.base import log
+from qautlra.base.clock import Clock, monotonic_s
+from qautlra.store.catalogue import DataFile, State, describe, sync_directory
+from qautlra.store.compaction import IDENTITY, ordered, without_repeats
+from qautlra.store.parquet import Layout, write_parquet
+from qautlra.store.plan import Plan, microseconds
+from qautlra.store.schema import BAR_1M, MARKET_DATA, ROW_SCHEMA, STREAMS, TRADING_DATE
+from qautlra.store.timegrammar import BEIJING, to_datetime
+
+if TYPE_CHECKING:
+    from qautlra.store.opened import Opened
+
+EVERY_S = 1.0
+MERGE_COUNT = 8
+MERGE_BYTES = 16 << 20
+LINGER_S = 120.0
+
+Work = Callable[[Callable[[], Any]], Awaitable[Any]]
+_log = log.get_logger("store")
+
+
+class Keeper:
+    """Owned by the store; `step` is called from its compaction loop, with the change of state to itself."""
+
+    def __init__(self, opened: Opened, clock: Clock, retention_days: int, timeout_s: float) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._retention_days = retention_days
+        self._timeout_s = timeout_s
+        self._stale: list[tuple[float, str]] = []
+        self._next_s = 0.0
+        self.merged = 0
+        self.retired = 0
+
+    async def step(self, work: Work) -> None:
+        """Do what is due, if anything; `work` runs blocking things in the store's writing thread."""
+        if monotonic_s() < self._next_s:
+            return
+        self._next_s = monotonic_s() + EVERY_S
+        self._sweep()
+        await self._retire(work)
+        await self._merge(work)
+        await self._make_bars(work)
+
+    # Old files
+
+    async def _retire(self, work: Work) -> None:
+        state = self._opened.catalogue.state
+        if not self._retention_days or not state.files:
+            return
+        first_kept = self._today() - timedelta(days=self._retention_days)
+        newest = max(file.day for file in state.files)
+        gone = [file for file in state.files if file.day < min(first_kept, newest)]
+        if gone:
+            await self._replace(work, state, gone, [])
+            self.retired += len(gone)
+            self._forget_before(first_kept)
+            _log.info("retired", files=len(gone), before=str(first_kept))
+
+    def _forget_before(self, day: date) -> None:
+        """Let memory go of what is in files, when it reaches back to what is not kept any more."""
+        hot = self._opened.hot
+        oldest = hot.scan(limit=1, fields=[TRADING_DATE])
+        if oldest.num_rows and oldest.column(0)[0].as_py() < day:
+            hot.evict_through(hot.safe_lsn)
+
+    # Small files
+
+    async def _merge(self, work: Work) -> None:
+        state = self._opened.catalogue.state
+        for files in mergeable(state):
+            layout = self._opened.compactor.layout
+            one = await work(partial(merge, self._opened, files, layout))
+            await self._replace(work, state, files, [one])
+            self.merged += len(files)
+            return
+
+    # Bars
+
+    async def _make_bars(self, work: Work) -> None:
+        """Store the one-minute bars of the oldest finished day that has none of its own yet."""
+        opened = self._opened
+        state = opened.catalogue.state
+        ticks = STREAMS[MARKET_DATA].parts
+        days = sorted({file.day for file in state.files if file.stream in ticks} - set(state.bar_days))
+        today = self._today()
+        for day in days:
+            if day >= min(today, opened.newest_day()) or opened.hot_rows_of(day):
+                continue
+            low = microseconds(datetime.combine(day - timedelta(days=15), datetime.min.time(), BEIJING))
+            high = microseconds(datetime.combine(day + timedelta(days=2), datetime.min.time(), BEIJING))
+            stream = STREAMS[BAR_1M]
+            plan = Plan(stream, tuple(stream.columns), low, high, (day, day), None, None, None, False, False)
+            async with aclosing(opened.bars.pieces(plan, self._timeout_s)) as pieces:
+                tables = [table async for table in pieces]
+            if opened.catalogue.state is not state:
+                return  # files came meanwhile: again at the next step
+            after = await work(partial(opened.write_bars, _sorted_bars(tables, stream.schema), made=day))
+            opened.catalogue.adopt(after)
+            _log.info("bars_made", day=str(day), bars=sum(table.num_rows for table in tables))
+            return
+
+    def _today(self) -> date:
+        return to_datetime(self._clock.now_ns()).astimezone(BEIJING).date()
+
+    async def _replace(self, work: Work, state: State, gone: list[DataFile], new: list[DataFile]) -> None:
+        paths = {file.path for file in gone}
+        kept = tuple(file for file in state.files if file.path not in paths)
+        days = {file.day for file in kept}
+        replaced = msgspec.structs.replace(
+            state, files=(*kept, *new), bar_days=tuple(day for day in state.bar_days if day in days)
+        )
+        catalogue = self._opened.catalogue
+        await work(partial(catalogue.store, replaced))
+        catalogue.adopt(replaced)
+        self._stale += [(monotonic_s() + LINGER_S, file.path) for file in gone]
+
+    def _sweep(self) -> None:
+        now = monotonic_s()
+        for _, path in [item for item in self._stale if item[0] < now]:
+            (self._opened.catalogue.data_dir / path).unlink(missing_ok=True)
+        self._stale = [item for item in self._stale if item[0] >= now]
+
+
+def mergeable(state: State) -> list[list[DataFile]]:
+    """Return runs of small files of one partition that follow each other in the log, with none between."""
+    partitions: dict[tuple[str, date], list[DataFile]] = {}
+    for file in state.files:
+        if file.last_lsn:
+            partitions.setdefault((file.stream, file.day), []).append(file)
+    found = []
+    for files in partitions.values():
+        run: list[DataFile] = []
+        for file in sorted(files, key=lambda one: (_generation(one), one.first_lsn)):
+            if run and (file.bytes >= MERGE_BYTES or _generation(file) != _generation(run[0])):
+                if len(run) >= MERGE_COUNT:
+                    found.append(run)
+                run = []
+            if file.bytes < MERGE_BYTES:
+                run.append(file)
+        if len(run) >= MERGE_COUNT:
+            found.append(run)
+    return found
+
+
+def merge(opened: Opened, files: list[DataFile], layout: Layout) -> DataFile:
+    """Write one file with the rows of several, each once; the caller puts it in their place. Blocking."""
+    data_dir = opened.catalogue.data_dir
+    tables = [pq.read_table(data_dir / file.path, schema=ROW_SCHEMA, partitioning=None) for file in files]
+    table = without_repeats(ordered(pa.concat_tables(tables)), IDENTITY)
+    first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
+    tag = _generation(files[0])
+    name = f"{first:020d}-{last:020d}" + (f"-{tag}" if tag else "") + ".parquet"
+    path = (data_dir / files[0].path).with_name(name)
+    write_parquet(path, table, layout)
+    sync_directory(path.parent)
+    return describe(data_dir, path, table, files[0].stream, files[0].day, first, last)
+
+
+def _generation(file: DataFile) -> int:
+    parts = file.path.rsplit("/", 1)[-1].removesuffix(".parquet").split("-")
+    return int(parts[2]) if len(parts) > 2 else 0
+
+
+def _sorted_bars(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    if not tables:
+        return schema.empty_table()
+    bars = pa.concat_tables([table.select(schema.names).cast(schema) for table in tables])
+    return bars.sort_by([("instrument_id", "ascending"), ("datetime", "ascending")])

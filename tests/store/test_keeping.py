@@ -1,0 +1,155 @@
+"""Files after they are written: merged, deleted when old, bars of finished days; questions go on."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qautlra.base.errors import LimitError
+from qautlra.model.query import SqlRequest
+from qautlra.store import keeping
+from tests.store.world import MINUTE, OPENING, S, World, run, tick, world
+
+AU, IF, DAY = "SHFE.au2102", "CFFEX.IF2101", 86_400 * S
+
+
+async def step(w: World) -> None:
+    opened = w.store._open
+    assert opened is not None
+    async with w.store._state_change:
+        opened.keeper._next_s = 0.0
+        await opened.keeper.step(lambda work: w.store._work(opened, work))
+
+
+async def small_files(w: World, count: int) -> None:
+    for n in range(count):
+        w.publish(tick(symbol, OPENING + n * S, volume=n + 1) for symbol in (AU, IF))
+        await w.store.compact()
+
+
+def test_small_files_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "LINGER_S", 0.0)
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await small_files(w, 7)
+            await step(w)
+            assert w.store.health()["files"] == 7
+            await small_files(w, 12)  # some rows again: dropped
+            before = await w.query()
+            sql = SqlRequest(sql="SELECT count(*) AS n FROM futures_market", start_time=0, end_time="now")
+            merging = asyncio.ensure_future(step(w))
+            while not merging.done():
+                assert (await w.store.query.run(sql)).chunks == b'[{"n":24}]'
+                assert await w.query() == before
+            await merging
+            assert w.store.health()["files"] == 1
+            await step(w)
+            assert len(list(tmp_path.glob("stream=*/date=*/*.parquet"))) == 1
+            assert await w.query() == before
+        async with world(tmp_path) as w:
+            assert await w.query() == before
+        (tmp_path / "manifest.json").unlink()
+        async with world(tmp_path) as w:
+            assert await w.query() == before
+
+    run(story())
+
+
+def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await small_files(w, 9)
+            before = await w.query()
+            await step(w)
+            assert len(list(tmp_path.glob("stream=*/date=*/*.parquet"))) == 10
+        (tmp_path / "manifest.json").unlink()  # the worst: nothing says which of them count
+        async with world(tmp_path) as w:
+            assert await w.query() == before
+            assert len(list(tmp_path.glob("stream=*/date=*/*.parquet"))) == 1
+
+    run(story())
+
+
+def test_only_neighbours_are_merged() -> None:
+    def file(first: int, size: int = 1, **more: Any) -> keeping.DataFile:
+        words = {"stream": "s", "day": date(2021, 1, 4), "path": f"p/{first}-{first}.parquet"} | more
+        return keeping.DataFile(
+            rows=1, bytes=size, first_us=0, last_us=0, instruments=1, first_symbol="", last_symbol="",
+            first_lsn=first, last_lsn=first, **words,
+        )  # fmt: skip
+
+    small = [file(n) for n in range(1, 9)]
+    assert [len(run) for run in keeping.mergeable(keeping.State(files=tuple(small)))] == [8]
+    big = file(5, keeping.MERGE_BYTES)
+    apart = [*small[:4], big, *(file(n) for n in range(6, 12))]
+    assert keeping.mergeable(keeping.State(files=tuple(apart))) == []
+    other = [file(n, path=f"p/{n}-{n}-1.parquet") for n in range(20, 24)]
+    assert keeping.mergeable(keeping.State(files=(*small[:7], *other))) == []
+
+
+def test_old_days_go_but_never_the_newest(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, retention_days=2) as w:
+            for day in (0, 1, 2, 7):
+                w.publish([tick(AU, OPENING + day * DAY)])
+                await w.store.compact()
+            w.clock.advance_to(OPENING + 8 * DAY)
+            await step(w)
+            assert [row["trading_date"] for row in await w.query()] == ["2021-01-11"]
+            w.clock.advance_to(OPENING + 300 * DAY)
+            await step(w)
+            assert len(await w.query(start_time="2021-01-01")) == 1
+
+    run(story())
+
+
+def test_bars_of_finished_days_are_stored_and_made_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            w.publish(tick(AU, OPENING + n * 10 * S, volume=n + 1, open_interest=1) for n in range(60))
+            w.publish([tick(AU, OPENING + DAY, volume=3, open_interest=1)])
+            await w.store.compact()
+            w.clock.advance_to(OPENING + DAY)
+            folded = await w.query("bar_1m")
+            assert len(folded) == 11
+            await step(w)
+            assert w.store._open is not None
+            state = w.store._open.catalogue.state
+            assert state.bar_days == (date(2021, 1, 4),)
+            assert sum(file.rows for file in state.files if file.stream == "bar_1m") == 10
+            assert await w.query("bar_1m") == folded
+            # rows of another instrument for that day: its bars come to those stored
+            w.publish(tick(IF, OPENING + n * MINUTE, volume=n + 1) for n in range(3))
+            await w.store.compact()
+            assert w.store._open.catalogue.state.bar_days == ()
+            assert len(await w.query("bar_1m")) == 14
+            await step(w)
+            assert w.store._open.catalogue.state.bar_days == (date(2021, 1, 4),)
+            assert len(await w.query("bar_1m")) == 14
+
+    run(story())
+
+
+def test_waiting_statements_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.store.sqlproc.QUERY_QUEUE_COUNT", 0)
+
+    async def story() -> None:
+        async with world(tmp_path, query_timeout_s=5.0) as w:
+            endless = "SELECT sum(a.i * b.i) FROM range(1000000) a(i), range(1000000) b(i)"
+            asked = [
+                asyncio.ensure_future(
+                    w.store.query.run(SqlRequest(sql=endless, start_time=0, end_time="now"))
+                )
+                for _ in range(3)
+            ]
+            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED, timeout=4)
+            with pytest.raises(LimitError, match="waiting already"):
+                await done.pop()
+            for task in asked:
+                task.cancel()
+            await asyncio.wait(asked)
+
+    run(story())
