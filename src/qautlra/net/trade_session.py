@@ -25,6 +25,7 @@ from qautlra.net.trade_channel import Channel, News
 from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
+from qautlra.wire.conditions import day_of
 from qautlra.wire.trade_errors import said
 
 MAX_NOTICES: Final = 1000
@@ -46,6 +47,8 @@ class Channels:
     def __init__(self, trade: TradeService) -> None:
         self._trade = trade
         self._open: dict[tuple[str, str, bool], Channel] = {}
+        self.confirmed: dict[str, int] = {}
+        "By account: the trading day in which the statement before it was confirmed."
 
     def enter(
         self, account_id: str, user_id: str, key: int, sink: Callable[[News], None], *, always_whole: bool
@@ -196,6 +199,7 @@ class TradeSession:
         await self._trade.durable(self._seen_lsn)
         if conditions is not None:
             self._out.send(conditions)
+        self._spawn(self._show_statement())
 
     async def _principal_of(self, request: asks.Login) -> Principal:
         """By password, or by an access token in its place."""
@@ -232,13 +236,16 @@ class TradeSession:
             self._cancel(request)
         elif isinstance(request, asks.Transfer):
             self._transfer(request)
+        elif isinstance(request, asks.QuerySettlement):
+            self._spawn(self._query_settlement(request))
+        elif isinstance(request, asks.ConfirmSettlement):
+            self._channels.confirmed[self._account_id] = self._trade.trading_day
         elif isinstance(request, trade_conditions.REQUESTS):
             self._condition(request)
         elif isinstance(request, asks.ChangePassword):
             self._spawn(self._change_password(request))
         elif isinstance(request, _REFRESHING):
             self._refresh()
-        # The built-in exchange asks for no confirmation of settlements.
 
     def _insert(self, request: asks.Insert) -> None:
         order_id = request.order_id or f"OTG.{new_uuid()}"
@@ -293,6 +300,23 @@ class TradeSession:
         level = "INFO" if answer.ok else "WARNING"
         self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
 
+    async def _query_settlement(self, request: asks.QuerySettlement) -> None:
+        day = day_of(request.trading_day)
+        known = day or str(request.trading_day) in ("0", "")
+        text = await self._trade.statement(self._account_id, day) if known else ""
+        self._out.send(wire.settlement_info(request.trading_day, self._user_id, text))
+
+    async def _show_statement(self) -> None:
+        """Tell the statement of the last day, until it is confirmed. Orders do not wait for it."""
+        account_id = self._account_id
+        if self._channels.confirmed.get(account_id) == self._trade.trading_day:
+            return
+        text = await self._trade.statement(account_id)
+        if text and account_id == self._account_id:
+            self._serial += 1
+            self._notices.append(wire.settlement_notice(f"{self._prefix}n{self._serial}", text))
+            self._soon()
+
     async def _change_password(self, request: asks.ChangePassword) -> None:
         assert self._principal is not None
         try:
@@ -336,6 +360,7 @@ class TradeSession:
             self._out.send(packet)
         if news.new_day:
             self._patch = None  # of a day that is over
+            self._spawn(self._show_statement())
         self._add(news.patch)
 
     def _add(self, patch: wire.Patch) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qautlra.base.log import get_logger
+from qautlra.model import codes
 from qautlra.model.order import Order, Trade
+from qautlra.trade.notes import Note, to_bytes
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -33,6 +36,16 @@ class DayEnd(NamedTuple):
     trading_day: int
     next_day: int
     accounts: list[AccountDay]
+    prices: dict[str, float]
+    "Settlement prices of what is held, by symbol."
+
+
+class SettlementPrice(Note, frozen=True, kw_only=True, tag="settlement_price"):
+    """What an operator set for the day that is traded."""
+
+    trading_day: int
+    symbol: str
+    price: float
 
 
 class Days:
@@ -72,11 +85,13 @@ class Days:
         exchange = self._engine.exchange
         ended = exchange.trading_day
         exchange.end_day()
+        prices: dict[str, float] = {}
         for instrument in range(exchange.instruments):
             if exchange.holders(instrument):
                 price = self._settlement(instrument)
                 if price is not None:
                     exchange.set_settlement(instrument, price)
+                    prices[self._engine.symbol(instrument)] = price
         accounts = [
             AccountDay(
                 account_id=name,
@@ -87,7 +102,20 @@ class Days:
             )
             for name in self._engine.accounts()
         ]
-        return DayEnd(ended, next_day, accounts)
+        return DayEnd(ended, next_day, accounts, prices)
+
+    def may_settle(self, *, force: bool) -> int:
+        """Return 0 when the traded day may be settled by hand: it is over, or it is forced; else a code."""
+        now_ns, traded = self._clock.now_ns(), self._engine.exchange.trading_day
+        if not traded or self._calendar.trading_day(now_ns) < traded:
+            return codes.SETTLED_ALREADY
+        if not force and not self._engine.is_over(now_ns):
+            return codes.MARKET_OPEN
+        return 0
+
+    def next_day(self) -> int:
+        """Return the trading day after the traded one."""
+        return self._calendar.next_trading_day(self._engine.exchange.trading_day)
 
     def settle(self, ended: DayEnd) -> None:
         """Settle all accounts and begin the next day."""
@@ -103,13 +131,25 @@ class Days:
 
     def set_price(self, symbol: str, price: float) -> int:
         """Set the settlement price of an instrument for the day that is traded; 0 or a code."""
-        instrument = self._engine.instrument(symbol)
+        engine = self._engine
+        instrument = engine.instrument(symbol)
         if instrument is None:
-            return 1007
-        code = self._engine.exchange.set_settlement(instrument, price)[0]
+            return codes.NO_INSTRUMENT
+        if not (math.isfinite(price) and price > 0):
+            return codes.BAD_PRICE
+        code = engine.exchange.set_settlement(instrument, price)[0]
         if not code:
-            self._engine.settlement_prices[instrument] = price
+            note = SettlementPrice(trading_day=engine.exchange.trading_day, symbol=symbol, price=price)
+            engine.exchange.note(to_bytes(note))
+            engine.settlement_prices[instrument] = price
         return code
+
+    def restore_prices(self, notes: list[SettlementPrice]) -> None:
+        """Take back what was set before a start."""
+        for note in notes:
+            instrument = self._engine.instrument(note.symbol)
+            if note.trading_day == self._engine.exchange.trading_day and instrument is not None:
+                self._engine.settlement_prices[instrument] = note.price
 
     def _settlement(self, instrument: int) -> float | None:
         """An operator's price, else the feed's, else the last one."""

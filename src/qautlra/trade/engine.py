@@ -284,6 +284,10 @@ class Engine:
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
 
+    def is_over(self, now_ns: int) -> bool:
+        """Tell whether nothing listed will trade again on the trading day of `now_ns`."""
+        return all(self.phases.at(symbol, now_ns).is_last for symbol in self._symbols)
+
     def forget_prices(self) -> None:
         """Settlement prices are of one day."""
         self.settlement_prices.clear()

@@ -32,6 +32,11 @@ class Phase(NamedTuple):
     since_ns: int
     until_ns: int
 
+    @property
+    def is_last(self) -> bool:
+        """Whether no other follows in its day."""
+        return self.until_ns == _FAR_NS
+
 
 class Phases:
     """Answers `at(symbol, now_ns)`; the day's phases of a symbol are made once. Bound: one day per symbol."""

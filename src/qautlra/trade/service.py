@@ -33,6 +33,7 @@ from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
 from qautlra.trade.notes import Notes, to_bytes
+from qautlra.trade.settling import Settling
 from qautlra.trade.transfers import Transfer, Transfers
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ class TradeService(Service):
         self._calendar = calendar
         self._engine: Engine | None = None
         self._journal: journals.Journal | None = None
-        self._days: Days | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscribers: dict[str | None, dict[int, _Subscriber]] = {}
         self._ids = count(1)
@@ -107,6 +107,7 @@ class TradeService(Service):
         self._new_transfers: dict[str, int] = {}
         self._new_conditions: dict[str, dict[str, None]] = {}
         self.notes.register(Transfer, self._restore_transfers)
+        self.settling = Settling(self, data_dir / "trade" / "statements.db")
         self.conditions = Conditions(self, tape, instruments)
         self._measure()
 
@@ -130,6 +131,7 @@ class TradeService(Service):
         """Open the journal and replay it: start and recovery are the same."""
         loop = asyncio.get_running_loop()
         self._loop = loop
+        await loop.run_in_executor(None, self.settling.statements.open)
         journal, exchange, notes = await loop.run_in_executor(None, self._recover)
         self._journal = journal
         self._engine = Engine(
@@ -139,7 +141,7 @@ class TradeService(Service):
             calendar=self._calendar,
             now_ns=self.clock.now_ns,
         )
-        self._days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
+        self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
         self.notes.restore(notes)
         self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
@@ -206,6 +208,7 @@ class TradeService(Service):
         """Tell what is durable, close the journal; commands are refused from now on."""
         await self.cancel_tasks(grace_s)
         engine, self._engine = self._engine, None
+        self.settling.days = None
         journal, self._journal = self._journal, None
         for handle in (self._turn, self._mark):
             if handle is not None:
@@ -221,6 +224,7 @@ class TradeService(Service):
             self._release(journal.durable_lsn)
             if not closed:
                 _log.error("journal_not_closed", error=journal.error)
+        self.settling.statements.close()
         for _, _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(UnavailableError("trading stops"))
@@ -423,15 +427,17 @@ class TradeService(Service):
 
     def follow_day(self) -> None:
         """Settle and begin the next trading day when the market clock has reached it."""
-        if self._days is None:
-            return
-        for ended in self._days.follow():
-            for hook in self.day_ended:
-                hook(ended)
-            self._days.settle(ended)
-            self._transfers.clear()
-            self._new_transfers.clear()
-            self.wake()
+        self.settling.follow()
+
+    def forget_day(self) -> None:
+        """The day is settled: what was of it only is gone."""
+        self._transfers.clear()
+        self._new_transfers.clear()
+        self.wake()
+
+    async def statement(self, account_id: str, trading_day: int = 0) -> str:
+        """Return the text of a day's statement, of the newest without a day; empty when there is none."""
+        return await self.settling.text(account_id, trading_day)
 
     # --- telling ---
 

@@ -60,6 +60,12 @@ def notice(key: str, code: int, text: str, level: str = "INFO", kind: str = "MES
     return b'{"notify":{"%b":%b}}' % (key.encode(), _notice_body(code, text, level, kind))
 
 
+def settlement_notice(key: str, text: str) -> bytes:
+    """Return one patch with a daily statement; `key` is ours."""
+    body = {"type": "SETTLEMENT", "level": "INFO", "code": 325, "session_id": 0, "content": text}
+    return orjson.dumps({"notify": {key: body}})
+
+
 @lru_cache(maxsize=1024)
 def _notice_body(code: int, text: str, level: str, kind: str) -> bytes:
     body = {"type": kind, "level": level, "code": code, "session_id": 0, "content": text}

@@ -85,6 +85,7 @@ TABLE: Final[dict[int, TradeError]] = {
         (6001, "NO_SETTLEMENT_PRICE", 400, "缺少结算价", "No settlement price"),
         (6002, "ALREADY_SETTLED", 409, "该交易日已结算", "This trading day is settled already"),
         (6003, "SETTLEMENT_NOT_FOUND", 404, "没有该日结算数据", "No settlement of that day"),
+        (6004, "MARKET_OPEN", 409, "市场尚未收盘，不能结算", "The market of the day is not over"),
         (9401, "NOT_LOGGED_IN", 401, "请先登录", "Log in first"),
         (9403, "FORBIDDEN", 403, "没有权限", "You may not do this"),
         (9404, "NOT_FOUND", 404, "不存在", "Not found"),

@@ -1,0 +1,173 @@
+"""Daily statements: every account as each day left it, kept in an SQLite file before the day is settled.
+
+Never the truth about money, that is the journal; a day that ends again after a crash is written again.
+Short blocking calls: writes once a day on the loop, reads from any thread.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from qautlra.base.errors import StorageError
+from qautlra.base.sqlite import connect, transaction
+from qautlra.model.order import Trade
+from qautlra.trade.transfers import Transfer
+
+if TYPE_CHECKING:
+    from qautlra.trade.days import DayEnd
+
+VERSION: Final = 1
+PAGE_COUNT: Final = 1_000
+_SCHEMA: Final = """
+CREATE TABLE statements (
+    account_id TEXT NOT NULL, trading_day INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (account_id, trading_day)
+) WITHOUT ROWID;
+CREATE TABLE settlements (trading_day INTEGER PRIMARY KEY, body BLOB NOT NULL)
+"""
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """One account at the end of one trading day, positions at the settlement prices, not settled yet."""
+
+    account_id: str
+    trading_day: int
+    funds: dict[str, float]
+    positions: list[dict[str, Any]]
+    trades: list[Trade]
+    transfers: list[Transfer]
+    prices: dict[str, float]
+    "Settlement prices by symbol."
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """One day's end over all accounts; money in CNY."""
+
+    trading_day: int
+    next_day: int
+    market_ns: int
+    "The market's time when it was done."
+    by: str = ""
+    "The operator who asked for it; empty when the clock did."
+    accounts_count: int = 0
+    orders_count: int = 0
+    trades_count: int = 0
+    commission: float = 0.0
+    profit: float = 0.0
+    balance: float = 0.0
+    prices: dict[str, float] = {}
+
+
+class Statements:
+    """The file of one data directory. Bound: one row per account and day."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._database: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Open the file, made when it is not there."""
+        self.close()
+        self._database = connect(self._path, _SCHEMA, VERSION)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            database, self._database = self._database, None
+            if database is not None:
+                database.close()
+
+    def put(self, ended: DayEnd, transfers: dict[str, list[Transfer]], market_ns: int, by: str = "") -> None:
+        """Keep a day as it ended, whole or not at all."""
+        encode = msgspec.json.encode
+        funds = [one.funds for one in ended.accounts]
+        settlement = Settlement(
+            trading_day=ended.trading_day,
+            next_day=ended.next_day,
+            market_ns=market_ns,
+            by=by,
+            accounts_count=len(ended.accounts),
+            orders_count=sum(len(one.orders) for one in ended.accounts),
+            trades_count=sum(len(one.trades) for one in ended.accounts),
+            commission=sum(one["commission"] for one in funds),
+            profit=sum(one["close_profit"] + one["position_profit"] for one in funds),
+            balance=sum(one["balance"] for one in funds),
+            prices=ended.prices,
+        )
+        with self._use() as database, transaction(database):
+            for one in ended.accounts:
+                held = {position["symbol"] for position in one.positions}
+                positions = [_finite(position) for position in one.positions]
+                statement = Statement(
+                    account_id=one.account_id,
+                    trading_day=ended.trading_day,
+                    funds=_finite(one.funds),
+                    positions=positions,
+                    trades=one.trades,
+                    transfers=transfers.get(one.account_id, []),
+                    prices={symbol: price for symbol, price in ended.prices.items() if symbol in held},
+                )
+                database.execute(
+                    "REPLACE INTO statements VALUES (?, ?, ?)",
+                    (one.account_id, ended.trading_day, encode(statement)),
+                )
+            database.execute(
+                "REPLACE INTO settlements VALUES (?, ?)", (ended.trading_day, encode(settlement))
+            )
+
+    def get(self, account_id: str, trading_day: int) -> Statement | None:
+        """Return an account's statement of a day; 0 for its newest."""
+        query = "SELECT body FROM statements WHERE account_id = ? AND (trading_day = ? OR ? = 0)"
+        values = (account_id, trading_day, trading_day)
+        rows = self._all(f"{query} ORDER BY trading_day DESC LIMIT 1", values)
+        return msgspec.json.decode(rows[0][0], type=Statement) if rows else None
+
+    def days(self, account_id: str) -> list[int]:
+        """Return the days there are statements of, oldest first."""
+        query = "SELECT trading_day FROM statements WHERE account_id = ? ORDER BY trading_day"
+        return [day for (day,) in self._all(query, (account_id,))]
+
+    def settlements(self, count: int = 250) -> list[Settlement]:
+        """Return the newest settlements, newest first."""
+        query = "SELECT body FROM settlements ORDER BY trading_day DESC LIMIT ?"
+        rows = self._all(query, (min(max(count, 0), PAGE_COUNT),))
+        return [msgspec.json.decode(body, type=Settlement) for (body,) in rows]
+
+    def settlement(self, trading_day: int) -> Settlement | None:
+        """Return the settlement of a day."""
+        rows = self._all("SELECT body FROM settlements WHERE trading_day = ?", (trading_day,))
+        return msgspec.json.decode(rows[0][0], type=Settlement) if rows else None
+
+    def of_day(self, trading_day: int, count: int = PAGE_COUNT, offset: int = 0) -> list[Statement]:
+        """Return the statements of a day by account, a page of them."""
+        query = "SELECT body FROM statements WHERE trading_day = ? ORDER BY account_id LIMIT ? OFFSET ?"
+        rows = self._all(query, (trading_day, min(max(count, 0), PAGE_COUNT), max(offset, 0)))
+        return [msgspec.json.decode(body, type=Statement) for (body,) in rows]
+
+    def _all(self, query: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._use() as database:
+            return database.execute(query, values).fetchall()
+
+    @contextmanager
+    def _use(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            if self._database is None:
+                raise StorageError("the statements are closed")
+            try:
+                yield self._database
+            except sqlite3.Error as error:
+                raise StorageError(f"{self._path.name}: {error}") from None
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """A ratio of nothing to nothing is kept as 0."""
+    return {k: 0.0 if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

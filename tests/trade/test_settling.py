@@ -1,0 +1,146 @@
+"""The end of a day: statements kept before it is settled, prices of an operator, settling by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from qautlra.base.errors import StorageError
+from tests.trade.rig import ACCOUNT, Rig, run
+
+CU, RB = "SHFE.cu2109", "SHFE.rb2110"
+
+
+def traded(rig: Rig) -> None:
+    """Worked example A of the contract up to the end of its first day."""
+    if not rig.trade.has(ACCOUNT):
+        assert rig.trade.open_account(ACCOUNT, 900_000).ok
+        assert rig.trade.transfer(ACCOUNT, 100_000).ok
+    rig.quotes()
+    rig.send("o1", CU, "BUY", "OPEN", 2, 75_000)
+    rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=2)
+    rig.send("o2", CU, "SELL", "CLOSETODAY", 1, 75_200)
+    rig.tick(CU, 75_200, bid_price1=75_200, bid_volume1=1)
+
+
+def test_a_statement_is_kept_of_every_day(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        traded(rig)
+        assert await rig.trade.statement(ACCOUNT, 20210802) == ""
+        rig.tick(CU, 75_150, settlement=75_100)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        found = await rig.trade.settling.statement_of(ACCOUNT, 20210802)
+        assert found is not None and found == await rig.trade.settling.statement_of(ACCOUNT)
+        assert found.funds["balance"] == pytest.approx(1_001_462.5)
+        assert found.funds["close_profit"] == 1_000 and found.funds["position_profit"] == 500
+        assert found.prices == {CU: 75_100}
+        assert [t.volume for t in found.trades] == [2, 1] and found.positions[0]["volume_long"] == 1
+        assert [t.amount for t in found.transfers] == [100_000]
+        [day] = rig.trade.settling.statements.settlements()
+        assert (day.trading_day, day.next_day, day.by) == (20210802, 20210803, "")
+        assert (day.accounts_count, day.orders_count, day.trades_count) == (1, 2, 2)
+        assert day.balance == pytest.approx(1_001_462.5) and day.commission == 37.5
+        text = await rig.trade.statement(ACCOUNT, 20210802)
+        for piece in (
+            "交易结算单(盯市)",
+            "客户号：acc001",
+            "日期：20210802",
+            "1001462.50",
+            "出入金明细",
+            "75100",
+        ):
+            assert piece in text
+        assert await rig.trade.statement(ACCOUNT, 20210801) == "" == await rig.trade.statement("nobody")
+
+    run(tmp_path, body)
+
+
+def test_a_day_cut_before_its_settlement_ends_again_the_same(tmp_path: Path) -> None:
+    """Killed between the statement and the settle record: the next start ends the day again."""
+
+    async def first(rig: Rig) -> None:
+        traded(rig)
+        days = rig.trade.settling.days
+        assert days is not None
+        rig.trade.settling.statements.put(days.end(20210803), {}, 1)
+        assert rig.trade.trading_day == 20210802
+
+    async def second(rig: Rig) -> None:
+        assert rig.trade.trading_day == 20210802
+        before = await rig.trade.settling.statement_of(ACCOUNT, 20210802)
+        rig.tick(CU, 75_200)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        after = await rig.trade.settling.statement_of(ACCOUNT, 20210802)
+        assert before is not None and after is not None
+        assert (after.funds, after.trades) == (before.funds, before.trades)
+        assert len(rig.trade.settling.statements.settlements()) == 1
+        assert rig.trade.funds(ACCOUNT)["pre_balance"] == after.funds["balance"]
+
+    run(tmp_path, first, durability="process")
+    run(tmp_path, second, durability="process")
+
+
+def test_without_its_statement_a_day_is_not_settled(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        traded(rig)
+        with sqlite3.connect(tmp_path / "trade" / "statements.db") as other:
+            other.execute("DROP TABLE statements")
+        rig.at("2021-08-02 20:56:00")
+        with pytest.raises(StorageError):
+            rig.trade.follow_day()
+        assert rig.trade.trading_day == 20210802
+
+    run(tmp_path, body)
+
+
+def test_an_operators_price_outlives_a_restart(tmp_path: Path) -> None:
+    async def first(rig: Rig) -> None:
+        traded(rig)
+        settling = rig.trade.settling
+        assert settling.set_price("SHFE.zz2109", 1.0).code == 1007
+        assert settling.set_price(CU, float("nan")).code == settling.set_price(CU, -1).code == 3003
+        assert settling.set_price(CU, 75_300).ok
+        assert settling.prices() == {CU: 75_300}
+
+    async def second(rig: Rig) -> None:
+        assert rig.trade.settling.prices() == {CU: 75_300}
+        rig.tick(CU, 75_150, settlement=75_100)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.prices == {CU: 75_300}
+        assert found.funds["position_profit"] == 1_500
+        assert rig.trade.settling.prices() == {}
+
+    run(tmp_path, first, durability="process")
+    run(tmp_path, second, durability="process")
+
+
+def test_settling_by_hand(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        traded(rig)
+        settling = rig.trade.settling
+        assert settling.settle(by="root").code == 6004
+        rig.at("2021-08-02 15:20:00")
+        assert settling.settle(by="root").ok
+        assert rig.trade.trading_day == 20210803
+        assert settling.settle(by="root").code == settling.settle(by="root", force=True).code == 6002
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()  # the clock has reached what was settled already
+        assert rig.trade.trading_day == 20210803
+        rig.at("2021-08-03 10:00:00")
+        assert settling.settle(by="root").code == 6004
+        assert settling.settle(by="root", force=True).ok
+        assert [(d.trading_day, d.by) for d in settling.statements.settlements()] == [
+            (20210803, "root"),
+            (20210802, "root"),
+        ]
+        assert settling.statements.days(ACCOUNT) == [20210802, 20210803]
+        assert [s.account_id for s in settling.statements.of_day(20210803)] == [ACCOUNT]
+        assert settling.statements.settlement(20210101) is None
+
+    run(tmp_path, body)
