@@ -150,10 +150,12 @@ def lower_limit(server: _bench.Server) -> float:
                     return float(quote["lower_limit"])
 
 
-def measure(durability: str, pings: int, orders: int, server_core: int) -> dict[str, Any]:
+def measure(
+    durability: str, pings: int, orders: int, server_core: int, *, busy_poll: bool = False
+) -> dict[str, Any]:
     """Run one server with one durability; return its figures."""
     password = "Bench-" + base64.urlsafe_b64encode(os.urandom(9)).decode()
-    settings = [f"trade.durability={durability}", *UNLIMITED]
+    settings = [f"trade.durability={durability}", f"run.busy_poll={str(busy_poll).lower()}", *UNLIMITED]
     flags = [part for setting in settings for part in ("--set", setting)]
     with _bench.serve("--mode", "trade", *flags, core=server_core) as server:
         user = ["user", "add", "bench", "--password-stdin", "--account", "bench", "--cash", "100000000"]
@@ -189,6 +191,7 @@ def main() -> None:
     server, load = _bench.cores()
     os.sched_setaffinity(0, {load})
     found = {name: measure(name, pings, orders, server) for name in ("memory", "process", "power")}
+    found["memory_busy_poll"] = measure("memory", pings, orders, server, busy_poll=True)
     _bench.report(
         "order_socket",
         **found,

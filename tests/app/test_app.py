@@ -248,3 +248,11 @@ def test_data_directory() -> None:
     assert data_directory("", {"XDG_DATA_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/share/qautlra")
     with pytest.raises(ConfigError, match=r"store\.data_dir"):
         data_directory("", {})
+
+
+def test_a_loop_that_polls_serves_the_same_and_ends(tmp_path: Path) -> None:
+    async def body(app: App, base: str) -> None:
+        status, _ = await get(base + "/healthz")
+        assert status == 200
+
+    assert live(build(loaded(tmp_path, "run.busy_poll=true", "mode=md")), body) == 0

@@ -323,3 +323,26 @@ def test_everything_is_there_after_a_restart_of_the_service(front: TradeDesk) ->
         front.wait_for(restart())
     with front.log_in() as again:
         assert again.orders == kept
+
+
+# --- market and trade on one socket ---
+
+
+def test_one_socket_carries_both(front: TradeDesk) -> None:
+    with front.client(path="/ws/diff") as trader:
+        trader.user = ACCOUNT
+        trader.send(aid="subscribe_quote", ins_list=f"{CU},{RB}")
+        trader.send(aid="peek_message")
+        while "quotes" not in trader.tree:
+            trader.receive()
+        assert trader.tree["quotes"][CU]["last_price"] == 75_000
+        trader.send(aid="req_login", bid="paper", user_name=ACCOUNT, password="Check-pass-1")
+        while trader.account.get("trade_more_data") is not False:
+            trader.receive()
+        trader.order("o1", CU, "BUY", "OPEN", 1, 75_000)
+        while "o1" not in trader.orders:
+            trader.receive()
+        trader.send(aid="peek_message")
+        front.tick(CU, 75_000, ask_price1=75_000, ask_volume1=2)
+        while trader.orders["o1"]["status"] == "ALIVE" or trader.tree["quotes"][CU]["ask_volume1"] != 2:
+            trader.receive()

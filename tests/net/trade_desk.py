@@ -13,9 +13,12 @@ from typing import Any, TypeVar
 import uvloop
 from websockets.sync.client import ClientConnection, connect
 
+from qautlra._core.feed import Hub, text_frame
 from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthOptions, AuthService
-from qautlra.config.tree import Net
+from qautlra.config.tree import Feed, Net
+from qautlra.feed.directory import Directory
+from qautlra.feed.service import FeedService
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from tests.net.front import FakeProcess
@@ -34,11 +37,18 @@ class TradeDesk:
         self.auth = AuthService(directory, AuthOptions(login_attempts_per_min=100))
         self.market = Rig(directory, **settings)
         self.trade = self.market.trade
+        self.feed = FeedService(
+            hub=Hub(self.market.tape),
+            directory=Directory(self.market.instruments, self.market.calendar, self.market.clock),
+            settings=Feed(batch_interval_ms=10),
+            text_frame=text_frame,
+        )
         self.net = NetService(
             Deps(
                 settings=Net(listen=["127.0.0.1:0"]),
                 clock=self.market.clock,
                 process=FakeProcess(),
+                feed=self.feed,
                 trade=self.trade,
                 auth=self.auth,
                 explicit_listen=True,
@@ -52,12 +62,12 @@ class TradeDesk:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        for service in (self.auth, self.trade, self.net):
+        for service in (self.auth, self.trade, self.feed, self.net):
             self.loop.run_until_complete(service.start())
         self.loop.run_until_complete(self._people())
         self._started.set()
         self.loop.run_forever()
-        for service in (self.net, self.trade, self.auth):
+        for service in (self.net, self.feed, self.trade, self.auth):
             self.loop.run_until_complete(service.stop(1.0))
         self.loop.close()
 
@@ -90,15 +100,16 @@ class TradeDesk:
     def tick(self, symbol: str, last: float, **more: float) -> None:
         """Publish a snapshot."""
         self.on_loop(self.market.tick, symbol, last, **more)
+        self.on_loop(self.feed.on_batch)
 
     @property
-    def url(self) -> str:
-        return f"ws://{self.host}:{self.port}/ws/trade"
+    def base(self) -> str:
+        return f"ws://{self.host}:{self.port}"
 
     @contextmanager
-    def client(self, query: str = "") -> Iterator[Trader]:
-        """A connection that has been greeted."""
-        with connect(self.url + query, max_size=None) as ws:
+    def client(self, query: str = "", path: str = "/ws/trade") -> Iterator[Trader]:
+        """A connection."""
+        with connect(self.base + path + query, max_size=None) as ws:
             yield Trader(ws)
 
     @contextmanager

@@ -26,6 +26,21 @@ class Tape(Protocol):
     def last_identity(self, instrument: int) -> tuple[int, int] | None: ...
 
 
+class Spinner:
+    """Keeps the loop from sleeping: what arrives is seen by the next turn, at the price of a whole core."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle = loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._handle = self._loop.call_soon(self._turn)
+
+    def close(self) -> None:
+        """Let the loop sleep again."""
+        self._handle.cancel()
+
+
 class App:
     """All of one process. `build` in `compose` makes it; `run` lives its life."""
 
@@ -122,6 +137,7 @@ class App:
         for number in signals:
             loop.add_signal_handler(number, self.supervisor.request_stop)
         watch: garbage.PauseWatch | None = None
+        spinner = Spinner(loop) if self.loaded.config.run.busy_poll else None
         grace_s = self.loaded.config.run.stop_grace_s
         try:
             starting = loop.create_task(self.supervisor.start(), name="start")
@@ -146,6 +162,8 @@ class App:
             await self.supervisor.stop(grace_s)
             if watch is not None:
                 watch.close()
+            if spinner is not None:
+                spinner.close()
             garbage.release()
             for number in signals:
                 loop.remove_signal_handler(number)

@@ -393,6 +393,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """The process itself."""
 
     stop_grace_s: Annotated[float, Meta(gt=0, le=300)] = 5.0
+    busy_poll: bool = False
     restart_min_s: Annotated[float, Meta(gt=0, le=60)] = 0.2
     restart_max_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
-from qautlra.net import market_ws, openapi, static, trade_ws
+from qautlra.net import diff_ws, market_ws, openapi, static, trade_ws
 from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
@@ -23,6 +23,7 @@ from qautlra.net.market_http import MarketHttp
 from qautlra.net.ops_http import OpsHttp
 from qautlra.net.route import Route
 from qautlra.net.store_http import StoreHttp
+from qautlra.net.trade_session import Channels
 
 KEEPALIVE_S = 75.0
 BACKLOG_COUNT = 1024
@@ -34,9 +35,11 @@ _quiet.setLevel(logging.CRITICAL)
 
 def route_table(deps: Deps) -> list[Route]:
     """Return every route of the front, in the order they are matched."""
+    channels = Channels(deps.trade) if deps.trade is not None and deps.auth is not None else None
     table = [
         *market_ws.routes(deps),
-        *trade_ws.routes(deps),
+        *trade_ws.routes(deps, channels),
+        *diff_ws.routes(deps, channels),
         *MarketHttp(deps).routes(),
         *StoreHttp(deps).routes(),
         *IngestHttp(deps).routes(),

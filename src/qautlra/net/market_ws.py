@@ -50,9 +50,7 @@ def routes(deps: Deps) -> list[Route]:
     async def market(request: web.Request) -> web.StreamResponse:
         return await _serve(request, deps)
 
-    paths = dict.fromkeys(
-        ("/ws/market", deps.settings.market_path, "/ws/diff", "/ws/qq/market", "/ws/sina/market")
-    )
+    paths = dict.fromkeys(("/ws/market", deps.settings.market_path, "/ws/qq/market", "/ws/sina/market"))
     return [
         Route(
             "GET",

@@ -21,7 +21,9 @@ from qautlra.net.ws_socket import Socket, serve_socket
 class Trader:
     """A trade session as its socket sees it."""
 
-    def __init__(self, deps: Deps, channels: Channels, socket: Socket, request: web.Request) -> None:
+    def __init__(
+        self, deps: Deps, channels: Channels, socket: Socket, request: web.Request, *, push: bool = False
+    ) -> None:
         assert deps.trade is not None and deps.auth is not None
         self._socket = socket
         self._tasks: set[asyncio.Task[None]] = set()
@@ -33,7 +35,7 @@ class Trader:
             self,
             address=request.remote or "",
             spawn=self._spawn,
-            push=request.query.get("flow") == "push",
+            push=push or request.query.get("flow") == "push",
             always_whole=request.query.get("tree") == "whole",
         )
 
@@ -82,12 +84,11 @@ class Trader:
         self._session.detached()
 
 
-def routes(deps: Deps) -> list[Route]:
+def routes(deps: Deps, channels: Channels | None) -> list[Route]:
     """Return the trade socket's routes."""
-    channels = Channels(deps.trade) if deps.trade is not None else None
 
     async def trade(request: web.Request) -> web.StreamResponse:
-        if channels is None or deps.trade is None or deps.auth is None:
+        if channels is None or deps.trade is None:
             raise UnavailableError(f"No trading in mode {','.join(deps.modes)}")
         _ = deps.trade.engine  # says so when trading is not running
         return await serve_socket(

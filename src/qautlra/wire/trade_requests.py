@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 import orjson
@@ -216,6 +216,24 @@ def decode(text: str | bytes) -> Request | None:
         raise InputError(f"{aid[:40]}: {error}", aid=aid) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+class _Head(msgspec.Struct):
+    aid: str = ""
+
+
+_head: msgspec.json.Decoder[_Head] = msgspec.json.Decoder(_Head)
+_TRADE_AIDS: Final = frozenset(
+    str(kind.__struct_config__.tag) for kind in get_args(_REQUESTS) if kind not in (Peek, Ping)
+)
+
+
+def is_trade(text: str | bytes) -> bool:
+    """Tell whether a message of a socket that carries market and trade is for the trade half."""
+    try:
+        return _head.decode(text).aid in _TRADE_AIDS
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def insert_of(request: Insert, account_id: str, order_id: str) -> InsertOrder:
