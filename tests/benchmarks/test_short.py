@@ -28,7 +28,18 @@ def run(name: str, **environment: str) -> dict[str, Any]:
 
 
 def test_the_published_ones_are_there() -> None:
-    assert NAMES == ["bandwidth", "book", "clients", "diff", "fanout", "ingest", "latency", "qifi", "query"]
+    assert NAMES == [
+        "bandwidth",
+        "book",
+        "clients",
+        "diff",
+        "fanout",
+        "flood",
+        "ingest",
+        "latency",
+        "qifi",
+        "query",
+    ]
 
 
 @pytest.mark.slow

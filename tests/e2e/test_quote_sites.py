@@ -1,5 +1,6 @@
 """`serve --source tencent|sina` against a local site that speaks their formats, on the live clock."""
 
+import datetime as dt
 import json
 import time
 from collections.abc import Iterator
@@ -94,6 +95,54 @@ def test_a_site_that_fails_is_seen_and_the_process_stays(serve: Serve, site: Quo
     feed = Feed(server.ws, "SSE.600519")
     feed.wait(lambda quotes: quotes.get("SSE.600519", {}).get("last_price") == 1456.66)
     assert source(server, "sina")["connected"] is True
+
+
+def test_one_site_takes_over_from_the_other_and_gives_back(serve: Serve, site: QuoteServer) -> None:
+    """Tencent is preferred for stocks: Sina speaks while it refuses, and no longer than that."""
+
+    def say(price: float, lots: int, ahead_s: int = 0) -> None:
+        now = beijing_now()
+        newer = now + dt.timedelta(seconds=ahead_s)  # stamps are whole seconds: a tie changes no leader
+        site.lines["sh600000"] = tencent_line("sh600000", price, lots, newer)
+        other.lines["sh600000"] = sina_stock_line("sh600000", price, lots * 100, now)
+
+    def metric(name: str, kind: str) -> float:
+        text = server.request("GET", "/metrics")[1].decode()
+        return float(text.partition(f'{name}{{source="{kind}"}} ')[2].partition("\n")[0] or 0)
+
+    with serving() as other:
+        say(10.5, 100)
+        fast = [f"source.{kind}.{key}" for kind in ("tencent", "sina") for key in
+                ("interval_s=0.5", "backoff_max_s=1.0")]  # fmt: skip
+        server = serve(
+            *("--source", "tencent", "--source", "sina"),
+            *("--set", f"source.tencent.url={site.url}", "--set", f"source.sina.url={other.url}"),
+            *("--set", "source.routing.return_s=1.0", "--set", "source.routing.stale_s=2.0"),
+            *(part for text in fast for part in ("--set", text)),
+        )
+        feed = Feed(server.ws, "SSE.600000")
+        feed.wait(lambda quotes: quotes.get("SSE.600000", {}).get("last_price") == 10.5)
+        until(lambda: metric("qautlra_source_led_instruments_count", "tencent") == 1 or say(10.5, 101))
+        site.manner = "status"
+        until(lambda: source(server, "tencent")["state"] == "backoff")
+        say(10.6, 130)
+        feed.wait(lambda quotes: quotes["SSE.600000"]["last_price"] == 10.6)
+        assert metric("qautlra_source_takeovers_total", "sina") == 1
+        assert source(server, "tencent")["connected"] is False
+        site.manner = "ok"
+        step = iter(range(1, 1000))
+
+        def given_back() -> bool:
+            say(10.7 + next(step) / 100, 140 + next(step), ahead_s=2)
+            return metric("qautlra_source_led_instruments_count", "tencent") == 1
+
+        until(given_back)
+        say(11.9, 5000, ahead_s=3)
+        feed.wait(lambda quotes: quotes["SSE.600000"]["last_price"] == 11.9)
+        assert metric("qautlra_source_compared_total", "sina") > 0
+        stored = until(lambda: server.query(stream="stock_market", limit=1000))
+        assert {row["source"] for row in stored} == {"tencent", "sina"}
+        assert [row["volume"] for row in stored] == sorted(row["volume"] for row in stored)
 
 
 def test_both_sites_together_publish_one_of_them(serve: Serve, site: QuoteServer) -> None:

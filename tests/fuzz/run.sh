@@ -34,3 +34,6 @@ for source in tests/fuzz/*_fuzz.cpp; do
     -artifact_prefix="$out/$name." "$out/$name.found" "$seeds" 2>"$out/$name.log" || { tail -40 "$out/$name.log"; exit 1; }
   echo "   no finding; $(ls "$seeds" | wc -l) seeds, $(ls "$out/$name.found" | wc -l) inputs kept"
 done
+# The parsers that are Python; the package is the checkout's where it is compiled there, else the installed one.
+ls src/qautlra/_core/feed.*.so >/dev/null 2>&1 || unset PYTHONPATH
+python3 -m tests.fuzz.python_targets "$seconds"

@@ -231,13 +231,13 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("manner", list(FAILURES))
-def test_a_failing_site_is_seen_and_outlived(run: Run, monkeypatch: pytest.MonkeyPatch, manner: str) -> None:
-    monkeypatch.setattr(polling, "BACKOFF_MAX_S", 0.1)
-
+def test_a_failing_site_is_seen_and_outlived(run: Run, manner: str) -> None:
     async def body(bench: Bench) -> None:
         bench.server.lines["sz000001"] = golden("tencent", "stock")
         bench.server.manner = manner
-        source = await bench.start(TENCENT, "SZSE.000001", timeout_s=0.1 if manner == "slow" else 2.0)
+        source = await bench.start(
+            TENCENT, "SZSE.000001", timeout_s=0.1 if manner == "slow" else 2.0, backoff_max_s=0.1
+        )
         await until(lambda: source.health()["failures"] >= 2)
         health = source.health()
         assert (health["state"], health["connected"]) == ("backoff", False)
@@ -330,33 +330,28 @@ def test_nobody_listens_there(run: Run) -> None:
     run(body)
 
 
-def test_a_bad_batch_does_not_starve_the_next(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "BACKOFF_MAX_S", 0.05)
-
+def test_a_bad_batch_does_not_starve_the_next(run: Run) -> None:
     async def body(bench: Bench) -> None:
         site = replace(TENCENT, batch_count=1)
         bench.server.lines["sh600001"] = tencent_line("sh600001", 11.5, 100, AT)
         bench.server.lines["sh600000"] = b"no quote at all;"
-        source = await bench.start(site, "SSE.600000", "SSE.600001")
+        source = await bench.start(site, "SSE.600000", "SSE.600001", backoff_max_s=0.05)
         await until(lambda: len(bench.rows()) == 1)
         assert source.health()["failures"] >= 1
 
     run(body)
 
 
-def test_a_market_asleep_is_asked_less(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polling, "CALM_AFTER_S", 0.0)
-
+def test_a_market_asleep_is_asked_less(run: Run) -> None:
     async def body(bench: Bench) -> None:
         bench.server.lines["sz000001"] = golden("tencent", "stock")
-        source = await bench.start(TENCENT, "SZSE.000001")
+        source = await bench.start(TENCENT, "SZSE.000001", calm_after_s=0.5, calm_factor=6.0)
         await until(lambda: source.health()["state"] == "calm")
         asked = len(bench.server.requests)
         await until(lambda: len(bench.server.requests) > asked + 1)
         (before, _, _), (after, _, _) = bench.server.requests[-2:]
-        assert after - before >= FAST_S * polling.CALM_FACTOR * 0.85
+        assert after - before >= FAST_S * 6.0 * 0.85
         bench.server.lines["sz000001"] = tencent_line("sz000001", 12.5, 500_000, AT)
-        monkeypatch.setattr(polling, "CALM_AFTER_S", 60.0)
         await until(lambda: source.health()["state"] == "running")
 
     run(body)

@@ -96,6 +96,13 @@ cdef class Tape:
             return None
         return (row.ts_event_ns(), row.ordinal)
 
+    def phase(self, uint32_t instrument):
+        """(phase, ts_event_ns) of the last row, or None: 0 trading, 1 pre-open, 2 auction, 3 suspended."""
+        cdef const Snapshot* row = self.ptr.last(instrument)
+        if row == NULL:
+            return None
+        return (<int>row.phase, row.ts_event_ns())
+
     def seen(self):
         """Instruments that have a last row, in order of appearance."""
         return list(self.ptr.seen())

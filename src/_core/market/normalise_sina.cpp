@@ -38,7 +38,7 @@ struct Line {
   const Calendar& calendar;
   std::int64_t now_ns;
   Snapshot& row;
-  Phase& phase;
+  QuotePhase& phase;
 
   void price(Field field, std::size_t i) const { row.set_price(field, f.price(i)); }
   double multiple() const {
@@ -75,7 +75,7 @@ const char* stock(const Line& in) {
                                            beijing_days(in.now_ns), in.now_ns))
     return reason;
   in.row.trading_day = in.calendar.trading_day(quote::beijing_ns(days, 12 * 3600));
-  in.phase = status.empty() || status == "00" ? quote::phase_of(in.row) : Phase::kSuspended;
+  in.phase = status.empty() || status == "00" ? quote::phase_of(in.row) : QuotePhase::kSuspended;
   return nullptr;
 }
 
@@ -271,38 +271,21 @@ std::string sina_canonical(std::string_view symbol) {
 
 void normalise_sina(std::string_view body, const QuoteContext& context, std::vector<Snapshot>& rows,
                     QuoteReport& report) {
-  std::string text, why;
+  std::string text;
   decode_gb18030(body, text);
-  const InstrumentTable& table = context.instruments;
   quote::Statements statements(text, "var hq_str_");
   for (quote::Statement line; statements.next(line);) {
-    if (line.symbol.empty()) {
-      report.refuse("", "not a quote");
-      continue;
-    }
     const std::string symbol(line.symbol);
-    if (!line.is_whole) {
-      report.refuse(symbol, quote::kCut);
-      continue;
-    }
-    if (context.asked != nullptr && !context.asked->contains(symbol)) {
-      report.refuse(symbol, quote::kNotAsked);
-      continue;
-    }
     Name name;
-    const std::string canonical = sina_canonical(symbol);
-    if (canonical.empty() || !resolve(canonical, table.calendar(), table.reference_day(), name, why)) {
-      report.refuse(symbol, "not an instrument");
-      continue;
-    }
-    if (line.value.empty()) {
-      report.refuse(symbol, quote::kUnknown);
+    if (const char* reason = quote::identify(line, sina_canonical, context, name)) {
+      report.refuse(symbol, reason);
       continue;
     }
     const Fields fields(line.value, ',');
     Snapshot row;
-    Phase phase = Phase::kTrading;
-    if (const char* reason = fill({fields, name, table.calendar(), context.now_ns, row, phase}))
+    QuotePhase phase = QuotePhase::kTrading;
+    const Calendar& calendar = context.instruments.calendar();
+    if (const char* reason = fill({fields, name, calendar, context.now_ns, row, phase}))
       report.refuse(symbol, reason);
     else
       quote::take(row, name, Source::kSina, phase, symbol, context, rows, report);

@@ -40,7 +40,7 @@ double shares_per_unit(const Fields& f, const Name& name, double amount) {
   return quote::unit_by_amount(volume, amount, price, usual, {100, 1, 10});
 }
 
-const char* fill(const Fields& f, const Name& name, const QuoteContext& context, Snapshot& row, Phase& phase) {
+const char* fill(const Fields& f, const Name& name, const QuoteContext& context, Snapshot& row, QuotePhase& phase) {
   if (!names_code(f.text(2), name.code)) return "the line names another code";
   const std::string_view status = f.text(40);
   if (status.starts_with('D')) return quote::kDelisted;
@@ -74,7 +74,7 @@ const char* fill(const Fields& f, const Name& name, const QuoteContext& context,
   if (const char* reason = quote::date_row(row, ts_ns, days, today, context.now_ns)) return reason;
   const Calendar& calendar = context.instruments.calendar();
   row.trading_day = is_foreign(name) ? date_from_days(days) : calendar.trading_day(quote::beijing_ns(days, 12 * 3600));
-  phase = status.empty() ? quote::phase_of(row) : Phase::kSuspended;
+  phase = status.empty() ? quote::phase_of(row) : QuotePhase::kSuspended;
   return nullptr;
 }
 
@@ -106,33 +106,15 @@ std::string tencent_canonical(std::string_view symbol) {
 
 void normalise_tencent(std::string_view body, const QuoteContext& context, std::vector<Snapshot>& rows,
                        QuoteReport& report) {
-  std::string text, why;
+  std::string text;
   decode_gb18030(body, text);
   quote::Statements statements(text, "v_");
   for (quote::Statement line; statements.next(line);) {
     if (line.symbol == "pv_none_match") continue;  // answers for all unknown symbols of a request
-    if (line.symbol.empty()) {
-      report.refuse("", "not a quote");
-      continue;
-    }
     const std::string symbol(line.symbol);
-    if (!line.is_whole) {
-      report.refuse(symbol, quote::kCut);
-      continue;
-    }
-    if (context.asked != nullptr && !context.asked->contains(symbol)) {
-      report.refuse(symbol, quote::kNotAsked);
-      continue;
-    }
     Name name;
-    const std::string canonical = tencent_canonical(symbol);
-    const InstrumentTable& table = context.instruments;
-    if (canonical.empty() || !resolve(canonical, table.calendar(), table.reference_day(), name, why)) {
-      report.refuse(symbol, "not an instrument");
-      continue;
-    }
-    if (line.value.empty()) {
-      report.refuse(symbol, quote::kUnknown);
+    if (const char* reason = quote::identify(line, tencent_canonical, context, name)) {
+      report.refuse(symbol, reason);
       continue;
     }
     const Fields fields(line.value, '~');
@@ -141,7 +123,7 @@ void normalise_tencent(std::string_view body, const QuoteContext& context, std::
       continue;
     }
     Snapshot row;
-    Phase phase = Phase::kTrading;
+    QuotePhase phase = QuotePhase::kTrading;
     if (const char* reason = fill(fields, name, context, row, phase)) report.refuse(symbol, reason);
     else quote::take(row, name, Source::kTencent, phase, symbol, context, rows, report);
   }

@@ -8,12 +8,12 @@
 
 namespace qautlra {
 
-const char* phase_name(Phase phase) {
+const char* phase_name(QuotePhase phase) {
   switch (phase) {
-    case Phase::kTrading: break;
-    case Phase::kPreOpen: return "PREOPEN";
-    case Phase::kAuction: return "AUCTION";
-    case Phase::kSuspended: return "SUSPENDED";
+    case QuotePhase::kTrading: break;
+    case QuotePhase::kPreOpen: return "PREOPEN";
+    case QuotePhase::kAuction: return "AUCTION";
+    case QuotePhase::kSuspended: return "SUSPENDED";
   }
   return "";
 }
@@ -217,12 +217,12 @@ void set_level(Snapshot& row, int level, bool is_bid, double price, std::int64_t
   if (volume > 0 || (priced && volume == 0)) row.set_count((is_bid ? kBidVolume1 : kAskVolume1) + level, volume);
 }
 
-Phase phase_of(const Snapshot& row) {
+QuotePhase phase_of(const Snapshot& row) {
   // Only an auction shows one price on both sides: in continuous trading the two orders would have met.
   if (row.has(kBidPrice1) && row.has(kAskPrice1) && row.price(kBidPrice1) == row.price(kAskPrice1))
-    return Phase::kAuction;
+    return QuotePhase::kAuction;
   const bool traded = row.has(kOpen) || (row.has(kVolume) && row.count(kVolume) > 0);
-  return traded ? Phase::kTrading : Phase::kPreOpen;
+  return traded ? QuotePhase::kTrading : QuotePhase::kPreOpen;
 }
 
 const char* date_row(Snapshot& row, std::int64_t ts_ns, std::int32_t local_day, std::int32_t local_today,
@@ -235,7 +235,21 @@ const char* date_row(Snapshot& row, std::int64_t ts_ns, std::int32_t local_day, 
   return nullptr;
 }
 
-bool take(Snapshot& row, const Name& name, Source source, Phase phase, std::string_view symbol,
+const char* identify(const Statement& line, std::string (*canonical)(std::string_view),
+                     const QuoteContext& context, Name& name) {
+  if (line.symbol.empty()) return "not a quote";
+  if (!line.is_whole) return kCut;
+  const std::string symbol(line.symbol);
+  if (context.asked != nullptr && !context.asked->contains(symbol)) return kNotAsked;
+  const InstrumentTable& table = context.instruments;
+  const std::string spelling = canonical(symbol);
+  std::string why;
+  if (spelling.empty() || !resolve(spelling, table.calendar(), table.reference_day(), name, why))
+    return "not an instrument";
+  return line.value.empty() ? kUnknown : nullptr;
+}
+
+bool take(Snapshot& row, const Name& name, Source source, QuotePhase phase, std::string_view symbol,
           const QuoteContext& context, std::vector<Snapshot>& rows, QuoteReport& report) {
   std::string why;
   row.instrument = context.instruments.intern(name.symbol, why);
@@ -244,6 +258,7 @@ bool take(Snapshot& row, const Name& name, Source source, Phase phase, std::stri
     return false;
   }
   row.source = source;
+  row.phase = phase;
   rows.push_back(row);
   report.phases.push_back(phase);
   return true;

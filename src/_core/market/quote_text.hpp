@@ -17,9 +17,7 @@
 
 namespace qautlra {
 
-// What a quote is besides its numbers. An auction's book is indicative: nobody can trade at it.
-enum class Phase : std::uint8_t { kTrading, kPreOpen, kAuction, kSuspended };
-const char* phase_name(Phase phase);  // "", "PREOPEN", "AUCTION", "SUSPENDED"
+const char* phase_name(QuotePhase phase);  // "", "PREOPEN", "AUCTION", "SUSPENDED"
 
 struct QuoteRefusal {
   std::string symbol;  // as the site spells it; empty when the line names none
@@ -36,7 +34,7 @@ struct QuoteContext {
 // Owner: the caller. `phases` stands beside the rows appended by the same call.
 struct QuoteReport {
   static constexpr std::size_t kMaxRefused = 4096;
-  std::vector<Phase> phases;
+  std::vector<QuotePhase> phases;
   std::vector<QuoteRefusal> refused;
   std::uint64_t refused_count = 0;  // also counts those beyond kMaxRefused
   void refuse(std::string_view symbol, std::string_view reason);
@@ -110,15 +108,20 @@ std::int64_t night_instant(std::int32_t of_day_s, std::int32_t sections_id, cons
 void set_level(Snapshot& row, int level, bool is_bid, double price, std::int64_t volume);
 
 // Auction and pre-open as the row itself shows them.
-Phase phase_of(const Snapshot& row);
+QuotePhase phase_of(const Snapshot& row);
 
 // What all lines of a stock exchange share at the end: time, staleness, a last price. Returns the reason of a
 // refusal, or nullptr and the row is complete but for its instrument.
 const char* date_row(Snapshot& row, std::int64_t ts_ns, std::int32_t local_day, std::int32_t local_today,
                      std::int64_t now_ns);
 
+// Whose line this is: the reason why it is refused, or nullptr and the instrument's name. `canonical` turns a
+// site's spelling into one that resolves, "" when it is none of the site's.
+const char* identify(const Statement& line, std::string (*canonical)(std::string_view),
+                     const QuoteContext& context, Name& name);
+
 // Numbers the row's instrument and appends it; false with the refusal noted when the table is full.
-bool take(Snapshot& row, const Name& name, Source source, Phase phase, std::string_view symbol,
+bool take(Snapshot& row, const Name& name, Source source, QuotePhase phase, std::string_view symbol,
           const QuoteContext& context, std::vector<Snapshot>& rows, QuoteReport& report);
 
 inline constexpr const char* kStale = "stale: not of this trading day";

@@ -60,6 +60,9 @@ inline std::uint64_t canonical_price(double x) {
 
 enum class Source : std::uint8_t { kNone = 0, kSim, kReplay, kCtp, kTencent, kSina, kUpstream, kImport };
 
+// What a row says of its market besides numbers. An auction's book is indicative: nobody can trade at it.
+enum class QuotePhase : std::uint8_t { kTrading = 0, kPreOpen, kAuction, kSuspended };
+
 // Owner: whoever holds it by value; nothing in it points anywhere.
 struct Snapshot {
   std::uint32_t instrument = 0;  // dense id from InstrumentTable, process-local
@@ -67,7 +70,8 @@ struct Snapshot {
   std::int64_t ts_recv_ns = 0;   // when our edge saw it (wall clock, Unix ns)
   std::int32_t trading_day = 0;  // YYYYMMDD
   Source source = Source::kNone;
-  std::uint8_t reserved[3] = {0, 0, 0};
+  QuotePhase phase = QuotePhase::kTrading;
+  std::uint8_t reserved[2] = {0, 0};
   Slot v[kFieldCount];
 
   Snapshot() { clear(); }

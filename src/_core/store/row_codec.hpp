@@ -29,7 +29,8 @@ struct RowHead {
   std::int64_t ts_recv_ns = 0;
   std::int32_t trading_day = 0;
   std::uint8_t source = 0;
-  std::uint8_t reserved[3] = {0, 0, 0};
+  std::uint8_t phase = 0;  // QuotePhase; rows written before there was one trade
+  std::uint8_t reserved[2] = {0, 0};
   Mask mask = 0;  // slots that follow; never kDatetime
 };
 static_assert(sizeof(RowHead) == 40);
@@ -49,6 +50,7 @@ inline std::size_t encode_row(const Snapshot& row, Mask mask, std::uint32_t numb
   head.ts_recv_ns = row.ts_recv_ns;
   head.trading_day = row.trading_day;
   head.source = static_cast<std::uint8_t>(row.source);
+  head.phase = static_cast<std::uint8_t>(row.phase);
   head.mask = mask;
   std::memcpy(out, &head, sizeof head);
   std::byte* at = out + sizeof head;
@@ -72,6 +74,8 @@ inline bool decode_row(std::span<const std::byte> bytes, RowHead& head, Snapshot
   row.ts_recv_ns = head.ts_recv_ns;
   row.trading_day = head.trading_day;
   row.source = static_cast<Source>(head.source);
+  row.phase = head.phase <= static_cast<std::uint8_t>(QuotePhase::kSuspended) ? static_cast<QuotePhase>(head.phase)
+                                                                              : QuotePhase::kTrading;
   row.set_count(kDatetime, head.ts_event_ns);
   const std::byte* at = bytes.data() + sizeof head;
   for (Mask m = head.mask; m != 0; m &= m - 1, at += 8) {

@@ -39,6 +39,7 @@ from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
 from qautlra.source.base import Demand, Source, SourceContext
+from qautlra.source.continuous import Continuous
 
 _log = log.get_logger("app")
 
@@ -91,12 +92,14 @@ def build(loaded: Loaded) -> App:
         beside_trade = documents.services(loaded, trade, instruments, market_clock, parts)
 
     demand = Demand()
+    continuous = Continuous(tape, instruments, Follower(tape), demand)
+    drains.insert(0, continuous.drain)
     feed = None
     if modes.FEED in rooms:
         hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
         feed = FeedService(
             hub=hub,
-            directory=Directory(instruments, calendar, market_clock),
+            directory=Directory(instruments, calendar, market_clock, tape),
             settings=config.feed,
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,
@@ -114,6 +117,7 @@ def build(loaded: Loaded) -> App:
                 tape,
                 now_ns=market_clock.now_ns,
                 ends=_last_days(instruments, calendar),
+                main_of=continuous.main_of,
             ),
         )
         drains.append(feed.on_batch)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from qautlra.base.errors import ConfigError
 from qautlra.config.tree import Config
 from qautlra.source.base import Source, SourceContext
+from qautlra.source.router import RouterOptions
 from qautlra.source.routing import Routing
 
 
@@ -15,7 +18,8 @@ def make(kinds: Sequence[str], config: Config, context: SourceContext) -> list[S
     """Return the sources of these kinds, named `source.<kind>`."""
     if len(kinds) == 1:
         return [_named(kinds[0], config, context)]
-    routing = Routing(kinds, context.instruments, context.pump, context.demand)
+    options = RouterOptions(**msgspec.structs.asdict(config.source.routing))
+    routing = Routing(kinds, context.instruments, context.pump, context.demand, options)
     found = {
         kind: _named(kind, config, replace(context, pump=routing.door(kind), demand=routing.demand(kind)))
         for kind in kinds
@@ -59,9 +63,7 @@ def _one(kind: str, config: Config, context: SourceContext) -> Source:
 
         make_one = tencent_source if kind == "tencent" else sina_source
         site = config.source.tencent if kind == "tencent" else config.source.sina
-        return make_one(
-            context, PollingOptions(site.url, site.interval_s, site.timeout_s, tuple(site.instruments))
-        )
+        return make_one(context, PollingOptions(**msgspec.structs.asdict(site)))
     if kind == "upstream":
         from qautlra.source.upstream import UpstreamOptions, UpstreamSource
 

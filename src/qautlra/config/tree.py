@@ -149,6 +149,10 @@ class Polled(Struct, frozen=True, kw_only=True):
 
     interval_s: Annotated[float, Meta(ge=0.5, le=3600)] = 3.0
     timeout_s: Annotated[float, Meta(ge=0.1, le=120)] = 10.0
+    jitter_ratio: Annotated[float, Meta(ge=0, le=0.9)] = 0.1
+    calm_after_s: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
+    calm_factor: Annotated[float, Meta(ge=1, le=1000)] = 5.0
+    backoff_max_s: Annotated[float, Meta(ge=0.5, le=86_400)] = 300.0
     instruments: Annotated[list[str], Meta(max_length=limits.PINNED_SYMBOLS_COUNT)] = []
 
 
@@ -189,6 +193,17 @@ class Ctp(Struct, frozen=True, kw_only=True):
     query_interval_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
 
 
+class Routing(Struct, frozen=True, kw_only=True):
+    """Several live sources: when another one speaks for an instrument, and what counts as disagreement."""
+
+    stale_s: Annotated[float, Meta(ge=0.1, le=3600)] = 15.0
+    return_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0
+    compare_s: Annotated[float, Meta(ge=0, le=3600)] = 3.0
+    price_ratio: Annotated[float, Meta(gt=0, le=1)] = 0.005
+    volume_ratio: Annotated[float, Meta(ge=1, le=1000)] = 1.5
+    volume_least: NotNegative = 1000
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """Where ticks come from; `sim` and `replay` stand alone."""
 
@@ -198,6 +213,7 @@ class Source(Struct, frozen=True, kw_only=True):
     upstream: Upstream = Upstream()
     tencent: Tencent = Tencent()
     sina: Sina = Sina()
+    routing: Routing = Routing()
     ctp: Ctp = Ctp()
 
 

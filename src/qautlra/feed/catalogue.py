@@ -40,7 +40,10 @@ class Last(Protocol):
 
 
 class Catalogue:
-    """Answers instrument queries. `ends(symbol)` is a contract's last trading day, YYYYMMDD; 0: not known."""
+    """Answers instrument queries. `ends(symbol)` is a contract's last trading day, YYYYMMDD; 0: not known.
+
+    `main_of(symbol)` is the contract a continuous series follows.
+    """
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class Catalogue:
         *,
         now_ns: Callable[[], int],
         ends: Callable[[str], int] = lambda _symbol: 0,
+        main_of: Callable[[str], str | None] = lambda _symbol: None,
     ) -> None:
         self._instruments = instruments
         self._calendar = calendar
         self._tape = tape
         self._now_ns = now_ns
         self._ends = ends
+        self._main_of = main_of
 
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
@@ -153,8 +158,11 @@ class Catalogue:
 
     def _add_relations(self, row: dict[str, Any], info: Any, kind: str) -> None:
         """Name what an option or a combination is made of."""
-        if kind == "OPTION" and info["underlying_symbol"]:
-            row["underlying"] = {"edges": [{"node": self._related(info["underlying_symbol"])}]}
+        underlying = info["underlying_symbol"] if kind == "OPTION" else None
+        if kind == "CONT":
+            underlying = self._main_of(info["symbol"])
+        if underlying:
+            row["underlying"] = {"edges": [{"node": self._related(underlying)}]}
         for leg in ("leg1", "leg2"):
             if info[f"{leg}_symbol"]:
                 row[leg] = self._related(info[f"{leg}_symbol"])

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple, Protocol
 from qautlra.base.clock import Clock
 
 TRADING = "CONTINOUS"  # the field's own spelling
+AUCTION = "AUCTIONORDERING"
 NOT_TRADING = "NOTRADING"
+_AUCTION_PHASE, _SUSPENDED_PHASE = 2, 3
+_STOCKS = ("SSE.", "SZSE.", "BSE.")
+_MINUTE_NS = 60_000_000_000
+_BREAK_NS = 120 * _MINUTE_NS  # the night and the day each open with an auction, what follows a break does not
+FRESH_NS = _MINUTE_NS
+"""A row tells the market's phase for so long."""
 PLACES_COUNT = 65_536
 
 
@@ -28,6 +35,12 @@ class Calendar(Protocol):
     def section_bounds(self, symbol: str, trading_day: int) -> Any: ...
 
 
+class Phases(Protocol):
+    """What the newest rows say of their market."""
+
+    def phase(self, instrument: int) -> tuple[int, int] | None: ...
+
+
 class Place(NamedTuple):
     """What a spelling names: the full symbol and its number in the table (-1: no source showed it yet)."""
 
@@ -39,11 +52,16 @@ class Directory:
     """Looks instruments up for sessions and REST."""
 
     def __init__(
-        self, instruments: Instruments, calendar: Calendar | None = None, clock: Clock | None = None
+        self,
+        instruments: Instruments,
+        calendar: Calendar | None = None,
+        clock: Clock | None = None,
+        phases: Phases | None = None,
     ) -> None:
         self._instruments = instruments
         self._calendar = calendar
         self._clock = clock
+        self._phases = phases
         self._places: dict[str, Place] = {}  # of spellings met before: thousands of clients share them
 
     def __len__(self) -> int:
@@ -77,9 +95,36 @@ class Directory:
         return [symbol for symbol in self.symbols() if wanted in symbol.casefold()]
 
     def trading_status(self, symbol: str) -> str:
-        """Tell whether the market's present lies in a trading section of `symbol`."""
+        """Tell what can be done in `symbol` now: by the newest row where it says so, else by the calendar."""
         if self._calendar is None or self._clock is None:
             return TRADING
         now = self._clock.now_ns()
-        bounds = self._calendar.section_bounds(symbol, self._calendar.trading_day(now))
-        return TRADING if not bounds or any(a <= now < b for a, b in bounds) else NOT_TRADING
+        day = self._calendar.trading_day(now)
+        bounds = self._calendar.section_bounds(symbol, day)
+        phase, at_ns = self._phase(symbol)
+        if phase == _SUSPENDED_PHASE and self._calendar.trading_day(at_ns) == day:
+            return NOT_TRADING
+        if phase == _AUCTION_PHASE and 0 <= now - at_ns < FRESH_NS:
+            return AUCTION
+        return _scheduled(symbol, now, bounds) if bounds else TRADING
+
+    def _phase(self, symbol: str) -> tuple[int, int]:
+        instrument = self._instruments.find(symbol) if self._phases is not None else -1
+        found = self._phases.phase(instrument) if self._phases is not None and instrument >= 0 else None
+        return found or (0, 0)
+
+
+def _scheduled(symbol: str, now: int, bounds: Any) -> str:
+    """Return the state the calendar gives: orders are collected before an opening and as stocks close."""
+    stock = symbol.startswith(_STOCKS)
+    closed_ns = 0
+    for opened, closed in bounds:
+        if opened <= now < closed:
+            ends = stock and (opened, closed) == tuple(bounds[-1]) and now >= closed - 3 * _MINUTE_NS
+            return AUCTION if ends else TRADING
+        if opened - closed_ns > _BREAK_NS:
+            first, last = (15, 5) if stock else (5, 0)
+            if opened - first * _MINUTE_NS <= now < opened - last * _MINUTE_NS:
+                return AUCTION
+        closed_ns = closed
+    return NOT_TRADING

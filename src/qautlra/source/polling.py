@@ -30,12 +30,8 @@ from qautlra.source.base import Source, SourceContext
 
 ANSWER_BYTES: Final = 4 << 20
 SHOWN_COUNT: Final = 20
-JITTER_RATIO: Final = 0.1
-CALM_AFTER_S: Final = 300.0
-CALM_FACTOR: Final = 5.0
 MISSES_COUNT: Final = 3
 MISSED_EVERY_ROUNDS: Final = 20
-BACKOFF_MAX_S: Final = 300.0
 RETRY_AFTER_MAX_S: Final = 3600.0
 GATHER_S: Final = 0.25
 NO_ANSWER: Final = "the site does not answer for it"
@@ -67,6 +63,12 @@ class PollingOptions:
     interval_s: float = 3.0
     timeout_s: float = 10.0
     instruments: Sequence[str] = ()
+    jitter_ratio: float = 0.1
+    "Each wait is longer or shorter by up to so much of itself."
+    calm_after_s: float = 300.0
+    calm_factor: float = 5.0
+    "After so long without anything new the interval is so many times as long."
+    backoff_max_s: float = 300.0
 
 
 class PollError(SourceError):
@@ -87,8 +89,8 @@ class PollingSource(Source):
     """Polls one site for what is wanted and publishes what is new. With nothing wanted it asks nothing.
 
     An answer is new when more than its clock moved; quotes of another trading day are never published.
-    After five minutes without anything new it asks five times less often, until something is. A symbol the
-    site did not know three times running is asked for in every twentieth round only.
+    After `calm_after_s` without anything new it asks `calm_factor` times less often, until something is. A
+    symbol the site did not know three times running is asked for in every twentieth round only.
     """
 
     def __init__(
@@ -252,10 +254,10 @@ class PollingSource(Source):
         self._retry_at_s = 0.0
         self.state = "running"
         interval_s = self.options.interval_s
-        if monotonic_s() - self._new_s > max(CALM_AFTER_S, interval_s):
+        if monotonic_s() - self._new_s > max(self.options.calm_after_s, interval_s):
             self.state = "calm"
-            interval_s *= CALM_FACTOR
-        return interval_s * self._random.uniform(1 - JITTER_RATIO, 1 + JITTER_RATIO)
+            interval_s *= self.options.calm_factor
+        return interval_s * self._random.uniform(1 - self.options.jitter_ratio, 1 + self.options.jitter_ratio)
 
     def _failed(self, error: PollError) -> float:
         self._polls.labels(self.site.name, error.outcome).inc()
@@ -273,7 +275,7 @@ class PollingSource(Source):
 
     def _new_backoff(self) -> Backoff:
         least_s = 2 * self.options.interval_s
-        return Backoff(least_s, max(BACKOFF_MAX_S, least_s), self._random)
+        return Backoff(least_s, max(self.options.backoff_max_s, least_s), self._random)
 
     # --- one request ---
 

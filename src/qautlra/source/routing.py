@@ -9,7 +9,7 @@ from qautlra._core.quotes_diff import heads
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.source.base import Demand, Publisher, Source
-from qautlra.source.router import Quote, Router
+from qautlra.source.router import Quote, Router, RouterOptions
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -56,9 +56,14 @@ class Routing:
     """
 
     def __init__(
-        self, kinds: Sequence[str], instruments: Instruments, pump: Publisher, asked: Demand
+        self,
+        kinds: Sequence[str],
+        instruments: Instruments,
+        pump: Publisher,
+        asked: Demand,
+        options: RouterOptions | None = None,
     ) -> None:
-        self.router = Router(kinds, instruments.symbol, is_up=self._is_up)
+        self.router = Router(kinds, instruments.symbol, is_up=self._is_up, options=options)
         self._doors = {kind: Door(kind, self.router, pump) for kind in kinds}
         self._demands = {kind: Demand() for kind in kinds}
         self._sources: dict[str, Source] = {}

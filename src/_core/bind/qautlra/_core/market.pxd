@@ -26,12 +26,15 @@ cdef extern from "market/snapshot.hpp" namespace "qautlra" nogil:
         uint64_t bits
     cdef enum class Source(uint8_t):
         kNone, kSim, kReplay, kCtp, kTencent, kSina, kUpstream, kImport
+    cdef enum class QuotePhase(uint8_t):
+        kTrading, kPreOpen, kAuction, kSuspended
     cdef cppclass Snapshot:
         uint32_t instrument
         uint32_t ordinal
         int64_t ts_recv_ns
         int32_t trading_day
         Source source
+        QuotePhase phase
         Slot v[57]
         Snapshot()
         void clear()

@@ -6,7 +6,7 @@ from libcpp.string_view cimport string_view
 from libcpp.unordered_set cimport unordered_set
 from libcpp.vector cimport vector
 
-from qautlra._core.market cimport CCalendar, CInstrumentTable, CName, Instruments, Snapshot
+from qautlra._core.market cimport CCalendar, CInstrumentTable, CName, Instruments, QuotePhase, Snapshot
 
 
 cdef extern from "base/gb18030.hpp" namespace "qautlra" nogil:
@@ -14,9 +14,7 @@ cdef extern from "base/gb18030.hpp" namespace "qautlra" nogil:
 
 
 cdef extern from "market/quote_text.hpp" namespace "qautlra" nogil:
-    cdef enum class Phase(uint8_t):
-        kTrading, kPreOpen, kAuction, kSuspended
-    const char* phase_name(Phase)
+    const char* phase_name(QuotePhase)
     cdef cppclass QuoteRefusal:
         string symbol
         string reason
@@ -24,7 +22,7 @@ cdef extern from "market/quote_text.hpp" namespace "qautlra" nogil:
         pass
     cdef cppclass QuoteReport:
         QuoteReport()
-        vector[Phase] phases
+        vector[QuotePhase] phases
         vector[QuoteRefusal] refused
         uint64_t refused_count
 

@@ -1,0 +1,182 @@
+"""Continuous series of a product (`KQ.m@SHFE.rb` the main contract, `KQ.i@SHFE.rb` the index), made as rows.
+
+Only what clients want is made, and only where no source shows it itself. The pump calls `drain` after every
+slice; rows go onto the tape, so that quotes, charts, queries and the store know the series like any other.
+They name no source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from qautlra._core.market import Instruments, Rows
+from qautlra.source.base import Demand
+
+MAIN, INDEX = "KQ.m@", "KQ.i@"
+SERIES_COUNT = 500
+INDEX_EVERY_NS = 500_000_000
+_SUMMED = ("volume", "amount", "open_interest", "pre_open_interest")
+_WEIGHED = ("last_price", "pre_close", "pre_settlement")
+_DECIMALS = 4
+
+
+class Tape(Protocol):
+    """The tape: the newest rows, and where made ones go."""
+
+    def publish(self, rows: Rows, start: int = 0, stop: int = -1) -> int: ...
+    def last(self, instrument: int) -> Mapping[str, Any] | None: ...
+
+
+class Follower(Protocol):
+    """A cursor over the rows of some instruments."""
+
+    def watch(self, instrument: int, watched: bool = True) -> None: ...
+    def read(self) -> tuple[list[tuple[int, int, int, int, list[float]]], int]: ...
+
+
+class _Series:
+    """One wanted series: what it was made of last, and when."""
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.product = symbol.partition("@")[2]
+        self.is_index = symbol.startswith(INDEX)
+        self.main = -1
+        self.day = 0  # the trading day `main` was chosen for
+        self.made_ns = 0
+        self.open = self.highest = self.lowest = 0.0
+        self.owed = True  # the first row does not wait for a tick
+
+
+class Continuous:
+    """Makes the wanted series. Owner: the loop thread. Bounded by SERIES_COUNT; more are not made."""
+
+    def __init__(self, tape: Tape, instruments: Instruments, follower: Follower, demand: Demand) -> None:
+        self._tape = tape
+        self._instruments = instruments
+        self._follower = follower
+        self._demand = demand
+        self._series: dict[str, _Series] = {}
+        self._members: dict[str, list[tuple[int, int]]] = {}  # product -> (delivery, instrument)
+        self._product_of: dict[int, str] = {}
+        self._known = 0
+        demand.listen(self._take_up)
+
+    def main_of(self, symbol: str) -> str | None:
+        """Return the contract that a `KQ.m@` series follows now, None when it is not made here."""
+        series = self._series.get(symbol)
+        return self._instruments.symbol(series.main) if series is not None and series.main >= 0 else None
+
+    def drain(self) -> None:
+        """Take what the tape has and publish what follows from it."""
+        if not self._series:
+            return
+        if len(self._instruments) != self._known:
+            self._meet()
+        touched: dict[str, set[int]] = {}
+        days: dict[str, int] = {}
+        for instrument, _, _, day, _ in self._follower.read()[0]:
+            if (product := self._product_of.get(instrument)) is not None:
+                touched.setdefault(product, set()).add(instrument)
+                days[product] = max(days.get(product, 0), day)
+        rows = Rows(self._instruments)
+        for series in self._series.values():
+            if series.owed or series.product in touched:
+                self._follow(series, touched.get(series.product, set()), days.get(series.product, 0), rows)
+        if len(rows):
+            self._tape.publish(rows)
+
+    def _take_up(self) -> None:
+        wanted = {s for s in self._demand.wanted if s.startswith((MAIN, INDEX))}
+        for symbol in self._series.keys() - wanted:
+            del self._series[symbol]
+        for symbol in sorted(wanted - self._series.keys()):
+            if not self._is_shown(symbol) and len(self._series) < SERIES_COUNT:
+                self._series[symbol] = _Series(symbol)
+        self._known = -1
+        products = {series.product for series in self._series.values()}
+        for instrument, product in list(self._product_of.items()):
+            if product not in products:
+                self._follower.watch(instrument, False)
+                del self._product_of[instrument]
+        self._members = {product: self._members.get(product, []) for product in products}
+
+    def _is_shown(self, symbol: str) -> bool:
+        """Tell whether a source has a series of its own under this symbol."""
+        instrument = self._instruments.find(symbol)
+        last = self._tape.last(instrument) if instrument >= 0 else None
+        return last is not None and last["source"] != ""
+
+    def _meet(self) -> None:
+        """Find the contracts of the products that are wanted."""
+        self._known = len(self._instruments)
+        for product in self._members:
+            self._members[product] = []
+        for instrument in range(self._known):
+            info = self._instruments.info(instrument)
+            product = f"{info['exchange_id']}.{info['product_id']}"
+            if info["kind"] == "FUTURE" and product in self._members:
+                delivery = (info["delivery_year"] or 0) * 100 + (info["delivery_month"] or 0)
+                self._members[product].append((delivery, instrument))
+                if instrument not in self._product_of:
+                    self._product_of[instrument] = product
+                    self._follower.watch(instrument)
+
+    def _follow(self, series: _Series, touched: set[int], day: int, rows: Rows) -> None:
+        if series.is_index:
+            self._add_index(series, rows)
+            return
+        if series.main < 0 or day > series.day:
+            self._choose(series, day)
+        if series.main >= 0 and (series.owed or series.main in touched):
+            self._add_main(series, rows)
+
+    def _choose(self, series: _Series, day: int) -> None:
+        """Follow the contract with the most open interest, never one delivered before the present one."""
+        now = next((d for d, instrument in self._members[series.product] if instrument == series.main), 0)
+        best = (-1.0, -1.0)
+        for delivery, instrument in sorted(self._members[series.product]):
+            last = self._tape.last(instrument) if delivery >= now else None
+            if last is None or last["trading_day"] < series.day:
+                continue
+            size = (last["open_interest"] or 0.0, float(last["volume"] or 0))
+            if size > best:
+                best, series.main = size, instrument
+        series.day = max(series.day, day)
+
+    def _add_main(self, series: _Series, rows: Rows) -> None:
+        last = self._tape.last(series.main)
+        if last is None or last["datetime"] < series.made_ns:
+            return  # after a change: until it has news
+        self._add(series, dict(last), rows)
+
+    def _add_index(self, series: _Series, rows: Rows) -> None:
+        """Add the mean of all contracts weighed by open interest, at most one in INDEX_EVERY_NS."""
+        found = [last for _, i in self._members[series.product] if (last := self._tape.last(i)) is not None]
+        day = max((last["trading_day"] for last in found), default=0)
+        parts = [x for x in found if x["trading_day"] == day and x["last_price"] and x["open_interest"]]
+        if not parts:
+            return
+        newest = max(parts, key=lambda x: (x["datetime"], x["seq"]))
+        if not series.owed and newest["datetime"] < series.made_ns + INDEX_EVERY_NS:
+            return
+        weight = sum(x["open_interest"] for x in parts)
+        row: dict[str, Any] = {key: newest[key] for key in ("datetime", "trading_day", "recv_time_ns")}
+        for key in _WEIGHED:
+            if all(x[key] for x in parts):
+                row[key] = round(sum(x[key] * x["open_interest"] for x in parts) / weight, _DECIMALS)
+        for key in _SUMMED:
+            row[key] = sum(x[key] or 0 for x in parts)
+        price = row["last_price"]
+        if day != series.day:
+            series.day, series.open, series.highest, series.lowest = day, price, price, price
+        series.highest, series.lowest = max(series.highest, price), min(series.lowest, price)
+        row |= {"open": series.open, "highest": series.highest, "lowest": series.lowest}
+        self._add(series, row, rows)
+
+    def _add(self, series: _Series, row: dict[str, Any], rows: Rows) -> None:
+        series.owed = False
+        if not self._is_shown(series.symbol):
+            rows.append_dict(self._instruments, row | {"instrument_id": series.symbol, "source": ""})
+            series.made_ns = row["datetime"]
