@@ -32,6 +32,7 @@ def test_the_published_ones_are_there() -> None:
         "bandwidth",
         "book",
         "clients",
+        "ctp",
         "diff",
         "fanout",
         "flood",

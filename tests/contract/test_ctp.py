@@ -63,6 +63,29 @@ def test_the_acceptance_check(serve: Serve, shared: Path, python: str) -> None:
     assert "OK: 0 failures" in done.stdout
 
 
+@pytest.mark.shared
+def test_vnpy_headless_on_the_recorded_day(serve: Serve, real_day: Path, tmp_path: Path) -> None:
+    """Not in CI: vnpy_ctp is a source package that takes minutes to compile."""
+    python = os.environ.get("QAUTLRA_VNPY_PYTHON", "")
+    if not python:
+        pytest.skip("QAUTLRA_VNPY_PYTHON names no interpreter that has vnpy and vnpy_ctp")
+    server = trading_server(serve, "--replay", str(real_day), "--speed", "10")
+    words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
+    program = PROGRAM.with_name("vnpy_program.py")
+    done = subprocess.run(
+        [*words, "env", "-u", "PYTHONPATH", python, program, "sim001", PASSWORD, "IF2101", "CFFEX"],
+        env=server.environment | {"HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert [offset for offset, _, _ in said["trades"]] == ["OPEN", "CLOSETODAY"]
+    assert (said["pricetick"], said["size"], said["name"]) == (0.2, 300, "沪深300指数2101")
+
+
 def test_a_program_built_for_another_release_runs_under_exec(serve: Serve) -> None:
     python = os.environ.get("QAUTLRA_CTP_PYTHON", "")
     if not python:
