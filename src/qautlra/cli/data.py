@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qautlra.base.errors import InputError
-from qautlra.cli import options
+from qautlra.cli import options, upkeep
 from qautlra.cli.language import Group, t
+from qautlra.cli.progress import bar, quiet
 from qautlra.config.load import Loaded
 
 if TYPE_CHECKING:
@@ -32,6 +32,10 @@ _TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "
 @click.group(cls=Group, help=t("Import, export and query stored data.", "导入、导出、查询存储的数据。"))
 def data() -> None:
     """Group of the data commands."""
+
+
+for _command in upkeep.COMMANDS:
+    data.add_command(_command)
 
 
 def _query_options(function: Any) -> Any:
@@ -59,7 +63,7 @@ def import_(
 ) -> int:
     """Import each file; what is stored already changes nothing. 1 when any was damaged."""
     loaded = options.make(files, sets, store__data_dir=options.flag(data_dir, "--data-dir"))
-    _quiet(loaded)
+    quiet(loaded)
     address = _server(loaded, None)
     if address is not None:
         raise InputError(
@@ -78,13 +82,13 @@ async def _import(loaded: Loaded, paths: list[Path], as_json: bool) -> list[Impo
     reports = []
     async with open_store(loaded, to_write=True) as opened:
         for file in found:
-            with _bar(file.path.name) as told:
+            with bar(file.path.name) as told:
                 report = await import_file(
                     opened.store, file, opened.instruments, opened.calendar, _rows_read(told)
                 )
             reports.append(report)
             _print_report(report, as_json)
-        with _bar(t("compacting", "压缩")):
+        with bar(t("compacting", "压缩")):
             await opened.store.compact()
     return reports
 
@@ -132,11 +136,11 @@ def export(
 ) -> int:
     """Export what a query means, all of it unless limited."""
     loaded = options.make(files, sets, store__data_dir=options.flag(data_dir, "--data-dir"))
-    _quiet(loaded)
+    quiet(loaded)
     address = _server(loaded, port)
     asked["start"] = asked["start"] or "1970-01-02"
     asked["end"] = asked["end"] or "2100-01-01"
-    with _bar(Path(out).name) as told:
+    with bar(Path(out).name) as told:
         rows = asyncio.run(_export(loaded, address, asked, Path(out), form, told))
     if as_json:
         click.echo(json.dumps({"path": out, "rows": rows}))
@@ -200,7 +204,7 @@ def query(
 ) -> int:
     """Answer one query in the form asked for."""
     loaded = options.make(files, sets, store__data_dir=options.flag(data_dir, "--data-dir"))
-    _quiet(loaded)
+    quiet(loaded)
     form = "json" if as_json else form or ("table" if sys.stdout.isatty() else "json")
     if form == "table" and asked["limit"] is None:
         asked["limit"] = TABLE_ROWS
@@ -265,33 +269,6 @@ def _server(loaded: Loaded, port: int | None) -> Address | None:
             f"{directory} is held by another process" + (f" (pid {pid})" if pid else "") + "; name its --port"
         )
     return address
-
-
-def _quiet(loaded: Loaded) -> None:
-    from qautlra.base import log
-
-    log.configure("warning" if loaded.origin("log.level") == "default" else loaded.config.log.level, "text")
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on standard error when that is a terminal; yields what takes the rows so far."""
-    if not sys.stderr.isatty():
-        yield lambda _rows: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} " + t("rows", "行")),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda rows: progress.update(task, completed=rows)
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterable
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,7 @@ from qautlra.store.schema import INSTRUMENT, TIME
 VERSION = 1
 MANIFEST = "manifest.json"
 FILES_COUNT = 1_000_000
+PIECE_BYTES = 1 << 20
 
 _FILE_NAME = re.compile(r"(\d{20})-(\d{20})(?:-(\d+))?\.parquet")
 
@@ -43,6 +45,8 @@ class DataFile(Struct, frozen=True, kw_only=True):
     last_symbol: str
     first_lsn: int = 0
     last_lsn: int = 0
+    crc32: int = 0
+    "Of the whole file; 0 in a manifest of before there was one."
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -156,7 +160,17 @@ def describe(
         last_symbol=max(symbols),
         first_lsn=first_lsn,
         last_lsn=last_lsn,
+        crc32=checksum(path),
     )
+
+
+def checksum(path: Path) -> int:
+    """Return the CRC-32 of a file. Blocking."""
+    found = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            found = zlib.crc32(piece, found)
+    return found
 
 
 def rebuilt(data_dir: Path, log_first_lsns: frozenset[int]) -> State:

@@ -56,13 +56,14 @@ class Keeper:
             return
         self._next_s = monotonic_s() + EVERY_S
         self._sweep()
-        await self._retire(work)
+        await self.retire(work)
         await self._merge(work)
         await self._make_bars(work)
 
     # Old files
 
-    async def _retire(self, work: Work) -> None:
+    async def retire(self, work: Work) -> None:
+        """Delete whole trading dates that are older than they are kept; never the newest."""
         state = self._opened.catalogue.state
         if not self._retention_days or not state.files:
             return

@@ -45,6 +45,7 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout) -> None:
             use_dictionary=texts,
             column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
             store_schema=False,
+            write_page_checksum=True,
         )
         file.flush()
         os.fsync(file.fileno())

@@ -241,6 +241,14 @@ class StoreService(Service):
             if not await self._compact_next(opened):
                 await asyncio.sleep(HELD_POLL_S)
 
+    async def retire(self) -> int:
+        """Delete what is older than it is kept, now; return how many files."""
+        opened = self._need()
+        async with self._state_change:
+            before = opened.keeper.retired
+            await opened.keeper.retire(partial(self._work, opened))
+            return opened.keeper.retired - before
+
     # Recovery and compaction
 
     async def _recover(self) -> Opened:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import StorageError
-from qautlra.store.catalogue import DataFile, State, sync_directory
+from qautlra.store.catalogue import DataFile, State, checksum, sync_directory
 from qautlra.store.names import inside
 from qautlra.store.parquet import Layout, write_parquet
 from qautlra.store.tables.definition import Definition
@@ -83,6 +83,7 @@ def describe(
         last_symbol="",
         first_lsn=first_lsn,
         last_lsn=last_lsn,
+        crc32=checksum(path),
     )
 
 
