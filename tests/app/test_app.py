@@ -92,9 +92,33 @@ def test_modes_are_sets_of_rooms() -> None:
     [
         (
             "all",
-            ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"],
+            [
+                "loop_lag",
+                "auth",
+                "net",
+                "admin_socket",
+                "store",
+                "trade",
+                "trade.documents",
+                "feed",
+                "ctp_front",
+                "source.sim",
+            ],
         ),
-        ("trade", ["loop_lag", "auth", "net", "admin_socket", "trade", "feed", "ctp_front", "source.sim"]),
+        (
+            "trade",
+            [
+                "loop_lag",
+                "auth",
+                "net",
+                "admin_socket",
+                "trade",
+                "trade.documents",
+                "feed",
+                "ctp_front",
+                "source.sim",
+            ],
+        ),
         ("md", ["loop_lag", "net", "feed", "ctp_front", "source.sim"]),
         ("db", ["loop_lag", "auth", "net", "admin_socket", "store"]),
         ("query", ["loop_lag", "auth", "net", "admin_socket", "store"]),
@@ -112,7 +136,19 @@ def test_the_market_clock_belongs_to_the_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "victim", ["loop_lag", "auth", "net", "admin_socket", "store", "trade", "feed", "ctp_front", "source.sim"]
+    "victim",
+    [
+        "loop_lag",
+        "auth",
+        "net",
+        "admin_socket",
+        "store",
+        "trade",
+        "trade.documents",
+        "feed",
+        "ctp_front",
+        "source.sim",
+    ],
 )
 @pytest.mark.parametrize("how", ["fail", "cancel"])
 def test_each_service_is_killed_and_returns(tmp_path: Path, victim: str, how: str) -> None:

@@ -119,7 +119,7 @@ def test_environment_errors_name_the_variable() -> None:
 
 
 def test_promised_names_of_later_parts_are_noted_not_refused() -> None:
-    loaded = plain(env={"QAUTLRA__LINK__MONGO__URL": "mongodb://x"})
+    loaded = plain(env={"QAUTLRA__LINK__REDIS__URL": "redis://x"})
     assert "not in this build" in loaded.warnings[0]
 
 
