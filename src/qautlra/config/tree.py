@@ -381,6 +381,17 @@ class Trader(Struct, frozen=True, kw_only=True):
     ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
 
 
+class Liquidation(Struct, frozen=True, kw_only=True):
+    """When an account is closed by force, and how its orders are priced and repeated."""
+
+    enabled: bool = True
+    trigger_ratio: Annotated[float, Meta(ge=0.95, le=100)] = 1.0
+    slip_ratio: Annotated[float, Meta(ge=0, le=0.5)] = 0.005
+    volume_max: Annotated[int, Meta(ge=0, le=1 << 30)] = 0
+    retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    retry_s: Annotated[int, Meta(ge=1, le=3600)] = 2
+
+
 class Trade(Struct, frozen=True, kw_only=True):
     """The order path: what money's journal promises, which risk profile judges, how often marks are told."""
 
@@ -392,6 +403,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
     limits: RiskLimits = RiskLimits()
     conditions: Conditions = Conditions()
+    liquidation: Liquidation = Liquidation()
     ctp_front: CtpFront = CtpFront()
     amqp: TradeAmqp = TradeAmqp()
     documents: Documents = Documents()

@@ -102,6 +102,9 @@ class Channel:
             for transfer in trade.transfers(self._account_id, since=change.transfers):
                 patch.transfers[str(transfer.seq)] = _transfer(transfer)
             patch.account = orders.encode_account(exchange, account, with_quota=True)
+        for alert in change.alerts:
+            level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
+            notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))
         packets: tuple[bytes, ...] = ()
         if change.conditions:
             changed = [trade.conditions.get(self._account_id, order_id) for order_id in change.conditions]

@@ -284,6 +284,18 @@ class Engine:
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
 
+    def quote(self, symbol: str) -> None:
+        """Tell the ledger the newest bid and ask of an instrument, the last price for a missing one."""
+        snapshot = self._tape.last(self._instruments.find(symbol)) or {}
+        bid, ask, last = (snapshot.get(name) for name in ("bid_price1", "ask_price1", "last_price"))
+        ledger, instrument = self.exchange.ledger, self._listed[symbol]
+        if isinstance(last, int | float):
+            ledger.set_quote(instrument, bid=last, ask=last)
+        if isinstance(bid, int | float):
+            ledger.set_quote(instrument, bid=bid)
+        if isinstance(ask, int | float):
+            ledger.set_quote(instrument, ask=ask)
+
     def is_over(self, now_ns: int) -> bool:
         """Tell whether nothing listed will trade again on the trading day of `now_ns`."""
         return all(self.phases.at(symbol, now_ns).is_last for symbol in self._symbols)

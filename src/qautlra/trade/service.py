@@ -32,6 +32,8 @@ from qautlra.trade import risk
 from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
+from qautlra.trade.liquidation import Liquidator
+from qautlra.trade.monitor import Monitor
 from qautlra.trade.notes import Notes, to_bytes
 from qautlra.trade.settling import Settling
 from qautlra.trade.transfers import Transfer, Transfers
@@ -109,6 +111,8 @@ class TradeService(Service):
         self.notes.register(Transfer, self._restore_transfers)
         self.settling = Settling(self, data_dir / "trade" / "statements.db")
         self.conditions = Conditions(self, tape, instruments)
+        self.monitor = Monitor(self)
+        self.liquidator = Liquidator(self)
         self._measure()
 
     def _measure(self) -> None:
@@ -462,6 +466,9 @@ class TradeService(Service):
         self._release(journal.durable_lsn)
 
     def _collect(self, engine: Engine) -> None:
+        found_changes = engine.collect()
+        for change in found_changes if self._engine is not None else ():
+            self.monitor.review(change.account_id)
         lsn = engine.exchange.head_lsn
         changes = [
             msgspec.structs.replace(
@@ -469,8 +476,9 @@ class TradeService(Service):
                 lsn=lsn,
                 transfers=self._new_transfers.pop(c.account_id, 0),
                 conditions=tuple(self._new_conditions.pop(c.account_id, ())),
+                alerts=self.monitor.take(c.account_id),
             )
-            for c in engine.collect()
+            for c in found_changes
         ]
         if not changes:
             return

@@ -43,6 +43,17 @@ def transfer_object(amount: float, code: int, text: str, time_ns: int) -> dict[s
     return {"datetime": time_ns, "currency": "CNY", "amount": amount, "error_id": code, "error_msg": text}
 
 
+ALERT_CODES: Final[Mapping[str, int]] = {
+    "level_escalation": 601,
+    "near_liquidation": 602,
+    "liquidation_triggered": 603,
+    "margin_insufficient": 604,
+    "negative_available": 605,
+    "daily_loss": 606,
+}
+"""Codes of notices about risk: ours, the protocol has none."""
+
+
 # --- packets ---
 
 SIM_BANK: Final = {
