@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check clean
+.PHONY: journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check clean
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
@@ -44,6 +44,9 @@ asan:       ## address and undefined-behaviour sanitizers: C++ programs, then th
 
 tsan:       ## thread sanitizer: the C++ test programs
 	sh tests/sanitize.sh thread
+
+journal-bytes: ## every truncation and 10,000 bit flips of a journal; the short form is among the tests
+	QAUTLRA_JOURNAL_BYTES=all $(PYTHON) -m pytest -q -s --timeout 3600 tests/fault/test_money_journal_bytes.py
 
 fuzz:       ## every fuzz target for FUZZ_SECONDS (default 60) each; needs clang
 	sh tests/fuzz/run.sh $(or $(FUZZ_SECONDS),60)

@@ -30,7 +30,6 @@ def run(name: str, **environment: str) -> dict[str, Any]:
 def test_the_published_ones_are_there() -> None:
     assert NAMES == [
         "bandwidth",
-        "book",
         "clients",
         "ctp",
         "diff",
@@ -38,6 +37,9 @@ def test_the_published_ones_are_there() -> None:
         "flood",
         "ingest",
         "latency",
+        "matching",
+        "order_path",
+        "order_socket",
         "qifi",
         "query",
     ]

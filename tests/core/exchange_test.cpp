@@ -11,6 +11,7 @@
 #include "expect.hpp"
 
 using namespace qautlra;
+using account::Money;
 using exchange::Exchange;
 
 namespace {
@@ -152,6 +153,79 @@ TEST_CASE(records_give_the_state_back) {
     EXPECT_EQ(again.replay(kind, payload.data(), payload.size()), exchange::kOk);
   EXPECT_EQ(again.state_hash(), x->state_hash());
   EXPECT_EQ(again.broken(), 0u);
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kCommands = 100'000;  // what a sanitizer sees, it sees by then
+#else
+constexpr int kCommands = 1'000'000;
+#endif
+
+// A second set of books, kept from nothing but the events: what each account paid, was paid and holds.
+struct Outside {
+  account::Wide cash = 0;
+  std::int64_t net[3] = {0, 0, 0};
+};
+
+TEST_CASE(a_million_commands_conserve_everything) {
+  Random random{seed()};
+  Log log;
+  const auto x = opened(log);
+  std::vector<Outside> outside(4);
+  for (std::uint32_t a = 1; a < 4; ++a) outside[a].cash = x->ledger().at(a).balance();
+  std::vector<book::Side> sides;  // of the orders of the day: an auction may trade them while the day ends
+  std::uint64_t trades = 0;
+  std::int64_t lots = 0;
+  for (int step = 0; step < kCommands; ++step) {
+    account::Wide moved[4];
+    for (std::uint32_t a = 1; a < 4; ++a) {
+      const account::Funds& f = x->ledger().at(a).funds();
+      moved[a] = static_cast<account::Wide>(f.deposit) - f.withdraw;
+    }
+    const std::int32_t day = x->trading_day();
+    random_command(*x, random, step);
+    log.records.clear();
+    if (day == x->trading_day())
+      for (std::uint32_t n = static_cast<std::uint32_t>(sides.size()); n < x->orders().size(); ++n)
+        sides.push_back(x->orders().at(n).side);
+    for (const exchange::Event& e : x->events()) {
+      if (e.kind != exchange::EventKind::kTrade) continue;
+      ++trades;
+      const std::int64_t multiple = x->ledger().board.terms(e.instrument).multiple;
+      const std::int64_t sign = sides[e.order] == book::Side::kBuy ? 1 : -1;
+      Outside& o = outside[e.account];
+      o.cash -= sign * account::wide_value(e.price, e.volume, multiple) + e.commission;
+      o.net[e.instrument] += sign * e.volume;
+      lots += e.volume;
+    }
+    x->clear_events();
+    if (day != x->trading_day()) sides.clear();
+    for (std::uint32_t a = 1; a < 4; ++a) {
+      const account::Funds& f = x->ledger().at(a).funds();
+      if (day == x->trading_day()) outside[a].cash += static_cast<account::Wide>(f.deposit) - f.withdraw - moved[a];
+    }
+    if (step % 64 != 0) continue;
+    for (std::uint32_t a = 1; a < 4; ++a) {
+      const account::Account& owner = x->ledger().at(a);
+      account::Wide worth = outside[a].cash;
+      Money margin = 0, frozen = 0;
+      for (std::uint32_t i = 0; i < 3; ++i) {
+        const account::Position* const p = owner.find(i);
+        const std::int64_t held = p == nullptr ? 0 : p->legs[0].volume() - p->legs[1].volume();
+        EXPECT_EQ(held, outside[a].net[i]);  // positions are the trades
+        if (p == nullptr) continue;
+        worth += static_cast<account::Wide>(p->legs[0].value) - p->legs[1].value;
+        margin += p->legs[0].margin + p->legs[1].margin;
+        frozen += p->frozen_margin;
+      }
+      EXPECT(worth == owner.balance());  // cash, gains and fees, to the millionth
+      EXPECT_EQ(margin, owner.funds().margin);
+      EXPECT_EQ(frozen, owner.funds().frozen_margin);
+    }
+  }
+  EXPECT(trades > kCommands / 10);
+  EXPECT(lots > 0);
+  EXPECT_EQ(x->broken(), 0u);
 }
 
 TEST_CASE(a_refusing_journal_changes_nothing) {

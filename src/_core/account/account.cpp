@@ -516,7 +516,7 @@ const Position* Account::find(std::uint32_t instrument) const {
 }
 
 Position& Account::place(std::uint32_t instrument) {
-  if (instrument >= slot_.size()) slot_.resize(static_cast<std::size_t>(instrument) + 1, kNoPosition);
+  if (instrument >= slot_.size()) slot_.resize(board_->size(), kNoPosition);
   if (slot_[instrument] == kNoPosition) {
     Position p;
     p.instrument = instrument;

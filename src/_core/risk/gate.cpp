@@ -104,8 +104,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     // 11: live orders
     if (reached(l.active_max, owner->live_orders())) return refuse(11, Code::kActiveOrders);
     // 12: what was done today
-    const Contract here =
-        r.instrument < line_.contracts.size() ? line_.contracts[r.instrument] : Contract{};
+    const Contract here = l.looks_at_contracts() ? done_in(line_, r.instrument) : Contract{};
     if (reached(l.day_orders, line_.day.orders) || reached(l.contract_orders, here.orders))
       return refuse(12, Code::kDailyOrders);
     if (reached(l.day_trades, line_.day.trades) || reached(l.contract_trades, here.trades))
@@ -163,7 +162,7 @@ Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std:
   const Limits& l = limits(account);
   Line& line_ = line(account);
   if (!line_.cancels.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
-  const Contract here = instrument < line_.contracts.size() ? line_.contracts[instrument] : Contract{};
+  const Contract here = l.looks_at_contracts() ? done_in(line_, instrument) : Contract{};
   if (reached(l.day_cancels, line_.day.cancels) || reached(l.contract_cancels, here.cancels))
     return refuse(12, Code::kDailyCancels);
   return {Code::kOk, 0, cancel_warning(l, here)};

@@ -112,6 +112,9 @@ class Gate {
     if (instrument >= line.contracts.size()) line.contracts.resize(static_cast<std::size_t>(instrument) + 1);
     return line.contracts[instrument];
   }
+  static Contract done_in(const Line& line, std::uint32_t instrument) {
+    return instrument < line.contracts.size() ? line.contracts[instrument] : Contract{};
+  }
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;

@@ -38,6 +38,12 @@ struct Limits {
   bool self_trade = true;                           // 17
   Money loss_max = 0;                               // a day's loss that leaves an account reducing only
 
+  // Whether anything hangs on what an account did in one instrument: its counts are far away in memory.
+  bool looks_at_contracts() const {
+    return (contract_orders | contract_cancels | contract_trades | contract_opens | contract_open_volume |
+            cancels_warn | cancels_block) != 0;
+  }
+
   static Limits paper() { return {}; }
   static Limits live() {
     Limits l;

@@ -167,6 +167,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         CGate& gate()
         CLedger& ledger()
         int32_t trading_day()
+        uint32_t accounts()
         uint32_t instruments()
         const string& symbol(uint32_t)
         const string& account_name(uint32_t)

@@ -1,14 +1,16 @@
-"""Order matching: one call per order from Python, and a whole stream in one native call.
+"""Order matching: a call per order from Python beside engines of PyPI, a stream natively beside a C++ ladder.
 
 Half of the operations are limit orders around a drifting middle, 45 % cancels (many of orders already gone),
-5 % market orders. The control is a careful book of Python's sorted lists and deques; all must trade alike.
-Where the reference data and a compiler are there, the plain C++ ladder of the measurements runs too.
+5 % market orders. All must trade alike: the core, a careful book of Python's sorted lists and deques,
+lightmatchingengine, and (by what rests at the end, it tells no trades) limit-order-book. The stream is run on
+the books alone and on the whole exchange: ids as text, risk gate, margin, positions, fees of 1,000 accounts.
 """
 
 from __future__ import annotations
 
 import bisect
 import collections
+import gc
 import math
 import shutil
 import struct
@@ -21,6 +23,7 @@ import _bench
 
 _bench.import_product()
 
+from qautlra._core import bench  # noqa: E402
 from qautlra._core.book import (  # noqa: E402
     ALLOW,
     ANY_PRICE,
@@ -32,6 +35,8 @@ from qautlra._core.book import (  # noqa: E402
     Books,
     OrderNumbers,
 )
+from qautlra._core.exchange import Exchange  # noqa: E402
+from qautlra._core.journal import Journal  # noqa: E402
 
 LEVELS = 40_960
 MASK = (1 << 64) - 1
@@ -40,51 +45,61 @@ Result = tuple[int, int, int, int]  # trades, volume, value, cancels that missed
 LADDER = """
 #include "q_ladder.h"
 #include "q_timing.h"
+template <class Engine> void run(const std::vector<Op>& ops, uint16_t books) {
+  auto e = std::make_unique<Engine>(books, 40960u, (uint32_t)ops.size(), 200000u);
+  double a = cpu_ns();
+  for (auto& o : ops) e->on(o);
+  printf("%f %lu %lu %lu %lu\\n", (cpu_ns() - a) / ops.size(), e->res.trades, e->res.volume, e->res.notional,
+         e->res.cancel_miss);
+}
 int main(int, char** v) {
   uint32_t n = atoi(v[1]); uint16_t books = atoi(v[2]);
   auto ops = gen_ops(n, books);
-  if (FILE* f = fopen(v[4], "wb")) { fwrite(ops.data(), sizeof(Op), ops.size(), f); fclose(f); }
-  for (int k = atoi(v[3]); k > 0; --k) {
-    using Engine = ladder::Engine<ladder::DenseIds, false>;
-    auto e = std::make_unique<Engine>(books, 40960u, (uint32_t)ops.size(), 200000u);
-    double a = cpu_ns();
-    for (auto& o : ops) e->on(o);
-    printf("%f %lu %lu %lu %lu\\n", (cpu_ns() - a) / n, e->res.trades, e->res.volume, e->res.notional,
-           e->res.cancel_miss);
-  }
+  if (FILE* f = fopen(v[3], "wb")) { fwrite(ops.data(), sizeof(Op), ops.size(), f); fclose(f); }
+  run<ladder::Engine<ladder::DenseIds, false>>(ops, books);
+  run<ladder::Engine<ladder::HashIds, true>>(ops, books);
 }
 """
+TRADERS = 1_000
 
 
 def main() -> None:
     """Measure all in turn and print the line."""
     chosen = _bench.options(__doc__ or "")
-    rounds, calls, streamed = (2, 10_000, 50_000) if chosen.short else (7, 200_000, 1_000_000)
+    rounds, calls, streamed = (2, 10_000, 50_000) if chosen.short else (5, 200_000, 1_000_000)
     figures: dict[str, object] = {}
     for books in (1, 100):
         ops = generate(calls, books)
         result, _ = control_of(ops, books)
-        assert core_result(ops, books) == result  # the two must trade alike before either is timed
-        core: list[float] = []
-        control: list[float] = []
+        assert core_result(ops, books)[:4] == result  # the two must trade alike before either is timed
+        times: dict[str, list[float]] = {"core": [], "plain_python": []}
+        resting = core_result(ops, books)[4]
         for _ in range(rounds):
-            core.append(core_ns(ops, books))
-            control.append(control_of(ops, books)[1])
-        ours_ns, control_ns_ = _bench.spread(core, 1), _bench.spread(control, 1)
+            times["core"].append(core_ns(ops, books))
+            times["plain_python"].append(control_of(ops, books)[1])
+            for name, peer in PEERS.items():
+                found = peer(ops, books, result, resting)
+                if found is not None:
+                    times.setdefault(name, []).append(found)
+        spreads = {name: _bench.spread(values, 1) for name, values in times.items()}
         figures[f"books {books}"] = {
-            "call_ns": ours_ns,
-            "control_ns": control_ns_,
-            "ratio_to_control": round(control_ns_["median"] / ours_ns["median"], 2),
+            "call_ns": spreads,
+            "times_slower_than_core": {
+                name: round(spreads[name]["median"] / spreads["core"]["median"], 1)
+                for name in spreads
+                if name != "core"
+            },
             "trades": result[0],
             "stream": stream_figures(generate(min(streamed, calls), books), streamed, books, rounds),
         }
     _bench.report(
-        "book",
+        "matching",
         **figures,
         calls=calls,
-        control="sorted price lists and deques in plain Python, same operations, same trades",
-        note="CPU time per operation; call_ns is one Python call per operation, loop included; "
-        "stream is one native call; no risk, no accounts, no journal; self-trades allowed",
+        control="engines of PyPI and plain Python per call, the bare C++ ladder for the stream; same trades",
+        note="CPU time per operation; call_ns is one Python call per operation, loop included, on the books "
+        "alone; a stream is one native call, `exchange` that on 1,000 accounts: ids as text, risk, margin, "
+        "positions, fees, no journal; self-trades allowed everywhere; no -march=native anywhere",
     )
 
 
@@ -141,8 +156,8 @@ def new_books(count: int) -> Books:
     return books
 
 
-def core_result(ops: list[Op], count: int) -> Result:
-    """Return what the operations come to, read from the core's events."""
+def core_result(ops: list[Op], count: int) -> tuple[int, int, int, int, int]:
+    """Return what the operations come to, from the core's events, and the volume that rests at the end."""
     books = new_books(count)
     ids = [0] * (len(ops) + 1)
     misses = 0
@@ -153,7 +168,9 @@ def core_result(ops: list[Op], count: int) -> Result:
             how = (LIMIT, GFD) if kind == 0 else (ANY_PRICE, IOC)
             ids[number] = books.insert(book, 0, side, price, volume, *how)
     fills = [event for event in books.events() if event[0] == FILL]
-    return len(fills), sum(fill[4] for fill in fills), sum(fill[3] * fill[4] for fill in fills), misses
+    resting = sum(volume for book in range(count) for side in books.depth(book, 1024) for _, volume in side)
+    value = sum(fill[3] * fill[4] for fill in fills)
+    return len(fills), sum(fill[4] for fill in fills), value, misses, resting
 
 
 def core_ns(ops: list[Op], count: int) -> float:
@@ -230,33 +247,128 @@ def control_of(ops: list[Op], count: int) -> tuple[Result, float]:
     return (trades, total, value, misses), spent / len(ops) * 1e9
 
 
+def light_ns(ops: list[Op], count: int, expected: Result, resting: int) -> float | None:
+    """Return nanoseconds per operation of lightmatchingengine, None where it is not installed."""
+    try:
+        from lightmatchingengine.lightmatchingengine import LightMatchingEngine
+    except ImportError:
+        return None
+    engine = LightMatchingEngine()
+    names = [f"S{book}" for book in range(count)]
+    ids: dict[int, int] = {}
+    trades = volume_ = misses = 0
+    gc.disable()
+    start = time.process_time()
+    for kind, side, book, number, price, volume in ops:
+        if kind == 1:
+            try:
+                gone = engine.cancel_order(ids[number], names[book])
+            except (AssertionError, KeyError):  # of an order that was filled
+                gone = None
+            misses += gone is None
+            continue
+        order, fills = engine.add_order(names[book], price, volume, 1 + side)
+        ids[number] = order.order_id
+        for fill in fills:
+            if fill.order_id == order.order_id:
+                volume_ += fill.trade_qty
+            else:
+                trades += 1
+        if kind == 2 and order.leaves_qty > 0:
+            engine.cancel_order(order.order_id, names[book])
+    spent = time.process_time() - start
+    gc.enable()
+    assert (trades, volume_, misses) == (expected[0], expected[1], expected[3]), "it trades otherwise"
+    return spent / len(ops) * 1e9
+
+
+def limit_book_ns(ops: list[Op], count: int, expected: Result, resting: int) -> float | None:
+    """Return nanoseconds per operation of limit-order-book, None where it is not installed."""
+    try:
+        from limit_order_book import LimitOrderBook
+    except ImportError:
+        return None
+    books = [LimitOrderBook() for _ in range(count)]
+    misses = 0
+    gc.disable()
+    start = time.process_time()
+    for kind, side, book, number, price, volume in ops:
+        one = books[book]
+        if kind == 0:
+            one.limit(side == 0, number, volume, price)
+        elif kind == 2:
+            one.market(side == 0, number, volume)
+        elif one.has(number):
+            one.cancel(number)
+        else:
+            misses += 1
+    spent = time.process_time() - start
+    gc.enable()
+    assert misses == expected[3], "it trades otherwise"
+    assert sum(one.volume() for one in books) == resting, "something else rests"
+    return spent / len(ops) * 1e9
+
+
+PEERS = {"limit-order-book": limit_book_ns, "lightmatchingengine": light_ns}
+
+
+def new_exchange(count: int, journal: Journal | None = None) -> Exchange:
+    """Return an exchange of TRADERS rich accounts and `count` instruments in continuous trading."""
+    x = Exchange(journal, orders=(0, 0), active_max=0, self_trade=False, accounts_max=TRADERS + 1)
+    for book in range(count):
+        x.list(
+            *(f"SHFE.x{book}", 1, LEVELS - 1),
+            tick=1,
+            margin=(0.1, 0),
+            open=(0.00005, 0),
+            self_trade=ALLOW,
+        )
+    for account in range(TRADERS):
+        x.move_money(x.open_account(f"acc{account}"), 1e9)
+    x.settle(20210802)
+    for book in range(count):
+        x.set_phase(book, CONTINUOUS)
+    return x
+
+
 def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict[str, object]:
     """Return the figures of one native call over the stream, beside the C++ ladder where there is one."""
     packed = b"".join(struct.pack("<BBHIii", *op) for op in check)
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
         program = ladder(Path(place))
         file = Path(place) / "ops"
-        ours: list[float] = []
-        theirs: list[float] = []
+        times: dict[str, list[float]] = {"books": [], "exchange": []}
         for _ in range(rounds):
+            expected: tuple[int, ...] = ()
             if isinstance(program, Path):
-                command = [str(program), str(count), str(books), "1", str(file)]
-                line = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-                theirs.append(float(line[0]))
+                command = [str(program), str(count), str(books), str(file)]
+                run = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+                for name, line in zip(("ladder", "ladder_with_risk"), run, strict=False):
+                    times.setdefault(name, []).append(float(line.split()[0]))
+                    expected = tuple(map(int, line.split()[1:]))
                 made = file.read_bytes()
                 assert made[: len(packed)] == packed or count != len(check), "the generators differ"
-                packed, expected = made, tuple(map(int, line[1:]))
+                packed = made
             core = new_books(books)
             numbers = OrderNumbers(len(packed) // 16 + 1)
             start = time.process_time()
             result = core.play(packed, numbers)
-            ours.append((time.process_time() - start) / (len(packed) // 16) * 1e9)
-            assert not isinstance(program, Path) or result[:4] == expected, (result, expected)
-    figures: dict[str, object] = {"ns": _bench.spread(ours, 1), "operations": len(packed) // 16}
+            times["books"].append((time.process_time() - start) / (len(packed) // 16) * 1e9)
+            x = new_exchange(books)
+            start = time.process_time()
+            whole = bench.play(x, packed, TRADERS)
+            times["exchange"].append((time.process_time() - start) / (len(packed) // 16) * 1e9)
+            assert whole == result, (whole, result)
+            assert x.broken == 0
+            assert not expected or result[:4] == expected, (result, expected)
+            del x
+    spreads = {name: _bench.spread(values, 1) for name, values in times.items()}
+    figures: dict[str, object] = {"ns": spreads, "operations": len(packed) // 16}
     if isinstance(program, Path):
+        median = {name: one["median"] for name, one in spreads.items()}
         figures |= {
-            "ladder_ns": _bench.spread(theirs, 1),
-            "ratio_to_ladder": round(_bench.spread(ours)["median"] / _bench.spread(theirs)["median"], 2),
+            "books_to_ladder": round(median["books"] / median["ladder"], 2),
+            "exchange_to_ladder_with_risk": round(median["exchange"] / median["ladder_with_risk"], 2),
         }
     else:
         figures["ladder"] = program
