@@ -64,7 +64,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
     state = msgspec.json.decode((tmp_path / MANIFEST).read_bytes(), type=State)
     twice = msgspec.structs.replace(state, files=(*state.files, state.files[0]))
     (tmp_path / MANIFEST).write_bytes(msgspec.json.encode(twice))
-    assert "60 rows are there twice" in verify(tmp_path, CALENDAR).errors[0]
+    assert "120 rows are there twice" in verify(tmp_path, CALENDAR).errors[0]
     (tmp_path / MANIFEST).write_bytes(b"{")
     assert MANIFEST in verify(tmp_path, CALENDAR).errors[0]
     (tmp_path / MANIFEST).write_bytes(msgspec.json.encode(state))

@@ -56,6 +56,18 @@ class StoreQuery(Protocol):
     async def counts(self, request: CountsRequest) -> dict[str, Any]: ...
 
 
+class StoreTail(Protocol):
+    """Rows of a stream as they are stored; `dropped` counts those that waited too long."""
+
+    dropped: int
+
+    def take(self) -> tuple[bytes, int]:
+        """Return new rows as a JSON array, and how many."""
+
+    def close(self) -> None:
+        """Stop following."""
+
+
 class StoreIngest(Protocol):
     """The store's taking in of events, and its streams."""
 
@@ -67,6 +79,7 @@ class StoreIngest(Protocol):
     def schema(self, name: str) -> list[dict[str, Any]]: ...
     def stats(self, name: str) -> dict[str, int]: ...
     def info(self, name: str) -> dict[str, Any]: ...
+    def live(self, name: str, instruments: Sequence[str] | None) -> StoreTail: ...
     def detect(self, event: Any) -> list[dict[str, Any]]: ...
 
 

@@ -14,7 +14,9 @@ from qautlra.base.errors import InputError, StorageError, UnavailableError
 from qautlra.model.streams import StreamOptions
 from qautlra.store.disk import DiskGuard
 from qautlra.store.importer import dated
+from qautlra.store.live import MarketTail, TableTail
 from qautlra.store.market_rows import market_table
+from qautlra.store.reader import StreamMembers
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS
 from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
 from qautlra.store.tables.infer import rows_of, static_columns
@@ -22,6 +24,7 @@ from qautlra.store.tables.store import TableStore, wall_us
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
+    from qautlra.base.clock import Clock
     from qautlra.store.opened import Opened
     from qautlra.store.service import StoreService
 
@@ -39,8 +42,11 @@ class IngestDoor:
         opened: Callable[[], Opened | None],
         instruments: Instruments,
         calendar: Calendar,
+        clock: Clock,
         disk: DiskGuard,
     ) -> None:
+        self._clock = clock
+        self._members = StreamMembers(instruments)
         self._store = store
         self._opened = opened
         self._instruments = instruments
@@ -72,6 +78,27 @@ class IngestDoor:
                 await self._store.import_rows(rows)
         await _durable(opened)
         return int(table.num_rows)
+
+    def live(self, name: str, instruments: Sequence[str] | None) -> MarketTail | TableTail:
+        """Return the rows of a stream from now on; NotFoundError when there is none."""
+        opened = self._need()
+        if name.lower() not in STREAMS:
+            return TableTail(opened.tables, name)
+        stream = STREAMS[name.lower()]
+        if name.lower() == BAR_1M:
+            raise InputError("bars are not followed here; subscribe to the ticks", key="stream")
+        symbols = None
+        if instruments is not None:
+            found = [self._instruments.canonical(one) for one in instruments]
+            if None in found:
+                unknown = instruments[found.index(None)]
+                raise InputError(f"{unknown[:64]!r} is no instrument", key="instruments")
+            symbols = frozenset(str(one) for one in found)
+
+        def numbers() -> list[int] | None:
+            return self._members.numbers(stream.parts, symbols)
+
+        return MarketTail(self._opened, self._clock, numbers)
 
     # Streams
 

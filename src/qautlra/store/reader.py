@@ -76,20 +76,20 @@ class StreamMembers:
 
     def of(self, plan: Plan) -> list[int] | None:
         """Return the numbers of the instruments that can be in the answer, None for all there are."""
-        if plan.symbols is not None:
-            found = [
-                self._instruments.find(symbol)
-                for symbol in sorted(plan.symbols)
-                if stream_of(symbol) in plan.stream.parts
-            ]
+        return self.numbers(plan.stream.parts, plan.symbols)
+
+    def numbers(self, parts: tuple[str, ...], symbols: frozenset[str] | None) -> list[int] | None:
+        """Return the numbers of those instruments of some streams that are known; None for all there are."""
+        if symbols is not None:
+            found = [self._instruments.find(name) for name in sorted(symbols) if stream_of(name) in parts]
             return [number for number in found if number >= 0]
-        if len(plan.stream.parts) > 1:
+        if len(parts) > 1:
             return None
         for number in range(self._known, len(self._instruments)):
             part = stream_of(self._instruments.symbol(number))
             self._members.setdefault(part, []).append(number)
         self._known = len(self._instruments)
-        return self._members.get(plan.stream.parts[0], [])
+        return self._members.get(parts[0], [])
 
 
 class Reader:

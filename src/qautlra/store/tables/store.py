@@ -61,6 +61,7 @@ class TableStore:
         self._first_waiting_s = 0.0
         self._retained_day = -1
         self.rows_taken = 0
+        self.followers: set[Callable[[str, pa.Table], None]] = set()
         self.error = ""
 
     def open(self) -> None:
@@ -116,6 +117,8 @@ class TableStore:
         await self._durable(lsn)
         rows = int(grown.table.num_rows)
         self.rows_taken += rows
+        for heard in list(self.followers):
+            heard(definition.name, grown.table)
         return rows
 
     async def _definition(self, name: str, create: bool) -> Definition:

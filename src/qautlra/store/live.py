@@ -1,0 +1,97 @@
+"""Rows as they are stored, for whoever follows a stream; too many are dropped and counted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from qautlra._core.store import render_json
+from qautlra.base.errors import UnavailableError
+from qautlra.model.query import QueryFormat
+from qautlra.store.sqlrender import SqlRenderer
+
+if TYPE_CHECKING:
+    from qautlra.base.clock import Clock
+    from qautlra.store.opened import Opened
+    from qautlra.store.tables.store import TableStore
+
+WAITING_ROWS = 10_000
+# A row that comes later than this after the market's present is stored, but not told to who follows.
+LATE_NS = 60 * 10**9
+
+
+class MarketTail:
+    """Rows of the market's streams logged since the last `take`."""
+
+    def __init__(
+        self, opened: Callable[[], Opened | None], clock: Clock, numbers: Callable[[], list[int] | None]
+    ) -> None:
+        self._opened = opened
+        self._clock = clock
+        self._numbers = numbers
+        self._lsn = self._need().journal.head_lsn
+        self.dropped = 0
+
+    def take(self) -> tuple[bytes, int]:
+        """Return some new rows as a JSON array, and how many."""
+        opened = self._need()
+        head = opened.journal.head_lsn
+        if head == self._lsn:
+            return b"[]", 0
+        behind = head - self._lsn
+        if behind > WAITING_ROWS:
+            self.dropped += behind - WAITING_ROWS
+            self._lsn = head - WAITING_ROWS
+        batch = opened.hot.scan(self._numbers(), self._clock.now_ns() - LATE_NS, min_lsn=self._lsn)
+        self._lsn = head
+        return render_json(batch), batch.num_rows
+
+    def close(self) -> None:
+        """Do nothing: a position in the log holds nothing."""
+
+    def _need(self) -> Opened:
+        opened = self._opened()
+        if opened is None:
+            raise UnavailableError("the store is not running")
+        return opened
+
+
+class TableTail:
+    """Rows of a user's stream ingested since the last `take`."""
+
+    def __init__(self, tables: TableStore, name: str) -> None:
+        self._tables = tables
+        self._name = tables.book.get(name).name
+        self._waiting: deque[pa.Table] = deque()
+        self._rows = 0
+        self.dropped = 0
+        tables.followers.add(self._heard)
+
+    def take(self) -> tuple[bytes, int]:
+        """Return the waiting rows as a JSON array, and how many."""
+        if not self._waiting:
+            return b"[]", 0
+        parts = []
+        rows, self._rows = self._rows, 0
+        while self._waiting:
+            table = self._waiting.popleft()
+            render = SqlRenderer(QueryFormat.NDJSON, table.schema, False)
+            parts += [render.batch(batch).rstrip(b"\n").replace(b"\n", b",") for batch in table.to_batches()]
+        return b"[" + b",".join(parts) + b"]", rows
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._tables.followers.discard(self._heard)
+
+    def _heard(self, name: str, table: pa.Table) -> None:
+        if name != self._name:
+            return
+        self._waiting.append(table)
+        self._rows += table.num_rows
+        while self._rows > WAITING_ROWS and len(self._waiting) > 1:
+            gone = self._waiting.popleft()
+            self._rows -= gone.num_rows
+            self.dropped += gone.num_rows
