@@ -19,7 +19,7 @@ export const texts = {
   },
   common: {
     close: ["关闭", "Close"], cancel: ["取消", "Cancel"], confirm: ["确认", "Confirm"], save: ["保存", "Save"], busy: ["请稍候……", "Please wait…"], name: ["名称", "Name"], time: ["时间", "Time"], state: ["状态", "State"],
-    actions: ["操作", "Actions"], unreachable: ["连接不到服务器", "The server cannot be reached"], none: ["无", "None"], refresh: ["刷新", "Refresh"], export: ["导出 CSV", "Export CSV"], add: ["添加", "Add"], search: ["查找", "Search"], yes: ["是", "Yes"], no: ["否", "No"], done: ["完成", "Done"], all: ["全部", "All"],
+    actions: ["操作", "Actions"], unreachable: ["连接不到服务器", "The server cannot be reached"], none: ["无", "None"], refresh: ["刷新", "Refresh"], export: ["导出 CSV", "Export CSV"], add: ["添加", "Add"], search: ["查找", "Search"], yes: ["是", "Yes"], no: ["否", "No"], done: ["完成", "Done"], all: ["全部", "All"], type_word: ["输入 {word} 以确认", "Type {word} to confirm"],
   },
   absent: {
     title: ["{name}没有运行", "{name} is not running"],

@@ -1,10 +1,11 @@
 // Quotes, charts and instruments: one socket, one DIFF tree, and a reactive cell per instrument.
 // A quote is merged in place; its cell is triggered once per message, so rows nobody shows cost a merge and no more.
 import { defineStore } from "pinia";
-import { computed, ref, shallowRef, triggerRef, watch, type ShallowRef } from "vue";
+import { computed, markRaw, ref, shallowRef, triggerRef, watch, type ShallowRef } from "vue";
 import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
+import { i18n, say } from "../i18n";
 import { useNotices, type Level } from "./notices";
 import { usePrefs } from "./prefs";
 
@@ -23,7 +24,7 @@ export const STALE_MS = 10_000;
 export const useMarket = defineStore("market", () => {
   const notices = useNotices();
   const prefs = usePrefs();
-  const store = new DiffStore();
+  const store = markRaw(new DiffStore()); // plain: what is shown is said by cells, not by every key
   const state = ref<LinkState>("connecting");
   /** Grows with every return to live: what keeps own copies loads them anew. */
   const epoch = ref(0);
@@ -36,7 +37,7 @@ export const useMarket = defineStore("market", () => {
   /** Ticks every second, for what goes stale by time alone. */
   const second = ref(0);
 
-  const socket = new DiffSocket({
+  const socket = markRaw(new DiffSocket({
     url: () => socketUrl("/ws/market"),
     store,
     whole: ["ins_list", "charts", "klines", "ticks", "symbols"],
@@ -47,7 +48,7 @@ export const useMarket = defineStore("market", () => {
       if (next === "live") { epoch.value += 1; askInstruments(); }
       else seen.clear();
     },
-  });
+  }));
 
   function settled(): boolean {
     const list = union();
@@ -127,8 +128,16 @@ export const useMarket = defineStore("market", () => {
   store.on("notify", (patches) => {
     const levels: Record<string, Level> = { INFO: "info", WARNING: "warn", ERROR: "bad" };
     for (const patch of patches)
-      for (const notice of Object.values(patch) as Tree[]) if (notice?.content) notices.say(levels[notice.level] ?? "info", String(notice.content));
+      for (const notice of Object.values(patch) as Tree[]) if (notice?.content) notices.say(levels[notice.level] ?? "info", told(notice));
+    store.drop("notify"); // said once, never deleted by the server
   });
+  /** The server's words are Chinese; what its codes mean is known in the page's language too. */
+  function told(notice: Tree): string {
+    const key = `notify.${String(notice.code)}`;
+    if (prefs.language === "zh" || !i18n.global.te(key, "en")) return String(notice.content);
+    const facts = String(notice.content).match(/[A-Za-z0-9_.]+/g) ?? [];
+    return [say(key), ...facts].join(" · ");
+  }
   function busiest(list: Instrument[]): string {
     return (list.find((one) => one.product_id === "rb") ?? list[0])?.instrument_id ?? "";
   }

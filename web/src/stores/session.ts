@@ -7,6 +7,7 @@ import { useNotices } from "./notices";
 
 const KEY = "qautlra.session";
 const RENEW_BEFORE_S = 120;
+const OFFICE = ["view_risk", "manage_users", "manage_instruments", "settle", "view_audit", "announce"];
 
 /** What the login door answers. */
 export interface Login {
@@ -22,8 +23,9 @@ export const useSession = defineStore("session", () => {
   const loggedIn = computed(() => login.value !== null);
   const user = computed(() => login.value?.username ?? "");
   const accounts = computed(() => Object.keys(login.value?.accounts ?? {}).sort());
-  const isAdmin = computed(() => login.value?.roles.some((role) => role.toLowerCase() === "admin") ?? false);
   const may = (right: string): boolean => login.value?.permissions.includes(right) ?? false;
+  /** Whether there is anything on the administration page for this user. */
+  const inOffice = computed(() => OFFICE.some(may));
   let renewal: ReturnType<typeof setTimeout> | undefined;
 
   function adopt(next: Login | null): void {
@@ -77,5 +79,5 @@ export const useSession = defineStore("session", () => {
     }
   }
   start();
-  return { login, account, loggedIn, user, accounts, isAdmin, may, enter, logout, start };
+  return { login, account, loggedIn, user, accounts, inOffice, may, enter, logout };
 });

@@ -1,0 +1,265 @@
+"""Trading, accounts and administration on the page, in a real browser on a real server."""
+
+import csv
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.e2e.browser import Visit, chromium, serious_faults, visit
+from tests.e2e.conftest import Serve, Server
+
+__all__ = ["chromium", "visit"]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+Visits = Callable[..., Visit]
+PASSWORDS = {"ann": "Secret-word-77", "boss": "Secret-word-78"}
+ROUTES = ["overview", "trade", "positions", "orders", "account", "admin"]
+
+
+@dataclass
+class House:
+    """A server with a trader `ann` of account `ann1`, and an administrator `boss`."""
+
+    server: Server
+    visits: Visits
+
+    def enter(self, name: str, route: str = "trade", **context: Any) -> Visit:
+        person = self.visits(self.server.base, **context)
+        person.go(f"login?next=/{route}")
+        person.see("name").fill(name)
+        person.see("password").fill(PASSWORDS[name])
+        person.see("enter").click()
+        person.page.wait_for_url(f"**/#/{route}")
+        return person
+
+
+def add_user(server: Server, name: str, *more: str) -> None:
+    command = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", *more]
+    subprocess.run(
+        [*command, "--port", str(server.port)], input=f"{PASSWORDS[name]}\n".encode(), env=server.environment,
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def house(serve: Serve, visit: Visits) -> Iterator[House]:
+    server = serve("--source", "sim")
+    add_user(server, "ann", "--role", "trader", "--account", "ann1", "--broker", "paper", "--cash", "1000000")
+    add_user(server, "boss", "--role", "admin")
+    yield House(server, visit)
+
+
+def ready(person: Visit) -> None:
+    person.live()
+    person.page.locator('[data-test="trade-link"].good').first.wait_for()
+
+
+def number(text: str) -> float:
+    return float(re.sub(r"[^\d.+-]", "", text))
+
+
+def choose(person: Visit, symbol: str) -> None:
+    person.page.keyboard.press("/")
+    person.see("search-input").fill(symbol)
+    person.page.keyboard.press("Enter")
+    person.until(lambda: symbol in person.see("book").inner_text())
+
+
+def level(person: Visit, name: str) -> float:
+    """The price of a level of the book, when there is one."""
+    text = person.until(lambda: person.see(name).inner_text().split())
+    return number(person.until(lambda: person.see(name).inner_text().split()[-2]) if text else "")
+
+
+def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.cu2701")
+    person.see("buy").click()
+    person.until(lambda: "—" not in person.see("bid5").inner_text())
+    person.see("bid5").click()  # a click on a bid means to sell there: this order shall wait, so buy instead
+    assert person.see("sell").get_attribute("aria-pressed") == "true"
+    person.see("buy").click()
+    price = float(person.see("price").input_value())
+    assert price > 0
+    person.see("volume").fill("2")
+    person.see("submit").click()
+    person.see("confirm").click()
+    row = person.page.locator('[data-test="working"] tbody tr').first
+    row.wait_for()
+    text = row.inner_text()
+    assert "SHFE.cu2701" in text
+    assert "0 / 2" in text
+    assert "Working" in text
+    row.locator('[data-test="cancel"]').click()
+    person.until(lambda: not row.is_visible())
+    person.go("orders")
+    orders = person.page.locator('[data-test="orders"] tbody tr')
+    person.until(lambda: orders.count() == 1)
+    assert "Cancelled" in orders.first.inner_text()
+
+
+def test_nothing_is_sent_that_the_ticket_can_see_is_wrong(house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    for price, why in (("", "Enter a price"), ("1.5", "multiple"), ("999999", "limit"), ("1", "limit")):
+        person.see("price").fill(price)
+        person.until(lambda why=why: why in person.see("objection").inner_text())
+        assert person.see("submit").is_disabled()
+
+
+def test_opens_and_closes_today_with_hotkeys_and_the_account_adds_up(house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.cu2701")
+    person.see("confirm-switch").uncheck()
+    person.page.locator("body").press("b")
+    person.page.locator("body").press("o")
+    person.see("volume").fill("2")
+    person.until(lambda: "—" not in person.see("ask5").inner_text())
+    person.see("ask5").click()
+    person.page.keyboard.press("Control+Enter")
+    person.see("tab-legs").click()
+    legs = person.page.locator('[data-test="legs"] tbody tr')
+    legs.first.wait_for()
+    assert "Long" in legs.first.inner_text()
+    # Lots of today are not closed by an order for those of earlier days.
+    person.page.locator("body").press("s")
+    person.page.locator("body").press("c")
+    person.see("volume").fill("1")
+    person.see("bid5").click()
+    person.page.keyboard.press("Control+Enter")
+    person.until(lambda: "earlier days" in person.page.locator(".toasts").inner_text())
+    person.page.locator("body").press("t")
+    person.see("bid5").click()
+    person.page.keyboard.press("Control+Enter")
+    person.see("tab-trades").click()
+    trades = person.page.locator('[data-test="trades"] tbody tr')
+    person.until(lambda: trades.count() >= 2)
+    person.go("account")
+    summary = person.see("summary")
+    person.until(lambda: number(person.see("qifi-margin").inner_text()) > 0)
+
+    def sums() -> bool:
+        lines = summary.inner_text().splitlines()
+        values = dict(zip(lines[::2], (number(line) for line in lines[1::2]), strict=True))
+        balance = values["Static balance"] + values["Close profit"] + values["Position profit"]
+        balance += values["Premium"] - values["Fees"]
+        free = values["Balance"] - values["Margin"] - values["Frozen margin"] - values["Frozen fees"]
+        return abs(balance - values["Balance"]) < 0.02 and abs(free - values["Available"]) < 0.02
+
+    person.until(sums)
+    assert number(person.see("qifi-commission").inner_text()) > 0
+    person.go("orders")
+    person.see("tab-trades").click()
+    with person.page.expect_download() as waiting:
+        person.see("export").click()
+    rows = list(csv.DictReader(io.StringIO(waiting.value.path().read_text(encoding="utf-8-sig"))))
+    assert sum(int(row["volume"]) for row in rows if row["offset"] == "OPEN") == 2
+    assert sum(int(row["volume"]) for row in rows if row["offset"] == "CLOSETODAY") == 1
+
+
+def test_batch_orders_and_cancel_all(house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    low = level(person, "bid5") - 20
+    person.see("tab-batch").click()
+    person.see("batch").fill(
+        f"SHFE.rb2701, BUY, OPEN, {low:.0f}, 1\nSHFE.rb2701, BUY, OPEN, {low - 1:.0f}, 1\nx"
+    )
+    assert person.see("batch-send").is_disabled()
+    person.see("batch").fill(
+        f"SHFE.rb2701, BUY, OPEN, {low:.0f}, 1\nSHFE.rb2701, BUY, OPEN, {low - 1:.0f}, 1"
+    )
+    person.see("batch-send").click()
+    person.see("confirm").click()
+    person.see("tab-working").click()
+    rows = person.page.locator('[data-test="working"] tbody tr')
+    person.until(lambda: rows.count() == 2)
+    person.see("cancel-all").click()
+    person.see("confirm").click()
+    person.until(lambda: rows.count() == 0)
+
+
+def test_a_wrong_password_and_a_trader_on_admin_pages_are_refused(house: House) -> None:
+    person = house.visits(house.server.base)
+    person.go("trade")
+    person.page.wait_for_url("**/#/login**")
+    person.see("name").fill("ann")
+    person.see("password").fill("not-the-password-1")
+    person.see("enter").click()
+    person.see("wrong")
+    person.see("password").fill(PASSWORDS["ann"])
+    person.see("enter").click()
+    person.page.wait_for_url("**/#/trade")
+    assert person.page.locator('nav a[href="#/admin"]').count() == 0
+    person.go("admin")
+    assert "Not permitted" in person.see("refused").inner_text()
+    person.see("logout").click()
+    person.see("to-login")
+    person.go("positions")
+    person.page.wait_for_url("**/#/login**")
+
+
+def test_an_administrator_sees_users_and_the_audit_log(house: House) -> None:
+    person = house.enter("boss", "admin")
+    person.see("admin-users").click()
+    users = person.see("users")
+    person.until(lambda: "ann1" in users.inner_text())
+    person.see("admin-audit").click()
+    person.until(lambda: "login" in person.see("audit").inner_text())
+
+
+def test_trading_recovers_after_the_server_was_away(serve: Serve, house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    low = level(person, "bid5") - 20
+    person.see("confirm-switch").uncheck()
+    person.see("price").fill(f"{low:.0f}")
+    person.see("submit").click()
+    rows = person.page.locator('[data-test="working"] tbody tr')
+    person.until(lambda: rows.count() == 1)
+    person.cuts_expected = True
+    house.server.stop()
+    person.page.locator('[data-test="trade-link"].warn').first.wait_for()
+    assert person.see("submit").is_disabled()
+    data = house.server.environment["QAUTLRA__STORE__DATA_DIR"]
+    serve("--source", "sim", port=house.server.port, data=data)
+    ready(person)
+    person.until(lambda: rows.count() == 1)
+    rows.first.locator('[data-test="cancel"]').click()
+    person.until(lambda: rows.count() == 0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_fault_behind_the_login(house: House, theme: str) -> None:
+    person = house.enter("boss" if theme == "dark" else "ann", color_scheme=theme, reduced_motion="reduce")
+    found = {}
+    for route in ROUTES:
+        person.go(route)
+        person.page.wait_for_timeout(1_000)
+        if faults := serious_faults(person.page):
+            found[route] = faults
+    assert not found, found
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["laptop", "phone"])
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+def test_nothing_overflows_behind_the_login(house: House, size: tuple[int, int], locale: str) -> None:
+    person = house.enter("ann", viewport={"width": size[0], "height": size[1]}, locale=locale)
+    for route in ROUTES:
+        person.go(route)
+        person.page.wait_for_timeout(700)
+        wide = person.page.evaluate(
+            "() => [document.documentElement, document.querySelector('main')]"
+            ".map((one) => one.scrollWidth - one.clientWidth)"
+        )
+        assert max(wide) <= 0, (route, wide)

@@ -1,0 +1,26 @@
+// A call that a button makes: busy while it runs, its refusal as text, its success as a notice.
+import { ref } from "vue";
+import { ApiError } from "../api/client";
+import { say } from "../i18n";
+import { useNotices } from "../stores/notices";
+
+export function useAct() {
+  const busy = ref(false);
+  const wrong = ref("");
+  const notices = useNotices();
+  async function act<T>(work: () => Promise<T>, done?: string): Promise<T | undefined> {
+    busy.value = true;
+    wrong.value = "";
+    try {
+      const found = await work();
+      if (done) notices.say("good", done);
+      return found;
+    } catch (error) {
+      wrong.value = error instanceof ApiError && error.status === 0 ? say("common.unreachable") : (error as Error).message;
+      return undefined;
+    } finally {
+      busy.value = false;
+    }
+  }
+  return { busy, wrong, act };
+}

@@ -1,0 +1,95 @@
+// The account one trades on: a second socket into the same DIFF tree. What is shown is what the server says;
+// nothing is guessed ahead of it, and an order that cannot be sent now is not sent at all.
+import { defineStore } from "pinia";
+import { computed, ref, shallowRef, triggerRef, watch } from "vue";
+import type { Tree } from "../lib/diff";
+import { insertOrder, legs as legsOf, symbolOf, type Account, type Order, type Position, type Trade, type Transfer, type Wish } from "../lib/orders";
+import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
+import { say } from "../i18n";
+import { useHealth } from "./health";
+import { useMarket } from "./market";
+import { useNotices } from "./notices";
+import { useSession } from "./session";
+
+const CURVE_COUNT = 2_000;
+const CURVE_MS = 5_000;
+
+export const useTrade = defineStore("trade", () => {
+  const market = useMarket();
+  const session = useSession();
+  const health = useHealth();
+  const notices = useNotices();
+  const state = ref<LinkState>("connecting");
+  const tree = shallowRef<Tree>({});
+  const brokers = ref<string[]>([]);
+  /** Equity since this page was opened; the server's own curve is asked for by the account page. */
+  const curve = shallowRef<{ at: number; balance: number }[]>([]);
+  const user = computed(() => session.account);
+  const offered = computed(() => health.serves("/ws/trade"));
+
+  const socket = new DiffSocket({
+    url: () => socketUrl("/ws/trade"),
+    store: market.store,
+    whole: ["trade"],
+    settled: () => market.store.tree.trade?.[user.value]?.trade_more_data === false,
+    pace: framePace,
+    onState: (next) => (state.value = next),
+    onPack: (pack) => { if (pack.aid === "rtn_brokers" && Array.isArray(pack.brokers)) { brokers.value = pack.brokers as string[]; enter(); } },
+  });
+
+  /** Log the connection in: the token stands in for the password. */
+  function enter(): void {
+    if (!session.login || !user.value) return;
+    socket.send({ aid: "req_login", bid: brokers.value.includes("paper") ? "paper" : (brokers.value[0] ?? "paper"), user_name: user.value, password: session.login.token });
+  }
+  watch(() => [session.loggedIn, user.value, offered.value], () => {
+    socket.stop();
+    market.store.drop("trade");
+    tree.value = {};
+    curve.value = [];
+    state.value = "connecting";
+    if (session.loggedIn && user.value && offered.value) socket.start();
+  }, { immediate: true });
+
+  market.store.on("trade", (patches) => {
+    if (!patches.some((patch) => user.value in patch)) return;
+    const now = (market.store.tree.trade?.[user.value] as Tree | undefined) ?? {};
+    if (tree.value === now) triggerRef(tree);
+    else tree.value = now;
+    follow();
+  });
+
+  // --- what the pages read ---
+  const account = computed<Account | null>(() => (tree.value.accounts?.CNY ? { ...(tree.value.accounts.CNY as Account) } : null)); // a copy: it changes in place
+  const sorted = <T extends { seqno: number }>(map: Record<string, T> | undefined): T[] => Object.values(map ?? {}).map((one) => ({ ...one })).sort((a, b) => b.seqno - a.seqno);
+  const orders = computed(() => sorted(tree.value.orders as Record<string, Order> | undefined));
+  const trades = computed(() => sorted(tree.value.trades as Record<string, Trade> | undefined));
+  const working = computed(() => orders.value.filter((order) => order.status === "ALIVE"));
+  const positions = computed(() => ({ ...((tree.value.positions as Record<string, Position> | undefined) ?? {}) }));
+  const legs = computed(() => legsOf(positions.value));
+  const transfers = computed(() => Object.entries((tree.value.transfers as Record<string, Transfer> | undefined) ?? {}).map(([seq, one]) => ({ seq, ...one })).reverse());
+  const tradingDay = computed(() => String(tree.value.trading_day ?? ""));
+  const live = computed(() => state.value === "live");
+  watch(() => legs.value.map((leg) => leg.symbol).sort().join(","), (list) => market.want("positions", list ? list.split(",") : []));
+
+  /** Add to the curve. */
+  function follow(): void {
+    const balance = account.value?.balance;
+    const at = Date.now();
+    if (balance === undefined || at - (curve.value.at(-1)?.at ?? 0) < CURVE_MS) return;
+    curve.value = [...curve.value, { at, balance }].slice(-CURVE_COUNT);
+  }
+
+  // --- what a person does ---
+  function send(pack: { aid: string; [key: string]: unknown }): boolean {
+    if (live.value && socket.send(pack)) return true;
+    notices.say("bad", say("trade.not_sent"));
+    return false;
+  }
+  const order = (wish: Wish): boolean => send(insertOrder(wish, user.value, `WEB_${crypto.randomUUID()}`));
+  const cancel = (one: Order): boolean => send({ aid: "cancel_order", user_id: user.value, order_id: one.order_id });
+  const cancelAll = (symbol?: string): void => { for (const one of working.value) if (!symbol || symbolOf(one) === symbol) cancel(one); };
+  const transfer = (amount: number): boolean => send({ aid: "req_transfer", bank_id: "SIM", future_account: user.value, future_password: "", bank_password: "", currency: "CNY", amount });
+
+  return { state, live, offered, tree, account, orders, trades, working, positions, legs, transfers, tradingDay, curve, user, order, cancel, cancelAll, transfer };
+});
