@@ -171,13 +171,10 @@ def test_batch_orders_and_cancel_all(house: House) -> None:
     choose(person, "SHFE.rb2701")
     low = level(person, "bid5") - 20
     person.see("tab-batch").click()
-    person.see("batch").fill(
-        f"SHFE.rb2701, BUY, OPEN, {low:.0f}, 1\nSHFE.rb2701, BUY, OPEN, {low - 1:.0f}, 1\nx"
-    )
+    lines = [f"SHFE.rb2701, BUY, OPEN, {price:.0f}, 1" for price in (low, low - 1)]
+    person.see("batch").fill("\n".join([*lines, "x"]))
     assert person.see("batch-send").is_disabled()
-    person.see("batch").fill(
-        f"SHFE.rb2701, BUY, OPEN, {low:.0f}, 1\nSHFE.rb2701, BUY, OPEN, {low - 1:.0f}, 1"
-    )
+    person.see("batch").fill("\n".join(lines))
     person.see("batch-send").click()
     person.see("confirm").click()
     person.see("tab-working").click()
@@ -186,6 +183,27 @@ def test_batch_orders_and_cancel_all(house: House) -> None:
     person.see("cancel-all").click()
     person.see("confirm").click()
     person.until(lambda: rows.count() == 0)
+
+
+def test_a_condition_order_waits_at_the_server_and_is_cancelled(house: House) -> None:
+    person = house.enter("ann")
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    low = level(person, "bid5") - 30
+    person.see("tab-condition").click()
+    person.see("trigger").fill(f"{low:.0f}")
+    person.see("condition-direction").select_option("BUY")
+    person.see("condition-offset").select_option("OPEN")
+    person.see("condition-add").click()
+    rows = person.page.locator('[data-test="conditions"] tbody tr')
+    person.until(lambda: rows.count() == 1)
+    assert f"≤ {low:.0f}" in rows.first.inner_text()
+    person.page.reload()
+    ready(person)
+    person.see("tab-condition").click()
+    person.until(lambda: rows.count() == 1 and "Waiting" in rows.first.inner_text())
+    person.see("condition-cancel").click()
+    person.until(lambda: "Waiting" not in person.page.locator('[data-test="conditions"]').all_inner_texts())
 
 
 def test_a_wrong_password_and_a_trader_on_admin_pages_are_refused(house: House) -> None:

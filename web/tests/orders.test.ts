@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DiffStore, type Tree } from "../src/lib/diff";
-import { closing, insertOrder, kindsOf, legs, objection, parseBatch, stateOf, type Leg, type Order, type Position, type Wish } from "../src/lib/orders";
+import { closing, insertCondition, insertOrder, kindsOf, legs, objection, parseBatch, stateOf, type Leg, type Order, type Position, type Wish } from "../src/lib/orders";
 import type { Instrument } from "../src/stores/market";
 
 type Entry = { c?: Tree; s?: Tree };
@@ -85,5 +85,14 @@ describe("a batch", () => {
     const { wishes, wrong } = parseBatch("# comment\nSHFE.rb2701, BUY, OPEN, 3140, 2\nDCE.m2701 sell close 2900 1\n\nrubbish\nSHFE.rb2701,BUY,OPEN,x,1\nSHFE.rb2701,BUY,OPEN,3140,1.5");
     expect(wishes.map((one) => [one.symbol, one.direction, one.offset, one.price, one.volume])).toEqual([["SHFE.rb2701", "BUY", "OPEN", 3140, 2], ["DCE.m2701", "SELL", "CLOSE", 2900, 1]]);
     expect(wrong).toEqual([5, 6, 7]);
+  });
+});
+
+describe("a condition order", () => {
+  it("speaks DIFF", () => {
+    const pack = insertCondition({ symbol: "SHFE.rb2701", relation: "LE", trigger: 3100, direction: "SELL", offset: "CLOSE", volume: 2, pricing: "LIMIT", limit: 3090, validity: "GTC" }, "u", "o");
+    expect(pack).toMatchObject({ aid: "insert_condition_order", user_id: "u", order_id: "o", time_condition_type: "GTC" });
+    expect(pack.condition_list).toEqual([{ exchange_id: "SHFE", instrument_id: "rb2701", contingent_type: "price", contingent_price: 3100, price_relation: "LE" }]);
+    expect(pack.order_list).toEqual([{ exchange_id: "SHFE", instrument_id: "rb2701", direction: "SELL", offset: "CLOSE", close_today_prior: true, volume_type: "NUM", volume: 2, price_type: "LIMIT", limit_price: 3090 }]);
   });
 });

@@ -10,7 +10,7 @@ export const tradeTexts = {
   },
   side: { BUY: ["买入", "Buy"], SELL: ["卖出", "Sell"] },
   leg: { LONG: ["多", "Long"], SHORT: ["空", "Short"] },
-  offset: { OPEN: ["开仓", "Open"], CLOSE: ["平仓", "Close"], CLOSETODAY: ["平今", "Close today"], CLOSEYESTERDAY: ["平昨", "Close earlier"], FORCE_CLOSE: ["强平", "Forced close"] },
+  offset: { OPEN: ["开仓", "Open"], CLOSE: ["平仓", "Close"], CLOSETODAY: ["平今", "Close today"], REVERSE: ["反手", "Reverse"], CLOSEYESTERDAY: ["平昨", "Close earlier"], FORCE_CLOSE: ["强平", "Forced close"] },
   offset_hint: { OPEN: ["建立新仓位", "Opens a position"], CLOSE: ["平仓；上期所和能源中心只平昨日及更早的仓", "Closes; at SHFE and INE only lots of earlier days"], CLOSETODAY: ["只平今天开的仓", "Closes only lots opened today"] },
   kind: { LIMIT: ["限价，当日有效", "Limit, good for the day"], FAK: ["限价，立即成交剩余撤销（FAK）", "Limit, fill and kill (FAK)"], FOK: ["限价，全部成交否则撤销（FOK）", "Limit, fill or kill (FOK)"], ANY: ["市价", "Market"], BEST: ["最优价", "Best price"], FIVELEVEL: ["五档市价", "Five levels"] },
   ticket: {
@@ -35,15 +35,16 @@ export const tradeTexts = {
   },
   batch: { title: ["批量下单", "Batch orders"], how: ["每行一单：合约, BUY 或 SELL, OPEN、CLOSE 或 CLOSETODAY, 价格, 手数", "One order a line: instrument, BUY or SELL, OPEN, CLOSE or CLOSETODAY, price, lots"], wrong: ["看不懂第 {lines} 行", "Lines not understood: {lines}"], send: ["全部发出", "Send all"], confirm: ["发出 {n} 个委托？", "Send {n} orders?"] },
   condition: {
-    title: ["条件单", "Condition orders"], kind: ["种类", "Kind"], when: ["当最新价", "When the last price is"], trigger: ["触发价", "Trigger"], limit: ["限价（空 = 市价）", "Limit (empty = market)"], none: ["没有条件单", "No condition orders"], absent: ["此版本没有条件单", "This version has no condition orders"], absent_text: ["服务器没有提供条件单接口。", "The server serves no door for them."], STOP_LOSS: ["止损", "Stop loss"], TAKE_PROFIT: ["止盈", "Take profit"], PRICE_TOUCH: ["触价", "Price touch"],
+    title: ["条件单", "Condition orders"], when: ["当最新价", "When the last price is"], trigger: ["触发价", "Trigger"], none: ["没有条件单；条件单由服务器保管和触发，关闭网页也有效。", "No condition orders. They are kept and triggered by the server, with or without this page."], until: ["有效期", "Valid"], GFD: ["当日", "today"], GTC: ["撤销前", "until cancelled"], pause: ["暂停", "Pause"], resume: ["恢复", "Resume"],
   },
-  condition_state: { PENDING: ["等待中", "Waiting"], TRIGGERED: ["已触发", "Triggered"], CANCELLED: ["已撤销", "Cancelled"], EXPIRED: ["已过期", "Expired"], FAILED: ["失败", "Failed"] },
+  pricing: { CONSIDERATION: ["对手价", "Opposite best"], OVER: ["涨跌停价", "Limit up or down"], MARKET: ["市价", "Market"], LIMIT: ["限价", "Limit"], CONTINGENT: ["触发价", "Trigger price"] },
+  condition_state: { live: ["等待中", "Waiting"], suspend: ["已暂停", "Paused"], touched: ["已触发", "Triggered"], cancel: ["已撤销", "Cancelled"], discard: ["已失效", "Discarded"] },
   account: {
     choose: ["选择账户", "Choose an account"], not_chosen: ["点击切换到此账户", "Click to change to this account"], summary: ["资金（QIFI）", "Money (QIFI)"], today: ["今日盈亏（扣费后）", "Today, after fees"], curve: ["权益曲线", "Equity curve"], no_curve: ["还没有曲线", "No curve yet"], no_curve_text: ["打开本页后每 5 秒记一点。", "A point is kept every 5 seconds while the page is open."],
     user_id: ["用户", "User"], account_id: ["账户", "Account"], trading_day: ["交易日", "Trading day"],
     pre_balance: ["昨日权益", "Previous balance"], deposit: ["今日入金", "Deposits"], withdraw: ["今日出金", "Withdrawals"], static_balance: ["静态权益", "Static balance"], close_profit: ["平仓盈亏", "Close profit"], position_profit: ["持仓盈亏", "Position profit"], float_profit: ["浮动盈亏", "Floating profit"], commission: ["手续费", "Fees"], premium: ["权利金", "Premium"], balance: ["动态权益", "Balance"], margin: ["保证金", "Margin"], frozen_margin: ["冻结保证金", "Frozen margin"], frozen_commission: ["冻结手续费", "Frozen fees"], frozen_premium: ["冻结权利金", "Frozen premium"], available: ["可用资金", "Available"], WithdrawQuota: ["可取资金", "Withdrawable"], risk_ratio: ["风险度", "Risk ratio"],
     transfers: ["出入金", "Transfers"], amount: ["金额（元）", "Amount (CNY)"], deposit_do: ["入金", "Deposit"], withdraw_do: ["出金", "Withdraw"], deposit_title: ["确认入金", "Deposit?"], withdraw_title: ["确认出金", "Withdraw?"], moved: ["成功", "done"], no_transfers: ["今天没有出入金", "No transfers today"],
-    statement: ["结算单", "Settlement statement"], statement_absent: ["此版本没有结算单接口。", "This version serves no statements."], day: ["交易日", "Trading day"], show: ["查看", "Show"],
+    statement: ["结算单", "Settlement statement"], no_statement: ["没有该日的结算单", "No statement of that day"], save: ["下载", "Download"], day: ["交易日", "Trading day"], show: ["查看", "Show"],
   },
   account_hint: {
     pre_balance: ["上一次结算后的权益", "Balance after the last settlement"], deposit: ["今天转入", "Paid in today"], withdraw: ["今天转出", "Paid out today"], static_balance: ["昨日权益 + 入金 − 出金", "Previous balance + deposits − withdrawals"], close_profit: ["今天平仓的盈亏，昨仓按昨结算价算", "Profit of lots closed today, earlier lots from the last settlement price"], position_profit: ["持仓按今日成本的盈亏", "Profit of open lots against their cost of today"], float_profit: ["持仓按开仓价的盈亏", "Profit of open lots against their open price"], commission: ["今天的手续费", "Fees of today"], premium: ["期权权利金", "Option premium"], balance: ["静态权益 + 平仓盈亏 + 持仓盈亏 − 手续费 + 权利金", "Static balance + close profit + position profit − fees + premium"], margin: ["持仓占用", "Held for positions"], frozen_margin: ["挂单占用", "Held for working orders"], frozen_commission: ["挂单预计手续费", "Expected fees of working orders"], frozen_premium: ["挂单预计权利金", "Expected premium of working orders"], available: ["动态权益 − 保证金 − 各项冻结", "Balance − margin − what is frozen"], WithdrawQuota: ["现在可转出", "May be paid out now"],

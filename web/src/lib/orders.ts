@@ -106,3 +106,22 @@ export function parseBatch(text: string): { wishes: Wish[]; wrong: number[] } {
   });
   return { wishes, wrong };
 }
+
+/** A condition order as the server keeps it: `live`, `suspend`, `touched`, `cancel` or `discard`. */
+export interface Condition {
+  order_id: string; status: string; insert_date_time: number; touched_time: number; time_condition_type: string; last_msg: string;
+  condition_list: { contingent_type: string; exchange_id: string; instrument_id: string; contingent_price: number; price_relation: string }[];
+  order_list: { exchange_id: string; instrument_id: string; direction: Direction; offset: string; volume: number; volume_type: string; price_type: string; limit_price: number }[];
+}
+export interface ConditionWish { symbol: string; relation: "GE" | "LE"; trigger: number; direction: Direction; offset: "OPEN" | "CLOSE"; volume: number; pricing: "MARKET" | "CONSIDERATION" | "OVER" | "LIMIT"; limit: number | null; validity: "GFD" | "GTC" }
+
+/** The `insert_condition_order` message of one price condition and one order. */
+export function insertCondition(wish: ConditionWish, userId: string, orderId: string): { aid: string; [key: string]: unknown } {
+  const at = wish.symbol.indexOf(".");
+  const where = { exchange_id: wish.symbol.slice(0, at), instrument_id: wish.symbol.slice(at + 1) };
+  return {
+    aid: "insert_condition_order", user_id: userId, order_id: orderId, conditions_logic_operator: "AND", time_condition_type: wish.validity,
+    condition_list: [{ ...where, contingent_type: "price", contingent_price: wish.trigger, price_relation: wish.relation }],
+    order_list: [{ ...where, direction: wish.direction, offset: wish.offset, close_today_prior: true, volume_type: "NUM", volume: wish.volume, price_type: wish.pricing, ...(wish.pricing === "LIMIT" ? { limit_price: wish.limit } : {}) }],
+  };
+}

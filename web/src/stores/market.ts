@@ -128,7 +128,7 @@ export const useMarket = defineStore("market", () => {
   store.on("notify", (patches) => {
     const levels: Record<string, Level> = { INFO: "info", WARNING: "warn", ERROR: "bad" };
     for (const patch of patches)
-      for (const notice of Object.values(patch) as Tree[]) if (notice?.content) notices.say(levels[notice.level] ?? "info", told(notice));
+      for (const notice of Object.values(patch) as Tree[]) if (notice?.content && notice.type !== "SETTLEMENT") notices.say(levels[notice.level] ?? "info", told(notice));
     store.drop("notify"); // said once, never deleted by the server
   });
   /** The server's words are Chinese; what its codes mean is known in the page's language too. */

@@ -3,7 +3,7 @@
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef, triggerRef, watch } from "vue";
 import type { Tree } from "../lib/diff";
-import { insertOrder, legs as legsOf, symbolOf, type Account, type Order, type Position, type Trade, type Transfer, type Wish } from "../lib/orders";
+import { insertCondition, insertOrder, legs as legsOf, symbolOf, type Account, type Condition, type ConditionWish, type Order, type Position, type Trade, type Transfer, type Wish } from "../lib/orders";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { say } from "../i18n";
 import { useHealth } from "./health";
@@ -24,6 +24,8 @@ export const useTrade = defineStore("trade", () => {
   const brokers = ref<string[]>([]);
   /** Equity since this page was opened; the server's own curve is asked for by the account page. */
   const curve = shallowRef<{ at: number; balance: number }[]>([]);
+  const conditions = shallowRef<Condition[]>([]);
+  const statement = shallowRef<{ day: string; text: string } | null>(null);
   const user = computed(() => session.account);
   const offered = computed(() => health.serves("/ws/trade"));
 
@@ -34,9 +36,15 @@ export const useTrade = defineStore("trade", () => {
     settled: () => market.store.tree.trade?.[user.value]?.trade_more_data === false,
     pace: framePace,
     onState: (next) => (state.value = next),
-    onPack: (pack) => { if (pack.aid === "rtn_brokers" && Array.isArray(pack.brokers)) { brokers.value = pack.brokers as string[]; enter(); } },
+    onPack: take,
   });
 
+  /** Packets that are not part of the tree. */
+  function take(pack: Tree): void {
+    if (pack.aid === "rtn_brokers" && Array.isArray(pack.brokers)) { brokers.value = pack.brokers as string[]; enter(); }
+    else if (pack.aid === "rtn_condition_orders") conditions.value = (pack.condition_orders ?? []) as Condition[];
+    else if (pack.aid === "qry_settlement_info") statement.value = { day: String(pack.trading_day), text: String(pack.settlement_info ?? "") };
+  }
   /** Log the connection in: the token stands in for the password. */
   function enter(): void {
     if (!session.login || !user.value) return;
@@ -47,10 +55,16 @@ export const useTrade = defineStore("trade", () => {
     market.store.drop("trade");
     tree.value = {};
     curve.value = [];
+    conditions.value = [];
+    statement.value = null;
     state.value = "connecting";
     if (session.loggedIn && user.value && offered.value) socket.start();
   }, { immediate: true });
 
+  market.store.on("notify", (patches) => {
+    for (const notice of patches.flatMap((patch) => Object.values(patch)) as Tree[])
+      if (notice?.type === "SETTLEMENT") statement.value = { day: "", text: String(notice.content) };
+  });
   market.store.on("trade", (patches) => {
     if (!patches.some((patch) => user.value in patch)) return;
     const now = (market.store.tree.trade?.[user.value] as Tree | undefined) ?? {};
@@ -91,5 +105,9 @@ export const useTrade = defineStore("trade", () => {
   const cancelAll = (symbol?: string): void => { for (const one of working.value) if (!symbol || symbolOf(one) === symbol) cancel(one); };
   const transfer = (amount: number): boolean => send({ aid: "req_transfer", bank_id: "SIM", future_account: user.value, future_password: "", bank_password: "", currency: "CNY", amount });
 
-  return { state, live, offered, tree, account, orders, trades, working, positions, legs, transfers, tradingDay, curve, user, order, cancel, cancelAll, transfer };
+  const condition = (wish: ConditionWish): boolean => send(insertCondition(wish, user.value, `WEB_${crypto.randomUUID()}`));
+  const changeCondition = (one: Condition, what: "cancel" | "pause" | "resume"): boolean => send({ aid: `${what}_condition_order`, user_id: user.value, order_id: one.order_id });
+  const askStatement = (day: string): boolean => send({ aid: "qry_settlement_info", trading_day: Number(day.replaceAll("-", "")) || 0 });
+
+  return { conditions, condition, changeCondition, statement, askStatement, state, live, offered, tree, account, orders, trades, working, positions, legs, transfers, tradingDay, curve, user, order, cancel, cancelAll, transfer };
 });
