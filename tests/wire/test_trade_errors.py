@@ -2,18 +2,16 @@
 
 import pytest
 
-from qautlra._core import account, book
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, UnavailableError
+from qautlra.model import codes
 from qautlra.wire import envelope
 from qautlra.wire.trade_errors import TABLE, number_of, refused
 
 
-def test_every_code_of_the_core_is_in_the_table() -> None:
-    for number, (name, _diff, _ctp, text) in account.CODES.items():
+def test_every_code_of_the_engine_is_in_the_table() -> None:
+    for number, code in codes.table().items():
         if number:
-            assert (TABLE[number].name, TABLE[number].zh) == (name, text)
-    assert set(book.CODES) - {0} <= set(TABLE)
-    assert {5001, 5004, 5005} <= set(TABLE)
+            assert (TABLE[number].name, TABLE[number].zh) == (code.name, code.text)
 
 
 def test_rows_are_complete() -> None:

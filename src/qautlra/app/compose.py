@@ -78,6 +78,7 @@ def build(loaded: Loaded) -> App:
     if modes.TRADE in rooms and config.trade.trader.broker == "diff":
         beside_trade = documents.at_gateway(loaded, instruments, market_clock, parts)
     elif modes.TRADE in rooms:
+        from qautlra.trade.desk import Desk
         from qautlra.trade.service import TradeService
 
         trade = TradeService(
@@ -165,9 +166,13 @@ def build(loaded: Loaded) -> App:
         loaded, keeps_data=bool({modes.STORE, modes.TRADE} & rooms), profile=config.trade.profile
     )
     parts["auth"] = auth
-    if auth is not None and trade is not None:
-        connect_trading(auth, trade)
-        if ctp_front is not None:
+    desk = None
+    if trade is not None:
+        desk = Desk(trade, data_directory(config.store.data_dir), tape, instruments)
+        parts["desk"] = desk
+        if auth is not None:
+            connect_trading(auth, trade, desk)
+        if auth is not None and ctp_front is not None:
             ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
     net = NetService(
         Deps(
@@ -181,13 +186,14 @@ def build(loaded: Loaded) -> App:
             streams=store.ingest if store is not None else None,
             auth=auth,
             trade=trade,
+            desk=desk,
             require_login=config.auth.require_login,
             explicit_listen=explicit,
         )
     )
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
-    services += [part for part in (store, trade, *beside_trade, feed, ctp_front) if part is not None]
+    services += [part for part in (store, desk, trade, *beside_trade, feed, ctp_front) if part is not None]
     services += sources
     app = App(
         loaded=loaded,

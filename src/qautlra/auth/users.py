@@ -71,6 +71,7 @@ class Users:
         self._users: Mapping[str, User] = {}
         self._accounts: Mapping[str, AccountEntry] = {}
         self._sessions: dict[str, Session] = {}
+        self._owners: Mapping[str, str] = {}
         self._load()
 
     def close(self) -> None:
@@ -105,6 +106,10 @@ class Users:
     def wishes(self) -> list[AccountEntry]:
         """Return the accounts asked for that no engine has opened yet."""
         return [entry for entry in self.accounts() if not entry.opened]
+
+    def owner_of(self, account_id: str) -> str | None:
+        """Return a user who owns an account, None when nobody does."""
+        return self._owners.get(account_id)
 
     def session(self, session: str) -> Session | None:
         """Return a login session that has not ended."""
@@ -285,6 +290,11 @@ class Users:
         self._accounts = {
             account_id: AccountEntry(account_id, broker, cash, bool(opened))
             for account_id, broker, cash, opened in database.rows("accounts")
+        }
+        self._owners = {
+            account_id: user_id
+            for user_id, account_id, access in reversed(database.rows("grants"))
+            if access == Access.OWN
         }
         self._sessions = {row[0]: Session(*row) for row in database.rows("sessions")}
         self._users = {

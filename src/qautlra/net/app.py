@@ -12,7 +12,7 @@ from aiohttp import web
 from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
-from qautlra.net import db_ws, diff_ws, market_ws, openapi, static, trade_ws
+from qautlra.net import db_ws, diff_ws, market_ws, openapi, static, trade_http, trade_ws
 from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
@@ -47,6 +47,7 @@ def route_table(deps: Deps) -> list[Route]:
         *OpsHttp(deps).routes(),
         *AuthHttp(deps).routes(),
         *AuditHttp(deps).routes(),
+        *trade_http.routes(deps),
     ]
     description: list[bytes] = []
 

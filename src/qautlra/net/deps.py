@@ -12,6 +12,7 @@ from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.model.streams import StreamOptions
+from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 
 
@@ -97,6 +98,7 @@ class Deps:
     ingest: StoreIngest | None = None
     streams: StoreIngest | None = None
     "The streams of a process that only answers."
+    desk: Desk | None = None
     auth: AuthService | None = None
     "Users; None in a process that has none: then whatever needs a login is refused."
     require_login: bool = False

@@ -10,6 +10,8 @@ from qautlra.feed.service import FeedService
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_body, json_reply
 from qautlra.net.route import Handler, Route
+from qautlra.net.trade_http.base import Call
+from qautlra.net.trade_http.market import details
 from qautlra.wire import rest
 
 HEALTH_TEXT = "QAMD Gateway is running"
@@ -55,7 +57,10 @@ class MarketHttp:
             ),
             Route(
                 "GET", "/api/market/instruments", self.instruments, "List known instruments", "feed",
-                reply=rest.InstrumentList, parameters={"pattern": "part of the symbol, either case"},
+                reply=rest.InstrumentList, parameters={
+                    "pattern": "part of the symbol, either case",
+                    "detail": "1: those with prices, with their terms",
+                },
             ),
         ]  # fmt: skip
 
@@ -109,4 +114,7 @@ class MarketHttp:
         directory = self._feed.directory
         pattern = request.query.get("pattern", "")
         found = directory.search(pattern) if pattern else directory.symbols()
+        if request.query.get("detail") in ("1", "true"):
+            shown = details(Call(request, self._deps), found)
+            return json_reply({"success": True, "data": shown, "error": None})
         return json_reply({"success": True, "data": found, "error": None})

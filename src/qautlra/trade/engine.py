@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from qautlra._core import book
 from qautlra._core.paper import PaperFeed
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -79,8 +80,11 @@ class Engine:
         instruments: Instruments,
         calendar: Calendar,
         now_ns: Callable[[], int],
+        stopped: set[str] | None = None,
     ) -> None:
         self.exchange = exchange
+        self.stopped = stopped if stopped is not None else set()
+        "Instruments an operator keeps closed whatever their hours say."
         self.phases = Phases(calendar)
         self.now_ns = now_ns
         self._tape = tape
@@ -252,6 +256,24 @@ class Engine:
         self._set_phase(number, self.now_ns())
         return number
 
+    def list_own(self, symbol: str, arguments: dict[str, Any]) -> int:
+        """List an instrument with terms of an operator's; ValueError when they will not do."""
+        line = self._instruments.intern(symbol)
+        if line < 0 or self._instruments.symbol(line) != symbol:
+            raise ValueError(f"{symbol} is no full name of an instrument")
+        number = self.exchange.list(symbol, **arguments)
+        self._listed[symbol] = number
+        self._symbols.append(symbol)
+        self._paper.join(number, line)
+        self._set_phase(number, self.now_ns())
+        return number
+
+    def follow_stop(self, symbol: str) -> None:
+        """Close an instrument, or let it follow its hours again, as `stopped` says now."""
+        number = self._listed.get(symbol)
+        if number is not None:
+            self._set_phase(number, self.now_ns())
+
     def canonical(self, spelling: str) -> str | None:
         """Return the full name of an instrument however it is spelt, None for one that is not known."""
         line = self._instruments.find(spelling)
@@ -278,8 +300,10 @@ class Engine:
         self._next_phase_ns = min(self._until.values(), default=1 << 62)
 
     def _set_phase(self, instrument: int, now_ns: int) -> None:
-        phase = self.phases.at(self._symbols[instrument], now_ns)
-        self.exchange.set_phase(instrument, phase.phase, now_ns=now_ns)
+        symbol = self._symbols[instrument]
+        phase = self.phases.at(symbol, now_ns)
+        now = book.CLOSED if symbol in self.stopped else phase.phase
+        self.exchange.set_phase(instrument, now, now_ns=now_ns)
         self._paper.set_floor(instrument, phase.since_ns)
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)

@@ -82,6 +82,8 @@ class TradeService(Service):
         "Called with every account as the day left it, before it is settled."
         self.started: list[Callable[[], Awaitable[None]]] = []
         "Awaited at the end of every start."
+        self.stopped: set[str] = set()
+        "Instruments an operator keeps closed; full names."
         self.on_tick: list[Callable[[], None]] = []
         "Called after the engine has taken a batch of the market: conditional orders, monitors."
         self.on_turn: list[Callable[[], None]] = []
@@ -144,6 +146,7 @@ class TradeService(Service):
             instruments=self._instruments,
             calendar=self._calendar,
             now_ns=self.clock.now_ns,
+            stopped=self.stopped,
         )
         self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
         self.notes.restore(notes)

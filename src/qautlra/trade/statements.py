@@ -131,6 +131,12 @@ class Statements:
         rows = self._all(f"{query} ORDER BY trading_day DESC LIMIT 1", values)
         return msgspec.json.decode(rows[0][0], type=Statement) if rows else None
 
+    def of_account(self, account_id: str, start: int = 0, end: int = 99_999_999) -> list[Statement]:
+        """Return the account's statements of the days from `start` to `end`, oldest first."""
+        query = "SELECT body FROM statements WHERE account_id = ? AND trading_day BETWEEN ? AND ?"
+        rows = self._all(f"{query} ORDER BY trading_day", (account_id, start, end))
+        return [msgspec.json.decode(body, type=Statement) for (body,) in rows]
+
     def days(self, account_id: str) -> list[int]:
         """Return the days there are statements of, oldest first."""
         query = "SELECT trading_day FROM statements WHERE account_id = ? ORDER BY trading_day"

@@ -44,10 +44,10 @@ class GatewayStatus(Struct, frozen=True):
 
 
 class InstrumentList(Struct, frozen=True):
-    """Known instruments, full symbols."""
+    """Known instruments: full symbols, or with `detail` their terms."""
 
     success: bool
-    data: list[str]
+    data: list[str | dict[str, Any]]
     error: None = None
 
 

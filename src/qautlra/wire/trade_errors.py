@@ -1,6 +1,6 @@
 """The one table of error numbers of the trading doors: name, HTTP status, Chinese and English text.
 
-Numbers below 9000 that the core answers with are the core's; a test keeps the two tables together.
+What the engine answers with is named in `model.codes`; a test sees that no code is missing here.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 from qautlra.base.errors import InputError, QautlraError
+from qautlra.model import codes
 
 
 class TradeError(NamedTuple):
@@ -28,73 +29,84 @@ CONFLICT: Final = 9409
 RATE: Final = 9429
 UNAVAILABLE: Final = 9503
 
-TABLE: Final[dict[int, TradeError]] = {
-    number: TradeError(name, status, zh, en)
-    for number, name, status, zh, en in (
-        (1001, "NOTIONAL_EXCEEDS_FREE_BALANCE", 400, "开仓保证金不足", "Not enough available funds"),
-        (1002, "POSITION_LIMIT_EXCEEDED", 400, "持仓超过限额", "Position limit exceeded"),
-        (1003, "QUANTITY_EXCEEDS_MAXIMUM", 400, "下单手数不合法", "Not a permitted volume"),
-        (1004, "RISK_RATIO_EXCEEDED", 400, "账户风险度过高，禁止开仓", "Risk ratio too high to open"),
-        (1005, "SELF_TRADE", 400, "可能自成交，拒绝下单", "Would trade with the account's own order"),
-        (1006, "ACCOUNT_NOT_FOUND", 404, "账户不存在", "No such account"),
-        (1007, "INSTRUMENT_NOT_FOUND", 404, "合约不存在", "No such instrument"),
-        (1008, "INVALID_PARAMETERS", 400, "报单字段有误", "Invalid parameters"),
-        (1009, "CONCENTRATION_EXCEEDED", 400, "单一合约占用保证金超过权益限制", "Too much in one contract"),
-        (1010, "NOTIONAL_EXCEEDS_MAX_PER_ORDER", 400, "单笔报单金额超过限制", "Order notional too large"),
-        (2001, "ACCOUNT_EXISTS", 409, "账户已存在", "The account exists already"),
-        (2002, "ACCOUNT_FROZEN", 400, "账户已冻结，禁止交易", "The account is frozen"),
-        (2003, "WITHDRAW_EXCEEDS_QUOTA", 400, "转账失败，可取资金不足", "More than can be withdrawn"),
-        (2004, "INVALID_AMOUNT", 400, "转账失败，金额不合法", "Not a permitted amount"),
-        (2005, "ORDERS_ALIVE", 400, "仍有未了结的委托单", "Orders are still alive"),
-        (3001, "ORDER_NOT_FOUND", 404, "要撤销的单不存在", "No such live order"),
-        (3002, "DUPLICATE_ORDER_ID", 409, "单号重复", "Duplicate order id"),
-        (3003, "INVALID_PRICE", 400, "下单价格不合法", "Not a permitted price"),
-        (3004, "PRICE_NOT_ON_TICK", 400, "下单价格不是价格单位的整倍数", "Price is no multiple of the tick"),
-        (3005, "CLOSE_EXCEEDS_POSITION", 400, "平仓手数超过持仓量", "More than the position to close"),
-        (3006, "CLOSE_EXCEEDS_TODAY", 400, "平今手数超过今仓持仓量", "More than today's to close"),
-        (3007, "CLOSE_EXCEEDS_YESTERDAY", 400, "平昨手数超过昨仓持仓量", "More than yesterday's to close"),
-        (3008, "ACTIVE_ORDERS_EXCEEDED", 400, "活动委托数量超过上限", "Too many active orders"),
-        (3009, "REPEATED_ORDER", 400, "重复委托次数超过上限", "The same order too often"),
-        (3010, "DAILY_ORDERS_EXCEEDED", 400, "当日委托次数超过上限", "Too many orders today"),
-        (3011, "DAILY_CANCELS_EXCEEDED", 400, "当日撤单次数超过上限", "Too many cancels today"),
-        (3012, "DAILY_TRADES_EXCEEDED", 400, "当日成交次数超过上限", "Too many trades today"),
-        (3013, "REDUCE_ONLY", 400, "只减仓委托不能开仓", "A reduce-only order cannot open"),
-        (3014, "GTD_IN_PAST", 400, "委托有效期已过", "The order's last day is past"),
-        (3015, "PRICE_TOO_FAR_FROM_LAST", 400, "委托价格偏离最新价过大", "Price too far from the last"),
-        (3016, "STALE_FEED", 400, "行情中断，禁止市价委托", "No market orders: the feed is stale"),
-        (3017, "TRADING_STATE_REDUCING", 400, "当前只允许平仓", "Only closing is permitted now"),
-        (3018, "TRADING_STATE_HALTED", 400, "交易已暂停", "Trading is halted"),
-        (3019, "INSTRUMENT_SUSPENDED", 400, "合约当前不可交易", "The instrument cannot be traded now"),
-        (3020, "CONDITION_NOT_FOUND", 404, "条件单不存在", "No such conditional order"),
-        (3021, "CONDITION_MET", 400, "条件单的条件已经满足", "The condition is met already"),
-        (3022, "CONDITION_OVER", 409, "条件单当前状态不允许该操作", "Not in the order's present state"),
-        (3023, "NOT_REVERSED", 400, "平仓未全部成交，反手开仓未发出", "Not closed, so not reversed"),
-        (4001, "UNSUPPORTED_ORDER", 400, "交易所不支持该报单类型", "Not taken by the exchange"),
-        (4002, "PRICE_ABOVE_UPPER_LIMIT", 400, "下单价格超过涨停价", "Price above the upper limit"),
-        (4003, "PRICE_BELOW_LOWER_LIMIT", 400, "下单价格低于跌停价", "Price below the lower limit"),
-        (4004, "NOT_TRADING", 400, "当前时间不允许下单", "No orders at this time"),
-        (4005, "NO_CANCEL_NOW", 400, "当前时间不允许撤单", "No cancels at this time"),
-        (4006, "AUCTION_ONLY", 400, "该报单只能在集合竞价时使用", "Only in a call auction"),
-        (4007, "NOT_IN_AUCTION", 400, "集合竞价不接受该报单", "Not in a call auction"),
-        (5001, "FULL", 503, "系统容量已满", "The engine is full"),
-        (5002, "BROKER_UNAVAILABLE", 503, "交易通道不可用", "The broker is unavailable"),
-        (5003, "VALUE_TOO_LARGE", 400, "金额超出系统上限", "Beyond what an account can hold"),
-        (5004, "NOT_JOURNALED", 503, "日志不可写，拒绝下单", "Refused: the journal cannot be written"),
-        (5005, "DIVERGED", 500, "重放状态不一致", "The replayed state differs"),
-        (5006, "INTERNAL", 500, "系统内部错误", "Internal error; the server's log has the details"),
-        (6001, "NO_SETTLEMENT_PRICE", 400, "缺少结算价", "No settlement price"),
-        (6002, "ALREADY_SETTLED", 409, "该交易日已结算", "This trading day is settled already"),
-        (6003, "SETTLEMENT_NOT_FOUND", 404, "没有该日结算数据", "No settlement of that day"),
-        (6004, "MARKET_OPEN", 409, "市场尚未收盘，不能结算", "The market of the day is not over"),
-        (9401, "NOT_LOGGED_IN", 401, "请先登录", "Log in first"),
-        (9403, "FORBIDDEN", 403, "没有权限", "You may not do this"),
-        (9404, "NOT_FOUND", 404, "不存在", "Not found"),
-        (9409, "CONFLICT", 409, "与现有状态冲突", "In conflict with what is there"),
-        (9413, "TOO_LARGE", 413, "请求过大", "The request is too large"),
-        (9429, "MAX_ORDER_SUBMIT_RATE", 429, "报单过于频繁", "Too many requests"),
-        (9503, "UNAVAILABLE", 503, "服务不可用", "The service is not running"),
-    )
-}  # fmt: skip
+_ENGINE: Final = {
+    1001: (400, "Not enough available funds"),
+    1002: (400, "Position limit exceeded"),
+    1003: (400, "Not a permitted volume"),
+    1004: (400, "Risk ratio too high to open"),
+    1005: (400, "Would trade with the account's own order"),
+    1006: (404, "No such account"),
+    1007: (404, "No such instrument"),
+    1008: (400, "Invalid parameters"),
+    1009: (400, "Too much in one contract"),
+    1010: (400, "Order notional too large"),
+    2002: (400, "The account is frozen"),
+    2003: (400, "More than can be withdrawn"),
+    2004: (400, "Not a permitted amount"),
+    2005: (400, "Orders are still alive"),
+    3001: (404, "No such live order"),
+    3002: (409, "Duplicate order id"),
+    3003: (400, "Not a permitted price"),
+    3004: (400, "Price is no multiple of the tick"),
+    3005: (400, "More than the position to close"),
+    3006: (400, "More than today's to close"),
+    3007: (400, "More than yesterday's to close"),
+    3008: (400, "Too many active orders"),
+    3009: (400, "The same order too often"),
+    3010: (400, "Too many orders today"),
+    3011: (400, "Too many cancels today"),
+    3012: (400, "Too many trades today"),
+    3013: (400, "A reduce-only order cannot open"),
+    3014: (400, "The order's last day is past"),
+    3015: (400, "Price too far from the last"),
+    3016: (400, "No market orders: the feed is stale"),
+    3017: (400, "Only closing is permitted now"),
+    3018: (400, "Trading is halted"),
+    3019: (400, "The instrument cannot be traded now"),
+    3020: (404, "No such conditional order"),
+    3021: (400, "The condition is met already"),
+    3022: (409, "Not in the order's present state"),
+    3023: (400, "Not closed, so not reversed"),
+    4001: (400, "Not taken by the exchange"),
+    4002: (400, "Price above the upper limit"),
+    4003: (400, "Price below the lower limit"),
+    4004: (400, "No orders at this time"),
+    4005: (400, "No cancels at this time"),
+    4006: (400, "Only in a call auction"),
+    4007: (400, "Not in a call auction"),
+    5001: (503, "The engine is full"),
+    5002: (503, "The broker is unavailable"),
+    5003: (400, "Beyond what an account can hold"),
+    5004: (503, "Refused: the journal cannot be written"),
+    5005: (500, "The replayed state differs"),
+    6002: (409, "This trading day is settled already"),
+    6004: (409, "The market of the day is not over"),
+    9429: (429, "Too many requests"),
+}
+"""HTTP status and English of what the engine answers with; names and Chinese are `model.codes`'."""
+_DOORS: Final = (
+    (2001, TradeError("ACCOUNT_EXISTS", 409, "账户已存在", "The account exists already")),
+    (5006, TradeError("INTERNAL", 500, "系统内部错误", "Internal error; the server's log has the details")),
+    (6001, TradeError("NO_SETTLEMENT_PRICE", 400, "缺少结算价", "No settlement price")),
+    (6003, TradeError("SETTLEMENT_NOT_FOUND", 404, "没有该日结算数据", "No settlement of that day")),
+    (9401, TradeError("NOT_LOGGED_IN", 401, "请先登录", "Log in first")),
+    (9403, TradeError("FORBIDDEN", 403, "没有权限", "You may not do this")),
+    (9404, TradeError("NOT_FOUND", 404, "不存在", "Not found")),
+    (9409, TradeError("CONFLICT", 409, "与现有状态冲突", "In conflict with what is there")),
+    (9413, TradeError("TOO_LARGE", 413, "请求过大", "The request is too large")),
+    (9503, TradeError("UNAVAILABLE", 503, "服务不可用", "The service is not running")),
+)
+
+
+def _table() -> dict[int, TradeError]:
+    found = {
+        number: TradeError(codes.describe(number).name, status, codes.describe(number).text, en)
+        for number, (status, en) in _ENGINE.items()
+    }
+    return found | dict(_DOORS)
+
+
+TABLE: Final = _table()
 
 
 def refused(number: int, en: str = "", zh: str = "", **details: Any) -> InputError:

@@ -1,0 +1,220 @@
+"""Accounts as their owners see them: open, look, move money, equity over time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from qautlra.auth.audit import Act
+from qautlra.auth.rights import Access, Right
+from qautlra.base.errors import InputError, NotFoundError
+from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.trade.board import LOCK_TRADING, LOCK_WITHDRAW
+from qautlra.trade.desk import level_of
+from qautlra.wire import qifi, qifi_account
+from qautlra.wire import trade_rest as wire
+from qautlra.wire.trade_errors import refused
+
+BANK = {"bank_id": "SIM", "bank_name": "模拟银行", "currency": "CNY"}
+STATES = ("ACTIVE", "REDUCING", "HALTED")
+_LOCKS = {0: "active", LOCK_TRADING: "trading_frozen", LOCK_WITHDRAW: "withdraw_frozen", 3: "frozen"}
+_TYPES = ("individual", "institutional", "market_maker")
+
+
+async def create(call: Call) -> dict[str, Any]:
+    """Open an account of a user, named as asked for or after the user."""
+    asked = await call.body(wire.OpenAccountRequest)
+    user_id = call.request.match_info.get("user_id") or asked.user_id or call.who.user_id
+    if user_id.lower() != call.who.user_id.lower():
+        call.who.require(Right.MANAGE_USERS)
+    if asked.account_type not in _TYPES:
+        raise InputError(f"account_type: expected one of {', '.join(_TYPES)}", number=1008)
+    user = call.auth.users.find(user_id)
+    name = asked.account_id or asked.account_name or _free_name(call, user.user_id)
+    if call.auth.users.account(name) is not None or call.trade.has(name):
+        raise refused(2001)
+    entry = await call.auth.give_account(
+        user.user_id, name, Access.OWN, broker=call.trade.brokers()[0], cash=asked.init_cash
+    )
+    call.record(Act.ACCOUNT_OPEN, name, user=user.user_id, cash=asked.init_cash, broker=entry.broker)
+    return {"account_id": name, "user_id": user.user_id, "broker": entry.broker, "opened": entry.opened}
+
+
+def _free_name(call: Call, user_id: str) -> str:
+    for name in (user_id, *(f"{user_id[:60]}-{number}" for number in range(2, 1000))):
+        if call.auth.users.account(name) is None and not call.trade.has(name):
+            return name
+    raise InputError("account_id: name the account", number=1008)
+
+
+def account_info(call: Call, account_id: str) -> wire.AccountInfo:
+    """Return an account's money as it is shown."""
+    trade, exchange = call.trade, call.trade.engine.exchange
+    funds, number = trade.funds(account_id), trade.engine.number(account_id) or 0
+    shown = {name: funds[name] for name in wire.AccountInfo.__struct_fields__ if name in funds}
+    return wire.AccountInfo(
+        account_id=account_id,
+        broker=trade.broker_of(account_id),
+        status=_LOCKS[exchange.account(number).locks],
+        trading_state=STATES[exchange.gate.account_state(number)],
+        currency="CNY",
+        risk_level=level_of(funds["risk_ratio"]),
+        trading_day=str(trade.trading_day or ""),
+        **shown,
+    )
+
+
+async def of_user(call: Call) -> list[wire.AccountInfo]:
+    """Show the accounts of a user."""
+    return [account_info(call, account_id) for account_id in call.accounts_of(call.part("user_id"))]
+
+
+async def one(call: Call) -> dict[str, Any]:
+    """Show an account as a QIFI document."""
+    account_id = call.account(call.part("account_id"))
+    trade = call.trade
+    document = qifi_account.document(
+        account_id,
+        funds=trade.funds(account_id),
+        positions=trade.positions(account_id),
+        orders=trade.orders(account_id),
+        trades=trade.trades(account_id),
+        trading_day=trade.trading_day,
+        now_ns=trade.clock.now_ns(),
+        settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
+    )
+    return qifi.to_dict(document)
+
+
+async def deposit(call: Call) -> wire.AccountInfo:
+    """Put money in."""
+    asked = await call.body(wire.MoneyRequest)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.TRANSFER)
+    return await move(call, account_id, wire.amount_of(asked.amount), asked)
+
+
+async def withdraw(call: Call) -> wire.AccountInfo:
+    """Take money out."""
+    asked = await call.body(wire.MoneyRequest)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.TRANSFER)
+    return await move(call, account_id, -wire.amount_of(asked.amount), asked)
+
+
+async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> wire.AccountInfo:
+    """Move money, write down who had it moved, and show the account."""
+    answer = call.trade.transfer(account_id, amount)
+    act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
+    call.record(act, account_id, ok=answer.ok, amount=amount, method=asked.method, remark=asked.remark)
+    await call.done(answer)
+    info = account_info(call, account_id)
+    body = {
+        "account_id": account_id,
+        "type": "deposit" if amount > 0 else "withdraw",
+        "amount": abs(amount),
+        "balance_after": info.balance,
+        "trading_day": info.trading_day,
+        "method": asked.method,
+        "remark": asked.remark,
+        "by": call.who.user_id,
+    }
+    now_ns = call.trade.clock.now_ns()
+    await call.desk.ask(call.desk.records.add, "money", now_ns, body, account_id)
+    return info
+
+
+async def transfer(call: Call) -> dict[str, Any]:
+    """Move money between bank and account: in when positive, out when negative."""
+    asked = await call.body(wire.TransferRequest)
+    account_id = call.account(asked.account_id, Right.TRANSFER)
+    if asked.bank_id != BANK["bank_id"]:
+        raise NotFoundError(f"no bank {asked.bank_id!r} of this account")
+    if not asked.amount:
+        raise refused(2004)
+    sign = 1 if asked.amount > 0 else -1
+    note = wire.MoneyRequest(amount=abs(asked.amount), method="bank")
+    info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note)
+    done = call.trade.transfers(account_id)[-1]
+    return {"transfer_id": done.seq, "amount": done.amount, "message": done.text, "available": info.available}
+
+
+async def banks(call: Call) -> list[dict[str, Any]]:
+    """Show the banks of an account."""
+    call.account(call.part("account_id"))
+    return [BANK]
+
+
+async def transfers(call: Call) -> list[dict[str, Any]]:
+    """Show the day's transfers of an account."""
+    return [
+        {
+            "transfer_id": one.seq,
+            "account_id": one.account_id,
+            "bank_id": one.bank_id,
+            "amount": one.amount,
+            "currency": "CNY",
+            "success": not one.code,
+            "error_code": one.code,
+            "message": one.text,
+            "timestamp": one.time_ns // 1_000_000,
+        }
+        for one in call.trade.transfers(call.account(call.part("account_id")))
+    ]
+
+
+async def equity_curve(call: Call) -> dict[str, Any]:
+    """Show equity by day, with today as it stands, and by minute since the server started."""
+    account_id = call.meant(call.part("user_id"))
+    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    statements = call.trade.settling.statements
+    days = await asyncio.to_thread(statements.of_account, account_id, start, end)
+    points = [_point(day.trading_day, day.funds) for day in days]
+    today = call.trade.trading_day
+    if start <= today <= end and (not days or days[-1].trading_day < today):
+        points.append(_point(today, call.trade.funds(account_id)))
+    minutes = [
+        {"timestamp": ns // 1_000_000, "balance": balance, "available": available, "margin": margin}
+        for ns, balance, available, margin in call.desk.equity.get(account_id, ())
+    ]
+    return {"account_id": account_id, "days": points, "minutes": minutes}
+
+
+def _point(day: int, funds: dict[str, Any]) -> dict[str, Any]:
+    names = ("balance", "available", "margin", "close_profit", "position_profit", "commission", "deposit")
+    return {
+        "trading_day": str(day),
+        **{name: funds[name] for name in names},
+        "withdraw": funds["withdraw"],
+        "profit": funds["balance"] - funds["static_balance"],
+        "risk_ratio": funds["risk_ratio"],
+    }
+
+
+_MONEY, _INFO = wire.MoneyRequest, wire.AccountInfo
+_INFOS = list[wire.AccountInfo]
+DOORS = (
+    Door(
+        "POST", "/api/user/{user_id}/account/create", create, "Open an account", Right.OPEN_ACCOUNT,
+        wire.OpenAccountRequest,
+    ),
+    Door("POST", "/api/account/open", create, "Open an account", Right.OPEN_ACCOUNT, wire.OpenAccountRequest),
+    Door("GET", "/api/user/{user_id}/accounts", of_user, "Accounts of a user", Right.VIEW, reply=_INFOS),
+    Door("POST", "/api/account/deposit", deposit, "Put money in", Right.TRANSFER, _MONEY, _INFO),
+    Door("POST", "/api/account/withdraw", withdraw, "Take money out", Right.TRANSFER, _MONEY, _INFO),
+    Door(
+        "POST", "/api/account/transfer", transfer, "Move money between bank and account", Right.TRANSFER,
+        wire.TransferRequest,
+    ),
+    Door(
+        "GET", "/api/account/{account_id}/banks", banks, "Banks of an account", Right.VIEW,
+        reply=list[dict[str, Any]],
+    ),
+    Door(
+        "GET", "/api/account/{account_id}/transfers", transfers, "The day's transfers", Right.VIEW,
+        reply=list[dict[str, Any]],
+    ),
+    Door(
+        "GET", "/api/account/{user_id}/equity-curve", equity_curve, "Equity by day and by minute", Right.VIEW,
+        parameters=RANGE,
+    ),
+    Door("GET", "/api/account/{account_id}", one, "An account as a QIFI document", Right.VIEW),
+)  # fmt: skip

@@ -1,0 +1,218 @@
+"""What every trading door is given, and how it becomes a route."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+from qautlra.auth.audit import Act, Result
+from qautlra.auth.rights import Access, Principal, Right
+from qautlra.auth.service import AuthService
+from qautlra.base.errors import InputError, UnavailableError
+from qautlra.model.order import Answer
+from qautlra.net.audit_http import whole
+from qautlra.net.auth import address_of, principal
+from qautlra.net.auth_http import body_of
+from qautlra.net.deps import Deps
+from qautlra.net.http import raw_json
+from qautlra.net.route import Route
+from qautlra.trade.desk import Desk
+from qautlra.trade.service import TradeService
+from qautlra.wire import envelope
+from qautlra.wire.envelope import Envelope
+from qautlra.wire.trade_errors import refused
+
+T = TypeVar("T")
+PAGE_COUNT: Final = 500
+_STATUSES: Final = {
+    400: "refused: the code says why",
+    401: "not logged in",
+    403: "not permitted, or another's account",
+    404: "no such thing",
+    429: "too often",
+    503: "trading is not running",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, with who sent it and what it reaches."""
+
+    request: web.Request
+    deps: Deps
+
+    @property
+    def who(self) -> Principal:
+        """Who is calling."""
+        return principal(self.request)
+
+    @property
+    def trade(self) -> TradeService:
+        """The trade service; UnavailableError in a process without one."""
+        if self.deps.trade is None:
+            raise UnavailableError("this process does not trade")
+        return self.deps.trade
+
+    @property
+    def desk(self) -> Desk:
+        """The desk beside it."""
+        if self.deps.desk is None:
+            raise UnavailableError("this process does not trade")
+        return self.deps.desk
+
+    @property
+    def auth(self) -> AuthService:
+        """The users."""
+        if self.deps.auth is None:
+            raise UnavailableError("this process has no users")
+        return self.deps.auth
+
+    async def body(self, kind: type[T]) -> T:
+        """Return the JSON body."""
+        return await body_of(self.request, kind)
+
+    def part(self, name: str) -> str:
+        """Return a part of the path."""
+        return self.request.match_info[name]
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a text of the query string."""
+        return self.request.query.get(name, default)[:256]
+
+    def number(self, name: str, default: int, low: int = 0, high: int = 1 << 62) -> int:
+        """Return a whole number of the query string."""
+        return whole(self.request.query[name], name, low, high) if name in self.request.query else default
+
+    def day(self, name: str, default: int) -> int:
+        """Return a day of the query string as YYYYMMDD; dashes are allowed."""
+        given = self.request.query.get(name, "").replace("-", "")
+        if not given:
+            return default
+        if len(given) != 8 or not given.isascii() or not given.isdigit():
+            raise InputError(f"{name}: expected a day like 20250603", number=1008)
+        return int(given)
+
+    def account(self, account_id: str, right: Right = Right.VIEW) -> str:
+        """Return the account's name when the caller holds the right for it and it is there."""
+        self.who.require(right, account_id)
+        if not self.trade.has(account_id):
+            raise refused(1006)
+        return account_id
+
+    def chosen(self, account_id: str, user_id: str, right: Right) -> str:
+        """Return the account meant: the one named, one named like the user, or the only one he owns."""
+        if account_id:
+            return self.account(account_id, right)
+        if user_id and (user_id in self.who.accounts or self.trade.has(user_id)):
+            return self.account(user_id, right)
+        owner = user_id or self.who.user_id
+        user = self.auth.users.get(owner)
+        own = [name for name, access in user.accounts.items() if access is Access.OWN] if user else []
+        if len(own) != 1:
+            raise InputError("account_id: name the account", number=1008)
+        return self.account(own[0], right)
+
+    def meant(self, name: str, right: Right = Right.VIEW) -> str:
+        """Return the account a path names: by its own name, or as the only one of a user."""
+        if self.trade.has(name) or self.auth.users.get(name) is None:
+            return self.account(name, right)
+        return self.chosen("", name, right)
+
+    def accounts_of(self, user_id: str) -> list[str]:
+        """Return the accounts of a user, or the one of this name, that the caller may look at."""
+        user = self.auth.users.get(user_id)
+        if user is None:
+            return [self.account(user_id)]
+        if user.user_id != self.who.user_id:
+            self.who.require(Right.VIEW_ALL)
+        return [name for name in user.accounts if self.trade.has(name)]
+
+    def visible(self) -> list[str]:
+        """Return every account the caller may look at."""
+        if self.who.may(Right.VIEW_ALL):
+            return self.trade.accounts()
+        return [name for name in self.who.accounts if self.who.may(Right.VIEW, name) and self.trade.has(name)]
+
+    def symbol(self, spelling: str) -> str:
+        """Return the full name of an instrument; 1007 when it is not known."""
+        found = self.trade.engine.canonical(spelling)
+        if found is None:
+            raise refused(1007, f"no instrument {spelling[:64]!r}")
+        return found
+
+    async def done(self, answer: Answer) -> Answer:
+        """Return an answer when it is durable; raise what it refuses."""
+        await self.trade.durable(answer.lsn)
+        if not answer.ok:
+            named = {"order_id": answer.order_id} if answer.order_id else {}
+            raise refused(answer.code, zh=answer.text, **named)
+        return answer
+
+    def record(self, act: Act, account_id: str = "", *, ok: bool = True, **detail: Any) -> None:
+        """Write into the audit log what the caller did."""
+        result = Result.SUCCESS if ok else Result.FAILED
+        self.auth.audit.record(
+            act,
+            self.who.user_id,
+            result=result,
+            account_id=account_id,
+            address=address_of(self.request),
+            **detail,
+        )
+
+    def owner(self, account_id: str) -> str:
+        """Return who owns an account, the account itself when nobody is known."""
+        return self.auth.users.owner_of(account_id) or account_id
+
+    def page(self) -> tuple[int, int]:
+        """Return (first, last + 1) of the page asked for by `page` and `page_size`."""
+        size = self.number("page_size", 100, 1, PAGE_COUNT)
+        first = (self.number("page", 1, 1, 1_000_000) - 1) * size
+        return first, first + size
+
+
+Work = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One row of a room's table. A door that returns a web.Response answers by itself."""
+
+    method: str
+    path: str
+    work: Work
+    summary: str
+    right: Right
+    body: Any = None
+    reply: Any = dict[str, Any]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def route(deps: Deps, door: Door) -> Route:
+    """Return the route of a door."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        found = await door.work(Call(request, deps))
+        return found if isinstance(found, web.StreamResponse) else raw_json(envelope.ok(found))
+
+    reply: Any = Envelope[door.reply]  # type: ignore[name-defined]
+    return Route(
+        door.method,
+        door.path,
+        handler,
+        door.summary,
+        "trading",
+        door.body,
+        reply,
+        parameters=door.parameters,
+        statuses=_STATUSES,
+        right=door.right,
+        envelope=True,
+    )
+
+
+PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT} (100)"}
+RANGE: Final = {"start": "first day, YYYYMMDD", "end": "last day, YYYYMMDD"}

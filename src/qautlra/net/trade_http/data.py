@@ -1,0 +1,166 @@
+"""Stored rows and whole tables: history, export, the market at a glance."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from typing import Any, Final
+
+import msgspec
+import orjson
+from aiohttp import web
+
+from qautlra.auth.rights import Right
+from qautlra.base.errors import InputError, UnavailableError
+from qautlra.model.query import QueryRequest
+from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.net.trade_http.positions import positions_of
+from qautlra.net.trade_http.statistics import statements_of
+from qautlra.wire import trade_rest as wire
+
+ROWS_COUNT: Final = 10_000
+BARS: Final = "bar_1m"
+TICKS: Final = "market_data"
+KINDS: Final = ("orders", "trades", "positions", "transactions")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_SLICE_COUNT: Final = 200
+
+
+async def ticks(call: Call) -> dict[str, Any]:
+    """Show stored ticks of an instrument."""
+    return await _stored(call, TICKS)
+
+
+async def klines(call: Call) -> dict[str, Any]:
+    """Show stored one-minute bars of an instrument."""
+    return await _stored(call, BARS)
+
+
+async def _stored(call: Call, stream: str) -> dict[str, Any]:
+    store = call.deps.store
+    if store is None:
+        raise UnavailableError("this process has no store")
+    symbol = call.symbol(call.text("instrument_id"))
+    found = await store.run(
+        QueryRequest(
+            stream=stream,
+            start_time=call.text("start_time", "1h-ago"),
+            end_time=call.text("end_time", "now"),
+            limit=call.number("limit", 1_000, 1, ROWS_COUNT),
+            filter=f"instrument='{symbol}'",
+            descending=call.text("order") == "desc",
+        )
+    )
+    if not isinstance(found.chunks, bytes):
+        raise UnavailableError("the store answers in pieces")
+    return {"instrument_id": symbol, "stream": stream, "data": orjson.loads(found.chunks)}
+
+
+async def export(call: Call) -> web.Response:
+    """Send a table as a file: today's rows and those of ended days in the range."""
+    account_id = call.chosen(call.text("account_id"), "", Right.VIEW)
+    kind, form = call.text("data_type", "trades"), call.text("format", "csv")
+    if kind not in KINDS:
+        raise InputError(f"data_type: expected one of {', '.join(KINDS)}", number=1008)
+    if form not in ("csv", "json"):
+        raise InputError("format: expected csv or json", number=1008)
+    rows = await _rows(call, account_id, kind)
+    name = f"{account_id}-{kind}.{form}"
+    body = orjson.dumps(rows) if form == "json" else to_csv(rows)
+    return web.Response(
+        body=body,
+        content_type="text/csv" if form == "csv" else "application/json",
+        charset="utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
+    trade, ask, records = call.trade, call.desk.ask, call.desk.records
+    start, end, today = call.day("start", 0), call.day("end", 99_999_999), trade.trading_day
+    fresh = start <= today <= end
+    if kind == "positions":
+        return positions_of(call, account_id)
+    if kind == "transactions":
+        found = await ask(records.listed, "money", account_id=account_id, count=1_000)
+        return [row for row in reversed(found) if start <= int(row["trading_day"] or 0) <= end]
+    owner = call.owner(account_id)
+    if kind == "orders":
+        kept = await ask(records.orders, account_id, start, min(end, today - 1))
+        past = [(day, wire.order_info(order, owner)) for day, order in kept]
+        now: list[Any] = [wire.order_info(order, owner) for order in trade.orders(account_id)]
+    else:
+        days = await statements_of(call, account_id, start, min(end, today - 1))
+        past = [(day.trading_day, wire.trade_info(one, owner)) for day in days for one in day.trades]  # type: ignore[misc]
+        now = [wire.trade_info(one, owner) for one in trade.trades(account_id)]
+    rows = [*past, *((today, row) for row in now if fresh)]
+    return [{"trading_day": str(day), **msgspec.to_builtins(row)} for day, row in rows]
+
+
+def to_csv(rows: list[dict[str, Any]]) -> bytes:
+    """Return rows as CSV; a text that a spreadsheet would run as a formula is quoted."""
+    out = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.writer(out)
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_harmless(row.get(name, "")) for name in names])
+    return out.getvalue().encode()
+
+
+def _harmless(value: Any) -> Any:
+    return "'" + value if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+async def overview(call: Call) -> dict[str, Any]:
+    """Show the market at a glance: how many rose and fell, what moved and traded most."""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(call.desk.tape.seen()):
+        if number % _SLICE_COUNT == _SLICE_COUNT - 1:
+            await asyncio.sleep(0)
+        last = call.desk.tape.last(line) or {}
+        price, before = last.get("last_price"), last.get("pre_settlement") or last.get("pre_close")
+        if not isinstance(price, int | float) or not isinstance(before, int | float) or not before:
+            continue
+        rows.append(
+            {
+                "instrument_id": call.desk.instruments.symbol(line),
+                "last_price": price,
+                "change": price - before,
+                "change_ratio": price / before - 1,
+                "volume": last.get("volume"),
+                "amount": last.get("amount"),
+                "open_interest": last.get("open_interest"),
+            }
+        )
+    rows.sort(key=lambda row: row["change_ratio"])
+    return {
+        "instruments": len(rows),
+        "up": sum(row["change"] > 0 for row in rows),
+        "down": sum(row["change"] < 0 for row in rows),
+        "flat": sum(row["change"] == 0 for row in rows),
+        "amount": sum(row["amount"] or 0 for row in rows),
+        "top_gainers": [row for row in reversed(rows) if row["change"] > 0][:10],
+        "top_losers": [row for row in rows if row["change"] < 0][:10],
+        "most_traded": sorted(rows, key=lambda row: row["amount"] or 0, reverse=True)[:10],
+    }
+
+
+_STORED = {
+    "instrument_id": "in any spelling",
+    "start_time": "1h-ago, 2025-06-03 09:30, … (1h-ago)",
+    "end_time": "now",
+    "limit": f"up to {ROWS_COUNT} (1000)",
+    "order": "asc or desc by time",
+}
+DOORS = (
+    Door("GET", "/api/data/history/ticks", ticks, "Stored ticks", Right.MARKET, parameters=_STORED),
+    Door("GET", "/api/data/history/klines", klines, "Stored minute bars", Right.MARKET, parameters=_STORED),
+    Door(
+        "GET", "/api/data/export", export, "A table as a file", Right.VIEW,
+        parameters={"account_id": "the account", "data_type": ", ".join(KINDS), "format": "csv or json"}
+        | RANGE,
+    ),
+    Door("GET", "/api/data/overview/market", overview, "The market at a glance", Right.MARKET),
+)  # fmt: skip

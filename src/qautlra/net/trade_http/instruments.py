@@ -1,0 +1,140 @@
+"""Instruments as operators see them: stop, let go on, take off, list one of our own; counts of orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qautlra.auth.audit import Act
+from qautlra.auth.rights import Right
+from qautlra.base.errors import InputError
+from qautlra.net.trade_http.base import Call, Door
+from qautlra.net.trade_http.market import instrument_info
+from qautlra.wire import trade_rest as wire
+
+
+async def listing(call: Call) -> list[dict[str, Any]]:
+    """List every instrument that has prices or is listed, with what stands in it here."""
+    exchange = call.trade.engine.exchange
+    lines = dict.fromkeys(call.desk.tape.seen())
+    lines |= dict.fromkeys(
+        call.desk.instruments.find(exchange.symbol(n)) for n in range(exchange.instruments)
+    )
+    found = []
+    for line in lines:
+        row = instrument_info(call, line)
+        number = exchange.instrument(row["instrument_id"])
+        row["listed"] = number is not None
+        row["live_orders"] = exchange.live_in(number) if number is not None else 0
+        row["holders"] = len(exchange.holders(number)) if number is not None else 0
+        found.append(row)
+    return found
+
+
+async def create(call: Call) -> dict[str, Any]:
+    """List an instrument the feed does not carry, of a product whose hours are known."""
+    asked = await call.body(wire.CreateInstrument)
+    symbol = call.desk.board.list_own(asked.instrument_id, asked)
+    await call.trade.durable(call.trade.head_lsn)
+    await call.desk.board.keep_own(symbol, asked)
+    call.record(Act.SETTINGS_CHANGE, what="instrument create", instrument=symbol)
+    return instrument_info(call, call.desk.instruments.find(symbol))
+
+
+async def update(call: Call) -> dict[str, Any]:
+    """Set the price limits of the day."""
+    asked = await call.body(wire.UpdateInstrument)
+    symbol = call.symbol(call.part("id"))
+    number = call.trade.engine.instrument(symbol)
+    if number is None:
+        raise InputError(f"{symbol} cannot be traded", number=1007)
+    tick = call.desk.board.terms(symbol)[0]
+    if not 0 < asked.lower_limit < asked.upper_limit < 1e9:
+        raise InputError("expected 0 < lower_limit < upper_limit", number=1008)
+    ticks = [round(price / tick) for price in (asked.lower_limit, asked.upper_limit)]
+    code, _, lsn = call.trade.engine.exchange.set_band(number, ticks[0], ticks[1])
+    call.trade.wake()
+    call.record(
+        Act.SETTINGS_CHANGE, what="price limits", instrument=symbol, lower=asked.lower_limit,
+        upper=asked.upper_limit, code=code,
+    )  # fmt: skip
+    await call.trade.durable(lsn)
+    if code:
+        raise InputError("these limits are not taken", number=code)
+    return {"instrument_id": symbol, "lower_limit": ticks[0] * tick, "upper_limit": ticks[1] * tick}
+
+
+async def suspend(call: Call) -> dict[str, Any]:
+    """Stop trading in an instrument; its orders stay and can be withdrawn when it goes on."""
+    return await _set(call, "suspended")
+
+
+async def resume(call: Call) -> dict[str, Any]:
+    """Let it go on."""
+    return await _set(call, "active")
+
+
+async def delist(call: Call) -> dict[str, Any]:
+    """Take it off for good; refused while anybody holds it."""
+    symbol = call.symbol(call.part("id"))
+    number = call.trade.engine.exchange.instrument(symbol)
+    if number is not None:
+        holders = [
+            name for name in call.trade.accounts()
+            for row in call.trade.engine.positions(name, (symbol,))
+            if row["volume_long"] or row["volume_short"]
+        ]  # fmt: skip
+        if holders:
+            raise InputError(f"{len(holders)} accounts hold {symbol}", status=409, number=9409)
+        if call.trade.engine.exchange.live_in(number):
+            raise InputError(f"orders in {symbol} are alive", status=409, number=2005)
+    return await _set(call, "delisted")
+
+
+async def _set(call: Call, status: str) -> dict[str, Any]:
+    symbol = call.symbol(call.part("id"))
+    if status == "active" and call.desk.board.status_of(symbol) == "delisted":
+        raise InputError(f"{symbol} was taken off", status=409, number=9409)
+    await call.desk.board.set_status(symbol, status, call.who.user_id)
+    await call.trade.durable(call.trade.head_lsn)
+    call.record(Act.SETTINGS_CHANGE, what=f"instrument {status}", instrument=symbol)
+    return {"instrument_id": symbol, "status": call.desk.board.status_of(symbol)}
+
+
+async def order_stats(call: Call) -> dict[str, Any]:
+    """Count the day's orders."""
+    trade = call.trade
+    counts = {"submitted": 0, "partially_filled": 0, "filled": 0, "cancelled": 0, "rejected": 0}
+    by_instrument: dict[str, int] = {}
+    volume = 0
+    for account_id in trade.accounts():
+        for order in trade.orders(account_id):
+            counts[wire.status_of(order)] += 1
+            by_instrument[order.symbol] = by_instrument.get(order.symbol, 0) + 1
+            volume += order.volume - order.volume_left
+    busiest = sorted(by_instrument.items(), key=lambda item: item[1], reverse=True)[:20]
+    return {
+        "trading_day": str(trade.trading_day),
+        "total_orders": trade.engine.exchange.orders,
+        "live_orders": trade.engine.exchange.live_orders,
+        "total_trades": trade.engine.exchange.trades,
+        "filled_volume": volume,
+        "by_status": counts,
+        "by_instrument": [{"instrument_id": name, "orders": count} for name, count in busiest],
+    }
+
+
+_MANAGE = Right.MANAGE_INSTRUMENTS
+DOORS = (
+    Door("GET", "/api/admin/market/order-stats", order_stats, "The day's orders counted", Right.MONITOR),
+    Door("GET", "/api/admin/instruments", listing, "Instruments", Right.MONITOR, reply=list[dict[str, Any]]),
+    Door(
+        "POST", "/api/admin/instrument/create", create, "List an instrument of our own", _MANAGE,
+        wire.CreateInstrument,
+    ),
+    Door(
+        "PUT", "/api/admin/instrument/{id}/update", update, "Set price limits", _MANAGE, wire.UpdateInstrument
+    ),
+    Door("PUT", "/api/admin/instrument/{id}/suspend", suspend, "Stop an instrument", _MANAGE),
+    Door("PUT", "/api/admin/instrument/{id}/resume", resume, "Let it go on", _MANAGE),
+    Door("DELETE", "/api/admin/instrument/{id}/delist", delist, "Take it off for good", _MANAGE),
+)  # fmt: skip

@@ -1,0 +1,128 @@
+"""Every account, order, trade and movement of money, for operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qautlra.auth.rights import Right
+from qautlra.net.trade_http.accounts import account_info, move
+from qautlra.net.trade_http.base import PAGE, Call, Door
+from qautlra.net.trade_http.positions import positions_of
+from qautlra.wire import trade_rest as wire
+
+
+async def accounts(call: Call) -> dict[str, Any]:
+    """List accounts by page."""
+    status = call.text("status").lower()
+    found = [account_info(call, name) for name in call.trade.accounts()]
+    chosen = [info for info in found if status in ("", info.status)]
+    first, last = call.page()
+    return {
+        "total": len(chosen),
+        "accounts": [{"user_id": call.owner(info.account_id), "info": info} for info in chosen[first:last]],
+    }
+
+
+async def detail(call: Call) -> dict[str, Any]:
+    """Show an account whole."""
+    account_id = call.meant(call.part("user_id"))
+    owner = call.owner(account_id)
+    return {
+        "user_id": owner,
+        "account": account_info(call, account_id),
+        "positions": positions_of(call, account_id),
+        "orders": [wire.order_info(order, owner) for order in call.trade.orders(account_id)],
+        "trades": [wire.trade_info(trade, owner) for trade in call.trade.trades(account_id)],
+        "freeze": call.desk.board.freezes.get(account_id),
+    }
+
+
+async def orders(call: Call) -> dict[str, Any]:
+    """List the day's orders, newest first, by page."""
+    engine = call.trade.engine
+    first, last = call.page()
+    total = engine.exchange.orders
+    status = call.text("status")
+    found = []
+    seen = 0
+    for number in range(total - 1, -1, -1):
+        order = engine.order(number)
+        if status in ("", wire.status_of(order)):
+            if first <= seen < last:
+                found.append(wire.order_info(order, call.owner(order.account_id)))
+            seen += 1
+            if status == "" and seen >= last:
+                break
+    return {"total": total if status == "" else seen, "orders": found}
+
+
+async def trades(call: Call) -> dict[str, Any]:
+    """List the day's trades, newest first, by page."""
+    engine = call.trade.engine
+    first, last = call.page()
+    total = engine.exchange.trades
+    numbers = range(total - 1, -1, -1)[first:last]
+    found = [engine.trade(number) for number in numbers]
+    return {"total": total, "trades": [wire.trade_info(one, call.owner(one.account_id)) for one in found]}
+
+
+async def deposit(call: Call) -> wire.AccountInfo:
+    """Put money into any account."""
+    asked = await call.body(wire.MoneyRequest)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.VIEW)
+    return await move(call, account_id, wire.amount_of(asked.amount), asked)
+
+
+async def withdraw(call: Call) -> wire.AccountInfo:
+    """Take money out of any account."""
+    asked = await call.body(wire.MoneyRequest)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.VIEW)
+    return await move(call, account_id, -wire.amount_of(asked.amount), asked)
+
+
+async def transactions(call: Call) -> dict[str, Any]:
+    """List movements of money, newest first; of one account if named."""
+    account_id = call.request.match_info.get("user_id")
+    if account_id is not None:
+        account_id = call.meant(account_id)
+    count = call.number("limit", 100, 1, 1_000)
+    before = call.number("before", 1 << 62)
+    found = await call.desk.ask(
+        call.desk.records.listed, "money", account_id=account_id, before=before, count=count
+    )
+    rows = [
+        {"transaction_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000}
+        | {key: value for key, value in row.items() if key not in ("id", "ts_ns")}
+        for row in found
+    ]
+    return {"transactions": rows, "next_before": found[-1]["id"] if len(found) == count else None}
+
+
+_PAGED = {"limit": "up to 1000 (100)", "before": "ids below this one"}
+_MONEY = wire.MoneyRequest
+DOORS = (
+    Door(
+        "GET", "/api/management/accounts", accounts, "Every account", Right.VIEW_ALL,
+        parameters={**PAGE, "status": "active, frozen, trading_frozen or withdraw_frozen"},
+    ),
+    Door("GET", "/api/management/account/{user_id}/detail", detail, "An account whole", Right.VIEW_ALL),
+    Door(
+        "GET", "/api/management/orders", orders, "The day's orders", Right.VIEW_ALL,
+        parameters={**PAGE, "status": "submitted, partially_filled, filled, cancelled or rejected"},
+    ),
+    Door("GET", "/api/management/trades", trades, "The day's trades", Right.VIEW_ALL, parameters=PAGE),
+    Door(
+        "POST", "/api/management/deposit", deposit, "Put money in", Right.MOVE_MONEY, _MONEY, wire.AccountInfo
+    ),
+    Door(
+        "POST", "/api/management/withdraw", withdraw, "Take money out", Right.MOVE_MONEY, _MONEY,
+        wire.AccountInfo,
+    ),
+    Door(
+        "GET", "/api/management/transactions", transactions, "Money moved", Right.VIEW_ALL, parameters=_PAGED
+    ),
+    Door(
+        "GET", "/api/management/transactions/{user_id}", transactions, "Money moved of an account",
+        Right.VIEW_ALL, parameters=_PAGED,
+    ),
+)  # fmt: skip

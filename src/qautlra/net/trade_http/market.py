@@ -1,0 +1,162 @@
+"""The market as a trader sees it: instruments, book, tick, trades, bars. Open on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from qautlra.auth.rights import Right
+from qautlra.base.errors import InputError, NotFoundError
+from qautlra.net.trade_http.base import Call, Door
+from qautlra.wire.qamd import rfc3339
+
+PERIODS_S: Final = {0: 86_400, 4: 60, 5: 300, 6: 900, 7: 1_800, 8: 3_600}
+BARS_COUNT: Final = 10_000
+LEVELS_COUNT: Final = 10
+
+
+def instrument_info(call: Call, line: int) -> dict[str, Any]:
+    """Return an instrument as it is shown."""
+    desk = call.desk
+    info, last = desk.instruments.info(line), desk.tape.last(line) or {}
+    fee = info["fee"]
+    symbol = info["symbol"]
+    kept = desk.board.own.get(symbol, {})
+    return {
+        "instrument_id": symbol,
+        "instrument_name": kept.get("instrument_name") or info["product_name"] or info["instrument_id"],
+        "instrument_type": info["kind"],
+        "exchange": info["exchange_id"],
+        "product_id": info["product_id"],
+        "contract_multiplier": kept.get("contract_multiplier", info["volume_multiple"]),
+        "price_tick": kept.get("price_tick", info["price_tick"]),
+        "margin_rate": kept.get("margin_rate", info["margin_ratio"]),
+        "commission_rate": fee,
+        "upper_limit": last.get("upper_limit"),
+        "lower_limit": last.get("lower_limit"),
+        "pre_settlement": last.get("pre_settlement"),
+        "last_price": last.get("last_price"),
+        "status": desk.board.status_of(symbol),
+        "expire_year": info["delivery_year"],
+        "expire_month": info["delivery_month"],
+    }
+
+
+def details(call: Call, symbols: Iterable[str]) -> list[dict[str, Any]]:
+    """Return instruments with their terms, those that have prices."""
+    lines = (call.desk.instruments.find(symbol) for symbol in symbols)
+    return [instrument_info(call, line) for line in lines if call.desk.tape.last_identity(line) is not None]
+
+
+async def tick(call: Call) -> dict[str, Any]:
+    """Show the newest snapshot."""
+    symbol, last = _last(call)
+    return {"instrument_id": symbol, **_timed(last)}
+
+
+async def orderbook(call: Call) -> dict[str, Any]:
+    """Show the feed's levels, and the exchange's own book: those levels and users' orders together."""
+    symbol, last = _last(call)
+    depth = call.number("depth", 5, 1, LEVELS_COUNT)
+    sides = {
+        side: [
+            {"price": last[f"{side}_price{level}"], "volume": last.get(f"{side}_volume{level}")}
+            for level in range(1, depth + 1)
+            if last.get(f"{side}_price{level}") is not None
+        ]
+        for side in ("bid", "ask")
+    }
+    own: dict[str, list[dict[str, Any]]] = {"book_bids": [], "book_asks": []}
+    number = call.trade.engine.exchange.instrument(symbol)
+    if number is not None:
+        for name, levels in zip(own, call.trade.engine.exchange.depth(number, depth), strict=True):
+            own[name] = [{"price": price, "volume": volume} for price, volume in levels]
+    timed = _timed(last)
+    return {
+        "instrument_id": symbol,
+        "bids": sides["bid"],
+        "asks": sides["ask"],
+        **own,
+        "last_price": last.get("last_price"),
+        "timestamp": timed["timestamp"],
+        "datetime": timed["datetime"],
+    }
+
+
+async def trades(call: Call) -> list[dict[str, Any]]:
+    """Show the newest matches of this exchange in an instrument: price, volume, time; not whose."""
+    symbol = call.symbol(call.part("id"))
+    limit = call.number("limit", 50, 1, 1_000)
+    engine = call.trade.engine
+    found: dict[str, dict[str, Any]] = {}
+    instrument = engine.exchange.instrument(symbol)
+    for number in range(engine.exchange.trades - 1, -1, -1):
+        raw = engine.exchange.trade(number)
+        if raw["instrument"] != instrument:
+            continue
+        found.setdefault(
+            str(raw["match"]),
+            {
+                "trade_id": str(raw["match"]),
+                "price": raw["price"],
+                "volume": raw["volume"],
+                "timestamp": raw["time_ns"] // 1_000_000,
+            },
+        )
+        if len(found) >= limit:
+            break
+    return list(found.values())
+
+
+async def kline(call: Call) -> dict[str, Any]:
+    """Show bars: period 0 a day, 4 one minute, 5 five, 6 fifteen, 7 thirty, 8 sixty."""
+    symbol = call.symbol(call.part("id"))
+    period = call.number("period", 4, 0, 8)
+    if period not in PERIODS_S:
+        raise InputError("period: expected one of " + ", ".join(map(str, PERIODS_S)), number=1008)
+    count = call.number("count", 500, 1, BARS_COUNT)
+    batch = call.desk.tape.bars(call.desk.instruments.find(symbol), PERIODS_S[period])
+    rows = batch.slice(max(0, batch.num_rows - count)).to_pylist()
+    bars = [
+        {
+            "timestamp": row["datetime"] // 1_000_000,
+            "datetime": rfc3339(row["datetime"]),
+            **{name: row[name] for name in ("open", "high", "low", "close", "volume", "amount")},
+            "open_interest": row["close_oi"],
+            "trading_day": str(row["trading_day"]),
+        }
+        for row in rows
+    ]
+    return {"instrument_id": symbol, "period": period, "period_s": PERIODS_S[period], "data": bars}
+
+
+def _last(call: Call) -> tuple[str, dict[str, Any]]:
+    symbol = call.symbol(call.part("id"))
+    last = call.desk.snapshot(symbol)
+    if last is None:
+        raise NotFoundError(f"no price of {symbol} yet")
+    return symbol, last
+
+
+def _timed(last: dict[str, Any]) -> dict[str, Any]:
+    ns = int(last.get("datetime") or 0)
+    rest = {name: value for name, value in last.items() if name not in ("datetime", "instrument_id")}
+    return {**rest, "timestamp": ns // 1_000_000, "datetime": rfc3339(ns) if ns else None}
+
+
+_ROWS = list[dict[str, Any]]
+DOORS = (
+    Door(
+        "GET", "/api/market/orderbook/{id}", orderbook, "Levels of the book", Right.MARKET,
+        parameters={"depth": f"levels, up to {LEVELS_COUNT} (5)"},
+    ),
+    Door("GET", "/api/market/tick/{id}", tick, "The newest snapshot", Right.MARKET),
+    Door(
+        "GET", "/api/market/trades/{id}", trades, "The newest matches here", Right.MARKET, reply=_ROWS,
+        parameters={"limit": "up to 1000 (50)"},
+    ),
+    Door(
+        "GET", "/api/market/kline/{id}", kline, "Bars", Right.MARKET,
+        parameters={"period": "0 day, 4 1m, 5 5m, 6 15m, 7 30m, 8 60m", "count": "the newest (500)"},
+    ),
+)  # fmt: skip

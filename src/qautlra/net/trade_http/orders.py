@@ -1,0 +1,208 @@
+"""Orders: submit, cancel, change, many at once, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qautlra.auth.audit import Act
+from qautlra.auth.rights import Right
+from qautlra.base.clock import new_token
+from qautlra.base.errors import AuthError, LimitError, QautlraError
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
+from qautlra.net.trade_http.base import Call, Door
+from qautlra.wire import trade_rest as wire
+from qautlra.wire.trade_errors import number_of, refused
+
+
+async def submit(call: Call) -> wire.OrderReply:
+    """Enter an order."""
+    asked = await call.body(wire.SubmitOrder)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.TRADE)
+    answer = _enter(call, account_id, asked)
+    await call.done(answer)
+    return _reply(call, account_id, answer.order_id)
+
+
+def _enter(call: Call, account_id: str, asked: wire.SubmitOrder) -> Answer:
+    symbol = call.symbol(asked.instrument_id)
+    order = wire.insert_of(
+        asked, account_id=account_id, order_id=asked.order_id or f"R{new_token(9)}", symbol=symbol
+    )
+    answer = call.trade.insert(order)
+    call.record(
+        Act.ORDER_SUBMIT,
+        account_id,
+        ok=answer.ok,
+        order_id=answer.order_id,
+        instrument=symbol,
+        direction=order.direction.name,
+        offset=order.offset.name,
+        volume=order.volume,
+        price=order.limit_price,
+        **({"code": answer.code} if answer.code else {}),
+    )
+    return answer
+
+
+def _reply(call: Call, account_id: str, order_id: str) -> wire.OrderReply:
+    order = call.trade.find(account_id, order_id)
+    return wire.OrderReply(order_id, wire.status_of(order) if order is not None else "unknown")
+
+
+async def cancel(call: Call) -> wire.OrderReply:
+    """Withdraw what is left of an order."""
+    asked = await call.body(wire.CancelRequest)
+    account_id = call.chosen(asked.account_id, asked.user_id, Right.CANCEL)
+    await call.done(_withdraw(call, account_id, asked.order_id))
+    return _reply(call, account_id, asked.order_id)
+
+
+def _withdraw(call: Call, account_id: str, order_id: str) -> Answer:
+    answer = call.trade.cancel(CancelOrder(account_id=account_id, order_id=order_id))
+    call.record(
+        Act.ORDER_CANCEL,
+        account_id,
+        ok=answer.ok,
+        order_id=order_id,
+        **({"code": answer.code} if answer.code else {}),
+    )
+    return answer
+
+
+async def batch(call: Call) -> dict[str, Any]:
+    """Enter several orders in their order; one that is refused does not keep the next from going in."""
+    asked = await call.body(wire.BatchRequest)
+    account_id = call.account(asked.account_id, Right.TRADE)
+    _take_more(call, len(asked.orders) - 1)
+    results: list[dict[str, Any]] = []
+    newest = 0
+    for index, one in enumerate(asked.orders):
+        try:
+            if one.account_id and one.account_id != account_id:
+                raise AuthError("an order of another account", status=403)
+            answer = _enter(call, account_id, one)
+            newest = max(newest, answer.lsn)
+            results.append(_result(index, answer))
+        except QautlraError as error:
+            results.append(_fault(index, one.order_id, error))
+    await call.trade.durable(newest)
+    return _summed(results)
+
+
+async def batch_cancel(call: Call) -> dict[str, Any]:
+    """Withdraw several orders."""
+    asked = await call.body(wire.BatchCancelRequest)
+    account_id = call.account(asked.account_id, Right.CANCEL)
+    _take_more(call, len(asked.order_ids) - 1)
+    answers = [_withdraw(call, account_id, order_id) for order_id in asked.order_ids]
+    await call.trade.durable(max(answer.lsn for answer in answers))
+    return _summed([_result(index, answer) for index, answer in enumerate(answers)])
+
+
+def _take_more(call: Call, count: int) -> None:
+    if count > call.auth.orders.burst:
+        raise LimitError(f"no more than {call.auth.orders.burst:g} at once", status=400)
+    if count:
+        call.auth.orders.take(call.who.user_id, count)
+
+
+def _result(index: int, answer: Answer) -> dict[str, Any]:
+    if answer.ok:
+        return {"index": index, "success": True, "order_id": answer.order_id, "error": None}
+    return _fault(index, answer.order_id, refused(answer.code, zh=answer.text))
+
+
+def _fault(index: int, order_id: str | None, error: QautlraError) -> dict[str, Any]:
+    said = {"code": number_of(error), "message": error.message}
+    return {"index": index, "success": False, "order_id": order_id, "error": said}
+
+
+def _summed(results: list[dict[str, Any]]) -> dict[str, Any]:
+    done = sum(result["success"] for result in results)
+    return {
+        "total": len(results),
+        "success_count": done,
+        "failed_count": len(results) - done,
+        "results": results,
+    }
+
+
+async def modify(call: Call) -> wire.OrderInfo:
+    """Set price or volume of a living order."""
+    asked = await call.body(wire.ModifyRequest)
+    order_id = call.part("order_id")
+    account_id = call.chosen(asked.account_id, "", Right.TRADE)
+    if asked.new_price is None and asked.new_volume is None:
+        raise refused(1008, "nothing to change: new_price or new_volume")
+    answer = call.trade.amend(
+        AmendOrder(account_id=account_id, order_id=order_id, price=asked.new_price, volume=asked.new_volume)
+    )
+    call.record(
+        Act.ORDER_AMEND,
+        account_id,
+        ok=answer.ok,
+        order_id=order_id,
+        price=asked.new_price,
+        volume=asked.new_volume,
+    )
+    await call.done(answer)
+    return _shown(call, _found(call, order_id, [account_id]))
+
+
+async def one(call: Call) -> wire.OrderInfo:
+    """Show an order of the day."""
+    account_id = call.text("account_id")
+    accounts = [call.account(account_id)] if account_id else call.visible()
+    return _shown(call, _found(call, call.part("order_id"), accounts))
+
+
+def _found(call: Call, order_id: str, accounts: list[str]) -> Order:
+    for account_id in accounts:
+        order = call.trade.find(account_id, order_id)
+        if order is not None:
+            return order
+    raise refused(3001, "no such order today")
+
+
+def _shown(call: Call, order: Order) -> wire.OrderInfo:
+    return wire.order_info(order, call.owner(order.account_id))
+
+
+async def of_user(call: Call) -> list[wire.OrderInfo]:
+    """Show the day's orders of a user's accounts; `status=alive` those that live."""
+    accounts = call.accounts_of(call.part("user_id"))
+    alive = call.text("status") == "alive"
+    return [
+        _shown(call, order)
+        for account_id in accounts
+        for order in call.trade.orders(account_id)
+        if order.is_alive or not alive
+    ]
+
+
+DOORS = (
+    Door(
+        "POST", "/api/order/submit", submit, "Enter an order", Right.TRADE, wire.SubmitOrder, wire.OrderReply
+    ),
+    Door(
+        "POST", "/api/order/cancel", cancel, "Withdraw an order", Right.CANCEL,
+        wire.CancelRequest, wire.OrderReply,
+    ),
+    Door("POST", "/api/order/batch", batch, "Enter several orders", Right.TRADE, wire.BatchRequest),
+    Door(
+        "POST", "/api/order/batch-cancel", batch_cancel, "Withdraw several orders", Right.CANCEL,
+        wire.BatchCancelRequest,
+    ),
+    Door(
+        "PUT", "/api/order/modify/{order_id}", modify, "Change a living order", Right.TRADE,
+        wire.ModifyRequest, wire.OrderInfo,
+    ),
+    Door(
+        "GET", "/api/order/user/{user_id}", of_user, "The day's orders of a user", Right.VIEW,
+        reply=list[wire.OrderInfo], parameters={"status": "alive: only those that live"},
+    ),
+    Door(
+        "GET", "/api/order/{order_id}", one, "An order of the day", Right.VIEW, reply=wire.OrderInfo,
+        parameters={"account_id": "whose, where several have one of this name"},
+    ),
+)  # fmt: skip

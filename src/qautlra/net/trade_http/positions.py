@@ -1,0 +1,72 @@
+"""Positions and trades of the day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qautlra.auth.rights import Right
+from qautlra.net.trade_http.base import Call, Door
+from qautlra.wire import trade_rest as wire
+
+
+def positions_of(call: Call, account_id: str) -> list[dict[str, Any]]:
+    """Return the account's positions that hold something, as they are shown."""
+    owner = call.owner(account_id)
+    return [
+        {
+            "account_id": account_id,
+            "user_id": owner,
+            "instrument_id": row["symbol"],
+            **{name: value for name, value in row.items() if name not in ("instrument", "symbol")},
+            "price_tick": call.desk.board.terms(row["symbol"])[0],
+            "contract_multiplier": call.desk.board.terms(row["symbol"])[1],
+        }
+        for row in call.trade.positions(account_id)
+        if row["volume_long"] or row["volume_short"]
+    ]
+
+
+async def of_account(call: Call) -> list[dict[str, Any]]:
+    """Show the positions of an account."""
+    return positions_of(call, call.account(call.part("account_id")))
+
+
+async def of_user(call: Call) -> list[dict[str, Any]]:
+    """Show the positions of a user's accounts."""
+    accounts = call.accounts_of(call.part("user_id"))
+    return [row for account_id in accounts for row in positions_of(call, account_id)]
+
+
+async def trades_of_account(call: Call) -> list[wire.TradeInfo]:
+    """Show the day's trades of an account."""
+    account_id = call.account(call.part("account_id"))
+    owner = call.owner(account_id)
+    return [wire.trade_info(trade, owner) for trade in call.trade.trades(account_id)]
+
+
+async def trades_of_user(call: Call) -> list[wire.TradeInfo]:
+    """Show the day's trades of a user's accounts."""
+    accounts = call.accounts_of(call.part("user_id"))
+    return [
+        wire.trade_info(trade, call.owner(account_id))
+        for account_id in accounts
+        for trade in call.trade.trades(account_id)
+    ]
+
+
+_ROWS, _TRADES = list[dict[str, Any]], list[wire.TradeInfo]
+DOORS = (
+    Door(
+        "GET", "/api/position/account/{account_id}", of_account, "Positions of an account", Right.VIEW,
+        reply=_ROWS,
+    ),
+    Door("GET", "/api/position/user/{user_id}", of_user, "Positions of a user", Right.VIEW, reply=_ROWS),
+    Door(
+        "GET", "/api/trades/account/{account_id}", trades_of_account, "The day's trades of an account",
+        Right.VIEW, reply=_TRADES,
+    ),
+    Door(
+        "GET", "/api/trades/user/{user_id}", trades_of_user, "The day's trades of a user", Right.VIEW,
+        reply=_TRADES,
+    ),
+)  # fmt: skip

@@ -1,0 +1,206 @@
+"""Figures made of real trades and real days: statistics, profit, risk, rankings, positions, the statement."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from qautlra.auth.rights import Right
+from qautlra.model.order import Direction, Trade
+from qautlra.net.trade_http.accounts import account_info
+from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.net.trade_http.positions import positions_of
+from qautlra.trade import statistics as figures
+from qautlra.trade.statements import Statement
+from qautlra.trade.statistics import Closing, Deal
+from qautlra.wire import settlement
+from qautlra.wire import trade_rest as wire
+from qautlra.wire.trade_errors import refused
+
+WHOSE = {"account_id": "the account (may be left out by who owns one)", **RANGE}
+
+
+async def statements_of(call: Call, account_id: str, start: int, end: int) -> list[Statement]:
+    """Return an account's statements of ended days."""
+    return await asyncio.to_thread(call.trade.settling.statements.of_account, account_id, start, end)
+
+
+async def deals_of(call: Call, account_id: str) -> list[Deal]:
+    """Return every trade of an account there is a statement of, today's last."""
+    day = call.trade.trading_day
+    found = [
+        _deal(trade, kept.trading_day)
+        for kept in await statements_of(call, account_id, 0, day - 1)
+        for trade in kept.trades
+    ]
+    return found + [_deal(trade, day) for trade in call.trade.trades(account_id)]
+
+
+def _deal(trade: Trade, day: int) -> Deal:
+    return Deal(
+        trade.symbol,
+        trade.direction is Direction.BUY,
+        trade.offset.name,
+        trade.volume,
+        trade.price,
+        trade.commission,
+        trade.trade_ns,
+        day,
+    )
+
+
+async def _ranged(call: Call) -> tuple[str, list[Deal], list[Closing]]:
+    """Return account, trades and closings of the days asked for; lots are paired over all days."""
+    account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
+    deals = await deals_of(call, account_id)
+    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    done = figures.closings(deals, call.desk.multiple)
+    return (
+        account_id,
+        [deal for deal in deals if start <= deal.trading_day <= end],
+        [one for one in done if start <= one.trading_day <= end],
+    )
+
+
+async def trades(call: Call) -> dict[str, Any]:
+    """Sum up trades."""
+    account_id, deals, done = await _ranged(call)
+    return {"account_id": account_id, **figures.trade_statistics(deals, done, call.desk.multiple)}
+
+
+async def pnl(call: Call) -> dict[str, Any]:
+    """Show profit: realised against open prices, unrealised, fees, by day and by instrument."""
+    account_id, deals, done = await _ranged(call)
+    funds = call.trade.funds(account_id)
+    realized = sum(one.profit for one in done)
+    commission = sum(deal.commission for deal in deals)
+    unrealized = funds["float_profit"]
+    by_instrument: dict[str, float] = {}
+    for one in done:
+        by_instrument[one.symbol] = by_instrument.get(one.symbol, 0.0) + one.profit
+    return {
+        "account_id": account_id,
+        "realized": realized,
+        "unrealized": unrealized,
+        "total": realized + unrealized,
+        "commission": commission,
+        "net": realized + unrealized - commission,
+        "daily_pnl": [
+            {"trading_day": str(day), "profit": figures.day_profit(found), "balance": found["balance"]}
+            for day, found in await _days(call, account_id)
+        ],
+        "instrument_pnl": [
+            {"instrument_id": symbol, "profit": profit} for symbol, profit in sorted(by_instrument.items())
+        ],
+    }
+
+
+async def _days(call: Call, account_id: str) -> list[tuple[int, dict[str, float]]]:
+    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    found = [(kept.trading_day, kept.funds) for kept in await statements_of(call, account_id, start, end)]
+    today = call.trade.trading_day
+    if start <= today <= end and (not found or found[-1][0] < today):
+        found.append((today, call.trade.funds(account_id)))
+    return found
+
+
+async def risk(call: Call) -> dict[str, Any]:
+    """Show drawdown, volatility and ratios of daily returns."""
+    account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
+    days = await _days(call, account_id)
+    info = account_info(call, account_id)
+    found = figures.risk_statistics([funds for _, funds in days])
+    return {"account_id": account_id, "risk_ratio": info.risk_ratio, "risk_level": info.risk_level, **found}
+
+
+async def rankings(call: Call) -> list[dict[str, Any]]:
+    """Order the accounts one may look at by their return."""
+    found = []
+    for account_id in call.visible():
+        days = await _days(call, account_id)
+        summed = figures.risk_statistics([funds for _, funds in days])
+        found.append(
+            {
+                "account_id": account_id,
+                "user_id": call.owner(account_id),
+                "balance": days[-1][1]["balance"] if days else None,
+                **{name: summed[name] for name in ("days", "total_return", "max_drawdown", "sharpe")},
+            }
+        )
+    found.sort(key=lambda row: row["total_return"] if row["total_return"] is not None else -1e9, reverse=True)
+    limit = call.number("limit", 100, 1, 1_000)
+    return [{"rank": place, **row} for place, row in enumerate(found[:limit], 1)]
+
+
+async def positions(call: Call) -> dict[str, Any]:
+    """Show what an account holds and how it is spread."""
+    account_id = call.account(call.part("account_id"))
+    funds = call.trade.funds(account_id)
+    rows = []
+    for row in positions_of(call, account_id):
+        last = row["last_price"] or 0.0
+        value = last * row["contract_multiplier"]
+        rows.append(
+            {
+                "instrument_id": row["instrument_id"],
+                "net_volume": row["volume_long"] - row["volume_short"],
+                "long_value": value * row["volume_long"],
+                "short_value": value * row["volume_short"],
+                "margin": row["margin"],
+                "margin_share": row["margin"] / funds["balance"] if funds["balance"] > 0 else None,
+                "float_profit": row["float_profit"],
+                "position_profit": row["position_profit"],
+            }
+        )
+    rows.sort(key=lambda row: row["margin"], reverse=True)
+    return {
+        "account_id": account_id,
+        "balance": funds["balance"],
+        "margin": funds["margin"],
+        "long_value": sum(row["long_value"] for row in rows),
+        "short_value": sum(row["short_value"] for row in rows),
+        "concentration": rows[0]["margin_share"] if rows else None,
+        "positions": rows,
+    }
+
+
+async def statement(call: Call) -> dict[str, Any]:
+    """Show the settlement statement of an ended day."""
+    account_id = call.chosen(call.text("account_id"), "", Right.VIEW)
+    asked = call.day("date", 0)
+    found = await call.trade.settling.statement_of(account_id, asked)
+    if found is None:
+        raise refused(6003)
+    names = (
+        "pre_balance", "deposit", "withdraw", "commission", "close_profit", "position_profit", "balance",
+        "margin", "available", "risk_ratio", "static_balance", "float_profit", "premium",
+    )  # fmt: skip
+    owner = call.owner(account_id)
+    orders = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
+    return {
+        "account_id": account_id,
+        "trading_day": str(found.trading_day),
+        **{name: found.funds[name] for name in names},
+        "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
+        "trades": [wire.trade_info(trade, owner) for trade in found.trades],
+        "orders": [wire.order_info(order, owner) for _, order in orders],
+        "transfers": found.transfers,
+        "settlement_prices": found.prices,
+        "text": settlement.render(found),
+    }
+
+
+_ROWS = list[dict[str, Any]]
+DOORS = (
+    Door("GET", "/api/data/statistics/trades", trades, "Trades summed up", Right.VIEW, parameters=WHOSE),
+    Door("GET", "/api/data/statistics/pnl", pnl, "Profit and loss", Right.VIEW, parameters=WHOSE),
+    Door("GET", "/api/data/statistics/risk", risk, "Risk of daily returns", Right.VIEW, parameters=WHOSE),
+    Door("GET", "/api/data/statistics/rankings", rankings, "Accounts by return", Right.VIEW, reply=_ROWS),
+    Door(
+        "GET", "/api/data/analysis/position/{account_id}", positions, "How positions are spread", Right.VIEW
+    ),
+    Door(
+        "GET", "/api/data/settlement/statement", statement, "The statement of an ended day", Right.VIEW,
+        parameters={"account_id": "the account", "date": "YYYYMMDD; the newest when left out"},
+    ),
+)  # fmt: skip

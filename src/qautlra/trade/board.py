@@ -1,0 +1,163 @@
+"""What operators set beside the market: instruments stopped, taken off, of our own; accounts frozen.
+
+The locks themselves are the exchange's and journaled; kept here is who set them and for what reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from qautlra.base import clock
+from qautlra.base.errors import InputError
+from qautlra.trade import listing
+
+if TYPE_CHECKING:
+    from qautlra.trade.desk import Desk
+
+STOPPED: Final = "stopped"
+OWN: Final = "own_instrument"
+FREEZE: Final = "freeze"
+KINDS: Final = (STOPPED, OWN, FREEZE)
+LOCK_TRADING, LOCK_WITHDRAW = 1, 2
+OWN_COUNT: Final = 1_000
+
+
+class OwnTerms(Protocol):
+    """Terms of an instrument that an operator lists."""
+
+    @property
+    def price_tick(self) -> float: ...
+    @property
+    def contract_multiplier(self) -> float: ...
+    @property
+    def upper_limit(self) -> float: ...
+    @property
+    def lower_limit(self) -> float: ...
+    @property
+    def margin_rate(self) -> float: ...
+    @property
+    def commission_rate(self) -> float: ...
+    @property
+    def close_today_rate(self) -> float | None: ...
+
+
+class Board:
+    """Instruments and accounts as operators left them; kept in the records, OWN_COUNT instruments at most."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.statuses: dict[str, dict[str, Any]] = {}
+        self.own: dict[str, dict[str, Any]] = {}
+        self.freezes: dict[str, dict[str, Any]] = {}
+
+    def load(self, stopped: dict[str, Any], own: dict[str, Any], freezes: dict[str, Any]) -> None:
+        """Take over what was kept."""
+        self.statuses, self.own, self.freezes = stopped, own, freezes
+        held = self._desk.trade.stopped
+        held.clear()
+        held.update(stopped)
+
+    # --- instruments ---
+
+    def status_of(self, symbol: str) -> str:
+        """Return `active`, `suspended` or `delisted`."""
+        kept = self.statuses.get(symbol)
+        return str(kept["status"]) if kept else "active"
+
+    async def set_status(self, symbol: str, status: str, user_id: str) -> None:
+        """Stop an instrument, take it off, or let it follow its hours again; kept first, then done."""
+        records = self._desk.records
+        if status == "active":
+            await self._desk.ask(records.forget, STOPPED, symbol)
+            self.statuses.pop(symbol, None)
+            self._desk.trade.stopped.discard(symbol)
+        else:
+            body = {"status": status, "by": user_id, "ts_ns": clock.wall_ns()}
+            await self._desk.ask(records.keep, STOPPED, symbol, body)
+            self.statuses[symbol] = body
+            self._desk.trade.stopped.add(symbol)
+        self._desk.trade.engine.follow_stop(symbol)
+        self._desk.trade.wake()
+
+    def terms(self, symbol: str) -> tuple[float, float]:
+        """Return (price tick, multiple) of an instrument."""
+        kept = self.own.get(symbol)
+        if kept is not None:
+            return kept["price_tick"], kept["contract_multiplier"]
+        line = self._desk.instruments.find(symbol)
+        info = self._desk.instruments.info(line) if line >= 0 else None
+        return (float(info["price_tick"] or 1), float(info["volume_multiple"] or 1)) if info else (1.0, 1.0)
+
+    def all_terms(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the money terms of every instrument that can be traded, by name."""
+        found = []
+        for line in self._desk.tape.seen():
+            info = self._desk.instruments.info(line)
+            if listing.tradable(info):
+                terms = listing.listing(info, self._desk.tape.last(line))
+                if terms is not None:
+                    found.append((info["symbol"], terms))
+        own = ((symbol, _arguments(kept)) for symbol, kept in self.own.items())
+        return sorted([*found, *own], key=lambda row: row[0])
+
+    def list_own(self, spelling: str, asked: OwnTerms) -> str:
+        """List an instrument of our own; its full name. InputError when it is there or will not do."""
+        engine = self._desk.trade.engine
+        symbol = engine.canonical(spelling) or spelling
+        line = self._desk.instruments.find(symbol)
+        if engine.exchange.instrument(symbol) is not None or (line >= 0 and self._desk.tape.last(line)):
+            raise InputError(f"{symbol} is there already", status=409, number=9409)
+        if len(self.own) >= OWN_COUNT:
+            raise InputError(f"no more than {OWN_COUNT} instruments of our own", status=409, number=9409)
+        if not (0 < asked.price_tick < 1e6 and 1 <= asked.contract_multiplier < 1e7):
+            raise InputError("price_tick and contract_multiplier are numbers above 0", number=1008)
+        if not 0 < asked.lower_limit < asked.upper_limit < 1e9:
+            raise InputError("expected 0 < lower_limit < upper_limit", number=1008)
+        if not (0 < asked.margin_rate <= 1 and 0 <= asked.commission_rate < 0.1):
+            raise InputError("margin_rate is a share up to 1, commission_rate one below 0.1", number=1008)
+        try:
+            engine.list_own(symbol, _arguments(msgspec.to_builtins(asked)))
+        except ValueError as error:
+            raise InputError(str(error), number=1008) from None
+        return symbol
+
+    async def keep_own(self, symbol: str, asked: OwnTerms) -> None:
+        """Remember the terms of an instrument of our own."""
+        body = msgspec.to_builtins(asked)
+        await self._desk.ask(self._desk.records.keep, OWN, symbol, body)
+        self.own[symbol] = body
+
+    # --- accounts ---
+
+    async def set_locks(self, account_id: str, locks: int, reason: str, user_id: str) -> None:
+        """Freeze an account (bits LOCK_TRADING, LOCK_WITHDRAW) or let it go on (0); durable on return."""
+        trade, records = self._desk.trade, self._desk.records
+        _, _, lsn = trade.engine.exchange.set_locks(trade.engine.number(account_id) or 0, locks)
+        trade.engine.touch(account_id)
+        trade.wake()
+        await trade.durable(lsn)
+        if locks:
+            body = {"reason": reason, "by": user_id, "ts_ns": clock.wall_ns(), "locks": locks}
+            await self._desk.ask(records.keep, FREEZE, account_id, body)
+            self.freezes[account_id] = body
+        else:
+            await self._desk.ask(records.forget, FREEZE, account_id)
+            self.freezes.pop(account_id, None)
+
+
+def _arguments(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what `Exchange.list` takes."""
+    fee = (kept["commission_rate"], 0.0)
+    today = kept["close_today_rate"]
+    return {
+        "lower": kept["lower_limit"],
+        "upper": kept["upper_limit"],
+        "tick": kept["price_tick"],
+        "multiple": kept["contract_multiplier"],
+        "margin": (kept["margin_rate"], 0.0),
+        "open": fee,
+        "close": fee,
+        "close_today": fee if today is None else (today, 0.0),
+    }

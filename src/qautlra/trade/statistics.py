@@ -1,0 +1,192 @@
+"""What an account's trades and days say: realised profit, first in first out; ratios of daily returns.
+
+Pure functions. Undefined figures are None, never 0. Formulas: trading contract 7.4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+DAYS_A_YEAR = 252
+
+
+class Deal(NamedTuple):
+    """A trade as far as statistics need it."""
+
+    symbol: str
+    is_buy: bool
+    offset: str
+    volume: int
+    price: float
+    commission: float
+    time_ns: int
+    trading_day: int
+
+
+class Closing(NamedTuple):
+    """What one trade closed: lots, profit without fees, and how long the lots were held on average."""
+
+    symbol: str
+    is_long: bool
+    volume: int
+    profit: float
+    time_ns: int
+    trading_day: int
+    held_ns: float
+
+
+def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Closing]:
+    """Pair closing trades with what they close, oldest lots first (CLOSETODAY: the day's own first)."""
+    lots: defaultdict[tuple[str, bool], deque[list[Any]]] = defaultdict(deque)
+    found = []
+    for deal in deals:
+        if deal.offset == "OPEN":
+            lots[deal.symbol, deal.is_buy].append([deal.volume, deal.price, deal.time_ns, deal.trading_day])
+            continue
+        held = lots[deal.symbol, not deal.is_buy]
+        left, profit, held_ns, taken = deal.volume, 0.0, 0.0, 0
+        order = (
+            sorted(held, key=lambda lot: lot[3] != deal.trading_day) if deal.offset == "CLOSETODAY" else held
+        )
+        for lot in list(order):
+            if not left:
+                break
+            volume = min(left, lot[0])
+            move = deal.price - lot[1]
+            profit += (-move if deal.is_buy else move) * volume * multiple(deal.symbol)
+            held_ns += (deal.time_ns - lot[2]) * volume
+            lot[0] -= volume
+            left -= volume
+            taken += volume
+            if not lot[0]:
+                held.remove(lot)
+        if taken:  # what was opened before the first record is not known
+            found.append(
+                Closing(
+                    deal.symbol,
+                    not deal.is_buy,
+                    taken,
+                    profit,
+                    deal.time_ns,
+                    deal.trading_day,
+                    held_ns / taken,
+                )
+            )
+    return found
+
+
+def trade_statistics(
+    deals: Sequence[Deal], done: Sequence[Closing], multiple: Callable[[str], float]
+) -> dict[str, Any]:
+    """Return the figures of the contract's TradeStatistics, in all, by day and by instrument."""
+    wins = [c.profit for c in done if c.profit > 0]
+    losses = [c.profit for c in done if c.profit < 0]
+    return {
+        **_sums(deals, multiple),
+        "win_count": len(wins),
+        "loss_count": len(losses),
+        "win_rate": len(wins) / len(done) if done else None,
+        "avg_profit": sum(wins) / len(wins) if wins else None,
+        "avg_loss": -sum(losses) / len(losses) if losses else None,
+        "profit_factor": sum(wins) / -sum(losses) if losses else None,
+        "max_profit": max(wins, default=None),
+        "max_loss": -min(losses) if losses else None,
+        "longest_winning_streak": _streak(done, 1),
+        "longest_losing_streak": _streak(done, -1),
+        "avg_holding_s": sum(c.held_ns for c in done) / len(done) / 1e9 if done else None,
+        "by_period": _grouped(deals, done, multiple, "trading_day", lambda item: item.trading_day),
+        "by_instrument": _grouped(deals, done, multiple, "instrument_id", lambda item: item.symbol),
+    }
+
+
+def _sums(deals: Sequence[Deal], multiple: Callable[[str], float]) -> dict[str, Any]:
+    return {
+        "total_trades": len(deals),
+        "total_volume": sum(deal.volume for deal in deals),
+        "total_turnover": math.fsum(deal.volume * deal.price * multiple(deal.symbol) for deal in deals),
+        "total_commission": math.fsum(deal.commission for deal in deals),
+    }
+
+
+def _grouped(
+    deals: Sequence[Deal],
+    done: Sequence[Closing],
+    multiple: Callable[[str], float],
+    name: str,
+    key: Callable[[Any], Any],
+) -> list[dict[str, Any]]:
+    parts: dict[Any, tuple[list[Deal], list[Closing]]] = {}
+    for deal in deals:
+        parts.setdefault(key(deal), ([], []))[0].append(deal)
+    for closing in done:
+        parts.setdefault(key(closing), ([], []))[1].append(closing)
+    return [
+        {name: str(value), **_sums(part, multiple), "profit": math.fsum(c.profit for c in closed)}
+        for value, (part, closed) in sorted(parts.items())
+    ]
+
+
+def _streak(done: Sequence[Closing], sign: int) -> int:
+    longest = run = 0
+    for closing in done:
+        run = run + 1 if closing.profit * sign > 0 else 0
+        longest = max(longest, run)
+    return longest
+
+
+def day_profit(funds: dict[str, float]) -> float:
+    """Return what a day brought, fees taken off, money moved in and out left out."""
+    return funds["balance"] - funds["static_balance"]
+
+
+def returns(days: Sequence[dict[str, float]]) -> list[float]:
+    """Return each day's return on the equity before it and what came in or went out."""
+    return [day_profit(funds) / funds["static_balance"] for funds in days if funds["static_balance"] > 0]
+
+
+def risk_statistics(days: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Return drawdown, volatility and ratios of compounded daily returns; money moved does not count."""
+    found = returns(days)
+    n = len(found)
+    curve = [1.0]
+    for one in found:
+        curve.append(curve[-1] * (1 + one))
+    mean = sum(found) / n if n else None
+    spread = (
+        math.sqrt(sum((one - mean) ** 2 for one in found) / (n - 1)) if n > 1 and mean is not None else None
+    )
+    down = math.sqrt(sum(min(one, 0.0) ** 2 for one in found) / n) if n else None
+    annual = curve[-1] ** (DAYS_A_YEAR / n) - 1 if n and curve[-1] > 0 else None
+    drawdown = _drawdown(curve)
+    year = math.sqrt(DAYS_A_YEAR)
+    return {
+        "days": n,
+        "total_return": curve[-1] - 1 if n else None,
+        "annual_return": annual,
+        "volatility": spread * year if spread is not None else None,
+        "max_drawdown": drawdown if n else None,
+        "sharpe": mean / spread * year if mean is not None and spread else None,
+        "sortino": mean / down * year if mean is not None and down else None,
+        "calmar": annual / drawdown if annual is not None and drawdown else None,
+        "win_days": sum(one > 0 for one in found),
+        "loss_days": sum(one < 0 for one in found),
+        "var_95": -_quantile(sorted(found), 0.05) if n else None,
+    }
+
+
+def _drawdown(curve: Sequence[float]) -> float:
+    peak = worst = 0.0
+    for value in curve:
+        peak = max(peak, value)
+        worst = max(worst, (peak - value) / peak if peak else 0.0)
+    return worst
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

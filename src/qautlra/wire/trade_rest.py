@@ -1,0 +1,404 @@
+"""Bodies of the trading REST: what users and operators send, and the rows they are shown.
+
+Times are Unix milliseconds, days YYYYMMDD; what has no value is null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from qautlra.base.errors import InputError
+from qautlra.model.order import (
+    Direction,
+    InsertOrder,
+    Offset,
+    Order,
+    PriceType,
+    TimeCondition,
+    Trade,
+    VolumeCondition,
+)
+from qautlra.wire.trade_errors import refused
+
+Id = Annotated[str, Meta(max_length=64)]
+OrderId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^=#|;/\x00-\x1f\x7f]+$")]
+Text = Annotated[str, Meta(max_length=10_000)]
+Short = Annotated[str, Meta(max_length=200)]
+BATCH_COUNT: Final = 100
+_OFFSETS: Final = {"CLOSEYESTERDAY": Offset.CLOSE, **{offset.name: offset for offset in Offset}}
+_PRICE_TYPES: Final = {"MARKET": PriceType.ANY, **{kind.name: kind for kind in PriceType}}
+
+
+class SubmitOrder(Struct, frozen=True, kw_only=True):
+    """An order. Who owns one account need not name it; `order_id` makes sending twice harmless."""
+
+    instrument_id: Short
+    direction: str
+    volume: float
+    offset: str = "OPEN"
+    price: float | None = None
+    order_type: str = "LIMIT"
+    time_condition: str = ""
+    volume_condition: str = "ANY"
+    min_volume: int = 0
+    reduce_only: bool = False
+    account_id: Id = ""
+    user_id: Id = ""
+    order_id: OrderId | None = None
+
+
+class CancelRequest(Struct, frozen=True, kw_only=True):
+    """Withdraw an order."""
+
+    order_id: OrderId
+    account_id: Id = ""
+    user_id: Id = ""
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True):
+    """Up to 100 orders of one account."""
+
+    account_id: Id
+    orders: Annotated[list[SubmitOrder], Meta(min_length=1, max_length=BATCH_COUNT)]
+
+
+class BatchCancelRequest(Struct, frozen=True, kw_only=True):
+    """Up to 100 orders of one account to withdraw."""
+
+    account_id: Id
+    order_ids: Annotated[list[OrderId], Meta(min_length=1, max_length=BATCH_COUNT)]
+
+
+class ModifyRequest(Struct, frozen=True, kw_only=True):
+    """What is to change of a living order; the volume counts what has traded."""
+
+    account_id: Id = ""
+    new_price: float | None = None
+    new_volume: float | None = None
+
+
+class ConditionalRequest(Struct, frozen=True, kw_only=True):
+    """An order that waits for the last price: GE at or above the trigger, LE at or below."""
+
+    account_id: Id
+    instrument_id: Short
+    direction: str
+    offset: str
+    volume: float
+    trigger_price: float
+    trigger_condition: str
+    condition_type: str = "PRICE_TOUCH"
+    order_type: str = "LIMIT"
+    limit_price: float | None = None
+    valid_until: int | None = None
+
+
+class OpenAccountRequest(Struct, frozen=True, kw_only=True):
+    """A new paper account of a user (of oneself, unless one manages users)."""
+
+    user_id: Id = ""
+    account_id: Id = ""
+    account_name: Id = ""
+    user_name: Short = ""
+    init_cash: float = 0.0
+    account_type: str = "individual"
+    password: Short = ""
+
+
+class MoneyRequest(Struct, frozen=True, kw_only=True):
+    """Money in or out; `amount` CNY, above 0."""
+
+    amount: float
+    account_id: Id = ""
+    user_id: Id = ""
+    method: Short = ""
+    remark: Short = ""
+    bank_account: Short = ""
+
+
+class TransferRequest(Struct, frozen=True, kw_only=True):
+    """Money between bank and account: in when positive, out when negative."""
+
+    account_id: Id
+    amount: float
+    bank_id: Id = "SIM"
+    bank_password: Short = ""
+    future_password: Short = ""
+
+
+class FreezeRequest(Struct, frozen=True, kw_only=True):
+    """Stop an account from trading, from taking money out, or both."""
+
+    account_id: Id
+    reason: Short = ""
+    freeze_type: str = "FULL"
+    admin_token: Short = ""
+
+
+class UnfreezeRequest(Struct, frozen=True, kw_only=True):
+    """Let it go on."""
+
+    account_id: Id
+    reason: Short = ""
+    admin_token: Short = ""
+
+
+class LiquidateRequest(Struct, frozen=True, kw_only=True):
+    """Close everything an account holds."""
+
+    account_id: Id
+    reason: Short = ""
+
+
+class StateRequest(Struct, frozen=True, kw_only=True):
+    """The kill switch: ACTIVE, REDUCING or HALTED, of one account or of all."""
+
+    state: str
+    account_id: Id | None = None
+    cancel_orders: bool = True
+
+
+class AlertRequest(Struct, frozen=True, kw_only=True):
+    """An alert that was seen to."""
+
+    account_id: Id
+    seq: int
+
+
+class SettlementPrice(Struct, frozen=True, kw_only=True):
+    """A settlement price of the day that is traded."""
+
+    instrument_id: Short
+    settlement_price: float
+
+
+class SettlementPrices(Struct, frozen=True, kw_only=True):
+    """Several of them."""
+
+    prices: Annotated[list[SettlementPrice], Meta(min_length=1, max_length=10_000)]
+
+
+class ExecuteRequest(Struct, frozen=True, kw_only=True):
+    """End the trading day, by `force` while its market is open."""
+
+    force: bool = False
+
+
+class CreateInstrument(Struct, frozen=True, kw_only=True):
+    """An instrument the feed does not carry, with its terms."""
+
+    instrument_id: Short
+    price_tick: float
+    contract_multiplier: float
+    upper_limit: float
+    lower_limit: float
+    instrument_name: Short = ""
+    margin_rate: float = 0.1
+    commission_rate: float = 0.0001
+    close_today_rate: float | None = None
+
+
+class UpdateInstrument(Struct, frozen=True, kw_only=True):
+    """New price limits of an instrument."""
+
+    upper_limit: float
+    lower_limit: float
+
+
+class AnnouncementRequest(Struct, frozen=True, kw_only=True):
+    """Something everybody is told."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    content: Text
+    announcement_type: Annotated[str, Meta(max_length=32)] = "SYSTEM"
+    priority: Annotated[str, Meta(max_length=32)] = "NORMAL"
+
+
+class PasswordChange(Struct, frozen=True, kw_only=True):
+    """A changed password (of the user: accounts have none of their own)."""
+
+    old_password: Annotated[str, Meta(max_length=256)]
+    new_password: Annotated[str, Meta(max_length=256)]
+    password_type: str = "TRADING"
+    account_id: Id = ""
+
+
+class PasswordReset(Struct, frozen=True, kw_only=True):
+    """A password set by an administrator."""
+
+    user_id: Id
+    new_password: Annotated[str, Meta(max_length=256)]
+    password_type: str = "TRADING"
+    admin_token: Short = ""
+
+
+class OrderInfo(Struct, frozen=True, kw_only=True):
+    """An order of the day."""
+
+    order_id: str
+    account_id: str
+    user_id: str
+    instrument_id: str
+    direction: str
+    offset: str
+    order_type: str
+    time_condition: str
+    volume: int
+    filled_volume: int
+    price: float | None
+    status: str
+    error_code: int
+    message: str
+    exchange_order_id: str
+    submit_time: int
+    update_time: int
+
+
+class TradeInfo(Struct, frozen=True, kw_only=True):
+    """A trade of the day."""
+
+    trade_id: str
+    order_id: str
+    exchange_trade_id: str
+    account_id: str
+    user_id: str
+    instrument_id: str
+    direction: str
+    offset: str
+    volume: int
+    price: float
+    commission: float
+    close_profit: float
+    timestamp: int
+
+
+class OrderReply(Struct, frozen=True):
+    """What became of a command."""
+
+    order_id: str
+    status: str
+
+
+class AccountInfo(Struct, frozen=True, kw_only=True):
+    """An account's money, in CNY."""
+
+    account_id: str
+    broker: str
+    status: str
+    trading_state: str
+    currency: str
+    balance: float
+    pre_balance: float
+    static_balance: float
+    deposit: float
+    withdraw: float
+    withdraw_quota: float
+    available: float
+    margin: float
+    frozen_margin: float
+    frozen_commission: float
+    close_profit: float
+    position_profit: float
+    float_profit: float
+    commission: float
+    risk_ratio: float | None
+    risk_level: str
+    trading_day: str
+
+
+def insert_of(asked: SubmitOrder, *, account_id: str, order_id: str, symbol: str) -> InsertOrder:
+    """Return the order that was asked for; InputError 1008 names the field that is wrong."""
+    kind = _word(_PRICE_TYPES, asked.order_type, "order_type")
+    price = asked.price if kind is PriceType.LIMIT else None
+    time = asked.time_condition or ("GFD" if kind is PriceType.LIMIT else "IOC")
+    return InsertOrder(
+        account_id=account_id,
+        order_id=order_id,
+        symbol=symbol,
+        direction=_word({one.name: one for one in Direction}, asked.direction, "direction"),
+        offset=_word(_OFFSETS, asked.offset, "offset"),
+        volume=asked.volume,
+        limit_price=price,
+        price_type=kind,
+        time_condition=_word({one.name: one for one in TimeCondition}, time, "time_condition"),
+        volume_condition=_word(
+            {one.name: one for one in VolumeCondition}, asked.volume_condition, "volume_condition"
+        ),
+        min_volume=_within(asked.min_volume, "min_volume"),
+        reduce_only=asked.reduce_only,
+    )
+
+
+def _word(known: Mapping[str, Any], given: str, name: str) -> Any:
+    found = known.get(given.strip().upper())
+    if found is None:
+        raise InputError(f"{name}: expected one of {', '.join(known)}", number=1008)
+    return found
+
+
+def _within(value: int, name: str) -> int:
+    if not 0 <= value <= 1 << 31:
+        raise InputError(f"{name}: expected a whole number from 0", number=1008)
+    return value
+
+
+def amount_of(value: float) -> float:
+    """Return an amount of money above 0; InputError 2004 otherwise."""
+    if not math.isfinite(value) or value <= 0:
+        raise refused(2004, f"amount: expected a number above 0, not {value}")
+    return value
+
+
+def order_info(order: Order, user_id: str = "") -> OrderInfo:
+    """Return an order as it is shown."""
+    return OrderInfo(
+        order_id=order.order_id,
+        account_id=order.account_id,
+        user_id=user_id or order.account_id,
+        instrument_id=order.symbol,
+        direction=order.direction.name,
+        offset=order.offset.name,
+        order_type="MARKET" if order.price_type is PriceType.ANY else order.price_type.name,
+        time_condition=order.time_condition.name,
+        volume=order.volume,
+        filled_volume=order.volume - order.volume_left,
+        price=order.limit_price,
+        status=status_of(order),
+        error_code=order.code,
+        message=order.message,
+        exchange_order_id=order.exchange_order_id,
+        submit_time=order.insert_ns // 1_000_000,
+        update_time=order.update_ns // 1_000_000,
+    )
+
+
+def status_of(order: Order) -> str:
+    """Return an order's state in a word."""
+    if order.code:
+        return "rejected"
+    if order.is_alive:
+        return "submitted" if order.volume_left == order.volume else "partially_filled"
+    return "cancelled" if order.volume_left else "filled"
+
+
+def trade_info(trade: Trade, user_id: str = "") -> TradeInfo:
+    """Return a trade as it is shown."""
+    return TradeInfo(
+        trade_id=trade.trade_id,
+        order_id=trade.order_id,
+        exchange_trade_id=trade.exchange_trade_id,
+        account_id=trade.account_id,
+        user_id=user_id or trade.account_id,
+        instrument_id=trade.symbol,
+        direction=trade.direction.name,
+        offset=trade.offset.name,
+        volume=trade.volume,
+        price=trade.price,
+        commission=trade.commission,
+        close_profit=trade.close_profit,
+        timestamp=trade.trade_ns // 1_000_000,
+    )
