@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check clean
+.PHONY: kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check clean
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
@@ -53,6 +53,9 @@ fuzz:       ## every fuzz target for FUZZ_SECONDS (default 60) each; needs clang
 
 kill-orders:  ## kill -9 with orders under way, 25 times (pytest does it a few times)
 	QAUTLRA_KILLS=25 $(PYTHON) -m pytest -q tests/fault/test_kill_orders.py
+
+kill-amqp:  ## 25 kill -9 of a server that takes orders from RabbitMQ (KILLS=n)
+	QAUTLRA_KILLS=$(or $(KILLS),25) $(PYTHON) -m pytest -q -s tests/fault/test_kill_amqp.py
 
 bench:      ## the published benchmarks, one JSON line each
 	$(PYTHON) -m qautlra bench

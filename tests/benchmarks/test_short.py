@@ -29,6 +29,7 @@ def run(name: str, **environment: str) -> dict[str, Any]:
 
 def test_the_published_ones_are_there() -> None:
     assert NAMES == [
+        "amqp",
         "bandwidth",
         "clients",
         "ctp",

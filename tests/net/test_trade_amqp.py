@@ -56,6 +56,7 @@ class Desk:
         self.trades: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.dead: list[Delivery] = []
+        self.asked: list[str] = []
         self.door = self.make_door()
         self._client_task: asyncio.Task[None] | None = None
 
@@ -72,6 +73,7 @@ class Desk:
             resolve=self.rig.instruments.canonical,
             now_ns=self.rig.clock.now_ns,
             settings=self.settings,
+            want=self.asked.append,
         )
 
     async def __aenter__(self) -> Desk:
@@ -470,3 +472,26 @@ def test_a_redelivered_order_of_a_day_that_is_over_is_refused(tmp_path: Path) ->
 
 async def _never(_lsn: int) -> None:
     await asyncio.get_running_loop().create_future()
+
+
+def test_orders_wait_for_an_instrument_that_is_about_to_come(kind: str, tmp_path: Path) -> None:
+    """The market's first quotes come after the broker's first orders; nobody else waits."""
+
+    async def body(desk: Desk) -> None:
+        other = desk.account + "x"
+        await desk.send(desk.order("early", code="cu2112"), desk.order("after"), desk.order(code="cu2112"))
+        await desk.send(desk.order("mine", account_cookie=other), key=other)
+        await until(lambda: desk.rig.trade.orders(other))
+        assert not desk.orders()
+        assert desk.asked == ["SHFE.cu2112"]
+        desk.rig.tick("SHFE.cu2112", 75_000, upper_limit=82_500, lower_limit=67_500, pre_settlement=75_000)
+        await until(lambda: len(desk.orders()) == 3)
+        first, second, third = desk.rig.trade.orders(desk.account)
+        assert (first.order_id, second.order_id, third.symbol) == ("early", "after", "SHFE.cu2112")
+        await desk.settled()
+        await desk.send(desk.order("never", code="cu2201"), desk.order("then"))
+        await until(lambda: "then" in desk.orders())
+        await until(lambda: any(event["order_id"] == "never" for event in desk.events()))
+        assert [event["code"] for event in desk.events()] == [1007]
+
+    run(Desk(kind, tmp_path, instrument_wait_s=0.5), body)

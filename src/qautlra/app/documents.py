@@ -8,6 +8,7 @@ from qautlra._core.market import Instruments
 from qautlra.app.places import data_directory
 from qautlra.base.clock import Clock
 from qautlra.base.errors import ConfigError, LinkError, UnavailableError
+from qautlra.base.limits import SYMBOLS_PER_CLIENT_COUNT
 from qautlra.base.service import Service
 from qautlra.config.load import Loaded
 from qautlra.link.bus import Bus
@@ -96,6 +97,8 @@ def _beside(
                 cursor=Cursor(data_directory(config.store.data_dir) / "trade" / "amqp.cursor"),
                 resolve=instruments.canonical,
                 now_ns=clock.now_ns,
+                want=_Wanted(parts),
+                has_time=lambda: getattr(clock, "moved", True),
                 settings=AmqpSettings(
                     exchange=settings.exchange,
                     model=settings.model,
@@ -109,6 +112,20 @@ def _beside(
             )
         )
     return found
+
+
+class _Wanted:
+    """Asks the feed's sources for what orders name, as one more subscriber."""
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self._parts = parts
+        self._symbols: dict[str, str] = {}
+
+    def __call__(self, symbol: str) -> None:
+        feed = self._parts.get("feed")
+        if feed is not None and len(self._symbols) < SYMBOLS_PER_CLIENT_COUNT:
+            self._symbols[symbol] = symbol
+            feed.book.put("trade.amqp", self._symbols)
 
 
 def _keeper(loaded: Loaded, trade: Accounts, clock: Clock) -> Keeper:

@@ -132,6 +132,8 @@ class Results:
         self._begun = (0, 0)
         "Day and number below which trades were read at the start: changes may name them again."
         self._begun_lsn = 0
+        self._retold: list[str] = []
+        "Accounts whose orders are still to be told again after a restart."
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
@@ -159,11 +161,13 @@ class Results:
     def begin(self) -> int:
         """Take up where a run before ended; return the trading day it ended in, 0 when there was none.
 
-        Trades of the day it did not tell are told now. Trades of an older day are not: that day is settled.
+        Trades of the day it did not tell are told now, and every order as it stands: which of their reports
+        were on the way is not known. Trades of an older day are not: that day is settled.
         """
         kept = self._cursor.open()
         self._trades.clear()
         self._orders.clear()
+        self._retold = []
         day = self._trade.trading_day
         names = [name for name in self._trade.accounts() if self._wanted(name)]
         trades = sorted((t for name in names for t in self._trade.trades(name)), key=lambda t: t.number)
@@ -172,6 +176,7 @@ class Results:
         else:
             self._next = kept[1] if kept[0] == day else 0
             self._trades.extend((day, trade) for trade in trades if trade.number >= self._next)
+            self._retold = list(names)
         self._begun = (day, trades[-1].number + 1 if trades else 0)
         self._begun_lsn = self._trade.head_lsn
         self._day = kept[0] if kept is not None else 0
@@ -243,6 +248,11 @@ class Results:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if self._retold and not self._orders:
+                day = self._trade.trading_day
+                again = self._trade.orders(self._retold.pop())
+                await self._trade.durable(self._trade.head_lsn)
+                self._orders = {(day, order.number): order for order in again} | self._orders
             if self._trades or self._orders or self._events:
                 await self._tell_changes()
             if self._asked or (self._dirty and monotonic_s() >= self._due_s):
@@ -251,7 +261,7 @@ class Results:
                 self._timer = asyncio.get_running_loop().call_at(
                     asyncio.get_running_loop().time() + self._due_s - monotonic_s(), self._due
                 )
-            if self._trades or self._orders or self._events:
+            if self._trades or self._orders or self._events or self._retold:
                 self._wake.set()
 
     def _due(self) -> None:

@@ -8,15 +8,14 @@ exchange's table of ids, so it is never executed twice.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, UnavailableError
 from qautlra.base.log import Seldom, get_logger
 from qautlra.base.service import Service
@@ -24,16 +23,34 @@ from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Message, Que
 from qautlra.model.command import Ask, Command, Notice, Question, Transfer
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
 from qautlra.net import amqp_out
+from qautlra.net.amqp_ids import OrderIds
 from qautlra.wire.orders import BAD_PARAMETERS, BadOrder, decode
 
 DEAD_QUEUE = "qautlra.dead"
 DEAD_COUNT = 10_000
 ROUTER = "QAORDER_ROUTER"
-NAMELESS_COUNT = 65_536
 NAME_BYTES = 200
+ASKED_COUNT = 4096
+RETRY_S = 0.02
+NO_INSTRUMENT = 1007
 DUPLICATE = 3002
 NO_BROKER = 5002
 _log = get_logger("net")
+
+
+class _NotYet(Exception):
+    """The order's instrument has not been seen yet; it is tried again."""
+
+
+class _Entry:
+    """A delivery on its way to its acknowledgement; `lsn` is None until it was executed or refused."""
+
+    __slots__ = ("delivery", "lsn", "order_id")
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery = delivery
+        self.lsn: int | None = None
+        self.order_id = ""
 
 
 class Trading(amqp_out.Accounts, Protocol):
@@ -65,6 +82,8 @@ class AmqpSettings(msgspec.Struct, frozen=True, kw_only=True):
     account_exchange: str = "QAACCOUNT"
     account_interval_ms: int = 100
     outbox_count: int = 65_536
+    instrument_wait_s: float = 5.0
+    "How long an account's orders wait for the first quote of an instrument; once per instrument."
 
 
 class TradeAmqp(Service):
@@ -81,6 +100,8 @@ class TradeAmqp(Service):
         resolve: Callable[[str], str | None],
         now_ns: Callable[[], int],
         settings: AmqpSettings | None = None,
+        want: Callable[[str], None] = lambda _symbol: None,
+        has_time: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         self._trade = trade
@@ -99,10 +120,14 @@ class TradeAmqp(Service):
             wanted=self._is_ours,
         )
         self._queues: dict[str, str] = {}
-        self._pending: deque[tuple[Delivery, int]] = deque()
+        self._want = want
+        self._has_time = has_time
+        self._pending: deque[_Entry] = deque()
+        self._held: dict[str, deque[_Entry]] = {}
+        self._asked: OrderedDict[str, float] = OrderedDict()
         self._dead: list[Message] = []
         self._wake = asyncio.Event()
-        self._nameless: OrderedDict[str, int] = OrderedDict()
+        self._ids = OrderIds(trade.find)
         self._epoch = 0
         self._active_day = 0
         "Of the newest delivery, of the run before where there was none in this one."
@@ -146,6 +171,7 @@ class TradeAmqp(Service):
     async def start(self) -> None:
         """Take up where the run before ended, and connect in the background."""
         self._pending.clear()
+        self._held.clear()
         self._active_day = self._results.begin()
         self._epoch = 0
         self._unsubscribe = self._trade.subscribe(None, self._on_change, self._results.prepare)
@@ -196,13 +222,35 @@ class TradeAmqp(Service):
         self._results.take(change, prepared)
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        account_id = self._queues.get(delivery.queue, "")
         if delivery.epoch != self._epoch:
             self._epoch, self._doubted_day = delivery.epoch, self._active_day
-        self._active_day = self._trade.trading_day
+            self._pending.clear()  # what was not acknowledged comes again
+            self._held.clear()
+        try:
+            self._active_day = self._trade.trading_day
+        except UnavailableError as error:
+            self.fail(error)  # comes again on the next connection
+            return
+        entry = _Entry(delivery)
+        self._pending.append(entry)
+        held = self._held.get(delivery.queue)
+        if held is not None:
+            held.append(entry)
+        else:
+            self._process(entry)
+
+    def _process(self, entry: _Entry) -> None:
+        delivery = entry.delivery
+        account_id = self._queues.get(delivery.queue, "")
         lsn = 0
         try:
-            lsn = self._take(delivery, account_id)
+            if not self._has_time():  # a market clock nobody has set yet says nothing of trading hours
+                raise _NotYet
+            lsn = self._take(entry, account_id)
+        except _NotYet:
+            self._held[delivery.queue] = deque((entry,))
+            asyncio.get_running_loop().call_later(RETRY_S, self._retry, delivery.queue, delivery.epoch)
+            return
         except BadOrder as error:
             if error.account_id in ("", account_id):
                 self._bury(delivery, error, account_id)
@@ -211,16 +259,28 @@ class TradeAmqp(Service):
         except UnavailableError as error:
             self.fail(error)  # comes again on the next connection
             return
-        self._pending.append((delivery, lsn))
+        entry.lsn = lsn
         self._wake.set()
 
-    def _take(self, delivery: Delivery, account_id: str) -> int:
+    def _retry(self, queue: str, epoch: int) -> None:
+        """Take up an account's orders again, in the order they came."""
+        if epoch != self._epoch:
+            return
+        for entry in self._held.pop(queue, ()):
+            again = self._held.get(queue)
+            if again is not None:
+                again.append(entry)
+            else:
+                self._process(entry)
+
+    def _take(self, entry: _Entry, account_id: str) -> int:
+        delivery = entry.delivery
         command = decode(delivery.body, self._resolve, account_id)
         if command.account_id != account_id:
             self.ignored_count += 1
             return 0
         if isinstance(command, InsertOrder):
-            return self._insert(command, delivery)
+            return self._insert(command, entry)
         if isinstance(command, Question):
             self._answer(command)
             return 0
@@ -243,20 +303,23 @@ class TradeAmqp(Service):
         assert isinstance(command, Transfer)
         return self._trade.transfer(command.account_id, command.amount, bank_id=command.bank_id)
 
-    def _insert(self, order: InsertOrder, delivery: Delivery) -> int:
-        account_id = order.account_id
+    def _insert(self, order: InsertOrder, entry: _Entry) -> int:
+        account_id, delivery = order.account_id, entry.delivery
         if delivery.redelivered and self._doubted_day not in (0, self._trade.trading_day):
             # It may have been executed in a day whose ids are gone: refused rather than executed twice.
             text = "换日后重复投递的报单，未执行"
             self._refuse(account_id, Answer(code=BAD_PARAMETERS, order_id=order.order_id, text=text))
             return 0
         if not order.order_id:
-            order_id, is_again = self._identify(delivery, account_id)
-            if is_again:
-                self.seen_before_count += 1
-                return 0
-            order = msgspec.structs.replace(order, order_id=order_id)
+            if not entry.order_id:
+                entry.order_id, is_again = self._ids.name(delivery, account_id, self._trade.trading_day)
+                if is_again:
+                    self.seen_before_count += 1
+                    return 0
+            order = msgspec.structs.replace(order, order_id=entry.order_id)
         answer = self._trade.insert(order)
+        if answer.code == NO_INSTRUMENT and self._may_come(order.symbol):
+            raise _NotYet
         self.orders_count += 1
         if answer.ok:
             return answer.lsn
@@ -268,28 +331,16 @@ class TradeAmqp(Service):
         self._refuse(account_id, answer)
         return answer.lsn
 
-    def _identify(self, delivery: Delivery, account_id: str) -> tuple[str, bool]:
-        """Return an id for an order that came without one, and whether it was here before.
-
-        The same content gets the same ids in the same order: by the message's own id when it has one, else
-        the n-th of its kind today. Redelivered and met before: taken for the one that was executed.
-        """
-        if delivery.message_id:
-            mark = hashlib.blake2s(delivery.message_id.encode(), digest_size=12).hexdigest()
-            order_id = f"MQ.{mark}"
-            return order_id, delivery.redelivered and self._trade.find(account_id, order_id) is not None
-        mark = hashlib.blake2s(delivery.body, digest_size=12, salt=b"qautlra").hexdigest()
-        key = f"{self._trade.trading_day}.{account_id}.{mark}"
-        number = self._nameless.get(key, 0) + 1
-        while self._trade.find(account_id, f"MQ.{mark}.{number}") is not None:
-            number += 1
-        if delivery.redelivered and number > 1:
-            return "", True
-        self._nameless[key] = number
-        self._nameless.move_to_end(key)
-        if len(self._nameless) > NAMELESS_COUNT:
-            self._nameless.popitem(last=False)  # looked up in the exchange's table again when it is needed
-        return f"MQ.{mark}.{number}", False
+    def _may_come(self, symbol: str) -> bool:
+        """Ask for the instrument; tell whether there is time left for its first quote."""
+        now_s = monotonic_s()
+        until_s = self._asked.get(symbol)
+        if until_s is None:
+            until_s = self._asked[symbol] = now_s + self._settings.instrument_wait_s
+            if len(self._asked) > ASKED_COUNT:
+                self._asked.popitem(last=False)
+            self._want(symbol)
+        return now_s < until_s
 
     def _answer(self, question: Question) -> None:
         ask, account_id = question.ask, question.account_id
@@ -316,12 +367,11 @@ class TradeAmqp(Service):
         while True:
             await self._wake.wait()
             self._wake.clear()
-            if not self._pending:
+            done = self._executed()
+            if not done:
                 continue
-            last = self._pending[-1][0]
-            lsn = max(lsn for _, lsn in self._pending)
-            count = len(self._pending)
-            await self._trade.durable(lsn)
+            last, count = done[-1].delivery, len(done)
+            await self._trade.durable(max(entry.lsn or 0 for entry in done))
             dead, self._dead = self._dead, []
             if dead:
                 try:
@@ -329,16 +379,21 @@ class TradeAmqp(Service):
                 except (
                     LinkError
                 ):  # with the connection go the deliveries: they come again, and are read again
-                    self._drop(count)
                     continue
             await self._results.room()
             await self._bus.ack(last)
             self._results.acknowledged()
-            self._drop(count)
+            for _ in range(count):
+                if self._pending and self._pending[0].delivery.epoch == last.epoch:
+                    self._pending.popleft()
+            if self._pending:
+                self._wake.set()
 
-    def _drop(self, count: int) -> None:
-        for _ in range(count):
-            with suppress(IndexError):
-                self._pending.popleft()
-        if self._pending:
-            self._wake.set()
+    def _executed(self) -> list[_Entry]:
+        """The oldest deliveries up to the first that is held: an acknowledgement is of all before it."""
+        found = []
+        for entry in self._pending:
+            if entry.lsn is None:
+                break
+            found.append(entry)
+        return found
