@@ -1,9 +1,11 @@
 """The database through the real server: SQL, counts, verbs, forms; who leaves, what is hostile, two modes."""
 
+import base64
 import io
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -84,3 +86,48 @@ def test_hostile_sql_and_a_client_that_leaves(serve: Serve) -> None:
     assert ask(server, {"query": "SELECT 1 AS one", **both}) == [{"one": 1}]
     assert time.monotonic() - began < 8  # the limit of time is 10 s
     assert server.request("GET", "/readyz")[0] == 200
+
+
+def test_several_processes_answer_over_one_directory(serve: Serve, tmp_path: Path) -> None:
+    env = {"QAUTLRA__AUTH__USERNAME": "keeper", "QAUTLRA__AUTH__PASSWORD": "Check-pass-1"}
+    basic = {"Authorization": "Basic " + base64.b64encode(b"keeper:Check-pass-1").decode()}
+    small = ("--set", "store.segment_bytes=128KiB")
+    writer = serve(*small, mode="db", env=env)
+    readers = [serve(mode="query") for _ in range(2)]
+
+    def events(first: int, count: int) -> bytes:
+        rows = [
+            {
+                "instrument_id": "au2512",
+                "datetime": 1748914200000 + n * 500,
+                "last_price": 780 + n,
+                "volume": n,
+            }
+            for n in range(first, first + count)
+        ]
+        return json.dumps(rows).encode()
+
+    asked = {"stream": "futures_market", "start_time": "2025-06-03", "end_time": "2025-06-04"}
+    for step in range(6):
+        status, answer, _ = writer.request(
+            "POST", "/api/v1/ingest", events(step * 2000, 2000), X_P_Stream="futures_market",
+            Content_Type="application/json", **basic,
+        )  # fmt: skip
+        assert status == 200, answer
+        for reader in readers:
+            (row,) = ask(
+                reader,
+                {"query": "SELECT count(*) AS n, count(DISTINCT datetime) AS d FROM futures_market",
+                 "startTime": "2025-06-03", "endTime": "2025-06-04"},
+            )  # fmt: skip
+            assert row == {"n": (step + 1) * 2000, "d": (step + 1) * 2000}
+    newest = {**asked, "order": "desc", "limit": 5, "filter": "instrument=au2512 AND volume > 10"}
+    for reader in readers:
+        assert reader.query(**newest) == writer.query(**newest)
+        assert ask(reader, {**asked, "sample_by": "5m"}) == ask(writer, {**asked, "sample_by": "5m"})
+        status, answer, _ = reader.request("POST", "/api/v1/ingest", b"{}", X_P_Stream="app", **basic)
+        assert status in (401, 403), answer
+    assert writer.request("POST", "/api/v1/ingest", b'{"n": 1}', X_P_Stream="app", **basic)[0] == 200
+    assert [r["n"] for r in readers[1].query(stream="app", start_time="1h", end_time="2100-01-01")] == [1]
+    writer.kill()
+    assert readers[0].query(**newest) == readers[1].query(**newest) != []

@@ -69,6 +69,7 @@ def build(loaded: Loaded) -> App:
             calendar=calendar,
             tape=tape,
             clock=market_clock,
+            follows=modes.INGEST not in rooms,
         )
         drains.append(store.drain)
         parts["store"] = store

@@ -28,6 +28,7 @@ from qautlra.store.bars import tidy_bars
 from qautlra.store.compaction import without_repeats
 from qautlra.store.disk import DiskGuard
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
+from qautlra.store.follower import FollowerQuery
 from qautlra.store.history import StoreHistory
 from qautlra.store.ingest import IngestDoor
 from qautlra.store.opened import Given, Opened, open_store
@@ -64,8 +65,11 @@ class StoreService(Service):
         calendar: Calendar,
         tape: Tape,
         clock: Clock,
+        follows: bool = False,
     ) -> None:
         super().__init__()
+        self._follows = follows
+        self._follower: FollowerQuery | None = None
         self.data_dir = Path(data_dir)
         self.query = QueryDoor()
         self.disk = DiskGuard(self.data_dir, settings.max_disk_percent)
@@ -87,7 +91,17 @@ class StoreService(Service):
         self._started_before = False
 
     async def start(self) -> None:
-        """Lock the directory, recover what it holds, begin to take rows, answer and compact."""
+        """Lock the directory, recover what it holds, begin to take rows, answer and compact.
+
+        One that `follows` locks nothing and takes nothing: it answers what another process's directory says.
+        """
+        if self._follows:
+            given = self._given
+            self._follower = FollowerQuery(
+                given.settings, self.data_dir, given.clock, given.instruments.canonical
+            )
+            self.query.open(self._follower)
+            return
         self._lock = _lock_directory(self.data_dir)
         try:
             self._open = opened = await self._recover()
@@ -105,6 +119,9 @@ class StoreService(Service):
     async def stop(self, grace_s: float) -> None:
         """Log what is on the tape, end the threads, let the directory go."""
         self.query.close()
+        if self._follower is not None:
+            await self._follower.process.close()
+            self._follower = None
         await self.cancel_tasks(grace_s)
         opened, self._open = self._open, None
         metrics.unwatch("qautlra_store_")
@@ -136,6 +153,8 @@ class StoreService(Service):
             "data_dir": str(self.data_dir),
             "durability": self._given.settings.durability,
         }
+        if self._follows:
+            facts["follows"] = True
         opened = self._open
         if opened is not None:
             state = opened.catalogue.state
@@ -335,9 +354,9 @@ class QueryDoor:
     """What is asked before the store has started, or while it restarts, is told so."""
 
     def __init__(self) -> None:
-        self._query: StoreQuery | None = None
+        self._query: StoreQuery | FollowerQuery | None = None
 
-    def open(self, query: StoreQuery) -> None:
+    def open(self, query: StoreQuery | FollowerQuery) -> None:
         """Answer with `query` from now on."""
         self._query = query
 
@@ -353,7 +372,7 @@ class QueryDoor:
         """Count rows; UnavailableError when the store is not running."""
         return await self._need().counts(request)
 
-    def _need(self) -> StoreQuery:
+    def _need(self) -> StoreQuery | FollowerQuery:
         if self._query is None:
             raise UnavailableError("the store is not running yet")
         return self._query

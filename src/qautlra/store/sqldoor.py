@@ -19,7 +19,7 @@ from qautlra.store.plan import Plan
 from qautlra.store.predicate import to_sql
 from qautlra.store.schema import TIME, Stream, stream_named
 from qautlra.store.sqlproc import SqlAnswer, SqlProcess
-from qautlra.store.sqlverbs import compile_verb
+from qautlra.store.sqlverbs import compile_plan, compile_verb
 from qautlra.store.sqlworker import Ask, bound_values
 from qautlra.store.tables.definition import Book, Definition
 from qautlra.store.timegrammar import parse_range
@@ -66,6 +66,21 @@ class SqlDoor:
             table_stop_us=table[1],
         )
         return await self._answer(ask, request.format)
+
+    async def run_plan(self, plan: Plan, request: QueryRequest) -> QueryResult:
+        """Answer a plain query about a stream of the market."""
+        sql, values = compile_plan(plan)
+        ask = self._ask(
+            sql,
+            request.format,
+            plan.start_us,
+            plan.stop_us,
+            streams=(plan.stream.name,),
+            values=bound_values(values),
+        )
+        result = await self._answer(ask, request.format)
+        result.truncated = plan.capped and result.rows == plan.limit
+        return result
 
     async def run_verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
         """Answer a query that makes something of its rows."""

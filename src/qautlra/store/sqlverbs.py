@@ -146,6 +146,19 @@ def compile_verb(verb: Verb, plan: Plan, other: Stream | None) -> tuple[str, lis
     return sql, values
 
 
+def compile_plan(plan: Plan) -> tuple[str, list[Any]]:
+    """Return a plain query as one SELECT over the plan's view, and its values."""
+    where, values = _where(plan, with_start=True)
+    direction = " DESC" if plan.descending else ""
+    order = ", ".join(f'"{name}"{direction}' for name in plan.stream.order)
+    columns = ", ".join(f'"{name}"' for name in plan.columns)
+    sql = f'SELECT {columns} FROM "{plan.stream.name}" WHERE {where} ORDER BY {order}'
+    if plan.limit is not None:
+        sql += " LIMIT ?"
+        values.append(plan.limit)
+    return sql, values
+
+
 def _fill(bars: str, fill: str, period: str) -> str:
     names = ("open", "high", "low", "close")
     shown = {name: f"b.{name}" for name in (*names, "volume", "amount")}

@@ -16,6 +16,14 @@ from qautlra.model.streams import StreamOptions
 EVENTS_COUNT = 1_000_000
 RETENTION_DAYS = 36_500
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+# `curl -d` says the third when it is not told otherwise; ingest needs a login, so no page can send it.
+_JSON = (
+    "application/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+    "",
+)
 _ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
 
 
@@ -29,7 +37,7 @@ def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table,
         return [
             _json(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()
         ], "json"
-    if content_type not in ("application/json", "application/octet-stream", "text/plain", ""):
+    if content_type not in _JSON:
         raise InputError(
             f"Content-Type {content_type[:64]!r}: expected application/json, application/x-ndjson, "
             "text/csv or application/vnd.apache.arrow.stream",
