@@ -1,0 +1,81 @@
+"""Notes of orders sent to a CTP front, written before they go: after a restart each finds its name again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from qautlra.base.errors import StorageError
+from qautlra.model.order import InsertOrder
+from qautlra.wire.ctp_orders import Key
+
+
+class Note(msgspec.Struct, frozen=True):
+    """One order and how the front was told to name it, of one trading day."""
+
+    day: int
+    front: int
+    session: int
+    ref: str
+    sent_ns: int
+    order: InsertOrder
+
+    @property
+    def key(self) -> Key:
+        """Return the front's name."""
+        return Key(self.front, self.session, self.ref)
+
+
+class Notes:
+    """A file of lines, appended to; it survives the process. Opening drops the lines of other days."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._decoder = msgspec.json.Decoder(Note)
+        self._file = -1
+
+    def open(self, day: int) -> list[Note]:
+        """Return the notes of `day` and be ready to take more; what was cut by a crash is left out."""
+        self.close()
+        found = []
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+            for line in lines:
+                try:
+                    note = self._decoder.decode(line)
+                except msgspec.DecodeError:
+                    continue
+                if note.day == day:
+                    found.append(note)
+            fresh = self._path.with_suffix(".new")
+            fresh.write_bytes(b"".join(msgspec.json.encode(note) + b"\n" for note in found))
+            os.chmod(fresh, 0o600)
+            fresh.replace(self._path)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}") from None
+        return found
+
+    def write(self, note: Note) -> None:
+        """Append one; StorageError when the disk refuses, and then the order must not be sent."""
+        line = msgspec.json.encode(note) + b"\n"
+        try:
+            written = os.write(self._file, line) if self._file >= 0 else 0
+        except OSError as error:
+            raise StorageError(f"{self._path}: {error.strerror}") from None
+        if written != len(line):
+            raise StorageError(f"{self._path}: the note was not written whole")
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def health(self) -> dict[str, Any]:
+        """Return where the notes lie."""
+        return {"notes": str(self._path)}

@@ -1,0 +1,242 @@
+"""What a CTP broker tells of our own account, in the house's words: orders, trades, positions, funds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from qautlra.model import codes as house_codes
+from qautlra.model.order import (
+    Direction,
+    InsertOrder,
+    Offset,
+    Order,
+    PriceType,
+    TimeCondition,
+    Trade,
+    VolumeCondition,
+)
+from qautlra.wire.ctp_orders import Key
+from qautlra.wire.ctp_records import Record, layout
+
+_OFFSETS: Final = {"0": Offset.OPEN, "1": Offset.CLOSE, "3": Offset.CLOSETODAY, "4": Offset.CLOSE}
+_FLAGS: Final = {Offset.OPEN: "0", Offset.CLOSE: "1", Offset.CLOSETODAY: "3"}
+_PRICE_TYPES: Final = {
+    "1": PriceType.ANY,
+    "2": PriceType.LIMIT,
+    "3": PriceType.BEST,
+    "G": PriceType.FIVELEVEL,
+}
+_PRICE_FLAGS: Final = {kind: flag for flag, kind in _PRICE_TYPES.items()}
+ENDED: Final = frozenset("0245")
+BEIJING_S: Final = 8 * 3600
+
+
+def instant_ns(date: str, clock: str) -> int:
+    """Return Unix ns of a Beijing date and clock; 0 when they are none."""
+    try:
+        at = datetime.strptime(f"{date}{clock}", "%Y%m%d%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return (int(at.timestamp()) - BEIJING_S) * 1_000_000_000
+
+
+def key(record: Record) -> Key:
+    """Return the three keys of an Order record."""
+    return Key(record.whole("FrontID"), record.whole("SessionID"), record.text("OrderRef"))
+
+
+def write_input(order: InsertOrder, *, broker: str, user: str, ref: str) -> bytes:
+    """Return the InputOrder record of an order of ours."""
+    exchange, _, code = order.symbol.partition(".")
+    return layout("InputOrder").pack(
+        {
+            "BrokerID": broker,
+            "InvestorID": user,
+            "UserID": user,
+            "InstrumentID": code,
+            "ExchangeID": exchange,
+            "OrderRef": ref,
+            "Direction": str(int(order.direction)),
+            "CombOffsetFlag": _FLAGS[order.offset],
+            "CombHedgeFlag": "1",
+            "OrderPriceType": _PRICE_FLAGS[order.price_type],
+            "LimitPrice": order.limit_price or 0.0,
+            "VolumeTotalOriginal": int(order.volume),
+            "TimeCondition": str(int(order.time_condition)),
+            "VolumeCondition": str(int(order.volume_condition)),
+            "MinVolume": order.min_volume or 1,
+            "GTDDate": str(order.gtd_day) if order.gtd_day else "",
+            "ContingentCondition": "1",
+            "ForceCloseReason": "0",
+        }
+    )
+
+
+def write_cancel(key: Key, order: Order, *, broker: str, user: str) -> bytes:
+    """Return the InputOrderAction record that withdraws an order."""
+    exchange, _, code = order.symbol.partition(".")
+    return layout("InputOrderAction").pack(
+        {
+            "BrokerID": broker,
+            "InvestorID": user,
+            "UserID": user,
+            "FrontID": key.front,
+            "SessionID": key.session,
+            "OrderRef": key.ref,
+            "ExchangeID": exchange,
+            "InstrumentID": code,
+            "ActionFlag": "0",
+        }
+    )
+
+
+def pending(order: InsertOrder, number: int, now_ns: int) -> Order:
+    """Return an order of which the broker has said nothing yet."""
+    return Order(
+        number=number,
+        account_id=order.account_id,
+        order_id=order.order_id,
+        exchange_order_id="",
+        symbol=order.symbol,
+        direction=order.direction,
+        offset=order.offset,
+        price_type=order.price_type,
+        time_condition=order.time_condition,
+        volume_condition=order.volume_condition,
+        limit_price=order.limit_price,
+        volume=int(order.volume),
+        volume_left=int(order.volume),
+        is_alive=True,
+        code=0,
+        message="已报送，等待柜台回报",
+        insert_ns=now_ns,
+        update_ns=now_ns,
+    )
+
+
+def order_of(record: Record, *, number: int, account_id: str, order_id: str, now_ns: int) -> Order:
+    """Return the order as the broker shows it."""
+    status, submitted = record.text("OrderStatus"), record.text("OrderSubmitStatus")
+    price_type = _PRICE_TYPES.get(record.text("OrderPriceType"), PriceType.LIMIT)
+    return Order(
+        number=number,
+        account_id=account_id,
+        order_id=order_id,
+        exchange_order_id=record.text("OrderSysID"),
+        symbol=f"{record.text('ExchangeID')}.{record.text('InstrumentID')}",
+        direction=Direction(int(record.text("Direction") or "0")),
+        offset=_OFFSETS.get(record.text("CombOffsetFlag")[:1], Offset.CLOSE),
+        price_type=price_type,
+        time_condition=TimeCondition(int(record.text("TimeCondition") or "3")),
+        volume_condition=VolumeCondition(int(record.text("VolumeCondition") or "1")),
+        limit_price=record.price("LimitPrice") if price_type is PriceType.LIMIT else None,
+        volume=record.whole("VolumeTotalOriginal"),
+        volume_left=record.whole("VolumeTotalOriginal") - record.whole("VolumeTraded"),
+        is_alive=status not in ENDED,
+        code=house_codes.BAD_PARAMETERS if status == "5" and submitted == "4" else 0,
+        message=record.text("StatusMsg"),
+        insert_ns=instant_ns(record.text("InsertDate"), record.text("InsertTime")) or now_ns,
+        update_ns=now_ns,
+    )
+
+
+def trade_of(record: Record, order: Order, *, number: int) -> Trade:
+    """Return a trade of one of the account's orders; CTP tells neither its commission nor its profit."""
+    match = record.text("TradeID")
+    return Trade(
+        number=number,
+        seq=number + 1,
+        account_id=order.account_id,
+        trade_id=f"{order.order_id}|{match}",
+        exchange_trade_id=match,
+        order_id=order.order_id,
+        symbol=order.symbol,
+        direction=order.direction,
+        offset=_OFFSETS.get(record.text("OffsetFlag"), order.offset),
+        volume=record.whole("Volume"),
+        price=record.price("Price"),
+        commission=0.0,
+        close_profit=0.0,
+        trade_ns=instant_ns(record.text("TradeDate"), record.text("TradeTime")),
+    )
+
+
+def funds(record: Record) -> dict[str, float]:
+    """Return the account's money as the broker shows it."""
+    balance, margin = record.price("Balance"), record.price("CurrMargin")
+    pre, deposit, withdraw = (record.price(name) for name in ("PreBalance", "Deposit", "Withdraw"))
+    return {
+        "pre_balance": pre,
+        "deposit": deposit,
+        "withdraw": withdraw,
+        "withdraw_quota": record.price("WithdrawQuota"),
+        "static_balance": pre + deposit - withdraw,
+        "close_profit": record.price("CloseProfit"),
+        "commission": record.price("Commission"),
+        "premium": record.price("CashIn"),
+        "position_profit": record.price("PositionProfit"),
+        "float_profit": record.price("PositionProfit"),
+        "balance": balance,
+        "margin": margin,
+        "frozen_margin": record.price("FrozenMargin"),
+        "frozen_commission": record.price("FrozenCommission"),
+        "frozen_premium": record.price("FrozenCash"),
+        "available": record.price("Available"),
+        "market_value": 0.0,
+        "risk_ratio": margin / balance if balance else 0.0,
+        "leverage": margin / balance if balance else 0.0,
+    }
+
+
+def positions(rows: Iterable[Record], multiple: Any) -> list[dict[str, Any]]:
+    """Return the account's positions; today's and yesterday's rows of SHFE and INE become one."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        symbol = f"{row.text('ExchangeID')}.{row.text('InstrumentID')}"
+        held = found.setdefault(symbol, _empty(symbol))
+        side = "long" if row.text("PosiDirection") == "2" else "short"
+        total, today = row.whole("Position"), row.whole("TodayPosition")
+        frozen = row.whole("ShortFrozen" if side == "long" else "LongFrozen")
+        held[f"volume_{side}"] += total
+        held[f"volume_{side}_today"] += today
+        held[f"volume_{side}_his"] += total - today
+        held[f"volume_{side}_yd"] += row.whole("YdPosition")
+        held[f"volume_{side}_frozen"] += frozen
+        if row.text("PositionDate") == "2":
+            held[f"volume_{side}_frozen_his"] += frozen
+        else:
+            held[f"volume_{side}_frozen_today"] += frozen
+            held[f"cost_{side}_today"] += row.price("PositionCost") if today == total else 0.0
+        held[f"position_cost_{side}"] += row.price("PositionCost")
+        held[f"open_cost_{side}"] += row.price("OpenCost")
+        held[f"position_profit_{side}"] += row.price("PositionProfit")
+        held[f"margin_{side}"] += row.price("UseMargin")
+    for held in found.values():
+        for side in ("long", "short"):
+            lots = held[f"volume_{side}"] * float(multiple(held["symbol"]))
+            held[f"pos_{side}_today"] = held[f"volume_{side}_today"]
+            held[f"pos_{side}_his"] = held[f"volume_{side}_his"]
+            held[f"open_price_{side}"] = held[f"open_cost_{side}"] / lots if lots else 0.0
+            held[f"position_price_{side}"] = held[f"position_cost_{side}"] / lots if lots else 0.0
+            held[f"float_profit_{side}"] = held[f"position_profit_{side}"]
+        for name in ("position_profit", "margin"):
+            held[name] = held[f"{name}_long"] + held[f"{name}_short"]
+        held["float_profit"] = held["position_profit"]
+    return list(found.values())
+
+
+def _empty(symbol: str) -> dict[str, Any]:
+    counts = ("volume", "volume_today", "volume_his", "volume_yd")
+    frozen = ("volume_frozen", "volume_frozen_today", "volume_frozen_his")
+    money = ("position_cost", "open_cost", "position_profit", "margin")
+    held: dict[str, Any] = {"symbol": symbol, "last_price": float("nan"), "frozen_margin": 0.0}
+    for side in ("long", "short"):
+        for name in (*counts, *frozen):
+            head, _, tail = name.partition("_")
+            held[f"{head}_{side}" + (f"_{tail}" if tail else "")] = 0
+        for name in money:
+            held[f"{name}_{side}"] = 0.0
+        held[f"cost_{side}_today"] = 0.0
+    return held
