@@ -150,11 +150,13 @@ class Round:
             "trade.limits.orders_burst=0",
             "trade.limits.active_max=0",
             "trade.ctp_front.enabled=false",
+            "source.sim.history_bars=10",
             "link.amqp.prefetch_count=64",
             "trade.limits.concentration_ratio=0",
         )
         flags = [part for setting in settings for part in ("--set", setting)]
-        server = self.serve(*flags, mode="trade", port=self.port, data=self.data)
+        server = self.serve(*flags, mode="trade", port=self.port, data=self.data, wait=False)
+        server.wait_ready(60.0)
         deadline = time.monotonic() + 20
         while service(server, "trade.amqp")["state"] != "connected":  # before that nothing is bound
             assert time.monotonic() < deadline
@@ -174,7 +176,7 @@ def service(server: Server, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60 + 20 * KILLS)
+@pytest.mark.timeout(120 + 40 * KILLS)
 def test_no_order_is_lost_or_executed_twice(rabbit_url: str, serve: Serve, tmp_path: Path) -> None:
     account = f"kill{uuid.uuid4().hex[:8]}"
     seed = int(os.environ.get("QAUTLRA_SEED", str(random.randrange(1 << 30))))
