@@ -51,7 +51,7 @@ def main() -> None:
         met=several["product"]["kb_per_connection"]["median"] <= TARGET_KB,
         value="RSS growth of the server per connection, measured while quotes flow; all clients got the same",
         control="ws_limit: an epoll server that keeps a descriptor per client",
-        product=f"serve --mode md, sim in bursts, {FLUSHES_PER_S} flushes/s, push flow",
+        server=f"serve --mode md, sim in bursts, {FLUSHES_PER_S} flushes/s, push flow",
     )
 
 

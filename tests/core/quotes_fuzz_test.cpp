@@ -1,6 +1,7 @@
 // The fuzz targets of the public sites' text without a fuzzer: the corpus, thousands of mutations of it from
 // fixed numbers, every cut of every seed, and any files named on the command line (`SITE FILE...`).
 #define QAUTLRA_FUZZ_INCLUDED
+#include "../fuzz/ctp_fuzz.cpp"
 #include "../fuzz/gb18030_fuzz.cpp"
 #include "../fuzz/sina_fuzz.cpp"
 #include "../fuzz/tencent_fuzz.cpp"
@@ -101,6 +102,24 @@ TEST_CASE(encoded_bytes_at_random) {
     for (std::uint8_t& byte : bytes) byte = static_cast<std::uint8_t>(random() % 3 ? 0x81 + random() % 126 : random());
     run("gb18030", bytes);
   }
+}
+
+TEST_CASE(ctp_values_at_random) {
+  const expect::TemporaryDirectory folder;
+  EXPECT(ctp_fuzz::write_seeds(folder.path) == 30);
+  std::vector<Bytes> seeds;
+  for (const auto& entry : fs::directory_iterator(folder.path)) seeds.push_back(read(entry.path()));
+  std::sort(seeds.begin(), seeds.end());
+  std::mt19937 random(4);
+  std::size_t rows = 0;
+  for (const Bytes& seed : seeds) rows += ctp_fuzz::run(seed.data(), seed.size());
+  EXPECT(rows >= 15);
+  for (int i = 0; i < 40'000; ++i) {
+    Bytes bytes = seeds[random() % seeds.size()];
+    for (std::uint32_t n = random() % 6; n > 0; --n) bytes[random() % bytes.size()] = static_cast<std::uint8_t>(random());
+    rows += ctp_fuzz::run(bytes.data(), bytes.size());
+  }
+  EXPECT(rows > 5'000);
 }
 
 int main(int argc, char** argv) {
