@@ -170,15 +170,6 @@ char* put_both(char* p, Money longs, Money shorts) {
   return put_money(put_key<",\"", kName, "\":">(p), account::add(longs, shorts));
 }
 
-// What options are worth; shares are in the balance already.
-Money option_value(const Exchange& x, const account::Account& a) {
-  Money sum = 0;
-  for (const account::Position& position : a.positions())
-    if (x.ledger().board.terms(position.instrument).asset == account::Asset::kOption)
-      sum = account::add(sum, account::add(position.legs[0].value, -position.legs[1].value));
-  return sum;
-}
-
 }  // namespace
 
 void encode_order_key(const Exchange& x, std::uint32_t number, Buffer& out) {
@@ -311,7 +302,7 @@ void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool w
   p = put(p, ",\"market_value\":");
   p = put_money(p, a.market_value());
   p = put(p, ",\"value_balance\":");
-  p = put_money(p, account::add(a.balance(), option_value(x, a)));
+  p = put_money(p, account::add(a.balance(), a.option_value()));
   *p++ = '}';
   out.commit(p);
 }
