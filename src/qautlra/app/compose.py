@@ -76,7 +76,7 @@ def build(loaded: Loaded) -> App:
 
     trade = None
     beside_trade: list[Service] = []
-    if modes.TRADE in rooms and config.trade.trader.broker == "diff":
+    if modes.TRADE in rooms and config.trade.trader.broker != "paper":
         beside_trade = documents.at_gateway(loaded, instruments, market_clock, parts)
     elif modes.TRADE in rooms:
         from qautlra.trade.desk import Desk
