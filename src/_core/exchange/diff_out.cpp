@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/decimal.hpp"
+#include "exchange/json_text.hpp"
 #include "exchange/words.hpp"
 
 namespace qautlra::exchange {
@@ -31,6 +32,11 @@ char* put(char* p, std::string_view text) {
 // Names come in as UTF-8; what JSON wants escaped is.
 char* put_escaped(char* p, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
+  while (text.size() >= 8 && plain8(text.data())) {
+    std::memcpy(p, text.data(), 8);
+    p += 8;
+    text.remove_prefix(8);
+  }
   for (const char c : text) {
     if (c == '"' || c == '\\') {
       *p++ = '\\';
@@ -62,6 +68,10 @@ char* put_money(char* p, Money m) {
   p = write_uint(p, whole);
   if (fraction == 0) return p;
   int places = 6;
+  if (fraction % 10'000 == 0) {  // most fractions are of hundredths
+    fraction /= 10'000;
+    places = 2;
+  }
   while (fraction % 10 == 0) {
     fraction /= 10;
     --places;
