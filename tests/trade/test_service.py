@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +227,60 @@ def test_a_stopped_service_refuses_and_starts_again(tmp_path: Path) -> None:
         assert rig.send("o1", CU, "BUY", "OPEN", 1, 75_000).ok
 
     run(tmp_path, body, durability="process")
+
+
+def test_a_start_begins_with_the_newest_day(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    async def first(rig: Rig) -> None:
+        await life_of_copper(rig)
+        rig.trade.transfer(ACCOUNT, 500)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        rig.at("2021-08-03 09:30:00")
+        rig.tick(CU, 75_200)
+        assert rig.send("new day", RB, "BUY", "OPEN", 1, 4_600).ok
+        kept.append(rig.trade.engine.exchange.state_hash())
+        await asyncio.sleep(0.2)
+
+    async def second(rig: Rig) -> None:
+        assert rig.trade.engine.exchange.state_hash() == kept[0]
+        kept.append(rig.trade.health()["replayed"])
+        assert [order.order_id for order in rig.trade.orders(ACCOUNT)] == ["new day"]
+        assert rig.trade.positions(ACCOUNT)[0]["volume_long_his"] == 1
+
+    run(tmp_path, first, durability="process")
+    run(tmp_path, second, durability="process")
+    # Without the file, or with one that leads nowhere, the start is only longer.
+    place = tmp_path / "trade" / "checkpoints.json"
+    [[day, _]] = json.loads(place.read_text())
+    assert day == 20210803
+
+    async def longer(rig: Rig) -> None:
+        assert rig.trade.engine.exchange.state_hash() == kept[0]
+        assert rig.trade.health()["replayed"] > 2 * kept[1]
+
+    for text in ("[[20210803, 2]]", "junk", None):
+        place.unlink() if text is None else place.write_text(text)
+        run(tmp_path, longer, durability="process")
+
+
+def test_days_nobody_needs_are_deleted(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        for day in ("2021-08-03", "2021-08-04", "2021-08-05", "2021-08-06"):
+            rig.at(f"{day} 09:30:00")
+            rig.trade.follow_day()
+            rig.tick(CU, 75_000)
+            rig.send(day, CU, "BUY", "OPEN", 1, 74_000)
+            await asyncio.sleep(0.2)
+        segments = sorted((tmp_path / "trade" / "journal").glob("*"))
+        assert len(segments) <= 4, segments
+
+    async def again(rig: Rig) -> None:
+        assert rig.trade.trading_day == 20210806
+        assert [order.order_id for order in rig.trade.orders(ACCOUNT)] == ["2021-08-06"]
+        assert rig.trade.funds(ACCOUNT)["static_balance"] == 1_000_000
+
+    run(tmp_path, body, durability="process", journal_days=2)
+    run(tmp_path, again, durability="process", journal_days=2)

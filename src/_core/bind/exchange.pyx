@@ -248,6 +248,13 @@ cdef class Exchange:
         """Settle all accounts and begin `next_day` (YYYYMMDD); orders of the day before are forgotten."""
         return self.answer(self.ptr.settle(next_day))
 
+    def checkpoint(self):
+        """Append the whole state, between settle() and the day's first order: a replay may begin with it.
+
+        Answers as settle; the LSN is that of its last record.
+        """
+        return self.answer(self.ptr.checkpoint())
+
     def set_state(self, int state, account=None):
         """0 active, 1 reducing, 2 halted, of an account or of everything."""
         if not 0 <= state <= 2:

@@ -136,6 +136,11 @@ class Books {
   std::uint32_t live_orders() const { return pool_.live(); }
   std::uint64_t trades() const { return trades_; }
   std::uint64_t last_serial() const { return pool_.last_serial(); }
+  // Goes on numbering orders and trades where another exchange's day ended; while no order lives.
+  void resume(std::uint64_t serial, std::uint64_t trades) {
+    pool_.resume(serial);
+    trades_ = trades;
+  }
   const Bounds& bounds() const { return bounds_; }
 
   // Of everything that decides what later calls do, except where in memory it lies.

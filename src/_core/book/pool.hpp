@@ -49,6 +49,7 @@ class OrderPool {
   std::uint32_t live() const { return live_; }
   std::uint32_t live_max() const { return live_max_; }
   std::uint64_t last_serial() const { return serial_; }
+  void resume(std::uint64_t serial) { serial_ = serial; }
 
   Order& operator[](std::uint32_t slot) { return orders_[slot]; }
   const Order& operator[](std::uint32_t slot) const { return orders_[slot]; }

@@ -107,8 +107,7 @@ Code Exchange::do_list(const Listing& listing, std::uint32_t& instrument) {
   return code_of(set);
 }
 
-Code Exchange::list(const Listing& l, std::uint32_t& instrument) {
-  if (l.symbol.size() > kNameBytesMax) return code_of(book::Code::kBadParameters);
+RecordWriter Exchange::listing_record(const Listing& l) {
   const account::Terms& t = l.terms;
   RecordWriter record;
   record.add(l.symbol).add(t.multiple).add(t.tick);
@@ -119,7 +118,12 @@ Code Exchange::list(const Listing& l, std::uint32_t& instrument) {
   record.add(r.kinds).add(r.volume_min[0]).add(r.volume_min[1]).add(r.volume_step[0]).add(r.volume_step[1]);
   record.add(r.volume_max).add(r.self_trade).add(r.trade_price).add(r.best_rests);
   record.add(l.band.lower).add(l.band.upper).add(l.reference).add(l.has_reference);
-  if (append(RecordKind::kInstrument, record) == 0) return kNotJournaled;
+  return record;
+}
+
+Code Exchange::list(const Listing& l, std::uint32_t& instrument) {
+  if (l.symbol.size() > kNameBytesMax) return code_of(book::Code::kBadParameters);
+  if (append(RecordKind::kInstrument, listing_record(l)) == 0) return kNotJournaled;
   return do_list(l, instrument);
 }
 

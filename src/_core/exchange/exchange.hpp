@@ -83,6 +83,9 @@ class Exchange {
   Outcome end_day();
   Outcome set_settlement(std::uint32_t instrument, Price price);
   Outcome settle(std::int32_t next_day);
+  // Appends the whole state, which is small between settle() and the day's first order (kOrdersAlive after it): a
+  // replay may begin at its first record. See checkpoint.cpp.
+  Outcome checkpoint();
   Outcome set_state(std::uint32_t account, risk::State state);  // kNone: of everything
   Outcome set_locks(std::uint32_t account, std::uint8_t locks);
   // A record of the owner's own among the exchange's, at most kNoteBytesMax; changes nothing here.
@@ -164,6 +167,9 @@ class Exchange {
     --live_[r.instrument];
   }
   Code replay_street(RecordReader& in);
+  static RecordWriter listing_record(const Listing& listing);
+  Code replay_checkpoint(const char* data, std::size_t size);
+  Code replay_opening(std::uint8_t kind, const char* data, std::size_t size);
   Code replay_order(RecordKind kind, RecordReader& in);
   Code replay_listing(RecordReader& in);
 
@@ -185,6 +191,7 @@ class Exchange {
   Numbers instruments_;
   std::int32_t trading_day_ = 0;
   std::uint64_t broken_ = 0;
+  std::uint32_t restored_ = kNone;  // records of a checkpoint taken so far; kNone: none is being taken
 };
 
 }  // namespace qautlra::exchange

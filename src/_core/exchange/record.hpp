@@ -35,9 +35,10 @@ enum class RecordKind : std::uint8_t {
   kLocks,
   kStreetBook,
   kNote,  // of the exchange's owner: kept in its place, means nothing here
+  kCheckpoint,
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kNote);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kCheckpoint);
 
 class RecordWriter {
  public:

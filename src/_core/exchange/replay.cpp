@@ -68,6 +68,7 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
   if (raw < kFirstRecordKind || raw > kLastRecordKind) return kDiverged;
   const auto kind = static_cast<RecordKind>(raw);
   if (kind == RecordKind::kNote) return size <= kNoteBytesMax ? kOk : kDiverged;
+  if (kind == RecordKind::kCheckpoint) return replay_checkpoint(static_cast<const char*>(payload), size);
   RecordReader in(payload, size);
   // The live calls do the rest; nothing is appended meanwhile.
   const JournalHook journal = journal_;
@@ -131,6 +132,7 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
         if (in.done() && settle(volume).code != kOk) return kDiverged;
         break;
       case RecordKind::kStreetBook: return replay_street(in);
+      case RecordKind::kCheckpoint:
       case RecordKind::kNote: return kOk;
       case RecordKind::kStreetOrder: {
         std::uint8_t time = 0;

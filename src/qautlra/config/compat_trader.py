@@ -112,15 +112,14 @@ def _server(reading: Reading, value: Any, origin: str) -> None:
         )
         return
     scheme = urlsplit(text).scheme
-    broker = {"ws": "diff", "wss": "diff", "tcp": "ctp"}.get(scheme)
-    if broker is not None:
-        reading.set("trade.trader.broker", broker, origin)
+    if scheme in ("ws", "wss"):
+        reading.set("trade.trader.broker", "diff", origin)
         reading.set("trade.trader.url", text, origin)
         return
     raise ConfigError(
-        "not the URL of a broker",
+        "trading by a CTP front is not part of this build" if scheme == "tcp" else "not the URL of a broker",
         key="td_server",
         value=text,
         origin=origin,
-        expected="ws://host:port of a DIFF gateway, tcp://host:port of a CTP front, or nothing: paper",
+        expected="ws://host:port of a DIFF gateway, or nothing for the paper broker",
     )

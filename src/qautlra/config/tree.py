@@ -364,12 +364,11 @@ class Documents(Struct, frozen=True, kw_only=True):
 class Trader(Struct, frozen=True, kw_only=True):
     """The one account of a process that trades for it (`qatrader-rs`); without `account` there is none.
 
-    `paper` opens it with `cash` when it is not there; `diff` trades at the DIFF gateway `url` as of `bid`,
-    `ctp` at the CTP front `url`, `bid` being the BrokerID.
+    `paper` opens it with `cash` when it is not there; `diff` trades at the DIFF gateway `url` as of `bid`.
     """
 
     account: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
-    broker: Literal["paper", "diff", "ctp"] = "paper"
+    broker: Literal["paper", "diff"] = "paper"
     cash: Annotated[float, Meta(ge=0, le=1e12)] = 1_000_000.0
     url: Annotated[str, Meta(max_length=2048)] = ""
     bid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
@@ -398,6 +397,7 @@ class Trade(Struct, frozen=True, kw_only=True):
 
     durability: Literal["memory", "process", "power"] = "power"
     segment_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 32)] = 64 << 20
+    journal_days: Annotated[int, Meta(ge=1, le=36_500)] = 30
     profile: Literal["paper", "live"] = "paper"
     margin_side: Literal["sum", "max"] = "sum"
     orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20

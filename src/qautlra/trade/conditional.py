@@ -74,10 +74,13 @@ class Conditions:
             "Conditional orders that wait",
             lambda: len({key for keys in self._live.values() for key in keys}),
         )
-        trade.notes.register(ConditionNote, self._restore)
+        trade.notes.register(ConditionNote, self._restore, self._kept)
         trade.day_ended.append(self._on_day_end)
         trade.on_tick.append(self.on_tick)
         trade.on_turn.append(self.on_turn)
+
+    def _kept(self) -> list[ConditionNote]:
+        return [ConditionNote(order=order) for account in self._of.values() for order in account.values()]
 
     def _restore(self, notes: list[ConditionNote]) -> None:
         for symbol in list(self._live):

@@ -74,7 +74,7 @@ class Liquidator:
             "qautlra_trade_liquidations_count", "Liquidations by their end", ["status"]
         )
         metrics.watch("qautlra_trade_liquidations_active_count", "Under way", lambda: len(self._active))
-        trade.notes.register(Liquidation, self._restore)
+        trade.notes.register(Liquidation, self._restore, lambda: self._records.values())
         trade.day_ended.append(self._on_day_end)
         trade.on_turn.append(self.step)
 

@@ -7,7 +7,6 @@ the market's batches within `trade.mark_interval_ms`. Levels and the conditions 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -46,15 +45,13 @@ class Monitor:
 
     def __init__(self, trade: TradeService) -> None:
         self._trade = trade
-        self.alerted: list[Callable[[Alert], None]] = []
-        "Called with each new alert."
         self._alerts = Alerts()
         self._fresh: dict[str, list[Alert]] = {}
         self._frozen: dict[str, Frozen] = {}
         self._unseen: dict[str, set[str]] = {}  # since the start: kinds told of before it, today
         self._raised = metrics.counter("qautlra_trade_alerts_count", "Alerts raised", ["kind"])
-        trade.notes.register(Alert, self._restore)
-        trade.notes.register(Frozen, self._restore_frozen)
+        trade.notes.register(Alert, self._restore, lambda: self._alerts.all())
+        trade.notes.register(Frozen, self._restore_frozen, lambda: self._frozen.values())
         trade.on_turn.append(self.on_turn)
 
     def _restore(self, notes: list[Alert]) -> None:
@@ -111,8 +108,6 @@ class Monitor:
             self._alerts.keep(alert)
             self._raised.labels(kind).inc()
             self._fresh.setdefault(account_id, []).append(alert)
-            for hook in self.alerted:
-                hook(alert)
             _log.warning("risk_alert", account_id=account_id, kind=kind, level=level)
         if account_id in self._fresh:
             engine.touch(account_id)

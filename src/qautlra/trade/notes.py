@@ -30,10 +30,26 @@ class Notes:
 
     def __init__(self) -> None:
         self._takers: dict[type[Note], Callable[[list[Any]], None]] = {}
+        self._keepers: list[Callable[[], Iterable[Note]]] = []
 
-    def register(self, kind: type[N], take: Callable[[list[N]], None]) -> None:
-        """Have `take` called after each replay with all notes of this kind, oldest first."""
+    def register(
+        self,
+        kind: type[N],
+        take: Callable[[list[N]], None],
+        keep: Callable[[], Iterable[N]] | None = None,
+    ) -> None:
+        """Have `take` called after each replay with all notes of this kind, oldest first.
+
+        `keep` gives those that still mean something on a new day: they are written again behind a
+        checkpoint. Taking the same note twice must come to the same. Without `keep`: none does.
+        """
         self._takers[kind] = take
+        if keep is not None:
+            self._keepers.append(keep)
+
+    def kept(self) -> list[bytes]:
+        """Return what has to be written again behind a checkpoint."""
+        return [to_bytes(note) for keep in self._keepers for note in keep()]
 
     def restore(self, payloads: Iterable[bytes]) -> None:
         """Hand out the notes of a replay; every taker hears, even of none."""

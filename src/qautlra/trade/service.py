@@ -20,7 +20,7 @@ import msgspec
 
 from qautlra._core import book
 from qautlra._core import journal as journals
-from qautlra._core.exchange import Exchange
+from qautlra._core.exchange import Exchange, Recovered
 from qautlra.base import clock as clocks
 from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
@@ -29,6 +29,7 @@ from qautlra.base.service import Service
 from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
 from qautlra.trade import risk
+from qautlra.trade.checkpoints import Checkpoints
 from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
@@ -91,6 +92,7 @@ class TradeService(Service):
         self.notes = Notes()
         "Records of ours in the journal, handed out after each replay."
         self._directory = data_dir / "trade" / "journal"
+        self._checkpoints = Checkpoints(data_dir / "trade" / "checkpoints.json", settings.journal_days)
         self._tape = tape
         self._instruments = instruments
         self._calendar = calendar
@@ -168,17 +170,9 @@ class TradeService(Service):
             raise StorageError(f"the trading journal cannot be used: {error}", retryable=False) from None
         for cut in journal.cuts:
             _log.warning("journal_cut", path=cut.path, bytes=cut.bytes, reason=cut.reason, kept=cut.kept)
-        exchange = Exchange(
-            journal,
-            profile=settings.profile,
-            margin_side=settings.margin_side,
-            orders_max=settings.orders_max,
-            **risk.changes(settings.profile, settings.limits),
-        )
-        exchange.auto_commit = False
         began_s = clocks.monotonic_s()
         try:
-            recovered = exchange.replay_all(self._directory)
+            exchange, recovered = self._replay(journal)
         except journals.JournalError as error:
             journal.close()
             raise StorageError(f"the trading journal cannot be replayed: {error}", retryable=False) from None
@@ -188,6 +182,52 @@ class TradeService(Service):
         self._replayed = recovered.records
         self._recovered_hash = f"{exchange.state_hash():016x}"
         return journal, exchange, [payload for _, payload in recovered.notes]
+
+    def _replay(self, journal: journals.Journal) -> tuple[Exchange, Recovered]:
+        """From the newest checkpoint, or from an older one where that does not lead to the end."""
+        settings = self.settings
+        starts = self._checkpoints.begin_at()
+        for number, lsn in enumerate(starts):
+            exchange = Exchange(
+                journal,
+                profile=settings.profile,
+                margin_side=settings.margin_side,
+                orders_max=settings.orders_max,
+                **risk.changes(settings.profile, settings.limits),
+            )
+            exchange.auto_commit = False
+            try:
+                return exchange, exchange.replay_all(self._directory, lsn)
+            except journals.JournalError as error:
+                if number == len(starts) - 1:
+                    raise
+                _log.warning("checkpoint_unusable", lsn=lsn, reason=str(error))
+        raise AssertionError("the last start is always tried")
+
+    def _checkpoint(self) -> None:
+        """Let the next start begin with this day: before its first order, while the state is small."""
+        engine, journal = self.engine, self._journal
+        if journal is None:
+            return
+        journal.roll()
+        first, day = engine.exchange.head_lsn + 1, engine.exchange.trading_day
+        code, _, lsn = engine.exchange.checkpoint()
+        for payload in self.notes.kept() if not code else ():
+            if not code:
+                code, lsn = self.note(payload)
+        if code:
+            _log.warning("no_checkpoint", trading_day=day, code=code)
+        else:
+            self.spawn(self._count_checkpoint(journal, day, first, lsn), "checkpoint")
+
+    async def _count_checkpoint(self, journal: journals.Journal, day: int, first: int, last: int) -> None:
+        """Note it once it is durable; what no replay needs any more is deleted."""
+        await self.durable(last)
+        loop = asyncio.get_running_loop()
+        unneeded = await loop.run_in_executor(None, self._checkpoints.add, day, first)
+        if unneeded:
+            deleted = await loop.run_in_executor(None, journal.drop_through, unneeded)
+            _log.info("journal_trimmed", through_lsn=unneeded, segments=deleted)
 
     def _restore_transfers(self, notes: list[Transfer]) -> None:
         self._transfers.clear()
@@ -440,6 +480,7 @@ class TradeService(Service):
         """The day is settled: what was of it only is gone."""
         self._transfers.clear()
         self._new_transfers.clear()
+        self._checkpoint()
         self.wake()
 
     async def statement(self, account_id: str, trading_day: int = 0) -> str:

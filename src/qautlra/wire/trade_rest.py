@@ -166,7 +166,7 @@ class AlertRequest(Struct, frozen=True, kw_only=True):
     """An alert that was seen to."""
 
     account_id: Id
-    alert_id: Short
+    seq: int
 
 
 class SettlementPrice(Struct, frozen=True, kw_only=True):

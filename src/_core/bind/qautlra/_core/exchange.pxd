@@ -150,6 +150,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         Outcome end_day() except +
         Outcome set_settlement(uint32_t, int64_t) except +
         Outcome settle(int32_t) except +
+        Outcome checkpoint() except +
         Outcome set_state(uint32_t, State) except +
         Outcome set_locks(uint32_t, uint8_t) except +
         Outcome note(const void*, size_t)
