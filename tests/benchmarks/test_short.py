@@ -43,6 +43,7 @@ def test_the_published_ones_are_there() -> None:
         "order_socket",
         "qifi",
         "query",
+        "recovery",
         "wake",
     ]
 

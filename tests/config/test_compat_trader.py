@@ -102,7 +102,6 @@ def test_flags_win_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("tcp://YOUR_SERVER:PORT", "tcp://180.168.146.187:10130"), "CTP front"),
         (("tcp://YOUR_SERVER:PORT", "http://x"), "not the URL of a broker"),
         (('model = "fanout"', 'model = "headers"'), "trade.amqp.model"),
         (('account_cookie = "YOUR_ACCOUNT"', ""), "account"),

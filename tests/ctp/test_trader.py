@@ -126,7 +126,8 @@ class Trader:
     async def rows(self, kind: int, **values: Any) -> list[Record]:
         who = {"BrokerID": "9999", "InvestorID": "one"}
         fields = layout(RECORDS[kind][0]).offsets
-        self.program.ask(kind, 50, **{name: who[name] for name in who if name in fields}, **values)
+        words = {name: who[name] for name in who if name in fields} | values
+        self.program.ask(kind, 50, **words)
         found = []
         while True:
             got = await self.program.next(kind)

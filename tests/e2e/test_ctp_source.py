@@ -70,6 +70,41 @@ def test_the_specifications_file_drives_the_source_and_a_cut_is_healed(serve: Se
     assert health["subscribed"] == 2
 
 
+def test_a_trader_for_one_account_at_the_front_is_synced(serve: Serve, tmp_path: Path) -> None:
+    first = serve("--set", "trade.ctp_front.listen=127.0.0.1:0")
+    words = ["--password-stdin", "--account", "acc001", "--broker", "paper", "--cash", "5000000"]
+    subprocess.run(
+        [sys.executable, "-m", "qautlra", "user", "add", "acc001", *words, "--port", str(first.port)],
+        input="a-Passw0rd-of-tests\n",
+        env=first.environment,
+        text=True,
+        timeout=60,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    config = tmp_path / "trader.toml"  # the specification's own shape
+    config.write_text(
+        "[account]\naccount_cookie = 'acc001'\npassword = 'a-Passw0rd-of-tests'\nbroker_id = '9999'\n"
+        f"appid = 'client_program_1'\nauth_code = '0000000000000000'\ntd_server = '{front_of(first)}'\n"
+        "[mq]\nuri = ''\n"
+    )
+    env = {"QAUTLRA__CTP__TD_LIB": str(simulated_library()), "QAUTLRA__CTP__ABI": "6.7.11"}
+    second = serve("--config", str(config), env=env, data=tmp_path / "second", mode="trade", wait=False)
+
+    def state() -> str:
+        try:
+            services = second.get_json("/healthz")["services"]
+        except OSError:
+            return ""
+        return next((one["state"] for one in services if one["name"] == "trade"), "")
+
+    until = time.monotonic() + 30
+    while state() != "synced":
+        assert time.monotonic() < until and second.process.poll() is None, second.log.read_text()[-2000:]
+        time.sleep(0.1)
+    assert "a-Passw0rd-of-tests" not in second.log.read_text()
+
+
 def test_without_a_library_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     sets = ["source.ctp.brokers.x.front_addr=tcp://127.0.0.1:1", "source.ctp.default_broker=x"]
     words = [word for one in [*sets, f"ctp.md_lib={tmp_path / 'none.so'}"] for word in ("--set", one)]

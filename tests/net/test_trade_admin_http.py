@@ -272,7 +272,7 @@ def test_liquidation_closes_what_is_held(front: TradingFront) -> None:
 def test_risk_is_seen(front: TradingFront) -> None:
     long_of(front, 13)
     front.post("ann", "/api/account/withdraw", {"amount": 400_000})
-    front.on_loop(front.desk.review)
+    front.on_loop(front.trade.monitor.on_turn)
     (high,) = front.get("risk", "/api/management/risk/accounts?risk_level=high")
     assert high["account_id"] == "acc001" and 0.8 <= high["risk_ratio"] < 0.95
     assert [row["account_id"] for row in front.get("risk", "/api/management/risk/accounts")] == [
@@ -283,9 +283,11 @@ def test_risk_is_seen(front: TradingFront) -> None:
     assert (summary["total_margin"], summary["by_level"]["high"]) == (487_500, 1)
     (alert,) = front.get("risk", "/api/management/risk/alerts?account_id=acc001")
     assert (alert["kind"], alert["level"], alert["handled"]) == ("level_escalation", "high", False)
-    front.post("risk", "/api/management/risk/alerts/handle", {"account_id": "acc001", "seq": alert["seq"]})
+    front.post(
+        "risk", "/api/management/risk/alerts/handle", {"account_id": "acc001", "alert_id": alert["alert_id"]}
+    )
     assert front.get("risk", "/api/management/risk/alerts")[0]["handled"] is True
-    handled = {"account_id": "acc001", "seq": 99_999}
+    handled = {"account_id": "acc001", "alert_id": "ALERT0"}
     assert front.error("risk", "POST", "/api/management/risk/alerts/handle", handled) == (404, 9404)
     assert front.error("risk", "GET", "/api/management/risk/accounts?risk_level=odd") == (400, 1008)
     assert front.get("root", "/api/audit/logs?type=RISK_ALERT")["logs"][0]["account_id"] == "acc001"

@@ -342,6 +342,15 @@ void Account::touch(Position& p) {
   funds_.position_profit += profit - p.profit;
   if (t.asset == Asset::kStock) funds_.paid_profit += profit - p.profit;
   p.profit = profit;
+  const Money floating = open_profit(p, Side::kBuy) + open_profit(p, Side::kSell);
+  floating_ += floating - p.floating;
+  p.floating = floating;
+  if (t.asset != Asset::kFuture) {
+    const Money worth = p.legs[0].value - p.legs[1].value;
+    worth_ += worth - p.worth;
+    if (t.asset == Asset::kOption) option_worth_ += worth - p.worth;
+    p.worth = worth;
+  }
 }
 
 void Account::add_margin(const Position& p, int leg, Money delta) {
@@ -382,11 +391,12 @@ Code Account::settle() {
   funds_.pre_balance = balance_now;
   opened_ = 0;
   gross_ = 0;
+  floating_ = worth_ = option_worth_ = 0;
   groups_.clear();
   std::size_t kept = 0;
   for (std::size_t i = 0; i < positions_.size(); ++i) {
     Position p = positions_[i];
-    p.profit = 0;
+    p.profit = p.floating = p.worth = 0;
     for (Leg& leg : p.legs) {
       leg.open_cost_his += leg.cost_today;
       leg.his += leg.today;
@@ -482,14 +492,6 @@ Money Account::withdraw_quota() const {
   return static_cast<Money>(std::max<Wide>(0, static_cast<Wide>(available()) - gain - unsettled));
 }
 
-Money Account::market_value() const {
-  Wide sum = 0;
-  for (const Position& p : positions_)
-    if (board_->terms(p.instrument).asset != Asset::kFuture)
-      sum += static_cast<Wide>(p.legs[0].value) - p.legs[1].value;
-  return clamp(sum);
-}
-
 Money Account::open_profit(const Position& p, Side side) const {
   const Leg& leg = p.leg(side);
   return side == Side::kBuy ? leg.value - leg.open_cost() : leg.open_cost() - leg.value;
@@ -499,12 +501,6 @@ Money Account::position_profit(const Position& p, Side side) const {
   if (board_->terms(p.instrument).asset == Asset::kOption) return 0;
   const Leg& leg = p.leg(side);
   return side == Side::kBuy ? leg.value - leg.position_cost() : leg.position_cost() - leg.value;
-}
-
-Money Account::float_profit() const {
-  Wide sum = 0;
-  for (const Position& p : positions_) sum += static_cast<Wide>(open_profit(p, Side::kBuy)) + open_profit(p, Side::kSell);
-  return clamp(sum);
 }
 
 double Account::risk_ratio() const { return ratio_of(funds_.margin, balance()); }

@@ -64,7 +64,9 @@ struct Position {
   std::uint32_t instrument = 0;
   Price last = kNoValue;
   Money frozen_margin = 0;
-  Money profit = 0;  // both legs, against the position cost
+  Money profit = 0;    // both legs, against the position cost
+  Money floating = 0;  // the same against the open cost
+  Money worth = 0;     // of shares and options: long less short at the last price
   Leg legs[2];  // by Side: kBuy the long one
 
   const Leg& leg(Side side) const { return legs[static_cast<int>(side)]; }
@@ -163,8 +165,9 @@ class Account {
   Money balance() const;
   Money available() const;
   Money withdraw_quota() const;
-  Money market_value() const;  // of shares and options
-  Money float_profit() const;
+  Money market_value() const { return worth_; }         // of shares and options
+  Money option_value() const { return option_worth_; }  // of options alone
+  Money float_profit() const { return floating_; }
   double risk_ratio() const;  // margin / balance; 0 without margin, infinite when nothing is left to cover it
   double leverage() const;    // the same without shares paid in full: what levels and liquidation go by
 
@@ -199,6 +202,9 @@ class Account {
   Funds funds_;
   Money opened_ = 0;  // position cost of everything held and value of all opening orders: the bound's measure
   Money gross_ = 0;   // of all legs at market
+  Money floating_ = 0;  // sums over the positions
+  Money worth_ = 0;
+  Money option_worth_ = 0;
   std::int64_t live_orders_ = 0;
   std::vector<Position> positions_;
   std::vector<std::uint32_t> slot_;  // by instrument

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "exchange/json_text.hpp"
+
 namespace qautlra::exchange {
 
 namespace {
@@ -165,6 +167,7 @@ struct DiffReader::Parser {
   bool string(std::string_view& out) {
     if (!take('"')) return false;
     const char* const begin = p;
+    while (end - p >= 8 && plain8(p)) p += 8;
     while (p != end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) {
       const int length = static_cast<unsigned char>(*p) < 0x80 ? 1 : sequence(p, end);
       if (length == 0) return false;

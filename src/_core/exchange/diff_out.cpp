@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/decimal.hpp"
+#include "exchange/json_text.hpp"
 #include "exchange/words.hpp"
 
 namespace qautlra::exchange {
@@ -31,6 +32,11 @@ char* put(char* p, std::string_view text) {
 // Names come in as UTF-8; what JSON wants escaped is.
 char* put_escaped(char* p, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
+  while (text.size() >= 8 && plain8(text.data())) {
+    std::memcpy(p, text.data(), 8);
+    p += 8;
+    text.remove_prefix(8);
+  }
   for (const char c : text) {
     if (c == '"' || c == '\\') {
       *p++ = '\\';
@@ -62,6 +68,10 @@ char* put_money(char* p, Money m) {
   p = write_uint(p, whole);
   if (fraction == 0) return p;
   int places = 6;
+  if (fraction % 10'000 == 0) {  // most fractions are of hundredths
+    fraction /= 10'000;
+    places = 2;
+  }
   while (fraction % 10 == 0) {
     fraction /= 10;
     --places;
@@ -168,15 +178,6 @@ char* put_both(char* p, Money longs, Money shorts) {
   p = put_money(put_key<",\"", kName, "_long\":">(p), longs);
   p = put_money(put_key<",\"", kName, "_short\":">(p), shorts);
   return put_money(put_key<",\"", kName, "\":">(p), account::add(longs, shorts));
-}
-
-// What options are worth; shares are in the balance already.
-Money option_value(const Exchange& x, const account::Account& a) {
-  Money sum = 0;
-  for (const account::Position& position : a.positions())
-    if (x.ledger().board.terms(position.instrument).asset == account::Asset::kOption)
-      sum = account::add(sum, account::add(position.legs[0].value, -position.legs[1].value));
-  return sum;
 }
 
 }  // namespace
@@ -311,7 +312,7 @@ void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool w
   p = put(p, ",\"market_value\":");
   p = put_money(p, a.market_value());
   p = put(p, ",\"value_balance\":");
-  p = put_money(p, account::add(a.balance(), option_value(x, a)));
+  p = put_money(p, account::add(a.balance(), a.option_value()));
   *p++ = '}';
   out.commit(p);
 }

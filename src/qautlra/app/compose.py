@@ -76,7 +76,7 @@ def build(loaded: Loaded) -> App:
 
     trade = None
     beside_trade: list[Service] = []
-    if modes.TRADE in rooms and config.trade.trader.broker == "diff":
+    if modes.TRADE in rooms and config.trade.trader.broker != "paper":
         beside_trade = documents.at_gateway(loaded, instruments, market_clock, parts)
     elif modes.TRADE in rooms:
         from qautlra.trade.desk import Desk
@@ -172,7 +172,7 @@ def build(loaded: Loaded) -> App:
         desk = Desk(trade, data_directory(config.store.data_dir), tape, instruments)
         parts["desk"] = desk
         if auth is not None:
-            connect_trading(auth, trade, desk)
+            connect_trading(auth, trade)
         if auth is not None and ctp_front is not None:
             ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
     net = NetService(

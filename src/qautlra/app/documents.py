@@ -47,7 +47,13 @@ def services(
 def at_gateway(
     loaded: Loaded, instruments: Instruments, clock: Clock, parts: dict[str, Any]
 ) -> list[Service]:
-    """Return the services of a process that trades for one account at a DIFF gateway."""
+    """Return the services of a process that trades for one account at a DIFF gateway or a CTP front."""
+    if loaded.config.trade.trader.broker == "ctp":
+        from qautlra.app.ctp import trader_broker
+
+        front = trader_broker(loaded.config, instruments, clock)
+        parts["broker"] = front
+        return [front, *_beside(loaded, front, instruments, clock, parts)]
     from qautlra.link.trade_client import TradeClientOptions
     from qautlra.trade.brokers.diff import DiffBroker
 

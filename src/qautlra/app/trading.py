@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qautlra.auth.audit import Act
 from qautlra.base.errors import InputError, UnavailableError
@@ -10,11 +10,11 @@ from qautlra.base.errors import InputError, UnavailableError
 if TYPE_CHECKING:
     from qautlra.auth.service import AuthService
     from qautlra.auth.users import AccountEntry
-    from qautlra.trade.desk import Desk
+    from qautlra.trade.alerts import Alert
     from qautlra.trade.service import TradeService
 
 
-def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
+def connect(auth: AuthService, trade: TradeService) -> None:
     """Have accounts opened as users get them, and at the start those that were wished for meanwhile."""
 
     async def open_account(entry: AccountEntry) -> None:
@@ -34,10 +34,10 @@ def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
         for entry in auth.users.wishes():
             await auth.open_wish(entry)
 
-    def alerted(account_id: str, alert: dict[str, Any]) -> None:
-        facts = {name: alert[name] for name in ("alert_id", "kind", "level", "risk_ratio")}
-        auth.audit.record(Act.RISK_ALERT, "", account_id=account_id, **facts)
+    def alerted(alert: Alert) -> None:
+        facts = {name: getattr(alert, name) for name in ("alert_id", "kind", "level", "risk_ratio")}
+        auth.audit.record(Act.RISK_ALERT, "", account_id=alert.account_id, **facts)
 
-    desk.alerted.append(alerted)
+    trade.monitor.alerted.append(alerted)
     auth.open_account = open_account
     trade.started.append(open_wishes)

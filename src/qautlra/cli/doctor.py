@@ -29,7 +29,7 @@ PARTS = {
     "pandas": (t("data frames in qautlra.qamd", "qautlra.qamd 的 DataFrame"), "qautlra[pandas]"),
     "websockets": (t("benchmarks", "性能测试"), "qautlra[bench]"),
 }
-CORE = ("market", "tape", "feed", "journal", "store", "sim")
+CORE = ("market", "tape", "feed", "journal", "store", "sim", "ctp", "ctp_feed")
 
 
 class Finding(NamedTuple):
@@ -83,6 +83,38 @@ def _parts() -> list[Finding]:
             )
         )
     return found
+
+
+def _ctp(loaded: Loaded) -> list[Finding]:
+    """Whether CTP's libraries are there and of a known release, and whether ours is built."""
+    from qautlra._core.ctp import Library, LibraryError
+    from qautlra.base.errors import ConfigError
+    from qautlra.link.ctp_library import ADVICE, find_libraries, simulated_library
+
+    built = simulated_library().is_file()
+    found = [
+        Finding(
+            "simulated CTP",
+            "ok" if built else "bad",
+            str(simulated_library()),
+            "" if built else t("install the wheel, or `make core`", "安装 wheel，或运行 make core"),
+        )
+    ]
+    try:
+        libraries = find_libraries(loaded.config.ctp.md_lib, loaded.config.ctp.td_lib)
+    except ConfigError as error:
+        chosen = bool(loaded.config.ctp.md_lib or loaded.config.ctp.td_lib)
+        only = t("not found; only for real CTP fronts", "未找到；仅连接真实 CTP 前置时需要")
+        seen = error.message if chosen else only
+        return [*found, Finding("CTP libraries", "bad" if chosen else "warn", seen, ADVICE)]
+    try:
+        releases = {
+            Library(libraries.market, True).release,
+            Library(libraries.trader, False).release,
+        }
+    except LibraryError as error:
+        return [*found, Finding("CTP libraries", "bad", str(error), ADVICE)]
+    return [*found, Finding("CTP libraries", "ok", f"{', '.join(releases)} ({libraries.where})")]
 
 
 def _ports(loaded: Loaded) -> list[Finding]:
@@ -193,7 +225,7 @@ def doctor(files: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> int:
     else:
         findings.append(Finding("configuration", "ok", ", ".join(loaded.files) or t("defaults", "默认值")))
         findings += [Finding("configuration", "warn", warning) for warning in loaded.warnings]
-        checks += [lambda: _ports(loaded), lambda: _disk(loaded)]
+        checks += [lambda: _ports(loaded), lambda: _disk(loaded), lambda: _ctp(loaded)]
     for check in checks:
         findings += check()
     bad = any(finding.state == "bad" for finding in findings)

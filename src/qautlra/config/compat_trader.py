@@ -112,14 +112,15 @@ def _server(reading: Reading, value: Any, origin: str) -> None:
         )
         return
     scheme = urlsplit(text).scheme
-    if scheme in ("ws", "wss"):
-        reading.set("trade.trader.broker", "diff", origin)
+    broker = {"ws": "diff", "wss": "diff", "tcp": "ctp"}.get(scheme)
+    if broker is not None:
+        reading.set("trade.trader.broker", broker, origin)
         reading.set("trade.trader.url", text, origin)
         return
     raise ConfigError(
-        "trading by a CTP front is not part of this build" if scheme == "tcp" else "not the URL of a broker",
+        "not the URL of a broker",
         key="td_server",
         value=text,
         origin=origin,
-        expected="ws://host:port of a DIFF gateway, or nothing for the paper broker",
+        expected="ws://host:port of a DIFF gateway, tcp://host:port of a CTP front, or nothing: paper",
     )

@@ -364,11 +364,12 @@ class Documents(Struct, frozen=True, kw_only=True):
 class Trader(Struct, frozen=True, kw_only=True):
     """The one account of a process that trades for it (`qatrader-rs`); without `account` there is none.
 
-    `paper` opens it with `cash` when it is not there; `diff` trades at the DIFF gateway `url` as of `bid`.
+    `paper` opens it with `cash` when it is not there; `diff` trades at the DIFF gateway `url` as of `bid`,
+    `ctp` at the CTP front `url`, `bid` being the BrokerID.
     """
 
     account: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
-    broker: Literal["paper", "diff"] = "paper"
+    broker: Literal["paper", "diff", "ctp"] = "paper"
     cash: Annotated[float, Meta(ge=0, le=1e12)] = 1_000_000.0
     url: Annotated[str, Meta(max_length=2048)] = ""
     bid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""

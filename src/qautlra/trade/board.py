@@ -1,7 +1,4 @@
-"""What operators set beside the market: instruments stopped, taken off, of our own; accounts frozen.
-
-The locks themselves are the exchange's and journaled; kept here is who set them and for what reason.
-"""
+"""What operators set beside the market: instruments stopped, taken off, of our own."""
 
 from __future__ import annotations
 
@@ -18,9 +15,7 @@ if TYPE_CHECKING:
 
 STOPPED: Final = "stopped"
 OWN: Final = "own_instrument"
-FREEZE: Final = "freeze"
-KINDS: Final = (STOPPED, OWN, FREEZE)
-LOCK_TRADING, LOCK_WITHDRAW = 1, 2
+KINDS: Final = (STOPPED, OWN)
 OWN_COUNT: Final = 1_000
 
 
@@ -44,17 +39,16 @@ class OwnTerms(Protocol):
 
 
 class Board:
-    """Instruments and accounts as operators left them; kept in the records, OWN_COUNT instruments at most."""
+    """Instruments as operators left them; kept in the records, OWN_COUNT instruments at most."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self.statuses: dict[str, dict[str, Any]] = {}
         self.own: dict[str, dict[str, Any]] = {}
-        self.freezes: dict[str, dict[str, Any]] = {}
 
-    def load(self, stopped: dict[str, Any], own: dict[str, Any], freezes: dict[str, Any]) -> None:
+    def load(self, stopped: dict[str, Any], own: dict[str, Any]) -> None:
         """Take over what was kept."""
-        self.statuses, self.own, self.freezes = stopped, own, freezes
+        self.statuses, self.own = stopped, own
         held = self._desk.trade.stopped
         held.clear()
         held.update(stopped)
@@ -128,23 +122,6 @@ class Board:
         body = msgspec.to_builtins(asked)
         await self._desk.ask(self._desk.records.keep, OWN, symbol, body)
         self.own[symbol] = body
-
-    # --- accounts ---
-
-    async def set_locks(self, account_id: str, locks: int, reason: str, user_id: str) -> None:
-        """Freeze an account (bits LOCK_TRADING, LOCK_WITHDRAW) or let it go on (0); durable on return."""
-        trade, records = self._desk.trade, self._desk.records
-        _, _, lsn = trade.engine.exchange.set_locks(trade.engine.number(account_id) or 0, locks)
-        trade.engine.touch(account_id)
-        trade.wake()
-        await trade.durable(lsn)
-        if locks:
-            body = {"reason": reason, "by": user_id, "ts_ns": clock.wall_ns(), "locks": locks}
-            await self._desk.ask(records.keep, FREEZE, account_id, body)
-            self.freezes[account_id] = body
-        else:
-            await self._desk.ask(records.forget, FREEZE, account_id)
-            self.freezes.pop(account_id, None)
 
 
 def _arguments(kept: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the market's batches within `trade.mark_interval_ms`. Levels and the conditions 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
@@ -45,6 +46,8 @@ class Monitor:
 
     def __init__(self, trade: TradeService) -> None:
         self._trade = trade
+        self.alerted: list[Callable[[Alert], None]] = []
+        "Called with each new alert."
         self._alerts = Alerts()
         self._fresh: dict[str, list[Alert]] = {}
         self._frozen: dict[str, Frozen] = {}
@@ -108,6 +111,8 @@ class Monitor:
             self._alerts.keep(alert)
             self._raised.labels(kind).inc()
             self._fresh.setdefault(account_id, []).append(alert)
+            for hook in self.alerted:
+                hook(alert)
             _log.warning("risk_alert", account_id=account_id, kind=kind, level=level)
         if account_id in self._fresh:
             engine.touch(account_id)

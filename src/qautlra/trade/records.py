@@ -1,6 +1,6 @@
 """What the order path remembers beyond a day and beside the journal: `records.db`, SQLite.
 
-Orders of ended days, money moved, liquidations, announcements, stopped instruments, reasons of freezes.
+Orders of ended days, money moved, announcements, stopped instruments.
 Statements of days are `statements`'.
 
 Never the truth about money: that is the journal. Blocking, from any thread; one statement at a time.
@@ -35,15 +35,12 @@ CREATE TABLE money (
     id INTEGER PRIMARY KEY, ts_ns INTEGER NOT NULL, account_id TEXT NOT NULL, body TEXT NOT NULL
 );
 CREATE INDEX money_account ON money (account_id, id);
-CREATE TABLE liquidations (
-    id INTEGER PRIMARY KEY, ts_ns INTEGER NOT NULL, account_id TEXT NOT NULL, body TEXT NOT NULL
-);
 CREATE TABLE announcements (id INTEGER PRIMARY KEY, ts_ns INTEGER NOT NULL, body TEXT NOT NULL);
 CREATE TABLE kept (
     kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;
 """
-_LISTS: Final = frozenset({"money", "liquidations", "announcements"})
+_LISTS: Final = frozenset({"money", "announcements"})
 
 
 class Records:
@@ -81,7 +78,7 @@ class Records:
         )
         return [(day, msgspec.json.decode(body, type=Order)) for day, body in reversed(rows)]
 
-    # --- lists that grow: money, liquidations, announcements ---
+    # --- lists that grow: money, announcements ---
 
     def add(self, table: str, ts_ns: int, body: dict[str, Any], account_id: str | None = None) -> int:
         """Add a row to a list; return its id."""
@@ -124,7 +121,7 @@ class Records:
         with self._lock, self._told():
             return self._database.execute("DELETE FROM announcements WHERE id = ?", (number,)).rowcount == 1
 
-    # --- things kept by name: stopped instruments, instruments of our own, reasons of freezes ---
+    # --- things kept by name: stopped instruments, instruments of our own ---
 
     def keep(self, kind: str, name: str, body: Any) -> None:
         """Keep something under a name, in the place of what was there."""

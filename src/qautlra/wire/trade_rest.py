@@ -166,7 +166,7 @@ class AlertRequest(Struct, frozen=True, kw_only=True):
     """An alert that was seen to."""
 
     account_id: Id
-    seq: int
+    alert_id: Short
 
 
 class SettlementPrice(Struct, frozen=True, kw_only=True):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from qautlra.auth.audit import Act, Result
 from qautlra.auth.rights import Right
 from qautlra.base.errors import AuthError, InputError
 from qautlra.net.auth import address_of
-from qautlra.net.trade_http.accounts import account_info
+from qautlra.net.trade_http.accounts import account_info, frozen_info
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.positions import positions_of
-from qautlra.trade.board import LOCK_TRADING, LOCK_WITHDRAW
+from qautlra.trade.monitor import FreezeKind
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.users import Done
 
-FREEZES = {"TRADING_ONLY": LOCK_TRADING, "WITHDRAW_ONLY": LOCK_WITHDRAW, "FULL": LOCK_TRADING | LOCK_WITHDRAW}
+FREEZES: Mapping[str, FreezeKind] = {
+    "TRADING_ONLY": "TRADING_ONLY",
+    "WITHDRAW_ONLY": "WITHDRAW_ONLY",
+    "FULL": "FULL",
+}
 
 
 async def change_password(call: Call) -> Done:
@@ -111,18 +116,18 @@ async def status(call: Call) -> dict[str, Any]:
         "account_id": account_id,
         "status": info.status,
         "trading_state": info.trading_state,
-        "freeze": call.desk.board.freezes.get(account_id),
+        "freeze": frozen_info(call, account_id),
     }
 
 
 async def freeze(call: Call) -> dict[str, Any]:
     """Stop an account: its own login and any admin_token count for nothing, the caller's right does."""
     asked = await call.body(wire.FreezeRequest)
-    locks = FREEZES.get(asked.freeze_type.strip().upper())
-    if locks is None:
+    kind = FREEZES.get(asked.freeze_type.strip().upper())
+    if kind is None:
         raise InputError(f"freeze_type: expected one of {', '.join(FREEZES)}", number=1008)
     account_id = call.account(asked.account_id)
-    await call.desk.board.set_locks(account_id, locks, asked.reason, call.who.user_id)
+    await call.done(call.trade.monitor.freeze(account_id, kind, asked.reason, call.who.user_id))
     call.record(Act.ACCOUNT_FREEZE, account_id, reason=asked.reason, freeze_type=asked.freeze_type)
     return {"account_id": account_id, "status": account_info(call, account_id).status}
 
@@ -131,7 +136,7 @@ async def unfreeze(call: Call) -> dict[str, Any]:
     """Let it go on."""
     asked = await call.body(wire.UnfreezeRequest)
     account_id = call.account(asked.account_id)
-    await call.desk.board.set_locks(account_id, 0, asked.reason, call.who.user_id)
+    await call.done(call.trade.monitor.unfreeze(account_id, asked.reason, call.who.user_id))
     call.record(Act.ACCOUNT_UNFREEZE, account_id, reason=asked.reason)
     return {"account_id": account_id, "status": account_info(call, account_id).status}
 

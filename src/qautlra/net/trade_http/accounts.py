@@ -9,15 +9,13 @@ from qautlra.auth.audit import Act
 from qautlra.auth.rights import Access, Right
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.net.trade_http.base import RANGE, Call, Door
-from qautlra.trade.board import LOCK_TRADING, LOCK_WITHDRAW
-from qautlra.trade.desk import level_of
 from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import refused
 
 BANK = {"bank_id": "SIM", "bank_name": "模拟银行", "currency": "CNY"}
 STATES = ("ACTIVE", "REDUCING", "HALTED")
-_LOCKS = {0: "active", LOCK_TRADING: "trading_frozen", LOCK_WITHDRAW: "withdraw_frozen", 3: "frozen"}
+_LOCKS = ("active", "trading_frozen", "withdraw_frozen", "frozen")
 _TYPES = ("individual", "institutional", "market_maker")
 
 
@@ -58,10 +56,23 @@ def account_info(call: Call, account_id: str) -> wire.AccountInfo:
         status=_LOCKS[exchange.account(number).locks],
         trading_state=STATES[exchange.gate.account_state(number)],
         currency="CNY",
-        risk_level=level_of(funds["risk_ratio"]),
+        risk_level=trade.monitor.level(account_id),
         trading_day=str(trade.trading_day or ""),
         **shown,
     )
+
+
+def frozen_info(call: Call, account_id: str) -> dict[str, Any] | None:
+    """Return who froze an account, how and why; None for one that is not frozen."""
+    frozen = call.trade.monitor.frozen(account_id)
+    if frozen is None:
+        return None
+    return {
+        "freeze_type": frozen.kind,
+        "reason": frozen.reason,
+        "by": frozen.by,
+        "timestamp": frozen.ts_ns // 1_000_000,
+    }
 
 
 async def of_user(call: Call) -> list[wire.AccountInfo]:

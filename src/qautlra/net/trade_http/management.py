@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qautlra.auth.rights import Right
-from qautlra.net.trade_http.accounts import account_info, move
+from qautlra.net.trade_http.accounts import account_info, frozen_info, move
 from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.wire import trade_rest as wire
@@ -33,7 +33,7 @@ async def detail(call: Call) -> dict[str, Any]:
         "positions": positions_of(call, account_id),
         "orders": [wire.order_info(order, owner) for order in call.trade.orders(account_id)],
         "trades": [wire.trade_info(trade, owner) for trade in call.trade.trades(account_id)],
-        "freeze": call.desk.board.freezes.get(account_id),
+        "freeze": frozen_info(call, account_id),
     }
 
 

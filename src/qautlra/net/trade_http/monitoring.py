@@ -10,7 +10,6 @@ from qautlra import __version__
 from qautlra.auth.rights import Right
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.instruments import order_stats
-from qautlra.trade.desk import level_of
 
 
 async def system(call: Call) -> dict[str, Any]:
@@ -49,7 +48,7 @@ async def accounts(call: Call) -> dict[str, Any]:
     names = call.trade.accounts()
     for name in names:
         funds = call.trade.funds(name)
-        levels[level_of(funds["risk_ratio"])] += 1
+        levels[call.trade.monitor.level(name)] += 1
         for key in sums:
             sums[key] += funds[key]
     return {

@@ -7,14 +7,14 @@ from typing import Any
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
-from qautlra.net.trade_http.accounts import STATES, account_info
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.positions import positions_of
-from qautlra.trade.desk import level_of
+from qautlra.trade.alerts import LEVELS, Alert
+from qautlra.trade.liquidation import Liquidation, to_dict
+from qautlra.trade.monitor import STATES
 from qautlra.wire import trade_rest as wire
-from qautlra.wire.trade_errors import refused
 
-LEVELS = ("low", "medium", "high", "critical")
+ALERTS_COUNT = 500
 
 
 async def accounts(call: Call) -> list[dict[str, Any]]:
@@ -22,22 +22,8 @@ async def accounts(call: Call) -> list[dict[str, Any]]:
     wanted = call.text("risk_level").lower()
     if wanted not in ("", *LEVELS):
         raise InputError(f"risk_level: expected one of {', '.join(LEVELS)}", number=1008)
-    found = []
-    for account_id in call.trade.accounts():
-        funds = call.trade.funds(account_id)
-        level = level_of(funds["risk_ratio"])
-        if wanted in ("", level):
-            found.append(
-                {
-                    "account_id": account_id,
-                    "user_id": call.owner(account_id),
-                    "risk_level": level,
-                    **{name: funds[name] for name in ("risk_ratio", "balance", "margin", "available")},
-                    "position_profit": funds["position_profit"],
-                    "state": account_info(call, account_id).trading_state,
-                }
-            )
-    return sorted(found, key=lambda row: row["risk_ratio"] or 0.0, reverse=True)
+    rows = call.trade.monitor.accounts(wanted or None)
+    return [row | {"user_id": call.owner(row["account_id"])} for row in rows]
 
 
 async def margin_summary(call: Call) -> dict[str, Any]:
@@ -47,7 +33,7 @@ async def margin_summary(call: Call) -> dict[str, Any]:
     total = {"balance": 0.0, "margin": 0.0, "available": 0.0, "frozen_margin": 0.0}
     for account_id in call.trade.accounts():
         funds = call.trade.funds(account_id)
-        by_level[level_of(funds["risk_ratio"])] += 1
+        by_level[call.trade.monitor.level(account_id)] += 1
         for name in total:
             total[name] += funds[name]
         for row in positions_of(call, account_id):
@@ -65,66 +51,56 @@ async def margin_summary(call: Call) -> dict[str, Any]:
 
 
 async def alerts(call: Call) -> list[dict[str, Any]]:
-    """Show the newest alerts of an account, of all without one."""
+    """Show the newest alerts of an account, of all without one, newest first."""
     account_id = call.text("account_id")
-    engine = call.trade.engine
-    names = [call.account(account_id)] if account_id else call.trade.accounts()
-    found = []
-    for name in names:
-        for alert in engine.exchange.gate.alerts(engine.number(name) or 0):
-            shown = {"account_id": name, **alert, "timestamp": alert["ts_ns"] // 1_000_000}
-            found.append({key: value for key, value in shown.items() if key != "ts_ns"})
-    return sorted(found, key=lambda row: row["timestamp"], reverse=True)[:500]
+    found = call.trade.monitor.alerts(call.account(account_id) if account_id else None)
+    return [_alert(one) for one in found[::-1][:ALERTS_COUNT]]
+
+
+def _alert(alert: Alert) -> dict[str, Any]:
+    shown = alert.to_dict()
+    return shown | {"timestamp": shown.pop("ts_ns") // 1_000_000}
 
 
 async def handle(call: Call) -> dict[str, Any]:
     """Mark an alert as seen to."""
     asked = await call.body(wire.AlertRequest)
-    number = call.trade.engine.number(call.account(asked.account_id)) or 0
-    if not 0 <= asked.seq < 1 << 63 or not call.trade.engine.exchange.gate.handle(number, asked.seq):
-        raise refused(9404, "no such alert")
-    return {"account_id": asked.account_id, "seq": asked.seq, "handled": True}
+    account_id, monitor = call.account(asked.account_id), call.trade.monitor
+    await call.done(monitor.handle(account_id, asked.alert_id, call.who.user_id))
+    return {"account_id": account_id, "alert_id": asked.alert_id, "handled": True}
 
 
 async def liquidations(call: Call) -> list[dict[str, Any]]:
     """Show liquidations, newest first."""
-    found = await call.desk.ask(
-        call.desk.records.listed, "liquidations", count=call.number("limit", 100, 1, 1_000)
-    )
-    return [_shown(row) for row in found]
+    account_id = call.text("account_id")
+    wanted = call.account(account_id) if account_id else None
+    found = call.trade.liquidator.records(wanted, call.number("limit", 100, 1, 1_000))
+    return [_shown(record) for record in found]
 
 
 async def liquidate(call: Call) -> dict[str, Any]:
-    """Close everything an account holds."""
+    """Begin to close everything an account holds; the record says how far it is."""
     asked = await call.body(wire.LiquidateRequest)
     account_id = call.account(asked.account_id)
-    record = await call.desk.liquidate(account_id, asked.reason, call.who.user_id)
-    call.record(
-        Act.LIQUIDATION,
-        account_id,
-        ok=record["status"] != "failed",
-        reason=asked.reason,
-        status=record["status"],
-    )
+    record = call.trade.liquidator.start(account_id, reason=asked.reason, by=call.who.user_id)
+    await call.trade.durable(call.trade.head_lsn)
+    call.record(Act.LIQUIDATION, account_id, reason=asked.reason, status=record.status)
     return _shown(record)
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {"record_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000} | {
-        key: value for key, value in row.items() if key not in ("id", "ts_ns")
-    }
+def _shown(record: Liquidation) -> dict[str, Any]:
+    shown = to_dict(record)
+    for name in ("started", "ended"):
+        shown[f"{name}_at"] = shown.pop(f"{name}_ns") // 1_000_000 or None
+    return shown
 
 
 async def state(call: Call) -> dict[str, Any]:
     """Show what may be traded: by everybody, and by accounts that are not ACTIVE."""
-    engine = call.trade.engine
-    gate = engine.exchange.gate
-    special = {
-        name: STATES[one]
-        for name in engine.accounts()
-        if (one := gate.account_state(engine.number(name) or 0))
-    }
-    return {"state": STATES[gate.state], "accounts": special}
+    monitor = call.trade.monitor
+    states = {name: monitor.state(name) for name in call.trade.accounts()}
+    special = {name: one for name, one in states.items() if one != "ACTIVE"}
+    return {"state": monitor.state(), "accounts": special}
 
 
 async def set_state(call: Call) -> dict[str, Any]:
@@ -133,13 +109,9 @@ async def set_state(call: Call) -> dict[str, Any]:
     wanted = asked.state.strip().upper()
     if wanted not in STATES:
         raise InputError(f"state: expected one of {', '.join(STATES)}", number=1008)
-    engine = call.trade.engine
-    number = None if asked.account_id is None else engine.number(call.account(asked.account_id))
-    engine.exchange.set_state(STATES.index(wanted), number)
-    if wanted == "HALTED" and asked.cancel_orders:
-        call.trade.cancel_all(asked.account_id)
-    call.trade.wake()
-    await call.trade.durable(call.trade.head_lsn)
+    account_id = None if asked.account_id is None else call.account(asked.account_id)
+    named = STATES[STATES.index(wanted)]
+    await call.done(call.trade.monitor.set_state(named, account_id, cancel=asked.cancel_orders))
     call.record(Act.RISK_STATE, asked.account_id or "", state=wanted, cancelled=asked.cancel_orders)
     return await state(call)
 
@@ -162,7 +134,7 @@ DOORS = (
     Door(
         "GET", "/api/management/risk/liquidations", liquidations, "Liquidations", Right.VIEW_RISK,
         reply=_ROWS,
-        parameters={"limit": "up to 1000 (100)"},
+        parameters={"account_id": "of this account", "limit": "up to 1000 (100)"},
     ),
     Door(
         "POST", "/api/management/risk/force-liquidate", liquidate, "Close what an account holds",

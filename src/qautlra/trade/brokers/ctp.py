@@ -16,13 +16,13 @@ from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.base.log import get_logger
-from qautlra.base.service import Service
 from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
-from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
-from qautlra.trade.brokers.ctp_book import CtpBook, Difference
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
+from qautlra.trade.brokers.ctp_book import Difference
 from qautlra.trade.brokers.ctp_notes import Note, Notes
+from qautlra.trade.brokers.ctp_shown import CtpShown
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
 from qautlra.wire.ctp_frames import LAST, Frame, Kind
@@ -35,14 +35,11 @@ RETRY_S: Final = 0.01
 HELD_COUNT: Final = 1000
 DIFFERENCES_COUNT: Final = 100
 SYNC: Final = (Kind.QRY_ORDER, Kind.QRY_TRADE, Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
-Callback = Callable[[Change, Any], None]
 _log = get_logger("trade")
 
 
-class CtpBroker(Service):
+class CtpBroker(CtpShown):
     """One account at one front. Bounds: the day's orders, HELD_COUNT orders that flow control holds back."""
-
-    name = "trade"
 
     def __init__(
         self,
@@ -53,12 +50,7 @@ class CtpBroker(Service):
         multiple: Callable[[str], float] = lambda _symbol: 1.0,
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        super().__init__()
-        self.account = options.user_id
-        self.bid = options.name
-        self.day_ended: list[Callable[[Any], None]] = []
-        "Never called: the broker settles, and its next login shows the day after."
-        self.book = CtpBook(self.account)
+        super().__init__(options.user_id, options.name)
         self.is_synced = False
         self.synced_after_s = 0.0
         self.differences: deque[Difference] = deque(maxlen=DIFFERENCES_COUNT)
@@ -68,15 +60,11 @@ class CtpBroker(Service):
         self._is_open = is_open
         self._notes = Notes(notes)
         self._session = self._new_session()
-        self._day = 0
         self._front = self._number = self._ref = 0
         self._heard_s = self._connected_s = 0.0
         self._rows: dict[int, list[Record]] = {}
-        self._funds: dict[str, float] = {}
-        self._positions: list[dict[str, Any]] = []
         self._held: deque[tuple[Kind, bytes, int]] = deque()
         self._stale = False
-        self._subscribers: list[tuple[Callback, Callable[[Change], Any] | None]] = []
         self._waits: dict[int, asyncio.Future[None]] = {}  # by the order's number
         self._counts: Counter[str] = Counter()
         self._found = metrics.counter(
@@ -354,78 +342,6 @@ class CtpBroker(Service):
         self.differences.append(difference)
         self._found.labels(difference.kind).inc()
         _log.warning("ctp_difference", kind=difference.kind, order_id=difference.order_id)
-
-    # --- reads ---
-
-    @property
-    def head_lsn(self) -> int:
-        """What is shown is the broker's own, so it is durable already."""
-        return 0
-
-    @property
-    def trading_day(self) -> int:
-        """The front's trading day, 0 before the first login."""
-        return self._day
-
-    def accounts(self) -> list[str]:
-        """Return the one account."""
-        return [self.account]
-
-    def has(self, account_id: str) -> bool:
-        """Tell whether it is the one account."""
-        return account_id == self.account
-
-    def broker_of(self, account_id: str) -> str:
-        """Return the broker's name."""
-        if account_id != self.account:
-            raise KeyError(account_id)
-        return self.bid
-
-    def funds(self, _account_id: str) -> dict[str, Any]:
-        """Return the money the broker shows."""
-        return self._funds
-
-    def positions(self, _account_id: str) -> list[dict[str, Any]]:
-        """Return the positions the broker shows."""
-        return self._positions
-
-    def orders(self, _account_id: str) -> list[Order]:
-        """Return the orders of the day."""
-        return list(self.book.orders)
-
-    def trades(self, _account_id: str) -> list[Trade]:
-        """Return the trades of the day."""
-        return list(self.book.trades)
-
-    def order(self, number: int) -> Order:
-        """Return an order by number."""
-        return self.book.orders[number]
-
-    def trade(self, number: int) -> Trade:
-        """Return a trade by number."""
-        return self.book.trades[number]
-
-    def find(self, _account_id: str, order_id: str) -> Order | None:
-        """Return an order by its id."""
-        number = self.book.number(order_id)
-        return None if number is None else self.book.orders[number]
-
-    def subscribe(
-        self,
-        account_id: str | None,
-        callback: Callback,
-        prepare: Callable[[Change], Any] | None = None,
-    ) -> Callable[[], None]:
-        """Hear of the account's changes; return what ends it."""
-        if account_id is not None and account_id != self.account:
-            return lambda: None
-        entry = (callback, prepare)
-        self._subscribers.append(entry)
-        return lambda: self._subscribers.remove(entry) if entry in self._subscribers else None
-
-    def _tell(self, change: Change) -> None:
-        for callback, prepare in list(self._subscribers):
-            callback(change, prepare(change) if prepare is not None else None)
 
 
 def _house_code(ctp: int) -> int:
