@@ -294,9 +294,9 @@ def _order_id(value: Any, *, needed: bool) -> str:
             raise BadOrder(BAD_PARAMETERS, "order_id is missing")
         return ""
     text = _text("order_id", value)
-    if len(text) > ORDER_ID_CHARS or len(text.encode()) > ORDER_ID_CHARS:
+    if not text.isascii() and len(text.encode()) > ORDER_ID_CHARS:
         raise BadOrder(BAD_PARAMETERS, f"order_id is longer than {ORDER_ID_CHARS} bytes")
-    if not text.isprintable() or _FORBIDDEN & set(text):
+    if not text.isprintable() or not _FORBIDDEN.isdisjoint(text):
         raise BadOrder(
             BAD_PARAMETERS, f"order_id {_shown(text)} has one of {''.join(sorted(_FORBIDDEN))} in it"
         )
@@ -333,7 +333,7 @@ def _text(name: str, value: Any) -> str:
         raise BadOrder(BAD_PARAMETERS, f"{name} is missing")
     if not isinstance(value, str) or len(value) > ORDER_ID_CHARS:
         raise BadOrder(BAD_PARAMETERS, f"{name} {_shown(value)} is not a text")
-    if any("\ud800" <= c <= "\udfff" for c in value):
+    if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise BadOrder(BAD_PARAMETERS, f"{name} is not a text")
     return value
 
