@@ -19,6 +19,7 @@ from qautlra.base.log import Seldom, get_logger
 from qautlra.base.service import Service
 from qautlra.model.order import Change, Order, Trade
 from qautlra.model.qifi import Qifi
+from qautlra.trade.recent import SLICE_COUNT, Reads, Recent
 from qautlra.trade.repository import AccountRepository
 from qautlra.wire import qifi_account
 
@@ -54,7 +55,7 @@ class DayEnd(Protocol):
     def accounts(self) -> Sequence[AccountDay]: ...
 
 
-class Accounts(Protocol):
+class Accounts(Reads, Protocol):
     """What is asked of the trading service."""
 
     day_ended: list[Callable[[Any], None]]
@@ -77,54 +78,10 @@ class Accounts(Protocol):
     async def durable(self, lsn: int) -> None: ...
 
 
-class _Recent:
-    """An account's newest orders and trades of a day; what changed is read again when it is written."""
-
-    def __init__(self, trade: Accounts, account_id: str, bound_count: int) -> None:
-        orders, trades = trade.orders(account_id), trade.trades(account_id)
-        self.account_id = account_id
-        self.trading_day = trade.trading_day
-        self._bound_count = bound_count
-        self.orders = {order.number: order for order in orders[-bound_count:]}
-        self.orders |= {order.number: order for order in orders if order.is_alive}
-        self.trades = {trade.number: trade for trade in trades[-bound_count:]}
-        self._changed: dict[int, None] = {}
-        self._new: dict[int, None] = {}
-
-    def note(self, change: Change) -> None:
-        """Remember what is to be rendered."""
-        self._changed.update(dict.fromkeys(change.orders))
-        self._new.update(dict.fromkeys(change.trades))
-
-    def render(self, trade: Accounts) -> None:
-        """Read what changed; finished orders beyond the bound go, oldest first."""
-        # A change of the day before, told after the day has changed, names numbers that are others' now.
-        for number in self._changed:
-            with suppress(ValueError):
-                order = trade.order(number)
-                if order.account_id == self.account_id:
-                    self.orders.pop(number, None)
-                    self.orders[number] = order
-        for number in list(self._new)[-self._bound_count :]:
-            with suppress(ValueError):
-                item = trade.trade(number)
-                if item.account_id == self.account_id:
-                    self.trades[number] = item
-        self._changed.clear()
-        self._new.clear()
-        extra = len(self.orders) - self._bound_count
-        if extra > 0:
-            finished = [number for number, order in self.orders.items() if not order.is_alive]
-            for number in finished[:extra]:
-                del self.orders[number]
-        for number in list(self.trades)[: max(0, len(self.trades) - self._bound_count)]:
-            del self.trades[number]
-
-
 class Keeper(Service):
     """Keeps the documents of every account in `repository`.
 
-    Bounds: `orders_count` orders and trades in a document, living ones first; `DAYS_KEPT_COUNT` documents of
+    Bounds: `orders_count` newest finished orders and trades in a document; `DAYS_KEPT_COUNT` documents of
     ended days in memory (then the oldest is dropped and counted: the journal still has it); one point of
     equity per account and `equity_interval_s`; a twentieth of the loop's time.
     """
@@ -152,7 +109,7 @@ class Keeper(Service):
         self._equity_interval_s = equity_interval_s
         self._equity_days = equity_days
         self._orders_count = orders_count
-        self._recent: dict[str, _Recent] = {}
+        self._recent: dict[str, Recent] = {}
         self._dirty: dict[str, None] = {}
         self._days: deque[tuple[Qifi, int]] = deque()
         self._wake = asyncio.Event()
@@ -280,6 +237,7 @@ class Keeper(Service):
                 raise
 
     async def _write(self, account_id: str) -> None:
+        self._spent_s += await self._recent_of(account_id).catch_up(self._trade)
         began_s = monotonic_s()
         document, seq = self.document(account_id), self._trade.head_lsn
         self._spent_s += monotonic_s() - began_s
@@ -299,21 +257,24 @@ class Keeper(Service):
 
     def document(self, account_id: str) -> Qifi:
         """Return the account's document as of now, with its newest orders and trades."""
-        trade = self._trade
-        recent = self._recent.get(account_id)
-        if recent is None or recent.trading_day != trade.trading_day:  # numbers begin again with a day
-            recent = self._recent[account_id] = _Recent(trade, account_id, self._orders_count)
-        recent.render(trade)
-        return qifi_account.document(
+        trade, recent = self._trade, self._recent_of(account_id)
+        recent.read(trade, SLICE_COUNT)
+        return qifi_account.assemble(
             account_id,
             funds=trade.funds(account_id),
             positions=trade.positions(account_id),
-            orders=recent.orders.values(),
-            trades=recent.trades.values(),
+            orders=recent.orders(),
+            trades=recent.trades(),
             trading_day=trade.trading_day,
             now_ns=self._now_ns(),
             settings=self._about,
         )
+
+    def _recent_of(self, account_id: str) -> Recent:
+        recent = self._recent.get(account_id)
+        if recent is None or recent.trading_day != self._trade.trading_day:  # numbers begin again with a day
+            recent = self._recent[account_id] = Recent(self._trade, account_id, self._orders_count)
+        return recent
 
     async def _trim(self) -> None:
         if monotonic_s() - self._trimmed_s >= TRIM_EVERY_S:

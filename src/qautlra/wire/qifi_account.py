@@ -43,9 +43,32 @@ def document(
     trading_day: int,
     now_ns: int,
     settings: Settings | None = None,
-    event: Mapping[str, str] | None = None,
 ) -> qifi.Qifi:
     """Return the document of an account. Passwords are never in it."""
+    return assemble(
+        account_id,
+        funds=funds,
+        positions=positions,
+        orders={order.order_id: order_of(order) for order in orders},
+        trades={trade.trade_id: trade_of(trade) for trade in trades},
+        trading_day=trading_day,
+        now_ns=now_ns,
+        settings=settings,
+    )
+
+
+def assemble(
+    account_id: str,
+    *,
+    funds: Mapping[str, Any],
+    positions: Iterable[Mapping[str, Any]],
+    orders: dict[str, qifi.Order],
+    trades: dict[str, qifi.Trade],
+    trading_day: int,
+    now_ns: int,
+    settings: Settings | None = None,
+) -> qifi.Qifi:
+    """Return the document of an account whose orders and trades are rendered already."""
     about = settings or Settings()
     account = funds_of(account_id, funds)
     return qifi.Qifi(
@@ -68,10 +91,9 @@ def document(
         ping_gap=about.ping_gap,
         accounts=account,
         banks={about.bankid: qifi.Bank(id=about.bankid, name=about.bankname)} if about.bankid else {},
-        event=dict(event or {}),
-        orders={order.order_id: order_of(order) for order in orders},
+        orders=orders,
         positions={row["symbol"]: position_of(account_id, row) for row in positions},
-        trades={trade.trade_id: trade_of(trade) for trade in trades},
+        trades=trades,
     )
 
 
