@@ -180,3 +180,29 @@ def test_acceptance_of_trading(serve: Serve, tqsdk_python: str, shared: Path, tm
         cwd=tmp_path,
     )
     assert "17 passed, 0 failed, 0 skipped" in done.stdout, done.stdout[-3000:]
+
+
+def test_trading_goes_on_over_the_end_of_a_day(serve: Serve, tq: TqClient) -> None:
+    server = serve()
+    for user in (
+        ["check", "--account", "check", "--broker", "paper", "--cash", "1000000"],
+        ["root", "--role", "admin"],
+    ):
+        password = b"Check-pass-1\n" if user[0] == "check" else b"Root-pass-1\n"
+        command = [sys.executable, "-m", "qautlra", "user", "add", *user, "--password-stdin"]
+        subprocess.run(
+            [*command, "--port", str(server.port)],
+            input=password,
+            env=server.environment,
+            check=True,
+            capture_output=True,
+        )
+    assert tq("days", server.ws) == {
+        "opened": "0 全部成交",
+        "before": {"pos_long_today": 1},
+        "after": {"pos_long_his": 1, "pos_long_today": 0, "volume_long": 1},
+        "settled": True,
+        "refused": "1 平今手数超过今仓持仓量",
+        "closed": "0 全部成交",
+        "adds_up": True,
+    }

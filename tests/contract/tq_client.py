@@ -5,11 +5,13 @@ import math
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
+from urllib.request import Request, urlopen
 
 warnings.filterwarnings("ignore")
 
-from tqsdk import TqApi, TqAuth, TqBacktest, TqSim  # noqa: E402
+from tqsdk import TqAccount, TqApi, TqAuth, TqBacktest, TqSim  # noqa: E402
 from tqsdk.exceptions import BacktestFinished  # noqa: E402
 
 LIVELY, STILL = "CFFEX.IF2101", "SHFE.rb2105"
@@ -107,6 +109,48 @@ def backtest(url: str) -> dict[str, Any]:
     return {"bars": len(times), "ordered": times == sorted(set(times))}
 
 
+def days(url: str) -> dict[str, Any]:
+    """Hold a lot over the end of a day that an operator forces, then close it as yesterday's."""
+    address = url.removeprefix("ws://").partition("/")[0]
+    account = TqAccount("paper", "check", "Check-pass-1", td_url=f"ws://{address}/ws/trade")
+    api = TqApi(account, auth=TqAuth("t", "s"), _md_url=url, debug=False, disable_print=True)
+    symbol, deadline = "SHFE.rb2701", time.time() + PATIENCE_S
+    quote, funds, position = api.get_quote(symbol), api.get_account(), api.get_position(symbol)
+
+    def until(done: Callable[[], bool]) -> None:
+        while not done():
+            if not api.wait_update(deadline=deadline):
+                raise TimeoutError(str(dict(position)))
+
+    def trade(direction: str, offset: str) -> str:
+        price = quote.upper_limit if direction == "BUY" else quote.lower_limit
+        order = api.insert_order(symbol, direction, offset, 1, price)
+        until(lambda: order.status == "FINISHED")
+        return f"{order.volume_left} {order.last_msg}"
+
+    def post(path: str, body: dict[str, Any], token: str = "") -> Any:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = Request(f"http://{address}{path}", json.dumps(body).encode(), headers)
+        with urlopen(request, timeout=10) as reply:
+            return json.load(reply)["data"]
+
+    until(lambda: quote.last_price == quote.last_price and funds.balance > 0)
+    seen: dict[str, Any] = {"opened": trade("BUY", "OPEN"), "before": fields(position, "pos_long_today")}
+    token = post("/api/auth/login", {"username": "root", "password": "Root-pass-1"})["token"]
+    post("/api/admin/settlement/execute", {"force": True}, token)
+    until(lambda: position.pos_long_his == 1 and position.pos_long_today == 0)
+    until(lambda: funds.commission == 0)
+    seen["after"] = fields(position, "pos_long_his", "pos_long_today", "volume_long")
+    seen["settled"] = abs(funds.pre_balance - funds.static_balance) < 0.01
+    seen["refused"] = trade("SELL", "CLOSETODAY")
+    seen["closed"] = trade("SELL", "CLOSE")
+    until(lambda: position.pos_long == 0 and funds.margin == 0)
+    balance = funds.static_balance + funds.close_profit + funds.position_profit - funds.commission
+    seen["adds_up"] = abs(balance - funds.balance) < 0.02
+    api.close()
+    return seen
+
+
 if __name__ == "__main__":
-    scene = {"limits": limits, "series": series, "backtest": backtest}[sys.argv[1]]
+    scene = {"limits": limits, "series": series, "backtest": backtest, "days": days}[sys.argv[1]]
     print(json.dumps(scene(sys.argv[2])))
