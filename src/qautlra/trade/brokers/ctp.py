@@ -20,6 +20,7 @@ from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
+from qautlra.trade.brokers import ctp_shadow as shadow
 from qautlra.trade.brokers.ctp_book import Difference
 from qautlra.trade.brokers.ctp_notes import Note, Notes
 from qautlra.trade.brokers.ctp_shown import CtpShown
@@ -65,6 +66,7 @@ class CtpBroker(CtpShown):
         self._rows: dict[int, list[Record]] = {}
         self._held: deque[tuple[Kind, bytes, int]] = deque()
         self._stale = False
+        self._shadow: set[Difference] = set()
         self._waits: dict[int, asyncio.Future[None]] = {}  # by the order's number
         self._counts: Counter[str] = Counter()
         self._found = metrics.counter(
@@ -332,11 +334,21 @@ class CtpBroker(CtpShown):
             self._positions = wire.positions(rows, self._multiple)
         elif rows:
             self._funds = wire.funds(rows[0])
+            self._compare()
             if not self.is_synced:
                 self.is_synced = True
                 self.synced_after_s = monotonic_s() - self._connected_s
                 _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
             self._tell(Change(account_id=self.account))
+
+    def _compare(self) -> None:
+        """Set our own reckoning beside the broker's figures; what is new of their differences is told."""
+        if self._stale:
+            return  # something happened since they were asked for
+        found = {*shadow.volumes(self._positions, self.book.trades), *shadow.money(self._funds)}
+        for difference in sorted(found - self._shadow):
+            self._differs(difference)
+        self._shadow = found
 
     def _differs(self, difference: Difference) -> None:
         self.differences.append(difference)
