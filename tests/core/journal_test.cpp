@@ -1,6 +1,8 @@
 // The journal's threads and files, with system calls that fail on demand.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -423,6 +425,31 @@ TEST_CASE(readers_and_watchers_beside_a_writing_producer) {
   const std::uint64_t first = journal->segments().front().first_lsn;
   EXPECT(journal->close(5));
   EXPECT_EQ(read_back(tmp.path, first), 30000 - first + 1);
+}
+
+TEST_CASE(a_loop_wakes_for_every_durable_group) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 100000, .buffer_bytes = 65536});
+  const int fd = journal->durable_fd();
+  EXPECT(fd >= 0);
+  EXPECT_EQ(journal->durable_fd(), fd);
+  std::atomic<std::uint64_t> told{0};
+  std::thread loop([&] {
+    while (told < 30000) {
+      pollfd one{fd, POLLIN, 0};
+      EXPECT_EQ(::poll(&one, 1, 20000), 1);  // a wake-up that is lost ends here
+      std::uint64_t count = 0;
+      EXPECT_EQ(::read(fd, &count, sizeof count), 8);
+      const std::uint64_t durable = journal->durable_lsn();
+      EXPECT(durable >= told);
+      told = durable;
+    }
+  });
+  append_many(*journal, 30000);
+  loop.join();
+  EXPECT_EQ(told.load(), 30000u);
+  EXPECT(journal->close(5));
+  EXPECT_EQ(journal->durable_fd(), -1);
 }
 
 int main(int argc, char** argv) { return expect::run_all(argc, argv); }
