@@ -26,6 +26,7 @@ from qautlra.wire import qifi_account
 DAYS_KEPT_COUNT = 4096
 DAY_ORDERS_COUNT = 10_000
 SHARE_OF_LOOP = 0.05
+RETRY_MIN_S, RETRY_MAX_S = 0.2, 20.0
 TRIM_EVERY_S = 3600.0
 _DAY_NS = 86_400 * 1_000_000_000
 _log = get_logger("trade")
@@ -118,6 +119,7 @@ class Keeper(Service):
         self._seldom = Seldom()
         self._newer: dict[str, int] = {}
         self._spent_s = 0.0
+        self._error = ""
         self.saved_count = 0
         self.dropped_days_count = 0
         self._trimmed_s = -TRIM_EVERY_S
@@ -141,8 +143,7 @@ class Keeper(Service):
         return self._repository
 
     async def start(self) -> None:
-        """Open the place and write every account once; LinkError or StorageError when it is away."""
-        await self._repository.open()
+        """Begin; every account is written once. A place that is away is waited for: trading goes on."""
         self._trade.day_ended.append(self._on_day)
         self._recent.clear()
         self._unsubscribe = self._trade.subscribe(None, self._on_change)
@@ -169,7 +170,9 @@ class Keeper(Service):
             "saved": self.saved_count,
             "waiting": len(self._dirty) + len(self._days),
         }
-        if self._newer:
+        if self._error:
+            found["error"] = self._error
+        elif self._newer:
             name, seq = next(iter(self._newer.items()))
             found["error"] = (
                 f"{len(self._newer)} documents there are of a later journal than this one ({name}: record "
@@ -178,7 +181,24 @@ class Keeper(Service):
         return found
 
     async def run(self) -> None:
-        """Write what changed, at most once per account and interval."""
+        """Write what changed, at most once per account and interval; come back when the place does."""
+        wait_s = RETRY_MIN_S
+        while True:
+            try:
+                await self._repository.open()
+                self._error, wait_s = "", RETRY_MIN_S
+                self._wake.set()
+                await self._write_on()
+            except (LinkError, StorageError) as error:
+                if not error.retryable:
+                    raise
+                if self._seldom.due("away"):
+                    _log.warning("documents_away", place=self._repository.shown_place, error=str(error))
+                self._error = str(error)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, RETRY_MAX_S)
+
+    async def _write_on(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
