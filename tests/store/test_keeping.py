@@ -129,6 +129,14 @@ def test_bars_of_finished_days_are_stored_and_made_again(tmp_path: Path) -> None
             await step(w)
             assert w.store._open.catalogue.state.bar_days == (date(2021, 1, 4),)
             assert len(await w.query("bar_1m")) == 14
+            # and a late row of a minute that has a bar: that bar is made again
+            late = tick(AU, OPENING + 65 * S, last_price=999.0, volume=7, open_interest=1)
+            await w.store.import_rows(w.rows([late]))
+            await w.store.compact()
+            for _ in range(2):
+                bars = await w.query("bar_1m", filter="instrument=au2102")
+                assert bars[1]["high"] == 999.0 and len(bars) == 11
+                await step(w)
 
     run(story())
 

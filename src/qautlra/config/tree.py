@@ -88,7 +88,7 @@ class Store(Struct, frozen=True, kw_only=True):
     max_disk_percent: Annotated[float, Meta(gt=0, le=100)] = 95.0
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
     partition_by: Literal["date"] = "date"
-    row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 262_144
+    row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 8_192
     query_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     query_timeout_s: Seconds = limits.QUERY_TIME_S
     query_memory_bytes: Annotated[int, Meta(ge=1 << 24, le=1 << 40)] = limits.QUERY_MEMORY_BYTES

@@ -47,6 +47,8 @@ class DataFile(Struct, frozen=True, kw_only=True):
     last_lsn: int = 0
     crc32: int = 0
     "Of the whole file; 0 in a manifest of before there was one."
+    is_made: bool = False
+    "Bars made of stored rows, which go when rows of their day come later."
 
 
 class State(Struct, frozen=True, kw_only=True):

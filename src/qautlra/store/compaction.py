@@ -66,13 +66,14 @@ class Compactor:
             with pa.ipc.new_file(sink, ROW_SCHEMA) as writer:
                 writer.write_table(latest)
             write_durably(self._catalogue.data_dir / name, sink.getvalue())
+        days = {file.day for file in files}
         replaced = msgspec.structs.replace(
             state,
             watermark_lsn=last_lsn,
             latest=name,
-            files=(*state.files, *files),
             # Bars of a day that got rows are made again.
-            bar_days=tuple(day for day in state.bar_days if day not in {file.day for file in files}),
+            files=(*(file for file in state.files if not (file.is_made and file.day in days)), *files),
+            bar_days=tuple(day for day in state.bar_days if day not in days),
         )
         self._catalogue.store(replaced)
         self.latest = latest

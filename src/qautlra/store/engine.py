@@ -103,6 +103,23 @@ class SqlEngine:
                 self.interrupted += 1
                 job.stop()
 
+    async def call(self, work: Callable[[], pa.Table], *, timeout_s: float) -> pa.Table:
+        """Return what `work` does in one of the engine's threads; bounds and errors are those of `run`."""
+        if self._pending >= self._threads + QUERY_QUEUE_COUNT:
+            raise LimitError(f"{self._pending} queries are waiting already", retry_after_s=1)
+        self._pending += 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        future.add_done_callback(self._done)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise LimitError(
+                f"the query took longer than {timeout_s:g} s; ask for less", status=504
+            ) from None
+        except (OSError, pa.ArrowException) as error:
+            raise StorageError(f"the store's files cannot be read: {error}") from None
+
     def close(self) -> None:
         """End the threads; statements at work are stopped. Blocking, briefly."""
         self._root.interrupt()

@@ -104,7 +104,7 @@ class Keeper:
         days = sorted({file.day for file in state.files if file.stream in ticks} - set(state.bar_days))
         today = self._today()
         for day in days:
-            if day >= min(today, opened.newest_day()) or opened.hot_rows_of(day):
+            if day >= today or opened.hot_rows_of(day):
                 continue
             low = microseconds(datetime.combine(day - timedelta(days=15), datetime.min.time(), BEIJING))
             high = microseconds(datetime.combine(day + timedelta(days=2), datetime.min.time(), BEIJING))

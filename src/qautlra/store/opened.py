@@ -112,12 +112,6 @@ class Opened:
         self.journal.drop_through(lsn)
         self.compactor.tidy()
 
-    def newest_day(self) -> date:
-        """Return the newest trading day in files."""
-        latest = self.compactor.latest
-        found: date | None = pc.max(latest.column(TRADING_DATE)).as_py() if latest.num_rows else None
-        return found or date.min
-
     def hot_rows_of(self, day: date) -> bool:
         """Whether memory has rows of a trading day that no file has."""
         batch = self.hot.scan(min_lsn=self.catalogue.state.watermark_lsn, limit=1, fields=[TRADING_DATE])
@@ -169,6 +163,8 @@ class Opened:
             stream=BAR_1M,
             tag=max(tags, default=0) + 1,
         )
+        if made is not None:
+            files = [msgspec.structs.replace(file, is_made=True) for file in files]
         replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days)
         catalogue.store(replaced)
         return replaced

@@ -22,7 +22,7 @@ class Layout:
     """How files are packed: compression codec (`zstd`, `uncompressed`, ...) and rows per row group."""
 
     compression: str = "zstd"
-    row_group_rows: int = 262_144
+    row_group_rows: int = 8_192
 
 
 def write_parquet(path: Path, table: pa.Table, layout: Layout) -> None:

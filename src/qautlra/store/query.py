@@ -102,8 +102,8 @@ class StoreQuery:
         return result
 
     async def _verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
+        started_s = monotonic_s()
         if verb.name == "latest_on" and (found := self._reader.latest(plan)) is not None:
-            started_s = monotonic_s()
             render = renderer(request.format, found.schema)
             result = QueryResult(request.format.content_type, self._clock.name)
             result.chunks = b"".join((render.head(), render.piece(found), render.tail()))

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from qautlra.store import direct
 from qautlra.store.compaction import without_repeats
 from qautlra.store.mask import passing
 from qautlra.store.predicate import columns_of
-from qautlra.store.schema import MARKET_DATA, STREAMS, TIME, stream_of
+from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,6 +109,7 @@ class Reader:
         self._members = StreamMembers(instruments)
         self._engine = engine
         self._pins = pins
+        self._files_of = direct.DirectReader(ROW_SCHEMA)
 
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` rows; none of them is empty.
@@ -228,6 +230,8 @@ class Reader:
             paths = self._catalogue.paths(files)
             if not paths and not hot.num_rows:
                 return plan.stream.schema.empty_table().select(plan.read_columns)
+            if paths and plan.symbols is not None and self._is_point(plan, files, low, high):
+                return await self._direct(plan, plan.symbols, paths, low, high, hot, left, timeout_s)
             both = bool(paths) and bool(hot.num_rows)
             table, found = await self._select(plan, paths, low, high, hot, left, timeout_s, once=both)
             if left is not None and table.num_rows < left <= found:
@@ -235,6 +239,41 @@ class Reader:
                 table, _ = await self._select(plan, paths, low, high, hot, None, timeout_s, once=both)
                 table = table.slice(0, left)
         return table
+
+    def _is_point(self, plan: Plan, files: list[DataFile], low: int, high: int) -> bool:
+        """Whether so little is asked for that reading it straight is quicker than asking the engine."""
+        if plan.symbols is None or len(plan.symbols) > direct.SYMBOLS_COUNT:
+            return False
+        rows = sum(_share(file, low, high, plan.symbols) for file in files)
+        return len(files) <= direct.FILES_COUNT and rows <= direct.ROWS_COUNT
+
+    async def _direct(
+        self,
+        plan: Plan,
+        symbols: frozenset[str],
+        paths: list[str],
+        low: int,
+        high: int,
+        hot: pa.Table,
+        left: int | None,
+        timeout_s: float,
+    ) -> pa.Table:
+        """Return the first `left` rows of a window, read without the engine."""
+        needed = (*plan.read_columns, *sorted(columns_of(plan.rest) - set(plan.read_columns)))
+        order = "descending" if plan.descending else "ascending"
+
+        def work() -> pa.Table:
+            table = self._files_of.read(paths, needed, symbols, low, high, plan.rest)
+            if hot.num_rows:
+                mine = hot.select(needed).cast(table.schema)
+                mine = mine if plan.rest is None else passing(mine, plan.rest)
+                table = pa.concat_tables([table, mine])
+            table = table.sort_by([(name, order) for name in plan.stream.order])
+            if hot.num_rows:
+                table = without_repeats(table, plan.stream.order)
+            return table.slice(0, left).select(plan.read_columns).combine_chunks()
+
+        return await self._engine.call(work, timeout_s=timeout_s)
 
     async def _select(
         self,
