@@ -131,6 +131,9 @@ def test_a_running_server_is_found_by_its_port_alone(tmp_path: Path, server: dic
     assert user(tmp_path, "enable", "check", "--port", port)[0] == 0
     assert user(tmp_path, "roles", "check", "admin", "trader", "--port", port)[0] == 0
     assert "manage_users" in login(url, "check", "Second-pass-2")["permissions"]
+    with urllib.request.urlopen(f"{url}/api/market/kline/rb2701?period=4&count=5", timeout=10) as reply:
+        bars = json.loads(reply.read())["data"]["data"]
+    assert len(bars) == 5 and bars[0]["timestamp"] < bars[-1]["timestamp"]  # of before the start, too
     code, answer, _ = user(tmp_path, "list", "--port", "1")
     assert (code, "no server" in answer["error"]) == (1, True)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError
+from qautlra.feed.series import BAR_FIELDS
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.wire.qamd import rfc3339
 
@@ -115,19 +116,45 @@ async def kline(call: Call) -> dict[str, Any]:
     if period not in PERIODS_S:
         raise InputError("period: expected one of " + ", ".join(map(str, PERIODS_S)), number=1008)
     count = call.number("count", 500, 1, BARS_COUNT)
-    batch = call.desk.tape.bars(call.desk.instruments.find(symbol), PERIODS_S[period])
-    rows = batch.slice(max(0, batch.num_rows - count)).to_pylist()
-    bars = [
-        {
-            "timestamp": row["datetime"] // 1_000_000,
-            "datetime": rfc3339(row["datetime"]),
-            **{name: row[name] for name in ("open", "high", "low", "close", "volume", "amount")},
-            "open_interest": row["close_oi"],
-            "trading_day": str(row["trading_day"]),
-        }
-        for row in rows
-    ]
+    bars = await _bars(call, symbol, PERIODS_S[period], count)
     return {"instrument_id": symbol, "period": period, "period_s": PERIODS_S[period], "data": bars}
+
+
+class _Nobody:
+    """Looks at a line once and need not be told of changes."""
+
+    def changed(self) -> None:
+        """Do nothing."""
+
+
+async def _bars(call: Call, symbol: str, period_s: int, count: int) -> list[dict[str, Any]]:
+    """Return the newest bars: out of the series charts share, the store's past included, else of the tape."""
+    number = call.desk.instruments.find(symbol)
+    lines = call.deps.feed.lines if call.deps.feed is not None else None
+    if lines is None:
+        rows = call.desk.tape.bars(number, period_s).to_pylist()[-count:]
+        return [_bar(row["datetime"], row) for row in rows]
+    nobody = _Nobody()
+    line = lines.watch(symbol, number, period_s, nobody)
+    try:
+        await line.open(count, lines.now_ns())
+        await line.reach(line.series.last - count + 1)
+        block = line.series.block
+        block = block.part(block.last - count + 1, block.last)
+        found = list(zip(block.times.tolist(), block.values.tolist(), strict=True))
+    finally:
+        lines.leave(line, nobody)
+    bars = (_bar(ns, dict(zip(BAR_FIELDS, values, strict=True))) for ns, values in found)
+    return [bar for bar in bars if bar["close"] == bar["close"]]  # nothing happened: no prices
+
+
+def _bar(ns: int, row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "timestamp": ns // 1_000_000,
+        "datetime": rfc3339(ns),
+        **{name: row[name] for name in ("open", "high", "low", "close", "volume")},
+        "open_interest": row["close_oi"],
+    }
 
 
 def _last(call: Call) -> tuple[str, dict[str, Any]]:
