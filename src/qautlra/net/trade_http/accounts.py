@@ -11,6 +11,7 @@ from qautlra.base.errors import InputError, NotFoundError
 from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import refused
 
 BANK = {"bank_id": "SIM", "bank_name": "模拟银行", "currency": "CNY"}
@@ -45,12 +46,12 @@ def _free_name(call: Call, user_id: str) -> str:
     raise InputError("account_id: name the account", number=1008)
 
 
-def account_info(call: Call, account_id: str) -> wire.AccountInfo:
+def account_info(call: Call, account_id: str) -> rows.AccountInfo:
     """Return an account's money as it is shown."""
     trade, exchange = call.trade, call.trade.engine.exchange
     funds, number = trade.funds(account_id), trade.engine.number(account_id) or 0
-    shown = {name: funds[name] for name in wire.AccountInfo.__struct_fields__ if name in funds}
-    return wire.AccountInfo(
+    shown = {name: funds[name] for name in rows.AccountInfo.__struct_fields__ if name in funds}
+    return rows.AccountInfo(
         account_id=account_id,
         broker=trade.broker_of(account_id),
         status=_LOCKS[exchange.account(number).locks],
@@ -75,7 +76,7 @@ def frozen_info(call: Call, account_id: str) -> dict[str, Any] | None:
     }
 
 
-async def of_user(call: Call) -> list[wire.AccountInfo]:
+async def of_user(call: Call) -> list[rows.AccountInfo]:
     """Show the accounts of a user."""
     return [account_info(call, account_id) for account_id in call.accounts_of(call.part("user_id"))]
 
@@ -97,21 +98,21 @@ async def one(call: Call) -> dict[str, Any]:
     return qifi.to_dict(document)
 
 
-async def deposit(call: Call) -> wire.AccountInfo:
+async def deposit(call: Call) -> rows.AccountInfo:
     """Put money in."""
     asked = await call.body(wire.MoneyRequest)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.TRANSFER)
     return await move(call, account_id, wire.amount_of(asked.amount), asked)
 
 
-async def withdraw(call: Call) -> wire.AccountInfo:
+async def withdraw(call: Call) -> rows.AccountInfo:
     """Take money out."""
     asked = await call.body(wire.MoneyRequest)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.TRANSFER)
     return await move(call, account_id, -wire.amount_of(asked.amount), asked)
 
 
-async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> wire.AccountInfo:
+async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> rows.AccountInfo:
     """Move money, write down who had it moved, and show the account."""
     answer = call.trade.transfer(account_id, amount)
     act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
@@ -200,8 +201,8 @@ def _point(day: int, funds: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_MONEY, _INFO = wire.MoneyRequest, wire.AccountInfo
-_INFOS = list[wire.AccountInfo]
+_MONEY, _INFO = wire.MoneyRequest, rows.AccountInfo
+_INFOS = list[rows.AccountInfo]
 DOORS = (
     Door(
         "POST", "/api/user/{user_id}/account/create", create, "Open an account", Right.OPEN_ACCOUNT,

@@ -17,7 +17,7 @@ from qautlra.model.query import QueryRequest
 from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.net.trade_http.statistics import statements_of
-from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 
 ROWS_COUNT: Final = 10_000
 BARS: Final = "bar_1m"
@@ -88,14 +88,14 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
     owner = call.owner(account_id)
     if kind == "orders":
         kept = await ask(records.orders, account_id, start, min(end, today - 1))
-        past = [(day, wire.order_info(order, owner)) for day, order in kept]
-        now: list[Any] = [wire.order_info(order, owner) for order in trade.orders(account_id)]
+        past: list[tuple[int, Any]] = [(day, rows.order_info(order, owner)) for day, order in kept]
+        now: list[Any] = [rows.order_info(order, owner) for order in trade.orders(account_id)]
     else:
         days = await statements_of(call, account_id, start, min(end, today - 1))
-        past = [(day.trading_day, wire.trade_info(one, owner)) for day in days for one in day.trades]  # type: ignore[misc]
-        now = [wire.trade_info(one, owner) for one in trade.trades(account_id)]
-    rows = [*past, *((today, row) for row in now if fresh)]
-    return [{"trading_day": str(day), **msgspec.to_builtins(row)} for day, row in rows]
+        past = [(day.trading_day, rows.trade_info(one, owner)) for day in days for one in day.trades]
+        now = [rows.trade_info(one, owner) for one in trade.trades(account_id)]
+    every = [*past, *((today, row) for row in now if fresh)]
+    return [{"trading_day": str(day), **msgspec.to_builtins(row)} for day, row in every]
 
 
 def to_csv(rows: list[dict[str, Any]]) -> bytes:

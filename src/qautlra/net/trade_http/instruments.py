@@ -10,6 +10,7 @@ from qautlra.base.errors import InputError
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.market import instrument_info
 from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 
 
 async def listing(call: Call) -> list[dict[str, Any]]:
@@ -108,7 +109,7 @@ async def order_stats(call: Call) -> dict[str, Any]:
     volume = 0
     for account_id in trade.accounts():
         for order in trade.orders(account_id):
-            counts[wire.status_of(order)] += 1
+            counts[rows.status_of(order)] += 1
             by_instrument[order.symbol] = by_instrument.get(order.symbol, 0) + 1
             volume += order.volume - order.volume_left
     busiest = sorted(by_instrument.items(), key=lambda item: item[1], reverse=True)[:20]

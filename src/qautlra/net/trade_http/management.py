@@ -9,6 +9,7 @@ from qautlra.net.trade_http.accounts import account_info, frozen_info, move
 from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 
 
 async def accounts(call: Call) -> dict[str, Any]:
@@ -31,8 +32,8 @@ async def detail(call: Call) -> dict[str, Any]:
         "user_id": owner,
         "account": account_info(call, account_id),
         "positions": positions_of(call, account_id),
-        "orders": [wire.order_info(order, owner) for order in call.trade.orders(account_id)],
-        "trades": [wire.trade_info(trade, owner) for trade in call.trade.trades(account_id)],
+        "orders": [rows.order_info(order, owner) for order in call.trade.orders(account_id)],
+        "trades": [rows.trade_info(trade, owner) for trade in call.trade.trades(account_id)],
         "freeze": frozen_info(call, account_id),
     }
 
@@ -47,9 +48,9 @@ async def orders(call: Call) -> dict[str, Any]:
     seen = 0
     for number in range(total - 1, -1, -1):
         order = engine.order(number)
-        if status in ("", wire.status_of(order)):
+        if status in ("", rows.status_of(order)):
             if first <= seen < last:
-                found.append(wire.order_info(order, call.owner(order.account_id)))
+                found.append(rows.order_info(order, call.owner(order.account_id)))
             seen += 1
             if status == "" and seen >= last:
                 break
@@ -63,17 +64,17 @@ async def trades(call: Call) -> dict[str, Any]:
     total = engine.exchange.trades
     numbers = range(total - 1, -1, -1)[first:last]
     found = [engine.trade(number) for number in numbers]
-    return {"total": total, "trades": [wire.trade_info(one, call.owner(one.account_id)) for one in found]}
+    return {"total": total, "trades": [rows.trade_info(one, call.owner(one.account_id)) for one in found]}
 
 
-async def deposit(call: Call) -> wire.AccountInfo:
+async def deposit(call: Call) -> rows.AccountInfo:
     """Put money into any account."""
     asked = await call.body(wire.MoneyRequest)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.VIEW)
     return await move(call, account_id, wire.amount_of(asked.amount), asked)
 
 
-async def withdraw(call: Call) -> wire.AccountInfo:
+async def withdraw(call: Call) -> rows.AccountInfo:
     """Take money out of any account."""
     asked = await call.body(wire.MoneyRequest)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.VIEW)
@@ -112,11 +113,11 @@ DOORS = (
     ),
     Door("GET", "/api/management/trades", trades, "The day's trades", Right.VIEW_ALL, parameters=PAGE),
     Door(
-        "POST", "/api/management/deposit", deposit, "Put money in", Right.MOVE_MONEY, _MONEY, wire.AccountInfo
+        "POST", "/api/management/deposit", deposit, "Put money in", Right.MOVE_MONEY, _MONEY, rows.AccountInfo
     ),
     Door(
         "POST", "/api/management/withdraw", withdraw, "Take money out", Right.MOVE_MONEY, _MONEY,
-        wire.AccountInfo,
+        rows.AccountInfo,
     ),
     Door(
         "GET", "/api/management/transactions", transactions, "Money moved", Right.VIEW_ALL, parameters=_PAGED

@@ -11,10 +11,11 @@ from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import number_of, refused
 
 
-async def submit(call: Call) -> wire.OrderReply:
+async def submit(call: Call) -> rows.OrderReply:
     """Enter an order."""
     asked = await call.body(wire.SubmitOrder)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.TRADE)
@@ -44,12 +45,12 @@ def _enter(call: Call, account_id: str, asked: wire.SubmitOrder) -> Answer:
     return answer
 
 
-def _reply(call: Call, account_id: str, order_id: str) -> wire.OrderReply:
+def _reply(call: Call, account_id: str, order_id: str) -> rows.OrderReply:
     order = call.trade.find(account_id, order_id)
-    return wire.OrderReply(order_id, wire.status_of(order) if order is not None else "unknown")
+    return rows.OrderReply(order_id, rows.status_of(order) if order is not None else "unknown")
 
 
-async def cancel(call: Call) -> wire.OrderReply:
+async def cancel(call: Call) -> rows.OrderReply:
     """Withdraw what is left of an order."""
     asked = await call.body(wire.CancelRequest)
     account_id = call.chosen(asked.account_id, asked.user_id, Right.CANCEL)
@@ -127,7 +128,7 @@ def _summed(results: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-async def modify(call: Call) -> wire.OrderInfo:
+async def modify(call: Call) -> rows.OrderInfo:
     """Set price or volume of a living order."""
     asked = await call.body(wire.ModifyRequest)
     order_id = call.part("order_id")
@@ -149,7 +150,7 @@ async def modify(call: Call) -> wire.OrderInfo:
     return _shown(call, _found(call, order_id, [account_id]))
 
 
-async def one(call: Call) -> wire.OrderInfo:
+async def one(call: Call) -> rows.OrderInfo:
     """Show an order of the day."""
     account_id = call.text("account_id")
     accounts = [call.account(account_id)] if account_id else call.visible()
@@ -164,11 +165,11 @@ def _found(call: Call, order_id: str, accounts: list[str]) -> Order:
     raise refused(3001, "no such order today")
 
 
-def _shown(call: Call, order: Order) -> wire.OrderInfo:
-    return wire.order_info(order, call.owner(order.account_id))
+def _shown(call: Call, order: Order) -> rows.OrderInfo:
+    return rows.order_info(order, call.owner(order.account_id))
 
 
-async def of_user(call: Call) -> list[wire.OrderInfo]:
+async def of_user(call: Call) -> list[rows.OrderInfo]:
     """Show the day's orders of a user's accounts; `status=alive` those that live."""
     accounts = call.accounts_of(call.part("user_id"))
     alive = call.text("status") == "alive"
@@ -182,11 +183,11 @@ async def of_user(call: Call) -> list[wire.OrderInfo]:
 
 DOORS = (
     Door(
-        "POST", "/api/order/submit", submit, "Enter an order", Right.TRADE, wire.SubmitOrder, wire.OrderReply
+        "POST", "/api/order/submit", submit, "Enter an order", Right.TRADE, wire.SubmitOrder, rows.OrderReply
     ),
     Door(
         "POST", "/api/order/cancel", cancel, "Withdraw an order", Right.CANCEL,
-        wire.CancelRequest, wire.OrderReply,
+        wire.CancelRequest, rows.OrderReply,
     ),
     Door("POST", "/api/order/batch", batch, "Enter several orders", Right.TRADE, wire.BatchRequest),
     Door(
@@ -195,14 +196,14 @@ DOORS = (
     ),
     Door(
         "PUT", "/api/order/modify/{order_id}", modify, "Change a living order", Right.TRADE,
-        wire.ModifyRequest, wire.OrderInfo,
+        wire.ModifyRequest, rows.OrderInfo,
     ),
     Door(
         "GET", "/api/order/user/{user_id}", of_user, "The day's orders of a user", Right.VIEW,
-        reply=list[wire.OrderInfo], parameters={"status": "alive: only those that live"},
+        reply=list[rows.OrderInfo], parameters={"status": "alive: only those that live"},
     ),
     Door(
-        "GET", "/api/order/{order_id}", one, "An order of the day", Right.VIEW, reply=wire.OrderInfo,
+        "GET", "/api/order/{order_id}", one, "An order of the day", Right.VIEW, reply=rows.OrderInfo,
         parameters={"account_id": "whose, where several have one of this name"},
     ),
 )  # fmt: skip

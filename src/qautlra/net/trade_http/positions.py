@@ -6,7 +6,7 @@ from typing import Any
 
 from qautlra.auth.rights import Right
 from qautlra.net.trade_http.base import Call, Door
-from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 
 
 def positions_of(call: Call, account_id: str) -> list[dict[str, Any]]:
@@ -37,24 +37,24 @@ async def of_user(call: Call) -> list[dict[str, Any]]:
     return [row for account_id in accounts for row in positions_of(call, account_id)]
 
 
-async def trades_of_account(call: Call) -> list[wire.TradeInfo]:
+async def trades_of_account(call: Call) -> list[rows.TradeInfo]:
     """Show the day's trades of an account."""
     account_id = call.account(call.part("account_id"))
     owner = call.owner(account_id)
-    return [wire.trade_info(trade, owner) for trade in call.trade.trades(account_id)]
+    return [rows.trade_info(trade, owner) for trade in call.trade.trades(account_id)]
 
 
-async def trades_of_user(call: Call) -> list[wire.TradeInfo]:
+async def trades_of_user(call: Call) -> list[rows.TradeInfo]:
     """Show the day's trades of a user's accounts."""
     accounts = call.accounts_of(call.part("user_id"))
     return [
-        wire.trade_info(trade, call.owner(account_id))
+        rows.trade_info(trade, call.owner(account_id))
         for account_id in accounts
         for trade in call.trade.trades(account_id)
     ]
 
 
-_ROWS, _TRADES = list[dict[str, Any]], list[wire.TradeInfo]
+_ROWS, _TRADES = list[dict[str, Any]], list[rows.TradeInfo]
 DOORS = (
     Door(
         "GET", "/api/position/account/{account_id}", of_account, "Positions of an account", Right.VIEW,

@@ -14,7 +14,7 @@ from qautlra.trade import statistics as figures
 from qautlra.trade.statements import Statement
 from qautlra.trade.statistics import Closing, Deal
 from qautlra.wire import settlement
-from qautlra.wire import trade_rest as wire
+from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import refused
 
 WHOSE = {"account_id": "the account (may be left out by who owns one)", **RANGE}
@@ -182,8 +182,8 @@ async def statement(call: Call) -> dict[str, Any]:
         "trading_day": str(found.trading_day),
         **{name: found.funds[name] for name in names},
         "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
-        "trades": [wire.trade_info(trade, owner) for trade in found.trades],
-        "orders": [wire.order_info(order, owner) for _, order in orders],
+        "trades": [rows.trade_info(trade, owner) for trade in found.trades],
+        "orders": [rows.order_info(order, owner) for _, order in orders],
         "transfers": found.transfers,
         "settlement_prices": found.prices,
         "text": settlement.render(found),
