@@ -176,6 +176,12 @@ class AuthService(Service):
             await self.write(self.users.set_password, usable.user_id, renewed, sign_out=False)
         return usable
 
+    async def sign_in(self, user_id: str, password: str, address: str) -> User:
+        """Check a password and write the login down: for doors whose connection is the session."""
+        user = await self.check_password(user_id, password, address)
+        self.audit.record(Act.LOGIN, user.user_id, address=address)
+        return user
+
     async def recognise_basic(self, user_id: str, password: str, address: str) -> Principal:
         """Return who HTTP Basic credentials stand for; a right answer is remembered for BASIC_KEPT_S."""
         o = self.options
@@ -195,7 +201,7 @@ class AuthService(Service):
             if user is not None and alive and clock.monotonic_s() < until_s:
                 return user.principal()
             del self._basic[key]
-        user = await self.check_password(user_id, password, address)
+        user = await self.sign_in(user_id, password, address)
         self._basic[key] = (user.user_id, user.generation, clock.monotonic_s() + BASIC_KEPT_S)
         if len(self._basic) > BASIC_KEPT_COUNT:
             self._basic.popitem(last=False)
@@ -205,10 +211,9 @@ class AuthService(Service):
 
     async def login(self, user_id: str, password: str, address: str = "") -> Login:
         """Begin a login session."""
-        user = await self.check_password(user_id, password, address)
+        user = await self.sign_in(user_id, password, address)
         session, login = self._new_login(user, clock.new_token(12))
         await self.write(self.users.put_session, session)
-        self.audit.record(Act.LOGIN, user.user_id, address=address)
         return login
 
     async def refresh(self, refresh_token: str, address: str = "") -> Login:

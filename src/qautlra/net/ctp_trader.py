@@ -163,7 +163,7 @@ class TraderSession:
         if broker != desk.settings.broker_id:
             return codes.BAD_LOGIN
         try:
-            user = await desk.auth.check_password(user_id, password, "ctp_front")
+            user = await desk.auth.sign_in(user_id, password, "ctp_front")
         except LimitError:
             return codes.LOGIN_FORBIDDEN
         except AuthError:

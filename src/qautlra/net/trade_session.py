@@ -205,7 +205,7 @@ class TradeSession:
         """By password, or by an access token in its place."""
         if request.password.count(".") == 2 and len(request.password) > 100:
             return self._auth.recognise(request.password)
-        user = await self._auth.check_password(request.user_name, request.password, self._address)
+        user = await self._auth.sign_in(request.user_name, request.password, self._address)
         return user.principal()
 
     def _account_of(self, principal: Principal, request: asks.Login) -> str:
