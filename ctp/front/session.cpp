@@ -85,6 +85,7 @@ void Session::run() {
     if (!pause(delay_ms)) break;
     delay_ms = kRetryMs;
   }
+  in_ = std::vector<char>();  // the object outlives its thread
 }
 
 int Session::open(const Front& front) {
@@ -175,7 +176,7 @@ bool Session::take(std::size_t& begin, std::size_t end, int& reason) {
     char* body = in_.data() + begin + sizeof head;
     begin += sizeof head + head.body_bytes;
     if (head.kind == kHeartbeat) continue;
-    if (is_query(head.kind) && (head.flags & kLast) != 0) query_open_ = false;
+    if ((is_query(head.kind) && (head.flags & kLast) != 0) || head.kind == kError) query_open_ = false;
     if (head.number != 0) hello_.private_seen = head.number;
     listener_.frame(head, body, body + head.text_bytes, head.body_bytes - head.text_bytes);
     if (stopping_.load(std::memory_order_acquire)) return false;

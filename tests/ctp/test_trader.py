@@ -21,6 +21,7 @@ from tests.ctp.front import Front, Program
 from tests.trade.rig import Rig
 
 PASSWORD = "correct horse 9 Battery"
+HASHES: list[str] = []
 OPEN, CLOSE, CLOSE_TODAY, CLOSE_YESTERDAY = "0", "1", "3", "4"
 
 
@@ -51,8 +52,11 @@ class Venue(Front):
         self.auth.directory.mkdir()
         await self.auth.start()
         await self.rig.trade.start()
+        if not HASHES:  # hashing is slow on purpose; one will do for all
+            await self.auth.add_user("hash", PASSWORD, Role.TRADER)
+            HASHES.append(self.auth.users.find("hash").password_hash)
         for name in ("one", "two", "eye"):
-            await self.auth.add_user(name, PASSWORD, Role.TRADER)
+            await self.auth.write(self.auth.users.add, name, HASHES[0], Role.TRADER)
         for name in ("one", "two"):
             await self.auth.give_account(name, name, broker="paper")
             self.rig.trade.open_account(name, 1_000_000.0)
