@@ -101,6 +101,43 @@ def test_no_tick_of_a_batch_is_passed_over(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
+def test_rows_between_triggers_are_passed_over_and_none_that_matters(tmp_path: Path) -> None:
+    """Many wait, the price walks: each is touched by the first row at its trigger, whatever came before."""
+
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        moves = [7, -30, 55, -80, 20, 90, -140, 60, 10, -10, 0, 170, -300, 250]
+        triggers = [(75_000 + step, "GE") for step in range(20, 200, 20)]
+        triggers += [(75_000 - step, "LE") for step in range(20, 200, 20)]
+        for number, (price, relation) in enumerate(triggers):
+            assert insert(rig, f"c{number}", at_price(price, relation)).ok
+        price, waiting = 75_000, dict(enumerate(triggers))
+        for move in moves:
+            price += move
+            rig.tick(CU, price)
+            for number, (trigger, relation) in list(waiting.items()):
+                if price >= trigger if relation == "GE" else price <= trigger:
+                    del waiting[number]
+            live = {o.order_id for o in rig.trade.conditions.list(ACCOUNT) if o.state is State.LIVE}
+            assert live == {f"c{number}" for number in waiting}, price
+
+    run(tmp_path, body, conditions={"day_max": 100, "valid_max": 100})
+
+
+def test_a_trigger_passed_while_closed_is_met_at_the_opening(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        insert(rig, "c", at_price(75_100))
+        rig.at("2021-08-02 10:20:00")
+        rig.tick(CU, 75_200)
+        assert state(rig, "c") is State.LIVE
+        rig.at("2021-08-02 10:30:00")
+        rig.tick(CU, 75_200)
+        assert state(rig, "c") is State.TOUCHED
+
+    run(tmp_path, body)
+
+
 def test_range_and_break_even(tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         opened(rig)

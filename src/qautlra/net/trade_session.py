@@ -22,6 +22,7 @@ from qautlra.model import codes
 from qautlra.model.order import InsertOrder
 from qautlra.net import trade_conditions
 from qautlra.net.trade_channel import Channel, News
+from qautlra.net.trade_login import account_of, principal_of
 from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
@@ -176,8 +177,8 @@ class TradeSession:
         if request.bid not in brokers:
             self._out.close(1008, "unknown bid")
             return
-        principal = await self._principal_of(request)
-        account_id = self._account_of(principal, request)
+        principal = await principal_of(self._auth, request, self._address)
+        account_id = account_of(self._trade, principal, request)
         self.detached()
         self._principal = principal
         self._allowed.clear()
@@ -200,32 +201,6 @@ class TradeSession:
         if conditions is not None:
             self._out.send(conditions)
         self._spawn(self._show_statement())
-
-    async def _principal_of(self, request: asks.Login) -> Principal:
-        """By password, or by an access token in its place."""
-        if request.password.count(".") == 2 and len(request.password) > 100:
-            return self._auth.recognise(request.password)
-        user = await self._auth.sign_in(request.user_name, request.password, self._address)
-        return user.principal()
-
-    def _account_of(self, principal: Principal, request: asks.Login) -> str:
-        """The account named like the login, else the only one the user owns with that broker."""
-        name = request.user_name
-        if self._trade.has(name) and self._trade.broker_of(name) == request.bid:
-            principal.require(Right.VIEW, name)
-            return name
-        mine = [
-            account
-            for account in principal.accounts
-            if self._trade.has(account) and self._trade.broker_of(account) == request.bid
-        ]
-        if len(mine) != 1:
-            raise AuthError(
-                f"{name} has {len(mine) or 'no'} accounts with {request.bid}; log in with an account's name",
-                status=403,
-                zh="没有该交易账户",
-            )
-        return mine[0]
 
     # --- requests ---
 
@@ -303,7 +278,11 @@ class TradeSession:
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
         day = day_of(request.trading_day)
         known = day or str(request.trading_day) in ("0", "")
-        text = await self._trade.statement(self._account_id, day) if known else ""
+        try:
+            text = await self._trade.statement(self._account_id, day) if known else ""
+        except QautlraError as error:
+            self._tell(335, f"查询结算单失败,{said(error)}", "WARNING")
+            return
         self._out.send(wire.settlement_info(request.trading_day, self._user_id, text))
 
     async def _show_statement(self) -> None:
@@ -311,7 +290,11 @@ class TradeSession:
         account_id = self._account_id
         if self._channels.confirmed.get(account_id) == self._trade.trading_day:
             return
-        text = await self._trade.statement(account_id)
+        try:
+            text = await self._trade.statement(account_id)
+        except QautlraError as error:
+            _log.warning("no_statement", account_id=account_id, error=error.message)
+            return
         if text and account_id == self._account_id:
             self._serial += 1
             self._notices.append(wire.settlement_notice(f"{self._prefix}n{self._serial}", text))

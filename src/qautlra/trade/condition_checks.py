@@ -16,6 +16,7 @@ from qautlra.model.condition import (
     Outcome,
     Pricing,
     Relation,
+    State,
     Validity,
 )
 from qautlra.model.order import Direction
@@ -53,6 +54,18 @@ HOUSE_CODES: Final[Mapping[Outcome, int]] = {
     Outcome.PAUSE_CANCELLED: codes.CONDITION_OVER,
     Outcome.PAUSE_DISCARDED: codes.CONDITION_OVER,
     Outcome.RESUME_NOT_PAUSED: codes.CONDITION_OVER,
+}
+
+NO_CANCEL: Final[Mapping[State, Outcome]] = {
+    State.TOUCHED: Outcome.CANCEL_TOUCHED,
+    State.CANCEL: Outcome.CANCEL_CANCELLED,
+    State.DISCARD: Outcome.CANCEL_DISCARDED,
+}
+NO_PAUSE: Final[Mapping[State, Outcome]] = {
+    State.SUSPEND: Outcome.PAUSE_PAUSED,
+    State.TOUCHED: Outcome.PAUSE_TOUCHED,
+    State.CANCEL: Outcome.PAUSE_CANCELLED,
+    State.DISCARD: Outcome.PAUSE_DISCARDED,
 }
 
 

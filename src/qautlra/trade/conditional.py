@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qautlra._core.tape import Follower
 from qautlra.base import metrics
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -31,6 +30,7 @@ from qautlra.model.order import CancelOrder, Offset
 from qautlra.trade import condition_checks as checks
 from qautlra.trade.notes import Note, to_bytes
 from qautlra.trade.releasing import PREFIX, releases
+from qautlra.trade.watching import Key, Watch
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 FINISHED_MAX: Final = 1000
 "Of an account; the oldest are forgotten."
 _FAR_NS: Final = 1 << 62
-_Key = tuple[str, str]
 _log = get_logger("trade")
 
 
@@ -56,23 +55,18 @@ class Conditions:
 
     def __init__(self, trade: TradeService, tape: Tape, instruments: Instruments) -> None:
         self._trade = trade
-        self._tape = tape
-        self._instruments = instruments
-        self._follower = Follower(tape)
+        self._watch = Watch(tape, instruments)
         self._of: dict[str, dict[str, Conditional]] = {}
-        self._live: dict[str, dict[_Key, None]] = {}  # by instrument
-        self._symbols: dict[int, str] = {}  # by line of the tape
-        self._prices: dict[str, float] = {}
-        self._timed: dict[_Key, None] = {}
+        self._timed: dict[Key, None] = {}
         self._next_ns = _FAR_NS
-        self._releasing: dict[_Key, bool] = {}  # whether a replay found it so
+        self._releasing: dict[Key, bool] = {}  # whether a replay found it so
         self._ends = metrics.counter(
             "qautlra_trade_conditions_ended_count", "Conditional orders by how they ended", ["state"]
         )
         metrics.watch(
             "qautlra_trade_conditions_waiting_count",
             "Conditional orders that wait",
-            lambda: len({key for keys in self._live.values() for key in keys}),
+            lambda: self._watch.count,
         )
         trade.notes.register(ConditionNote, self._restore, self._kept)
         trade.day_ended.append(self._on_day_end)
@@ -83,9 +77,8 @@ class Conditions:
         return [ConditionNote(order=order) for account in self._of.values() for order in account.values()]
 
     def _restore(self, notes: list[ConditionNote]) -> None:
-        for symbol in list(self._live):
-            self._watch(symbol, False)
-        for table in (self._of, self._live, self._timed, self._releasing):
+        self._watch.clear()
+        for table in (self._of, self._timed, self._releasing):
             table.clear()
         for note in notes:
             self._put(note.order)
@@ -120,11 +113,7 @@ class Conditions:
         order = self.get(account_id, order_id)
         if order is None:
             return self._refuse(Outcome.CANCEL_UNKNOWN)
-        refused = {
-            State.TOUCHED: Outcome.CANCEL_TOUCHED,
-            State.CANCEL: Outcome.CANCEL_CANCELLED,
-            State.DISCARD: Outcome.CANCEL_DISCARDED,
-        }.get(order.state)
+        refused = checks.NO_CANCEL.get(order.state)
         if refused is not None:
             return self._refuse(refused)
         return self._change(self._ended(order, State.CANCEL, "已撤单"), Outcome.CANCELLED)
@@ -134,12 +123,7 @@ class Conditions:
         order = self.get(account_id, order_id)
         if order is None:
             return self._refuse(Outcome.PAUSE_UNKNOWN)
-        refused = {
-            State.SUSPEND: Outcome.PAUSE_PAUSED,
-            State.TOUCHED: Outcome.PAUSE_TOUCHED,
-            State.CANCEL: Outcome.PAUSE_CANCELLED,
-            State.DISCARD: Outcome.PAUSE_DISCARDED,
-        }.get(order.state)
+        refused = checks.NO_PAUSE.get(order.state)
         if refused is not None:
             return self._refuse(refused)
         return self._change(msgspec.structs.replace(order, state=State.SUSPEND), Outcome.PAUSED)
@@ -185,18 +169,10 @@ class Conditions:
         """Look at what the newest batch says of the instruments that are waited for."""
         if self._releasing:
             self._go_on()
-        if not self._live:
+        if self._watch.is_idle:
             return
-        rows, lost = self._follower.read()
-        for line, _, _, _, values in rows:
-            symbol = self._symbols.get(line)
-            if symbol is not None and values[0] == values[0]:
-                self._prices[symbol] = values[0]
-                self._look(symbol)
-        if lost:
-            for symbol in list(self._live):
-                self._read_price(symbol)
-                self._look(symbol)
+        for symbol in self._watch.moved():
+            self._look(symbol)
         if self._trade.clock.now_ns() >= self._next_ns:
             self.on_turn()
 
@@ -220,13 +196,15 @@ class Conditions:
         self._next_ns = min(times, default=_FAR_NS)
 
     def _look(self, symbol: str) -> None:
-        for account_id, order_id in list(self._live.get(symbol, ())):
+        for account_id, order_id in self._watch.waiting(symbol):
             order = self._of[account_id][order_id]
             if order.state is State.LIVE:
                 self._look_at(order)
+        if self._trade.is_open(symbol):
+            self._watch.rest(symbol, [self._of[a][o] for a, o in self._watch.waiting(symbol)])
 
     def _look_at(self, order: Conditional) -> None:
-        armed = checks.armed(order, self._prices)
+        armed = checks.armed(order, self._watch.prices)
         if armed != order.armed:
             order = msgspec.structs.replace(order, armed=armed)
             if not self._change(order).ok:
@@ -249,13 +227,13 @@ class Conditions:
         )
 
     def _is_at(self, condition: Condition) -> bool:
-        price = self._prices.get(condition.symbol)
+        price = self._watch.prices.get(condition.symbol)
         return price is not None and checks.is_at(condition, price)
 
     # --- releasing ---
 
     def _touch(self, order: Conditional) -> None:
-        made = releases(order, self._snapshot, lambda symbol: self._position(order.account_id, symbol))
+        made = releases(order, self._watch.snapshot, lambda symbol: self._position(order.account_id, symbol))
         text = "已触发" if made else "已触发,无持仓可平"
         touched = msgspec.structs.replace(self._ended(order, State.TOUCHED, text), releases=made)
         if self._change(touched).ok and made:
@@ -354,7 +332,7 @@ class Conditions:
         if refused is not None:
             return refused
         for condition in order.conditions:
-            self._read_price(condition.symbol)
+            self._watch.read(condition.symbol)
         met = [
             condition.kind is not Kind.BREAK_EVEN
             and (
@@ -404,40 +382,12 @@ class Conditions:
     def _index(self, order: Conditional) -> None:
         """Watch what a living one waits for, and nothing for one that does not."""
         key = (order.account_id, order.order_id)
-        for symbol in {condition.symbol for condition in order.conditions}:
-            keys = self._live.get(symbol, {})
-            if order.state is State.LIVE:
-                if not keys:
-                    self._watch(symbol, True)
-                self._live.setdefault(symbol, keys)[key] = None
-            elif keys.pop(key, False) is None and not keys:
-                del self._live[symbol]
-                self._watch(symbol, False)
+        self._watch.index(order)
         if order.is_waiting and checks.is_timed(order):
             self._timed[key] = None
             self._next_ns = min([self._next_ns, *checks.moments(order)])
         else:
             self._timed.pop(key, None)
-
-    def _watch(self, symbol: str, wanted: bool) -> None:
-        line = self._instruments.intern(symbol)
-        if line < 0:
-            return
-        self._symbols[line] = symbol
-        if wanted:
-            self._follower.read()  # what came before is not looked at
-            self._read_price(symbol)
-        self._follower.watch(line, wanted)
-
-    def _read_price(self, symbol: str) -> None:
-        snapshot = self._snapshot(symbol)
-        last = snapshot.get("last_price") if snapshot else None
-        if isinstance(last, int | float) and last == last:
-            self._prices[symbol] = float(last)
-
-    def _snapshot(self, symbol: str) -> dict[str, Any] | None:
-        line = self._instruments.find(symbol)
-        return self._tape.last(line) if line >= 0 else None
 
     def _position(self, account_id: str, symbol: str) -> dict[str, Any] | None:
         return next(iter(self._trade.engine.positions(account_id, (symbol,))), None)
