@@ -23,6 +23,10 @@ constexpr string_view kCoreClose = R"(,"topic":"marketdata","code":200)";
 
 bool has_data_list(Style style) { return style == Style::kDiff || style == Style::kLegacyRtn; }
 
+std::uint64_t kind_of(const ClientOptions& options) {
+  return static_cast<std::uint64_t>(options.style) << 1 | options.market_data;
+}
+
 char* put(char* out, string_view text) {
   if (text.empty()) return out;
   std::memcpy(out, text.data(), text.size());
@@ -108,6 +112,19 @@ void Hub::lay_out(const Client& client) {
   planned_.bytes = bytes;
 }
 
+// Whether this client is owed exactly what the frame planned last holds; most clients of a flush are.
+bool Hub::is_like_last(const Client& client) const {
+  if (last_.shared < 0 || last_.epoch != epoch_ || client.dirty.size() != planned_.pieces.size()) return false;
+  if (kind_of(client.options) != planned_.kind || client.options.stamp != last_.stamp) return false;
+  std::int64_t oldest_ns = 0;
+  for (std::size_t i = 0; i < client.dirty.size(); ++i) {
+    const Sub& sub = subs_[client.dirty[i]];
+    if (!(planned_.pieces[i] == Piece{fields_to_send(client, sub), sub.instrument, sub.shown})) return false;
+    if (sub.stamp_ns != 0 && (oldest_ns == 0 || sub.stamp_ns < oldest_ns)) oldest_ns = sub.stamp_ns;
+  }
+  return !last_.stamp || oldest_ns == planned_.stamp_ns;
+}
+
 bool Hub::plan(Handle client, string_view tail, Plan& out) {
   out = {};
   const Client* c = find(client);
@@ -117,6 +134,14 @@ bool Hub::plan(Handle client, string_view tail, Plan& out) {
   if (!has_data_list(c->options.style)) tail = {};
   if (c->dirty.empty() && tail.empty()) return true;
   refresh_caches();
+  if (tail.empty() && is_like_last(*c)) {
+    out.shared = last_.shared;
+    out.bytes = planned_.bytes;
+    out.known = planned_.known = true;
+    planned_.client = static_cast<std::uint32_t>(client);
+    return true;
+  }
+  last_.shared = planned_.shared = -1;
 
   planned_.pieces.clear();
   std::int64_t oldest_ns = 0;
@@ -133,7 +158,7 @@ bool Hub::plan(Handle client, string_view tail, Plan& out) {
     planned_.stamp_bytes = static_cast<std::size_t>(end - planned_.stamp.data());
   }
   planned_.tail = tail;
-  planned_.kind = static_cast<std::uint64_t>(c->options.style) << 1 | c->options.market_data;
+  planned_.kind = kind_of(c->options);
   planned_.known = planned_.keep = false;
   if (tail.empty()) {
     planned_.hash = FrameIndex::hash(planned_.kind, planned_.stamp_ns, planned_.pieces);
@@ -141,7 +166,8 @@ bool Hub::plan(Handle client, string_view tail, Plan& out) {
     if (out.shared >= 0) {
       planned_.known = out.known = true;
       planned_.taken = frames_.at(out.shared).taken;
-      out.bytes = frames_.at(out.shared).bytes;
+      planned_.bytes = out.bytes = frames_.at(out.shared).bytes;
+      planned_.shared = out.shared;
       planned_.client = static_cast<std::uint32_t>(client);
       return true;
     }
@@ -150,7 +176,7 @@ bool Hub::plan(Handle client, string_view tail, Plan& out) {
   out.bytes = planned_.bytes;
   if (tail.empty() && frames_.reserve(planned_.pieces.size(), planned_.bytes)) {
     planned_.keep = true;
-    out.shared = static_cast<std::int64_t>(frames_.size());
+    planned_.shared = out.shared = static_cast<std::int64_t>(frames_.size());
   }
   planned_.client = static_cast<std::uint32_t>(client);
   return true;
@@ -215,6 +241,7 @@ void Hub::commit() noexcept {
       frames_.add(planned_.hash, planned_.kind, planned_.stamp_ns, planned_.pieces, planned_.taken,
                   planned_.bytes);
   }
+  last_ = {planned_.shared, epoch_, c.options.stamp};
   planned_.client = kNobody;
 }
 

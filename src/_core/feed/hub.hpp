@@ -136,6 +136,7 @@ class Hub {
   void resync();
   void refresh_caches();
   Mask fields_to_send(const Client& client, const Sub& sub) const;
+  bool is_like_last(const Client& client) const;
   void lay_out(const Client& client);
   std::size_t quotes_payload() const;
   std::size_t single_payload(const FragmentCache::Fragment& fragment, Style style) const;
@@ -175,8 +176,14 @@ class Hub {
     std::string_view tail;
     std::array<char, 40> stamp{};
     std::size_t stamp_bytes = 0;
+    std::int64_t shared = -1;
     bool known = false, keep = false;
   } planned_;
+  struct {
+    std::int64_t shared = -1;  // number of the frame committed last, when it is shared and planned_ still its
+    std::uint64_t epoch = 0;
+    bool stamp = false;
+  } last_;
   Counters counters_{};
 };
 
