@@ -24,6 +24,7 @@ class Front:
             feed=CtpFeed(self.tape, max_clients=8),
             login=lambda: LoginReply(20210104, "09:30:00"),
             desk=desk,
+            symbol=self.market.instruments.canonical,
             chosen=True,
         )
         self.now_ns = MORNING_NS

@@ -121,6 +121,26 @@ def test_a_quiet_front_keeps_its_connections_alive() -> None:
     run(story())
 
 
+def test_what_is_watched_is_asked_of_the_sources() -> None:
+    async def story() -> None:
+        async with Front() as front:
+            asked: list[frozenset[str]] = []
+            front.service.demand_changed = asked.append
+            one, two = await logged_in(front), await logged_in(front)
+            for program, names in ((one, b"IF2101\0NOSUCH99\0"), (two, b"IF2101\0au2106\0")):
+                program.put(Kind.SUBSCRIBE, names)
+                await program.next(Kind.SUBSCRIBE)
+                await program.next(Kind.SUBSCRIBE)
+            one.put(Kind.UNSUBSCRIBE, b"IF2101\0")
+            await one.next(Kind.UNSUBSCRIBE)
+            two.writer.close()
+            await asyncio.sleep(0.05)
+            both = frozenset({"CFFEX.IF2101", "SHFE.au2106"})
+            assert asked == [frozenset({"CFFEX.IF2101"}), both, frozenset()]
+
+    run(story())
+
+
 def test_scripted_faults() -> None:
     async def story() -> None:
         async with Front(faults=["no_welcome"]) as front:

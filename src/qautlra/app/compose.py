@@ -38,7 +38,7 @@ from qautlra.net.admin_socket import AdminSocket
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
-from qautlra.source.base import Demand, Source, SourceContext
+from qautlra.source.base import Demand, Source, SourceContext, Wants
 from qautlra.source.continuous import Continuous
 
 _log = log.get_logger("app")
@@ -94,6 +94,7 @@ def build(loaded: Loaded) -> App:
         beside_trade = documents.services(loaded, trade, instruments, market_clock, parts)
 
     demand = Demand()
+    wants = Wants(demand)
     continuous = Continuous(tape, instruments, Follower(tape), demand)
     drains.insert(0, continuous.drain)
     feed = None
@@ -105,7 +106,7 @@ def build(loaded: Loaded) -> App:
             settings=config.feed,
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,
-            demand_changed=demand.put,
+            demand_changed=lambda wanted: wants.put("feed", wanted),
             lines=Lines(
                 tape=tape,
                 follower=Follower(tape),
@@ -129,6 +130,7 @@ def build(loaded: Loaded) -> App:
         drains.append(trade.on_batch)  # after the feed: prices do not wait for orders
     ctp_front = ctp_front_room.make(loaded, tape, market_clock, calendar) if modes.FEED in rooms else None
     if ctp_front is not None:
+        ctp_front.demand_changed = lambda wanted: wants.put("ctp_front", wanted)
         drains.append(ctp_front.on_batch)
         parts["ctp_front"] = ctp_front
 

@@ -37,6 +37,7 @@ def make(loaded: Loaded, tape: Tape, clock: Clock, calendar: Calendar) -> CtpFro
         feed=feed,
         login=login,
         wanted=lambda code: _own_code(tape.instruments, code),
+        symbol=tape.instruments.canonical,
         chosen=loaded.origin("trade.ctp_front.listen") != "default",
     )
 

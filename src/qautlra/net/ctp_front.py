@@ -69,6 +69,7 @@ class CtpFrontService(Service):
         login: Callable[[], LoginReply],
         desk: Desk | None = None,
         wanted: Callable[[str], bool] = lambda _code: False,
+        symbol: Callable[[str], str | None] = lambda _code: None,
         chosen: bool = False,
     ) -> None:
         super().__init__()
@@ -77,6 +78,10 @@ class CtpFrontService(Service):
         self.login = login
         self.desk = desk
         self.wanted = wanted
+        self.demand_changed: Callable[[frozenset[str]], None] = lambda _wanted: None
+        "Told which symbols market sessions watch, whenever that changes; live sources ask for them."
+        self._symbol = symbol
+        self._demand: frozenset[str] = frozenset()
         self.faults = Faults.parse(settings.faults)
         self._chosen = chosen
         self._server: asyncio.Server | None = None
@@ -136,8 +141,14 @@ class CtpFrontService(Service):
         self._write(self.feed.drain())
 
     def flush(self) -> None:
-        """Send what a subscription made ready."""
+        """Send what a subscription made ready, and tell the sources what is watched now."""
         self._write(self.feed.take())
+        watched = [one.session.codes for one in self.connections if isinstance(one.session, MarketSession)]
+        symbols = (self._symbol(code) for code in set[str]().union(*watched))
+        demand = frozenset(symbol for symbol in symbols if symbol is not None)
+        if demand != self._demand:
+            self._demand = demand
+            self.demand_changed(demand)
 
     def health(self) -> dict[str, Any]:
         """Return the front's address and how many Api objects are connected."""
@@ -280,3 +291,4 @@ class Connection(asyncio.Protocol):
         if self.session is not None:
             self.session.close()
             self.session = None
+            self._service.flush()

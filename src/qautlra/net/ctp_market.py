@@ -41,6 +41,8 @@ class MarketSession:
         self._flush = flush
         self._wanted = wanted
         self._logged_in = False
+        self.codes: set[str] = set()
+        "What is subscribed."
         self.client = feed.open()
 
     def close(self) -> None:
@@ -90,9 +92,12 @@ class MarketSession:
                 yield name, codes.NOT_LOGGED_IN
             elif kind == Kind.UNSUBSCRIBE:
                 self._feed.unsubscribe(self.client, code)
+                self.codes.discard(code)
                 yield name, 0
             else:
                 refused = self._feed.subscribe(self.client, code)
                 if refused == 1 and self._wanted(code):
                     refused = self._feed.subscribe(self.client, code)
+                if not refused:
+                    self.codes.add(code)
                 yield name, {0: 0, 1: codes.INSTRUMENT_NOT_FOUND}.get(refused, codes.NO_PRIVILEGE)

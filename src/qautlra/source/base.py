@@ -144,6 +144,19 @@ class Demand:
         return lambda: self._listeners.remove(changed) if changed in self._listeners else None
 
 
+class Wants:
+    """What several doors want, told to one demand as their union."""
+
+    def __init__(self, demand: Demand) -> None:
+        self._demand = demand
+        self._parts: dict[str, frozenset[str]] = {}
+
+    def put(self, door: str, wanted: frozenset[str]) -> None:
+        """Replace what one door wants."""
+        self._parts[door] = wanted
+        self._demand.put(frozenset().union(*self._parts.values()))
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What a source is given: the shared tables, the market clock it moves and the way to the tape."""
