@@ -7,28 +7,22 @@ Commands are answered at once and take effect at once; nothing of them may be sh
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 import os
-from collections import deque
 from collections.abc import Awaitable, Callable
-from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from qautlra._core import book
 from qautlra._core import journal as journals
-from qautlra._core.exchange import Exchange, Recovered
-from qautlra.base import clock as clocks
 from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.model import codes
-from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
-from qautlra.trade import risk
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, InsertOrder, Order, Trade
 from qautlra.trade.checkpoints import Checkpoints
 from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
@@ -36,7 +30,9 @@ from qautlra.trade.engine import Calendar, Engine
 from qautlra.trade.liquidation import Liquidator
 from qautlra.trade.monitor import Monitor
 from qautlra.trade.notes import Notes, to_bytes
+from qautlra.trade.recovery import Recovery, recover
 from qautlra.trade.settling import Settling
+from qautlra.trade.telling import Callback, Prepare, Teller
 from qautlra.trade.transfers import Transfer, Transfers
 
 if TYPE_CHECKING:
@@ -49,14 +45,6 @@ PAPER: Final = "paper"
 TURN_S: Final = 1.0
 CLOSE_S: Final = 10.0
 _log = get_logger("trade")
-
-Prepare = Callable[[Change], Any]
-Callback = Callable[[Change, Any], None]
-
-
-class _Subscriber(NamedTuple):
-    callback: Callback
-    prepare: Prepare | None
 
 
 class TradeService(Service):
@@ -99,15 +87,10 @@ class TradeService(Service):
         self._engine: Engine | None = None
         self._journal: journals.Journal | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._subscribers: dict[str | None, dict[int, _Subscriber]] = {}
-        self._ids = count(1)
-        self._pending: deque[tuple[int, list[tuple[_Subscriber, Change, Any]]]] = deque()
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._teller = Teller()
         self._turn: asyncio.Handle | None = None
         self._mark: asyncio.TimerHandle | None = None
-        self._poll: asyncio.TimerHandle | None = None
-        self._replayed = 0
-        self._recovered_hash = ""
+        self._recovery: Recovery | None = None
         self._fd = -1
         self._transfers = Transfers()
         self._new_transfers: dict[str, int] = {}
@@ -125,7 +108,7 @@ class TradeService(Service):
 
         watch("orders_count", "Orders of the day", lambda s: s.engine.exchange.orders)
         watch("live_orders_count", "Orders alive", lambda s: s.engine.exchange.live_orders)
-        watch("pending_changes_count", "Changes that wait for the journal", lambda s: len(s._pending))
+        watch("pending_changes_count", "Changes that wait for the journal", lambda s: s._teller.pending_count)
         watch("journal_lsn", "Newest record", lambda s: s.engine.exchange.head_lsn)
         watch("journal_buffered_bytes", "Records not yet written", lambda s: s._stat("buffered_bytes"))
         watch("journal_refused_count", "Records the journal had no room for", lambda s: s._stat("refused"))
@@ -140,10 +123,12 @@ class TradeService(Service):
         loop = asyncio.get_running_loop()
         self._loop = loop
         await loop.run_in_executor(None, self.settling.statements.open)
-        journal, exchange, notes = await loop.run_in_executor(None, self._recover)
-        self._journal = journal
+        recovered = await loop.run_in_executor(
+            None, recover, self._directory, self.settings, self._checkpoints
+        )
+        self._journal = journal = recovered.journal
         self._engine = Engine(
-            exchange,
+            recovered.exchange,
             tape=self._tape,
             instruments=self._instruments,
             calendar=self._calendar,
@@ -151,7 +136,8 @@ class TradeService(Service):
             stopped=self.stopped,
         )
         self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
-        self.notes.restore(notes)
+        self.notes.restore(recovered.notes)
+        self._recovery = recovered._replace(notes=[])
         self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
         self._engine.touch_all(day=True)
@@ -159,50 +145,6 @@ class TradeService(Service):
         self.spawn(self.run(), "turn")
         for hook in self.started:
             await hook()
-
-    def _recover(self) -> tuple[journals.Journal, Exchange, list[bytes]]:
-        settings = self.settings
-        try:
-            journal = journals.Journal(
-                self._directory, segment_bytes=settings.segment_bytes, durability=settings.durability
-            )
-        except journals.JournalError as error:
-            raise StorageError(f"the trading journal cannot be used: {error}", retryable=False) from None
-        for cut in journal.cuts:
-            _log.warning("journal_cut", path=cut.path, bytes=cut.bytes, reason=cut.reason, kept=cut.kept)
-        began_s = clocks.monotonic_s()
-        try:
-            exchange, recovered = self._replay(journal)
-        except journals.JournalError as error:
-            journal.close()
-            raise StorageError(f"the trading journal cannot be replayed: {error}", retryable=False) from None
-        if recovered.records:
-            seconds = round(clocks.monotonic_s() - began_s, 3)
-            _log.info("replayed", records=recovered.records, seconds=seconds)
-        self._replayed = recovered.records
-        self._recovered_hash = f"{exchange.state_hash():016x}"
-        return journal, exchange, [payload for _, payload in recovered.notes]
-
-    def _replay(self, journal: journals.Journal) -> tuple[Exchange, Recovered]:
-        """From the newest checkpoint, or from an older one where that does not lead to the end."""
-        settings = self.settings
-        starts = self._checkpoints.begin_at()
-        for number, lsn in enumerate(starts):
-            exchange = Exchange(
-                journal,
-                profile=settings.profile,
-                margin_side=settings.margin_side,
-                orders_max=settings.orders_max,
-                **risk.changes(settings.profile, settings.limits),
-            )
-            exchange.auto_commit = False
-            try:
-                return exchange, exchange.replay_all(self._directory, lsn)
-            except journals.JournalError as error:
-                if number == len(starts) - 1:
-                    raise
-                _log.warning("checkpoint_unusable", lsn=lsn, reason=str(error))
-        raise AssertionError("the last start is always tried")
 
     def _checkpoint(self) -> None:
         """Let the next start begin with this day: before its first order, while the state is small."""
@@ -268,15 +210,11 @@ class TradeService(Service):
                 self._collect(engine)
                 engine.exchange.commit()
             closed = await loop.run_in_executor(None, journal.close, CLOSE_S)
-            self._release(journal.durable_lsn)
+            self._teller.release(journal.durable_lsn)
             if not closed:
                 _log.error("journal_not_closed", error=journal.error)
         self.settling.statements.close()
-        for _, _, waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_exception(UnavailableError("trading stops"))
-        self._waiters.clear()
-        self._pending.clear()
+        self._teller.end()
 
     def health(self) -> dict[str, Any]:
         """Return day, accounts, orders and the journal's state."""
@@ -289,8 +227,8 @@ class TradeService(Service):
             "live_orders": engine.exchange.live_orders,
             "durability": self.settings.durability,
             "lsn": self._journal.head_lsn,
-            "replayed": self._replayed,
-            "recovered_hash": self._recovered_hash,
+            "replayed": self._recovery.records if self._recovery else 0,
+            "recovered_hash": self._recovery.state_hash if self._recovery else "",
             "error": self._journal.error,
         }
 
@@ -431,15 +369,7 @@ class TradeService(Service):
         `prepare(change)` runs when the change is collected and may render what the accounts hold then;
         `callback(change, prepared)` runs when all of that is durable, in order.
         """
-        number = next(self._ids)
-        self._subscribers.setdefault(account_id, {})[number] = _Subscriber(callback, prepare)
-
-        def end() -> None:
-            ours = self._subscribers.get(account_id)
-            if ours is not None and ours.pop(number, None) is not None and not ours:
-                del self._subscribers[account_id]
-
-        return end
+        return self._teller.subscribe(account_id, callback, prepare)
 
     async def durable(self, lsn: int) -> None:
         """Return when record `lsn` is durable; UnavailableError when the service stops before."""
@@ -448,9 +378,7 @@ class TradeService(Service):
             raise UnavailableError("Trading is not running; try again in a moment")
         if not lsn or journal.durable_lsn >= lsn:
             return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiters, (lsn, next(self._ids), future))
-        await future
+        await self._teller.wait(lsn)
 
     # --- the market ---
 
@@ -505,9 +433,9 @@ class TradeService(Service):
         if engine is None or journal is None:
             return
         engine.exchange.commit()
-        if not self._pending:  # else: when the commit under way is done
+        if not self._teller.pending_count:  # else: when the commit under way is done
             self._collect(engine)
-        self._release(journal.durable_lsn)
+        self._teller.release(journal.durable_lsn)
 
     def _collect(self, engine: Engine) -> None:
         found_changes = engine.collect()
@@ -524,44 +452,14 @@ class TradeService(Service):
             )
             for c in found_changes
         ]
-        if not changes:
-            return
-        everyone = self._subscribers.get(None, {})
-        found: list[tuple[_Subscriber, Change, Any]] = []
-        for change in changes:
-            ours = self._subscribers.get(change.account_id)
-            if ours is None and not everyone:
-                continue
-            for subscriber in (*(ours or {}).values(), *everyone.values()):
-                prepared = None
-                if subscriber.prepare is not None:
-                    prepared = self._guarded(subscriber.prepare, change)
-                found.append((subscriber, change, prepared))
-        if found:
-            self._pending.append((lsn, found))
-
-    def _guarded(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """One subscriber's failure is its own."""
-        try:
-            return call(*arguments)
-        except Exception as error:
-            _log.error("subscriber_failed", error=str(error), exc_info=error)
-            return None
+        if changes:
+            self._teller.collect(changes, lsn)
 
     def _on_durable(self) -> None:
         journal = self._journal
         if journal is None:
             return
         os.eventfd_read(self._fd)
-        self._release(journal.durable_lsn)
-        if self._engine is not None and not self._pending and self._turn is None:
+        self._teller.release(journal.durable_lsn)
+        if self._engine is not None and not self._teller.pending_count and self._turn is None:
             self._do_turn()
-
-    def _release(self, durable_lsn: int) -> None:
-        while self._waiters and self._waiters[0][0] <= durable_lsn:
-            future = heapq.heappop(self._waiters)[2]
-            if not future.done():
-                future.set_result(None)
-        while self._pending and self._pending[0][0] <= durable_lsn:
-            for subscriber, change, prepared in self._pending.popleft()[1]:
-                self._guarded(subscriber.callback, change, prepared)
