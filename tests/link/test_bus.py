@@ -12,7 +12,7 @@ import pytest
 from qautlra.base.errors import LinkError
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions, check_url
-from qautlra.link.amqp_frames import encode
+from qautlra.link.amqp_frames import acknowledge, encode
 from qautlra.link.bus import Bus, Delivery, Exchange, Message, Queue
 from qautlra.link.memory_bus import MemoryBus, _matches
 from tests.services import RABBIT_URL, rabbit_url, require
@@ -303,6 +303,12 @@ def test_frames_are_what_the_library_would_send() -> None:
     assert isinstance(frames[1], ContentHeader) and frames[1].body_size == 60
     assert (frames[1].properties.message_id, frames[1].properties.delivery_mode) == ("t1", 1)
     assert b"".join(frame.value for frame in frames[2:4]) == b"{}" * 30
+    used, channel, ack = pamqp.frame.unmarshal(acknowledge(3, 1 << 40))
+    assert isinstance(ack, commands.Basic.Ack) and (channel, ack.delivery_tag, ack.multiple) == (
+        3,
+        1 << 40,
+        True,
+    )
     assert frames[5].properties.headers == {"reason": "why"} and frames[5].properties.delivery_mode == 2
 
 

@@ -22,7 +22,7 @@ from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.amqp_frames import encode
+from qautlra.link.amqp_frames import acknowledge, encode
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
 from qautlra.link.diff_client import BackOff
 
@@ -134,7 +134,8 @@ class AmqpBus:
             return
         self._acked_tag = delivery.tag
         with suppress(*_FAILURES):  # the broker delivers again what it does not know to be done
-            await channel.basic_ack(delivery.tag, multiple=True, wait=False)
+            frame = acknowledge(channel.number, delivery.tag)
+            await channel.connection.write_queue.put(ChannelFrame(payload=frame, should_close=False))
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.

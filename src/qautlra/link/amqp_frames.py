@@ -10,6 +10,7 @@ from qautlra.link.bus import Message
 
 _METHOD = struct.Struct(">BHI")
 _HEADER = struct.Struct(">HHQH")
+_ACK = struct.Struct(">HHQB")
 _END = b"\xce"
 _CONTENT_TYPE, _HEADERS, _DELIVERY_MODE, _MESSAGE_ID = 0x8000, 0x2000, 0x1000, 0x0080
 _TRANSIENT, _KEPT = b"\x01", b"\x02"
@@ -27,6 +28,11 @@ def encode(messages: Iterable[Message], channel: int, frame_bytes: int) -> bytes
         for start in range(0, len(body), room):
             out.append(_frame(3, channel, body[start : start + room]))
     return b"".join(out)
+
+
+def acknowledge(channel: int, tag: int) -> bytes:
+    """Return the frame of Basic.Ack for `tag` and all before it."""
+    return _frame(1, channel, _ACK.pack(60, 80, tag, 1))
 
 
 @lru_cache(maxsize=4096)
