@@ -1,0 +1,180 @@
+"""The DIFF broker against a gateway of the test's making: what is shown, refused, and what is not known."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from qautlra.base.errors import UnavailableError
+from qautlra.base.secret import Secret
+from qautlra.link.trade_client import TradeClientOptions
+from qautlra.model.order import CancelOrder, Change, Direction, InsertOrder, Offset
+from qautlra.trade.brokers.diff import DiffBroker
+from qautlra.wire.trade_client import Tree
+from tests.link.test_bus import until
+
+USER = "acc001"
+
+
+def account(**parts: Any) -> dict[str, Any]:
+    """The whole tree as a stock open-trade-gateway sends it: no WithdrawQuota, "-" for what is no number."""
+    money = {"user_id": USER, "currency": "CNY", "balance": 1_000_000.0, "available": 1e6, "risk_ratio": "-"}
+    tree = {"user_id": USER, "trading_day": "20210802", "trade_more_data": False, "accounts": {"CNY": money}}
+    tree |= {"positions": {}, "orders": {}, "trades": {}, "banks": {}, "transfers": {}}
+    return {"aid": "rtn_data", "data": [{"trade": {USER: tree | parts}}]}
+
+
+def shown(order_id: str, status: str = "ALIVE", left: int = 1) -> dict[str, Any]:
+    return {
+        "user_id": USER,
+        "order_id": order_id,
+        "exchange_id": "SHFE",
+        "instrument_id": "cu2109",
+        "direction": "BUY",
+        "offset": "OPEN",
+        "volume_orign": 1,
+        "price_type": "LIMIT",
+        "limit_price": 75_000.0,
+        "time_condition": "GFD",
+        "volume_condition": "ANY",
+        "insert_date_time": 1,
+        "exchange_order_id": "9",
+        "status": status,
+        "volume_left": left,
+        "last_msg": "",
+    }
+
+
+class Gateway:
+    """Shows `orders` at a login; with `silent`, swallows an order and hangs up."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Any] = {}
+        self.got: list[dict[str, Any]] = []
+        self.silent = False
+        self.password = "pass"
+        self.url = ""
+
+    async def talk(self, socket: ServerConnection) -> None:
+        async for message in socket:
+            frame = json.loads(message)
+            self.got.append(frame)
+            kind = frame["aid"]
+            if kind == "req_login" and frame["password"] != self.password:
+                text = {"type": "MESSAGE", "level": "WARNING", "code": 403, "content": "用户登录失败"}
+                await socket.send(json.dumps({"aid": "rtn_data", "data": [{"notify": {"n": text}}]}))
+            elif kind == "req_login":
+                await socket.send("not json")
+                await socket.send(json.dumps(account(orders=self.orders)))
+            elif kind == "insert_order":
+                self.orders[frame["order_id"]] = shown(frame["order_id"])
+                if self.silent:
+                    self.silent = False
+                    await socket.close()
+                    return
+                patch = {"orders": {frame["order_id"]: shown(frame["order_id"])}}
+                await socket.send(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: patch}}]}))
+
+
+def order(order_id: str) -> InsertOrder:
+    return InsertOrder(
+        account_id=USER,
+        order_id=order_id,
+        symbol="SHFE.cu2109",
+        direction=Direction.BUY,
+        offset=Offset.OPEN,
+        volume=1,
+        limit_price=75_000,
+    )
+
+
+def run(body: Callable[[Gateway, DiffBroker], Awaitable[None]], password: str = "pass") -> None:
+    async def main() -> None:
+        gateway = Gateway()
+        async with asyncio.timeout(20), serve(gateway.talk, "127.0.0.1", 0) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            options = TradeClientOptions(
+                f"ws://127.0.0.1:{port}", "simnow", USER, Secret(password), retry_min_s=0.02, retry_max_s=0.05
+            )
+            broker = DiffBroker(options)
+            assert broker.insert(order("too early")).code == 5002
+            await broker.start()
+            try:
+                await body(gateway, broker)
+            finally:
+                await broker.stop(1.0)
+
+    asyncio.run(main())
+
+
+def test_an_order_is_durable_when_it_is_shown() -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        changes: list[Change] = []
+        broker.subscribe(None, lambda change, _prepared: changes.append(change))
+        await until(lambda: broker.health()["state"] == "running")
+        assert broker.trading_day == 20210802 and broker.funds(USER)["balance"] == 1_000_000
+        answer = broker.insert(order("o1"))
+        assert answer.ok and broker.insert(order("o1")).code == 3002
+        await broker.durable(answer.lsn)
+        found = broker.find(USER, "o1")
+        assert found is not None and found.is_alive and found.symbol == "SHFE.cu2109"
+        assert broker.insert(order("o1")).code == 3002 and changes[-1].orders == (found.number,)
+        assert broker.cancel(CancelOrder(account_id=USER, order_id="nobody")).code == 3001
+        assert broker.cancel(CancelOrder(account_id=USER, order_id="o1")).ok
+        await until(lambda: gateway.got[-1]["aid"] == "cancel_order")
+        assert sum(frame["aid"] == "insert_order" for frame in gateway.got) == 1
+
+    run(body)
+
+
+def test_what_was_sent_and_not_shown_is_unknown_and_never_sent_again() -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.health()["state"] == "running")
+        gateway.silent = True
+        answer = broker.insert(order("o1"))
+        with pytest.raises(UnavailableError):
+            await broker.durable(answer.lsn)
+        await until(lambda: broker.health()["connects"] == 2)
+        assert broker.insert(order("o1")).code == 3002  # the next login shows that it arrived
+        assert sum(frame["aid"] == "insert_order" for frame in gateway.got) == 1
+
+    run(body)
+
+
+def test_a_wrong_password_is_not_tried_again() -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.health()["state"] == "refused")
+        await asyncio.sleep(0.2)
+        assert sum(frame["aid"] == "req_login" for frame in gateway.got) == 1
+        assert broker.insert(order("o1")).code == 5002
+
+    run(body, password="wrong")
+
+
+def test_the_tree_takes_anything() -> None:
+    tree = Tree(USER)
+    for text in ("[]", "5", "{", '"x"'):
+        with pytest.raises(ValueError):
+            tree.read(text)
+    for frame in (
+        {"aid": "rtn_data", "data": 5},
+        {"aid": "rtn_data", "data": [5, {"trade": 5}, {"trade": {USER: 5}}, {"notify": {"n": 5}}]},
+        {"aid": "rtn_data", "data": [{"trade": {USER: {"orders": {"a": 5, "b": {"direction": 7}}}}}]},
+        {
+            "aid": "rtn_data",
+            "data": [{"trade": {USER: {"positions": {"SHFE_cu2109": {"volume_long": "-"}}}}}],
+        },
+        {"aid": "rtn_brokers", "brokers": ["simnow"]},
+    ):
+        tree.read(json.dumps(frame))
+    assert tree.order("a") is None and tree.trade("none") is None
+    assert tree.positions() == [{"symbol": "SHFE.cu2109"}] and not tree.is_whole
+    tree.read(json.dumps(account()))
+    assert tree.is_whole and "risk_ratio" not in tree.funds()
+    tree.read(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: {"accounts": None}}}]}))
+    assert tree.funds() == {}
