@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -266,6 +267,44 @@ def test_everything_but_the_login_page_needs_a_login(make_front: MakeFront, tmp_
     assert guarded.call(token, "GET", "/api/status").status == 200
 
 
+def own_address() -> str | None:
+    """An address of this machine that is no loopback; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address = str(probe.getsockname()[0])
+    return None if address.startswith("127.") else address
+
+
+def test_beyond_loopback_market_reads_need_a_login_too(make_front: MakeFront, tmp_path: Path) -> None:
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    net = {"listen": [f"{address}:0"], "allow_remote": True}
+    guarded = Guarded(make_front(net=net, auth=AuthService(tmp_path)))
+    assert guarded.front.host == address
+    for path in ("/api/status", "/api/subscriptions", "/api/v1/query?stream=x", "/healthz", "/metrics"):
+        assert guarded.front.call("GET", path).status == 401, path
+    assert guarded.front.post("/api/subscribe", {"instruments": ["au2106"]}).status == 401
+    for path in ("/", "/health", "/readyz", "/api/docs"):
+        assert guarded.front.call("GET", path).status == 200, path
+    token = guarded.token("eye")
+    assert guarded.call(token, "GET", "/api/status").status == 200
+    alone = make_front(net=net)  # a process without users lets nobody in
+    assert alone.call("GET", "/api/status").status == 403
+
+
+def test_one_address_beyond_loopback_is_limited(make_front: MakeFront, tmp_path: Path) -> None:
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    auth = AuthService(tmp_path, AuthOptions(reads_per_s=0.5, reads_burst=3))
+    front = make_front(net={"listen": [f"{address}:0"], "allow_remote": True}, auth=auth)
+    assert [front.call("GET", "/health").status for _ in range(4)] == [200, 200, 200, 429]
+
+
 def test_a_socket_takes_its_token_from_the_address(make_front: MakeFront, tmp_path: Path) -> None:
     from websockets.exceptions import InvalidStatus
     from websockets.sync.client import connect
@@ -275,9 +314,9 @@ def test_a_socket_takes_its_token_from_the_address(make_front: MakeFront, tmp_pa
         pass
     assert refused.value.response.status_code == 401
     token = guarded.token("eye")
-    with connect(f"{guarded.front.url}?token={token}") as socket:
-        socket.send(json.dumps({"aid": "subscribe_quote", "ins_list": "SHFE.au2106"}))
-        assert json.loads(socket.recv(timeout=5))["aid"] == "rsp_subscribe_quote"
+    with connect(f"{guarded.front.url}?token={token}") as client:
+        client.send(json.dumps({"aid": "subscribe_quote", "ins_list": "SHFE.au2106"}))
+        assert json.loads(client.recv(timeout=5))["aid"] == "rsp_subscribe_quote"
     assert guarded.front.call("GET", f"/api/status?token={token}").status == 401
 
 
