@@ -29,6 +29,7 @@ def main() -> None:
     rounds, wanted = (2, 20_000) if chosen.short else (5, 1_000_000)
     ops = matching.generate(wanted * 3 // 2, BOOKS)
     recovered: list[float] = []
+    cpu: list[float] = []
     read: list[float] = []
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
         with Journal(place, durability="memory") as journal:
@@ -48,15 +49,17 @@ def main() -> None:
             read.append(time.perf_counter() - begun)
             assert (verdict.records, verdict.damage) == (records, [])
             again = Exchange(accounts_max=matching.TRADERS + 1)
-            begun = time.perf_counter()
+            begun, spent = time.perf_counter(), time.process_time()
             found = again.replay_all(place)
             recovered.append(time.perf_counter() - begun)
+            cpu.append(time.process_time() - spent)
             assert found.records == records
             assert again.state_hash() == expected
             del again
     _bench.report(
         "recovery",
         seconds=_bench.spread(recovered, 3),
+        cpu_seconds=_bench.spread(cpu, 3),
         control="reading and checking alone",
         control_seconds=_bench.spread(read, 3),
         records=records,
