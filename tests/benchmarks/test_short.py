@@ -41,6 +41,7 @@ def test_the_published_ones_are_there() -> None:
         "matching",
         "order_path",
         "order_socket",
+        "page",
         "qifi",
         "query",
         "recovery",
