@@ -5,8 +5,10 @@ import io
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,6 +235,119 @@ def test_an_administrator_sees_users_and_the_audit_log(house: House) -> None:
     person.until(lambda: "ann1" in users.inner_text())
     person.see("admin-audit").click()
     person.until(lambda: "login" in person.see("audit").inner_text())
+
+
+def test_the_kill_switch_halts_trading_and_releases_it(house: House) -> None:
+    trader = house.enter("ann")
+    ready(trader)
+    choose(trader, "SHFE.rb2701")
+    low = level(trader, "bid5") - 20
+    trader.see("confirm-switch").uncheck()
+    trader.see("price").fill(f"{low:.0f}")
+    trader.see("submit").click()
+    rows = trader.page.locator('[data-test="working"] tbody tr')
+    trader.until(lambda: rows.count() == 1)
+    boss = house.enter("boss", "admin")
+    boss.see("risk-HALTED").click()
+    assert boss.see("confirm").is_disabled()
+    boss.see("confirm-word").fill("HALT")
+    boss.see("confirm").click()
+    boss.until(lambda: boss.see("risk-state").inner_text() == "Halted")
+    trader.until(lambda: rows.count() == 0)
+    trader.see("submit").click()
+    trader.page.locator(".toast.warn").first.wait_for()
+    assert rows.count() == 0
+    boss.see("risk-ACTIVE").click()
+    boss.see("confirm").click()
+    boss.until(lambda: boss.see("risk-state").inner_text() == "Active")
+    trader.see("submit").click()
+    trader.until(lambda: rows.count() == 1)
+
+
+PHASES = [  # seconds, last, bid, ask: worked example A in the trading contract
+    (25, 75000, 74990, 75010), (8, 75000, 74990, 75000), (8, 75100, 75090, 75110), (60, 75200, 75200, 75210),
+]  # fmt: skip
+
+
+def write_example(path: Path) -> None:
+    """CTP ticks of cu2109, twice a second: what the worked example's market does."""
+    names = "TradingDay InstrumentID ExchangeID LastPrice PreSettlementPrice PreClosePrice OpenPrice "
+    names += "HighestPrice LowestPrice Volume Turnover OpenInterest UpperLimitPrice LowerLimitPrice "
+    names += "UpdateTime UpdateMillisec BidPrice1 BidVolume1 AskPrice1 AskVolume1 ActionDay"
+    with path.open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(names.split())
+        at = 0
+        for seconds, last, bid, ask in PHASES:
+            for _ in range(seconds * 2):
+                clock = f"09:{31 + at // 120:02d}:{at // 2 % 60:02d}"
+                day = [20210802, "cu2109", "SHFE", last, 75000, 75000, 75000, 75300, 74900]
+                day += [1000 + at, (1000 + at) * 375000, 50000, 80000, 70000, clock, at % 2 * 500]
+                out.writerow([*day, bid, 50, ask, 50, 20210802])
+                at += 1
+
+
+def test_the_account_shows_the_numbers_of_worked_example_a(
+    serve: Serve, visit: Visits, tmp_path: Path
+) -> None:
+    write_example(tmp_path / "cu2109.csv")
+    server = serve(
+        "--source", "replay", "--replay", str(tmp_path / "cu2109.csv"),
+        "--set", "source.replay.wait_clients=1", wait=False,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while server_is_away(server) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    add_user(server, "ann", "--role", "trader", "--account", "ann1", "--broker", "paper", "--cash", "1000000")
+    person = visit(server.base)
+    person.context.add_init_script(
+        "localStorage.getItem('qautlra.prefs') ?? localStorage.setItem('qautlra.prefs', "
+        "JSON.stringify({symbol: 'SHFE.cu2109', confirm: false, language: 'en'}))"
+    )
+    person.go("login?next=/trade")
+    person.see("name").fill("ann")
+    person.see("password").fill(PASSWORDS["ann"])
+    person.see("enter").click()
+    person.page.wait_for_url("**/#/trade")
+    ready(person)
+    person.until(lambda: "75010" in person.see("ask1").inner_text())
+    person.see("price").fill("75000")
+    person.see("volume").fill("2")
+    person.see("submit").click()
+    person.page.locator('[data-test="working"] tbody tr').first.wait_for()
+    person.go("account")
+
+    def shows(**expected: str) -> None:
+        cells = {name: person.page.locator(f'[data-test="qifi-{name}"]') for name in expected}
+        person.until(lambda: {name: cell.inner_text() for name, cell in cells.items()} == expected, 40)
+
+    shows(
+        frozen_margin="75,000.00", frozen_commission="37.50", available="924,962.50", balance="1,000,000.00"
+    )
+    shows(margin="75,000.00", commission="37.50", balance="999,962.50", available="924,962.50")
+    shows(position_profit="1,000.00", balance="1,000,962.50", available="925,962.50")
+    shows(position_profit="2,000.00", balance="1,001,962.50")
+    person.go("trade")
+    person.see("sell").click()
+    person.see("offset-CLOSE").click()
+    person.see("price").fill("75200")
+    person.see("volume").fill("1")
+    person.see("submit").click()
+    person.until(lambda: "earlier days" in person.page.locator(".toasts").inner_text())
+    person.see("offset-CLOSETODAY").click()
+    person.see("submit").click()
+    person.go("account")
+    shows(
+        close_profit="1,000.00", position_profit="1,000.00", commission="37.50", margin="37,500.00",
+        balance="1,001,962.50", available="964,462.50",
+    )  # fmt: skip
+
+
+def server_is_away(server: Server) -> bool:
+    try:
+        return server.request("GET", "/healthz")[0] != 200
+    except OSError:
+        return True
 
 
 def test_trading_recovers_after_the_server_was_away(serve: Serve, house: House) -> None:

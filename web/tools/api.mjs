@@ -7,9 +7,11 @@ const document = JSON.parse(
   from.startsWith("http") ? await (await fetch(`${from}/api/openapi.json`)).text() : await readFile(from, "utf8"),
 );
 
+const named = (name) => name.replace(/\W+/g, "_").replace(/_+$/, "");
+
 function typeOf(schema) {
   if (!schema || Object.keys(schema).length === 0) return "unknown";
-  if (schema.$ref) return schema.$ref.split("/").at(-1);
+  if (schema.$ref) return named(schema.$ref.split("/").at(-1));
   if (schema.anyOf) return [...new Set(schema.anyOf.map(typeOf))].join(" | ");
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
   if (schema.const !== undefined) return JSON.stringify(schema.const);
@@ -39,7 +41,7 @@ function reply(operation) {
 }
 
 const schemas = Object.entries(document.components?.schemas ?? {}).map(
-  ([name, schema]) => `/** ${schema.description ?? name} */\nexport type ${name} = ${typeOf(schema)};`);
+  ([name, schema]) => `/** ${schema.description ?? name} */\nexport type ${named(name)} = ${typeOf(schema)};`);
 
 const doors = [];
 for (const [path, methods] of Object.entries(document.paths))
