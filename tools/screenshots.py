@@ -1,7 +1,8 @@
 """Pictures of every page: `python tools/screenshots.py OUT`; needs the built page, Chromium and playwright.
 
-A server of its own on simulated data, a trader with a position and a working order, an administrator; each page
-in both themes, the dark ones in English, and once on a phone. Fails when a page reports an error or overflows.
+A server of its own on simulated data, a trader with a position and a working order, an administrator; each
+page in both themes, the dark ones in English, and once on a phone. Fails when a page reports an error or
+overflows.
 """
 
 from __future__ import annotations
