@@ -26,9 +26,9 @@ def missing(what: str) -> None:
     pytest.skip(f"{what} is missing")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium, headless."""
+    """Debian's Chromium, headless; for one module, as playwright's loop keeps others from running one."""
     found = shutil.which("chromium")
     if found is None:
         missing("chromium")
