@@ -144,7 +144,7 @@ def test_doctor_survives_a_bad_configuration(capsys: pytest.CaptureFixture[str])
     [
         (["--mode", "realtime"], "not part of this build"),
         (["--mode", "everything"], "one of"),
-        (["--source", "ctp"], "not part of this build"),
+        (["--source", "nosuch"], "one of"),
         (["--source", "sim,replay", "--replay", "x.csv"], "stand alone"),
         (["--source", "replay"], "nothing to replay"),
         (["--host", "0.0.0.0"], "net.allow_remote"),
@@ -158,6 +158,11 @@ def test_serve_refuses_what_it_cannot_do(
 ) -> None:
     assert call("serve", *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_ctp_source_needs_a_front(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("serve", "--source", "ctp") == 1
+    assert "source.ctp.brokers" in capsys.readouterr().err
 
 
 def test_bench_lists_and_refuses_unknown_names(capsys: pytest.CaptureFixture[str]) -> None:
