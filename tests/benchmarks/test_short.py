@@ -45,6 +45,7 @@ def test_the_published_ones_are_there() -> None:
         "qifi",
         "query",
         "recovery",
+        "store",
         "wake",
     ]
 
