@@ -20,7 +20,7 @@ struct Head {
   std::uint16_t flags;
   std::int32_t request;  // nRequestID; in kTickRepeat the count
   std::int32_t error;
-  std::uint32_t number;  // of the private flow, counted per account and trading day from 1; else 0
+  std::uint32_t number;  // of the private flow: the flow's mark above 20 bits of place from 1; else 0
   std::uint16_t text_bytes;
   std::uint16_t reserved;
 };

@@ -63,7 +63,7 @@ class Desk:
         self.now_ns = now_ns
         self._flows: dict[str, Flow] = {}
         self._confirmed: dict[str, tuple[int, str, str]] = {}
-        self._last_session = 0
+        self._last_session = self._last_flow = 0
         self._by_user: Counter[str] = Counter()
 
     def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
@@ -109,7 +109,9 @@ class Desk:
         """Return the private flow of an account, made now when nobody has followed it yet."""
         flow = self._flows.get(account_id)
         if flow is None:
-            flow = self._flows[account_id] = Flow(self.trade, account_id, self.settings.broker_id)
+            self._last_flow = max(self._last_flow + 1, wall_ns() // 1_000_000_000)
+            broker = self.settings.broker_id
+            flow = self._flows[account_id] = Flow(self.trade, account_id, broker, self._last_flow)
         return flow
 
     def unfollow(self, flow: Flow, session: object) -> None:

@@ -15,6 +15,7 @@ from qautlra.wire.ctp_orders import is_own_refusal, write_order, write_trade
 from qautlra.wire.ctp_records import layout
 
 FLOW_FRAMES_COUNT: Final = 50_000
+PLACE_BITS: Final = 20
 Pushed = list[tuple[int, bytes]]
 
 
@@ -37,12 +38,17 @@ class Engine(Protocol):
 
 
 class Flow:
-    """Owner: the desk. At most FLOW_FRAMES_COUNT frames; beyond it an order's history becomes its state."""
+    """Owner: the desk. At most FLOW_FRAMES_COUNT frames; beyond it an order's history becomes its state.
 
-    def __init__(self, trade: Engine, account_id: str, broker: str) -> None:
+    A number is the flow's own mark and the frame's place in it: one of another flow (before a restart, of
+    another day) means nothing here, and who resumes with it is told everything.
+    """
+
+    def __init__(self, trade: Engine, account_id: str, broker: str, mark: int) -> None:
         self._trade = trade
         self._broker = broker
         self._frames: list[bytes] = []
+        self._mark = mark & 0xFFF
         self._before = 0  # numbers up to this one are not kept any more
         self._known: set[int] = set()  # orders told
         self._traded: set[int] = set()
@@ -61,7 +67,7 @@ class Flow:
 
     @property
     def number(self) -> int:
-        """Number of the newest frame."""
+        """Place of the newest frame, counted from 1."""
         return self._before + len(self._frames)
 
     @property
@@ -71,11 +77,11 @@ class Flow:
 
     def attach(self, session: object, send: Callable[[bytes], None], mode: int, seen: int) -> None:
         """Send what the mode asks for of the day so far, then everything new."""
-        if mode == RESTART:
-            seen = 0
+        place = seen & ((1 << PLACE_BITS) - 1)
+        if mode == RESTART or seen >> PLACE_BITS != self._mark or place > self.number:
+            place = 0
         if mode in (RESTART, RESUME, FROM_NUMBER):
-            # More than there is: the number is of another day.
-            first = 0 if seen > self.number else max(seen - self._before, 0)
+            first = max(place - self._before, 0)
             for at in range(first, len(self._frames)):
                 send(self._frames[at])
         if mode in (RESTART, RESUME, QUICK, FROM_NUMBER):
@@ -104,7 +110,8 @@ class Flow:
 
     def _keep(self, pushed: Sequence[tuple[int, bytes]]) -> None:
         for kind, record in pushed:
-            self._frames.append(frame(kind, record, number=self.number + 1))
+            place = (self.number + 1) & ((1 << PLACE_BITS) - 1)
+            self._frames.append(frame(kind, record, number=self._mark << PLACE_BITS | place))
 
     def _day(self) -> Pushed:
         """Return the day so far, each trade behind its order; none of them is told a second time."""
@@ -145,6 +152,7 @@ class Flow:
     def _begin_day(self) -> None:
         self._frames = []
         self._before = 0
+        self._mark = (self._mark + 1) & 0xFFF
         self._known.clear()
         self._traded.clear()
         self.flags.clear()
