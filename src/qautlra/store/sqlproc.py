@@ -25,7 +25,7 @@ from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError
 from qautlra.base.limits import QUERY_QUEUE_COUNT
 from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
 
-LET_GO_S = 5.0
+LET_GO_S = 20.0
 START_S = 30.0
 STDERR_BYTES = 64 << 10
 
@@ -97,10 +97,12 @@ class SqlProcess:
                 if kind in (HEAD, DATA):
                     yield payload
                 elif kind == DONE:
+                    self._open.discard(number)
                     facts = json.loads(payload)
                     answer.rows, answer.truncated = facts["rows"], facts["truncated"]
                     return
                 elif kind == FAILED:
+                    self._open.discard(number)
                     raise _WorkerError.told(json.loads(payload))
         except (asyncio.IncompleteReadError, ConnectionError):
             raise StorageError("the SQL process ended; ask again") from None
