@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check screenshots clean
+.PHONY: kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check screenshots clean kills
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
@@ -41,6 +41,9 @@ unit:       # no process, no socket, few examples; `make test` runs everything
 
 native:     ## the C++ test programs
 	$(CONFIGURE) -B build/native -DQAUTLRA_NATIVE_TESTS=ON >/dev/null && cmake --build build/native -j $(JOBS) --target native_tests && ctest --test-dir build/native --output-on-failure
+
+kills: core ## 200 kills under mixed ingest; every change runs 25
+	QAUTLRA_KILLS=200 $(PYTHON) -m pytest -q tests/fault/test_kill_mixed.py
 
 asan:       ## address and undefined-behaviour sanitizers: C++ programs, then the Python tests of the core
 	sh tests/sanitize.sh address,undefined

@@ -1,5 +1,6 @@
 """Recorded rows in and out: again changes nothing, damage keeps what came before it and names the place."""
 
+import asyncio
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,19 @@ def test_an_import_waits_while_the_hot_tier_is_full(tmp_path: Path) -> None:
             assert report.new_rows == 20_000
             assert len(await w.query(end_time="2021-01-05", columns=("seq",))) == 20_000
             assert w.store.health()["hot_bytes"] <= 1 << 20
+
+    run(story())
+
+
+def test_memory_full_of_one_segment_seals_it(tmp_path: Path) -> None:
+    """A segment larger than memory would never be full: it is sealed when nothing else can make room."""
+
+    async def story() -> None:
+        async with world(tmp_path, hot_bytes=1 << 20, segment_bytes=64 << 20) as w:
+            rows = w.rows(tick(AU, OPENING + n * S // 10, volume=n) for n in range(30_000))
+            async with asyncio.timeout(60):
+                assert await w.store.import_rows(rows) == 30_000
+            assert len(await w.query(end_time="2021-01-05", columns=("seq",))) == 30_000
 
     run(story())
 

@@ -107,6 +107,11 @@ class Opened:
         waiting = [s for s in self.journal.segments() if s.sealed and s.last_lsn > watermark]
         return min(waiting, key=lambda segment: segment.first_lsn) if waiting else None
 
+    def make_room(self) -> None:
+        """Seal the segment being written when memory is full of its rows: only what is in files may go."""
+        if self.log.held == "hot" and self.journal.head_lsn >= self.journal.next_segment:
+            self.journal.roll()
+
     def forget(self, lsn: int) -> None:
         """Delete segments whose rows are all in files. Blocking."""
         self.journal.drop_through(lsn)

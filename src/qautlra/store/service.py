@@ -97,9 +97,8 @@ class StoreService(Service):
         """
         if self._follows:
             given = self._given
-            self._follower = FollowerQuery(
-                given.settings, self.data_dir, given.clock, given.instruments.canonical
-            )
+            canonical = given.instruments.canonical
+            self._follower = FollowerQuery(given.settings, self.data_dir, given.clock, canonical)
             self.query.open(self._follower)
             return
         self._lock = _lock_directory(self.data_dir)
@@ -220,6 +219,7 @@ class StoreService(Service):
                 break
             if opened.journal.failed:
                 raise StorageError(f"the log takes nothing: {opened.journal.error}", retryable=False)
+            opened.make_room()
             rows = Rows(self._given.instruments)
             rows.extend(fresh, done)
             await asyncio.sleep(HELD_POLL_S)
@@ -297,6 +297,7 @@ class StoreService(Service):
         while True:
             await asyncio.sleep(COMPACT_POLL_S)
             self.drain()
+            opened.make_room()
             self._tell_of(opened.journal.error)
             if opened.journal.next_segment != first:
                 first, rolled_s = opened.journal.next_segment, monotonic_s()
@@ -369,7 +370,7 @@ class QueryDoor:
         return await self._need().run(request)
 
     async def counts(self, request: CountsRequest) -> dict[str, Any]:
-        """Count rows; UnavailableError when the store is not running."""
+        """Count rows, as `run`."""
         return await self._need().counts(request)
 
     def _need(self) -> StoreQuery | FollowerQuery:
