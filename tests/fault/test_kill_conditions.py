@@ -144,7 +144,12 @@ def test_no_kill_loses_or_repeats_one(serve: Serve, tmp_path: Path) -> None:
             told.listen(socket, 0.5)
             for number in range(BURST):
                 socket.send(request(f"k{kill}-{number}", now["last_price"], now["lower_limit"], number))
-            told.listen(socket, dice.uniform(0.05, 0.8))
+            before = len(told.ever_touched)
+            for _ in range(200):  # until the price has moved
+                told.listen(socket, 0.05)
+                if len(told.ever_touched) > before:
+                    break
+            told.listen(socket, dice.uniform(0.0, 0.5))
             server.kill()
             told.listen(socket, 1.0)
         waiting_at_kill += sum(state == "live" for state in told.states.values())
