@@ -31,3 +31,17 @@ def test_a_limit_refuses(tmp_path: Path) -> None:
         assert rig.send("b", "SHFE.cu2109", "BUY", "OPEN", 1, 70_000).code == 3008
 
     run(tmp_path, body, limits=RiskLimits(active_max=1))
+
+
+def test_self_trades_are_refused_unless_allowed(tmp_path: Path) -> None:
+    for allowed, code in ((False, 1005), (True, 0)):
+
+        async def body(rig: Rig, code: int = code) -> None:
+            rig.trade.open_account(ACCOUNT, 1_000_000)
+            rig.quotes()
+            assert rig.send("a", "SHFE.cu2109", "SELL", "OPEN", 1, 75_000).ok
+            assert rig.send("b", "SHFE.cu2109", "BUY", "OPEN", 1, 75_000).code == code
+            assert len(rig.trade.trades(ACCOUNT)) == (0 if code else 2)
+
+        place = tmp_path / str(allowed)
+        run(place, body, limits=RiskLimits(self_trade=not allowed))

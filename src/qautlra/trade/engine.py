@@ -81,6 +81,7 @@ class Engine:
         calendar: Calendar,
         now_ns: Callable[[], int],
         stopped: set[str] | None = None,
+        self_trade: bool = True,
     ) -> None:
         self.exchange = exchange
         self.stopped = stopped if stopped is not None else set()
@@ -96,6 +97,7 @@ class Engine:
         self._symbols: list[str] = []
         self._until: dict[int, int] = {}  # by instrument: when its phase ends
         self._next_phase_ns = 0
+        self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
         self._dirty: dict[int, _Dirty] = {}
         self.settlement_prices: dict[int, float] = {}
         "By instrument: what an operator set for the day that is traded."
@@ -246,7 +248,7 @@ class Engine:
         if arguments is None:
             return None
         try:
-            number = self.exchange.list(symbol, **arguments)
+            number = self.exchange.list(symbol, self_trade=self._self_trade, **arguments)
         except ValueError as error:
             _log.warning("not_listed", symbol=symbol, reason=str(error))
             return None
@@ -261,7 +263,7 @@ class Engine:
         line = self._instruments.intern(symbol)
         if line < 0 or self._instruments.symbol(line) != symbol:
             raise ValueError(f"{symbol} is no full name of an instrument")
-        number = self.exchange.list(symbol, **arguments)
+        number = self.exchange.list(symbol, self_trade=self._self_trade, **arguments)
         self._listed[symbol] = number
         self._symbols.append(symbol)
         self._paper.join(number, line)

@@ -134,6 +134,7 @@ class TradeService(Service):
             calendar=self._calendar,
             now_ns=self.clock.now_ns,
             stopped=self.stopped,
+            self_trade=self.settings.limits.self_trade,
         )
         self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
         self.notes.restore(recovered.notes)
