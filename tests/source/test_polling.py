@@ -301,7 +301,7 @@ def test_refusals_back_off_and_double(run: Run, status: int) -> None:
         times = [at for at, _, _ in bench.server.requests]
         gaps = [after - before for before, after in pairwise(times)]
         for number, gap in enumerate(gaps):
-            assert gap >= 0.5 * 2 * FAST_S * 2**number
+            assert gap >= 0.5 * 2 * FAST_S * 2**number - 0.012  # a busy machine notes a request late
         assert source.health()["poll_error"] == f"127.0.0.1 answered {status}"
         assert source.health()["failing_count"] >= 4
 
