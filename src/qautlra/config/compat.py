@@ -63,8 +63,9 @@ _QADB_KEYS: Final = {
     "storage.compression": "store.compression",
     "storage.retention_days": "store.retention_days",
     "websocket.market_ws": "source.upstream.url",
+    "websocket.path": "net.db_path",
 }
-_QADB_QUIET = frozenset({"websocket.path", "websocket.enabled", "http_api.enabled"})
+_QADB_QUIET = frozenset({"websocket.enabled", "http_api.enabled"})
 _ENV_KEYS: Final = {
     "P_FS_DIR": "store.data_dir",
     "P_DATA_DIR": "store.data_dir",
@@ -75,6 +76,7 @@ _ENV_KEYS: Final = {
     "P_PARQUET_ROW_GROUP_SIZE": "store.row_group_rows",
     "P_PARQUET_COMPRESSION_ALGO": "store.compression",
     "P_MAX_DISK_USAGE_PERCENT": "store.max_disk_percent",
+    "QADB_WEBSOCKET_PATH": "net.db_path",
     "QADB_WS_CLIENT_ENABLED": "source.upstream.enabled",
     "QADB_WS_CLIENT_HOST": "source.upstream.host",
     "QADB_WS_CLIENT_PORT": "source.upstream.port",
@@ -89,7 +91,6 @@ _ENV_WEBSOCKET = frozenset(
         "QADB_WEBSOCKET_ENABLED",
         "QADB_WEBSOCKET_ADDRESS",
         "QADB_WEBSOCKET_PORT",
-        "QADB_WEBSOCKET_PATH",
         "QADB_WEBSOCKET_STREAM",
     }
 )

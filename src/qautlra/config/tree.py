@@ -36,6 +36,7 @@ class Net(Struct, frozen=True, kw_only=True):
     listen: Annotated[list[str], Meta(max_length=32)] = field(default_factory=lambda: list(DEFAULT_LISTEN))
     allow_remote: bool = False
     market_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/market"
+    db_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/db"
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = limits.HTTP_BODY_BYTES
     message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
     cors: Cors = Cors()

@@ -191,7 +191,7 @@ def routes(deps: Deps) -> list[Route]:
             tag="store",
             statuses={101: "switching to WebSocket", 401: "wrong login", 426: "not an upgrade"},
         )
-        for path in ("/ws/db", "/ws")
+        for path in dict.fromkeys(("/ws/db", "/ws", deps.settings.db_path))
     ]
 
 
