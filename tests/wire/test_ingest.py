@@ -1,0 +1,119 @@
+"""Bodies, headers and socket messages of the store's doors: what they mean, and what is refused."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qautlra.base.errors import InputError
+from qautlra.wire.db_socket import decode_message
+from qautlra.wire.ingest import days, decode_events, decode_options, decode_retention, extra_columns
+
+ARROW = "application/vnd.apache.arrow.stream"
+FORMS = ("application/json", "application/x-ndjson", "text/csv", ARROW, "application/vnd.apache.arrow.file")
+
+
+def test_forms() -> None:
+    assert decode_events(b'{"a": 1}', "application/json") == ([{"a": 1}], "json")
+    assert decode_events(b'[{"a": 1}, {"a": 2}]', "")[0] == [{"a": 1}, {"a": 2}]
+    assert decode_events(b'{"a": 1}\n\n{"a": 2}', "application/x-ndjson")[0] == [{"a": 1}, {"a": 2}]
+    assert decode_events(b"a,b\n1,x\n,y\n", "text/csv")[0] == [{"a": 1.0, "b": "x"}, {"a": None, "b": "y"}]
+    with pytest.raises(InputError) as refused:
+        decode_events(b"<a/>", "application/xml")
+    assert refused.value.status == 415
+
+
+def test_headers() -> None:
+    found = extra_columns({"X-P-Meta-Host": "h", "x-p-tag-my-env": "e", "X-P-Stream": "s", "X-P-Tag-": "no"})
+    assert found == {"host": "h", "my_env": "e"}
+    options = decode_options(
+        {"X-P-Time-Partition": "t", "X-P-Time-Partition-Limit": "30d", "X-P-Custom-Partition": "a, b"}, b""
+    )
+    assert (options.time_partition, options.time_limit_days, options.custom_partition) == (
+        "t",
+        30,
+        ("a", "b"),
+    )
+    for headers in (
+        {"X-P-Static-Schema-Flag": "maybe"},
+        {"X-P-Custom-Partition": "a,b,c,d"},
+        {"X-P-Custom-Partition": "a,a"},
+        {"X-P-Time-Partition-Limit": "30"},
+    ):
+        with pytest.raises(InputError):
+            decode_options(headers, b"")
+    with pytest.raises(InputError, match="fields"):
+        decode_options({}, b'{"fields": [1]}')
+
+
+@pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "30", "30h", "36501d", "١d", "1.5d"])
+def test_days_that_are_none(text: str) -> None:
+    with pytest.raises(InputError):
+        days(text, "duration")
+
+
+def test_retention() -> None:
+    assert decode_retention(b'[{"action": "delete", "duration": "30d"}]') == 30
+    for body in (b"[]", b"{}", b"[1]", b'[{"action": "keep", "duration": "3d"}]', b"{"):
+        with pytest.raises(InputError):
+            decode_retention(body)
+
+
+@given(st.binary(max_size=200), st.sampled_from(FORMS))
+def test_any_body_is_events_or_a_clear_error(body: bytes, form: str) -> None:
+    try:
+        events, _ = decode_events(body, form)
+    except InputError as error:
+        assert error.message
+    else:
+        assert isinstance(events, list | pa.Table)
+
+
+@given(st.integers(0, 400), st.integers(0, 255))
+def test_arrow_with_a_byte_changed(at: int, value: int) -> None:
+    sink = pa.BufferOutputStream()
+    table = pa.table({"a": [1, 2, 3], "b": ["x", None, "z"]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    body = bytearray(sink.getvalue())
+    body[at % len(body)] = value
+    try:
+        events, _ = decode_events(bytes(body), ARROW)
+    except InputError as error:
+        assert error.message
+    else:
+        assert isinstance(events, pa.Table)
+        events.validate(full=True)
+        events.to_pylist()
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+_message = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["subscribe", "unsubscribe", "query", "ingest", "ping", "x"]) | _json,
+        "stream": st.just("s") | _json,
+        "id": _json,
+        "data": st.fixed_dictionaries({}, optional={"instruments": st.lists(st.text(max_size=4)) | _json})
+        | _json,
+    },
+)
+
+
+@given(_message)
+def test_any_message_is_one_or_a_clear_error(message: Any) -> None:
+    try:
+        found = decode_message(json.dumps(message))
+    except InputError as error:
+        assert error.message
+        return
+    if found.kind == "query" and found.instruments:
+        text = found.body["filter"]
+        assert text.count("'") == 2 * len(found.instruments)
