@@ -49,6 +49,11 @@ COUNT = """() => ({
 })"""
 
 
+LOADED = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+  .filter((one) => !one.name.includes('/api/') && !one.name.endsWith('/healthz'))
+  .reduce((sum, one) => sum + one.encodedBodySize, 0)"""
+
+
 def main() -> None:
     """Measure the page with and without ticks and print the line."""
     chosen = _bench.options(__doc__ or "", ("--seconds", {"type": float}), ("--rounds", {"type": int}))
@@ -77,6 +82,7 @@ def main() -> None:
                     _bench.report("page", skipped="no page is built (make web)", control="none")
                     return
                 page.locator("[data-symbol]").nth(10).wait_for()
+                facts["first_load_bytes"] = page.evaluate(LOADED)
                 page.wait_for_timeout(SETTLE_S * 1000)
                 before = server.service("feed")["ticks"]
                 measured["ticks"].append(watch(page, seconds))
@@ -99,6 +105,8 @@ def main() -> None:
         rows_rendered=facts["rows"],
         instruments_listed=facts["shown"],
         ticks_per_s=facts["ticks_per_s"],
+        first_load_bytes=facts["first_load_bytes"],
+        first_load_bytes_max=250_000,
         target_fps=60,
         met=lines["ticks"]["fps"]["median"] >= 59,
         value="frames by requestAnimationFrame; busy_share: TaskDuration of the page per second",

@@ -109,6 +109,11 @@ Serve = Callable[..., Server]
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start a server: `serve("--source", "sim", env={...})`; every one is stopped at the end."""
+    yield from serving(tmp_path)
+
+
+def serving(tmp_path: Path) -> Iterator[Serve]:
+    """Yield the starter of servers that live in `tmp_path`, then stop them."""
     servers: list[Server] = []
 
     def start(

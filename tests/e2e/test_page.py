@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser import Visit, chromium, serious_faults, visit
-from tests.e2e.conftest import Serve, Server, free_port
+from tests.e2e.conftest import Serve, Server, free_port, serving
 
 __all__ = ["chromium", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -17,9 +17,13 @@ Visits = Callable[..., Visit]
 ROUTES = ["overview", "market", "store", "monitor", "api", "login", "no-such-page"]
 
 
-@pytest.fixture
-def server(serve: Serve) -> Iterator[Server]:
-    yield serve("--source", "sim")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all who only look."""
+    for serve in serving(tmp_path_factory.mktemp("looked-at")):
+        found = serve("--source", "sim", wait=False)
+        found.wait_ready(60)
+        yield found
 
 
 def test_a_first_visit_sees_prices_move(server: Server, visit: Visits) -> None:
@@ -70,7 +74,8 @@ def test_filters_stars_and_sorts_the_watch_list(server: Server, visit: Visits) -
 
 def test_a_stopped_server_makes_the_page_stale_and_it_recovers_by_itself(serve: Serve, visit: Visits) -> None:
     port = free_port()
-    first = serve("--source", "sim", port=port)
+    first = serve("--source", "sim", port=port, wait=False)
+    first.wait_ready(60)
     person = visit(first.base)
     person.go("market")
     person.live()
@@ -81,7 +86,7 @@ def test_a_stopped_server_makes_the_page_stale_and_it_recovers_by_itself(serve: 
     assert "old" in person.page.locator(".banner").inner_text()
     stale = person.page.locator('[data-test="watch"] [role="row"].stale')
     person.until(lambda: stale.count() > 5)
-    serve("--source", "sim", port=port)
+    serve("--source", "sim", port=port, wait=False).wait_ready(60)
     person.live()
     person.moves()
     person.until(lambda: not person.page.locator(".banner").is_visible())
@@ -134,7 +139,8 @@ def test_queries_the_store_and_downloads_csv(server: Server, visit: Visits) -> N
 
 
 def test_a_page_without_its_service_says_so(serve: Serve, visit: Visits) -> None:
-    server = serve("--source", "sim", mode="md")
+    server = serve("--source", "sim", mode="md", wait=False)
+    server.wait_ready(60)
     person = visit(server.base)
     person.go("store")
     assert "not running" in person.see("absent").inner_text()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 import subprocess
 import sys
@@ -14,27 +15,28 @@ from typing import Any
 import pytest
 
 from tests.e2e.browser import Visit, chromium, serious_faults, visit
-from tests.e2e.conftest import Serve, Server
+from tests.e2e.conftest import Serve, Server, serving
 
 __all__ = ["chromium", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 Visits = Callable[..., Visit]
-PASSWORDS = {"ann": "Secret-word-77", "boss": "Secret-word-78"}
+PASSWORD = "Secret-word-77"
 ROUTES = ["overview", "trade", "positions", "orders", "account", "admin"]
 
 
 @dataclass
 class House:
-    """A server with a trader `ann` of account `ann1`, and an administrator `boss`."""
+    """A server with an administrator `boss`, and a trader for this test."""
 
     server: Server
     visits: Visits
+    trader: str
 
     def enter(self, name: str, route: str = "trade", **context: Any) -> Visit:
         person = self.visits(self.server.base, **context)
         person.go(f"login?next=/{route}")
         person.see("name").fill(name)
-        person.see("password").fill(PASSWORDS[name])
+        person.see("password").fill(PASSWORD)
         person.see("enter").click()
         person.page.wait_for_url(f"**/#/{route}")
         return person
@@ -43,17 +45,34 @@ class House:
 def add_user(server: Server, name: str, *more: str) -> None:
     command = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", *more]
     subprocess.run(
-        [*command, "--port", str(server.port)], input=f"{PASSWORDS[name]}\n".encode(), env=server.environment,
+        [*command, "--port", str(server.port)], input=f"{PASSWORD}\n".encode(), env=server.environment,
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all; every test has a trader of its own."""
+    for serve in serving(tmp_path_factory.mktemp("traded-at")):
+        found = serve("--source", "sim", wait=False)
+        found.wait_ready(60)
+        add_user(found, "boss", "--role", "admin")
+        yield found
+
+
 @pytest.fixture
-def house(serve: Serve, visit: Visits) -> Iterator[House]:
-    server = serve("--source", "sim")
-    add_user(server, "ann", "--role", "trader", "--account", "ann1", "--broker", "paper", "--cash", "1000000")
-    add_user(server, "boss", "--role", "admin")
-    yield House(server, visit)
+def house(server: Server, visit: Visits) -> House:
+    return House(server, visit, add_trader(server))
+
+
+_numbers = itertools.count(1)
+
+
+def add_trader(server: Server) -> str:
+    """Add a trader with a fresh account of the same name; return the name."""
+    name = f"ann{next(_numbers)}"
+    add_user(server, name, "--role", "trader", "--account", name, "--broker", "paper", "--cash", "1000000")
+    return name
 
 
 def ready(person: Visit) -> None:
@@ -79,7 +98,7 @@ def level(person: Visit, name: str) -> float:
 
 
 def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> None:
-    person = house.enter("ann")
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.cu2701")
     person.see("buy").click()
@@ -107,7 +126,7 @@ def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> Non
 
 
 def test_nothing_is_sent_that_the_ticket_can_see_is_wrong(house: House) -> None:
-    person = house.enter("ann")
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.rb2701")
     for price, why in (("", "Enter a price"), ("1.5", "multiple"), ("999999", "limit"), ("1", "limit")):
@@ -117,7 +136,7 @@ def test_nothing_is_sent_that_the_ticket_can_see_is_wrong(house: House) -> None:
 
 
 def test_opens_and_closes_today_with_hotkeys_and_the_account_adds_up(house: House) -> None:
-    person = house.enter("ann")
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.cu2701")
     person.see("confirm-switch").uncheck()
@@ -168,7 +187,7 @@ def test_opens_and_closes_today_with_hotkeys_and_the_account_adds_up(house: Hous
 
 
 def test_batch_orders_and_cancel_all(house: House) -> None:
-    person = house.enter("ann")
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.rb2701")
     low = level(person, "bid5") - 20
@@ -188,7 +207,7 @@ def test_batch_orders_and_cancel_all(house: House) -> None:
 
 
 def test_a_condition_order_waits_at_the_server_and_is_cancelled(house: House) -> None:
-    person = house.enter("ann")
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.rb2701")
     low = level(person, "bid5") - 30
@@ -212,11 +231,11 @@ def test_a_wrong_password_and_a_trader_on_admin_pages_are_refused(house: House) 
     person = house.visits(house.server.base)
     person.go("trade")
     person.page.wait_for_url("**/#/login**")
-    person.see("name").fill("ann")
+    person.see("name").fill(house.trader)
     person.see("password").fill("not-the-password-1")
     person.see("enter").click()
     person.see("wrong")
-    person.see("password").fill(PASSWORDS["ann"])
+    person.see("password").fill(PASSWORD)
     person.see("enter").click()
     person.page.wait_for_url("**/#/trade")
     assert person.page.locator('nav a[href="#/admin"]').count() == 0
@@ -232,13 +251,13 @@ def test_an_administrator_sees_users_and_the_audit_log(house: House) -> None:
     person = house.enter("boss", "admin")
     person.see("admin-users").click()
     users = person.see("users")
-    person.until(lambda: "ann1" in users.inner_text())
+    person.until(lambda: house.trader in users.inner_text())
     person.see("admin-audit").click()
     person.until(lambda: "login" in person.see("audit").inner_text())
 
 
 def test_the_kill_switch_halts_trading_and_releases_it(house: House) -> None:
-    trader = house.enter("ann")
+    trader = house.enter(house.trader)
     ready(trader)
     choose(trader, "SHFE.rb2701")
     low = level(trader, "bid5") - 20
@@ -306,7 +325,7 @@ def test_the_account_shows_the_numbers_of_worked_example_a(
     )
     person.go("login?next=/trade")
     person.see("name").fill("ann")
-    person.see("password").fill(PASSWORDS["ann"])
+    person.see("password").fill(PASSWORD)
     person.see("enter").click()
     person.page.wait_for_url("**/#/trade")
     ready(person)
@@ -350,8 +369,11 @@ def server_is_away(server: Server) -> bool:
         return True
 
 
-def test_trading_recovers_after_the_server_was_away(serve: Serve, house: House) -> None:
-    person = house.enter("ann")
+def test_trading_recovers_after_the_server_was_away(serve: Serve, visit: Visits) -> None:
+    server = serve("--source", "sim", wait=False)
+    server.wait_ready(60)
+    house = House(server, visit, add_trader(server))
+    person = house.enter(house.trader)
     ready(person)
     choose(person, "SHFE.rb2701")
     low = level(person, "bid5") - 20
@@ -365,7 +387,7 @@ def test_trading_recovers_after_the_server_was_away(serve: Serve, house: House) 
     person.page.locator('[data-test="trade-link"].warn').first.wait_for()
     assert person.see("submit").is_disabled()
     data = house.server.environment["QAUTLRA__STORE__DATA_DIR"]
-    serve("--source", "sim", port=house.server.port, data=data)
+    serve("--source", "sim", port=house.server.port, data=data, wait=False).wait_ready(60)
     ready(person)
     person.until(lambda: rows.count() == 1)
     rows.first.locator('[data-test="cancel"]').click()
@@ -374,7 +396,9 @@ def test_trading_recovers_after_the_server_was_away(serve: Serve, house: House) 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_serious_accessibility_fault_behind_the_login(house: House, theme: str) -> None:
-    person = house.enter("boss" if theme == "dark" else "ann", color_scheme=theme, reduced_motion="reduce")
+    person = house.enter(
+        "boss" if theme == "dark" else house.trader, color_scheme=theme, reduced_motion="reduce"
+    )
     found = {}
     for route in ROUTES:
         person.go(route)
@@ -387,7 +411,7 @@ def test_no_serious_accessibility_fault_behind_the_login(house: House, theme: st
 @pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["laptop", "phone"])
 @pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
 def test_nothing_overflows_behind_the_login(house: House, size: tuple[int, int], locale: str) -> None:
-    person = house.enter("ann", viewport={"width": size[0], "height": size[1]}, locale=locale)
+    person = house.enter(house.trader, viewport={"width": size[0], "height": size[1]}, locale=locale)
     for route in ROUTES:
         person.go(route)
         person.page.wait_for_timeout(700)
