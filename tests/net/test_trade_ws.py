@@ -347,3 +347,13 @@ def test_one_socket_carries_both(front: TradeDesk) -> None:
         front.tick(CU, 75_000, ask_price1=75_000, ask_volume1=2)
         while trader.orders["o1"]["status"] == "ALIVE" or trader.tree["quotes"][CU]["ask_volume1"] != 2:
             trader.receive()
+
+
+def test_a_client_that_does_not_read_is_merged_for_and_misses_nothing(front: TradeDesk) -> None:
+    count = 6000
+    with front.log_in(query="?flow=push") as trader:
+        for n in range(count):
+            trader.order(f"n{n}", CU, "BUY", "OPEN", 1, 70_000, time_condition="IOC")
+        while len(trader.orders) < count:  # 190 orders a second pass the gate; the rest is refused, and told
+            trader.receive()
+        assert {order["status"] for order in trader.orders.values()} == {"FINISHED"}

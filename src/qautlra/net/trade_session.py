@@ -31,6 +31,8 @@ from qautlra.wire.trade_errors import said
 
 MAX_NOTICES: Final = 1000
 MAX_HELD_REQUESTS: Final = 64
+SLOW_CLIENT_S: Final = 10.0
+SLOW_RETRY_S: Final = 0.02
 _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
 _log = get_logger("net")
 
@@ -38,6 +40,8 @@ _log = get_logger("net")
 class Out(Protocol):
     """Where packets go."""
 
+    @property
+    def is_full(self) -> bool: ...
     def send(self, text: bytes) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
 
@@ -105,6 +109,8 @@ class TradeSession:
         self._patch: wire.Patch | None = None
         self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
         self._flush_due = False
+        self._full_since_s = 0.0
+        self._again: asyncio.TimerHandle | None = None
         self._serial = 0
         self._prefix = new_uuid()[:8]
 
@@ -148,6 +154,9 @@ class TradeSession:
 
     def detached(self) -> None:
         """The connection is gone."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         if self._channel is not None:
             self._channels.leave(self._channel, self._key)
             self._channel = None
@@ -375,7 +384,7 @@ class TradeSession:
 
     def _flush(self) -> None:
         self._flush_due = False
-        if self._logging_in:
+        if self._logging_in or self._is_held():
             return
         if self._patch is not None and (self._asked or self._push):
             patches = [*self._notices, self._patch.render(self._trade.trading_day)]
@@ -385,6 +394,23 @@ class TradeSession:
             self._out.send(wire.rtn_data(patches))
         elif self._notices:
             self._push_notices()
+
+    def _is_held(self) -> bool:
+        """Tell whether a client reads too slowly to be sent to: what is new merges meanwhile, for a while."""
+        if not self._out.is_full:
+            self._full_since_s = 0.0
+            return False
+        now_s = monotonic_s()
+        self._full_since_s = self._full_since_s or now_s
+        if now_s - self._full_since_s > SLOW_CLIENT_S:
+            self._out.close(1013, "too slow")
+        elif self._again is None:
+            self._again = asyncio.get_running_loop().call_later(SLOW_RETRY_S, self._try_again)
+        return True
+
+    def _try_again(self) -> None:
+        self._again = None
+        self._flush()
 
     def _push_notices(self) -> None:
         """Notices do not wait for a peek."""

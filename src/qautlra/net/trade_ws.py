@@ -41,11 +41,13 @@ class Trader:
 
     # --- what the session calls ---
 
+    @property
+    def is_full(self) -> bool:
+        """Whether as much as may wait for the client waits already."""
+        return self._socket.buffered() > self._limit
+
     def send(self, text: bytes) -> None:
-        """Send one packet; a client that reads nothing is let go when its bound is reached."""
-        if self._socket.buffered() > self._limit:
-            self._socket.close(1013, "too slow")
-            return
+        """Send one packet."""
         self._socket.write(text_frame(text))
 
     def close(self, code: int, reason: str) -> None:
