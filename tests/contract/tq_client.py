@@ -151,6 +151,26 @@ def days(url: str) -> dict[str, Any]:
     return seen
 
 
+def sells(url: str) -> dict[str, Any]:
+    """Sell one lot at a price at which somebody else waits."""
+    address = url.removeprefix("ws://").partition("/")[0]
+    account = TqAccount("paper", "check", "a-Passw0rd-of-tests", td_url=f"ws://{address}/ws/trade")
+    api = TqApi(account, auth=TqAuth("t", "s"), _md_url=url, debug=False, disable_print=True)
+    funds, deadline = api.get_account(), time.time() + PATIENCE_S
+    order = api.insert_order(LIVELY, "SELL", "OPEN", 1, 5231.0)
+    while order.status != "FINISHED" or not order.trade_records or funds.commission == 0:
+        if not api.wait_update(deadline=deadline):
+            raise TimeoutError(str(dict(order)))
+    names = ("trade_id", "exchange_trade_id", "order_id", "price", "volume")
+    seen = {
+        "trades": [fields(trade, *names) for trade in order.trade_records.values()],
+        "account": fields(funds, "balance", "available", "margin", "commission"),
+    }
+    api.close()
+    return seen
+
+
 if __name__ == "__main__":
-    scene = {"limits": limits, "series": series, "backtest": backtest, "days": days}[sys.argv[1]]
+    scenes = {"limits": limits, "series": series, "backtest": backtest, "days": days, "sells": sells}
+    scene = scenes[sys.argv[1]]
     print(json.dumps(scene(sys.argv[2])))
