@@ -1,6 +1,8 @@
 """The vendor's own libraries, found where packages carry them, through our loader: what they do offline.
 
-They are asked nothing but to start, to fail to connect to a loopback port and to end.
+They are asked nothing but to start, to fail to connect to a loopback port and to end. Those of this interpreter
+are 6.7.11; others are in the interpreters that QAUTLRA_OPENCTP_PYTHONS and QAUTLRA_CTP_PYTHON name, each tried
+in a process of its own, as they print and keep what they like.
 """
 
 import asyncio
@@ -19,6 +21,9 @@ from qautlra.link.ctp_library import Libraries, find_libraries
 from qautlra.wire.ctp_frames import Kind
 from qautlra.wire.ctp_records import layout
 from tests.conftest import ROOT
+
+RELEASE = os.environ.get("QAUTLRA_TEST_RELEASE", "6.7.11")
+SLOTS = {"6.6.9": (15, 107), "6.7.2": (15, 123), "6.7.11": (15, 133), "6.7.13": (15, 140)}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +51,10 @@ def test_the_table_is_what_the_libraries_say(real: Libraries) -> None:
 
 def test_releases_are_read_from_the_libraries(real: Libraries) -> None:
     market, trader = Library(real.market, True), Library(real.trader, False)
-    assert market.release == trader.release == "6.7.11"
-    assert (market.slots, trader.slots) == (15, 133)
+    assert market.release == trader.release == RELEASE
+    assert (market.slots, trader.slots) == SLOTS[RELEASE]
     assert not market.simulated
-    assert market.version.startswith("v6.7.11_2025")
+    assert market.version.startswith(f"v{RELEASE}_20")
 
 
 @asynccontextmanager
@@ -120,3 +125,38 @@ def test_twenty_sessions_leave_no_thread(real: Libraries, tmp_path: Path) -> Non
         one.start()
         one.close()
     assert len(os.listdir("/proc/self/task")) == before
+
+
+def carried(python: str) -> Libraries:
+    """Return the libraries in the packages of another interpreter."""
+    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"]
+    run = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [run.stdout.strip()])
+        return find_libraries()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("QAUTLRA_TEST_RELEASE" in os.environ, reason="this is such a process")
+@pytest.mark.parametrize("release", ["6.7.13", "6.7.2", "6.6.9"])
+def test_other_releases_do_all_of_it_alike(release: str) -> None:
+    named = os.environ.get("QAUTLRA_OPENCTP_PYTHONS", "").split(":")
+    pythons = filter(None, [*named, os.environ.get("QAUTLRA_CTP_PYTHON", "")])
+    right = [one for one in map(carried, pythons) if f"v{release}_".encode() in Path(one.market).read_bytes()]
+    if not right:
+        reason = f"no named interpreter carries CTP {release} (QAUTLRA_OPENCTP_PYTHONS, QAUTLRA_CTP_PYTHON)"
+        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    libraries = {"QAUTLRA_TEST_MD_LIB": right[0].market, "QAUTLRA_TEST_TD_LIB": right[0].trader}
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env=os.environ | libraries | {"QAUTLRA_TEST_RELEASE": release},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=90,
+    )
+    assert run.returncode == 0, run.stdout[-3000:]
+    assert "5 passed, 3 skipped" in run.stdout
