@@ -1,8 +1,8 @@
 """The vendor's own libraries, found where packages carry them, through our loader: what they do offline.
 
-They are asked nothing but to start, to fail to connect to a loopback port and to end. Those of this interpreter
-are 6.7.11; others are in the interpreters that QAUTLRA_OPENCTP_PYTHONS and QAUTLRA_CTP_PYTHON name, each tried
-in a process of its own, as they print and keep what they like.
+They are asked nothing but to start, to fail to connect to a loopback port and to end. This interpreter's are
+6.7.11; others are in the interpreters that QAUTLRA_OPENCTP_PYTHONS and QAUTLRA_CTP_PYTHON name. Each release
+is tried in a process of its own, as these libraries print and keep what they like.
 """
 
 import asyncio
