@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check screenshots clean kills
+.PHONY: ctp-cuts kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check screenshots clean kills
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
@@ -62,6 +62,9 @@ kill-orders:  ## kill -9 with orders under way, 25 times (pytest does it a few t
 
 kill-amqp:  ## 25 kill -9 of a server that takes orders from RabbitMQ (KILLS=n)
 	QAUTLRA_KILLS=$(or $(KILLS),25) $(PYTHON) -m pytest -q -s tests/fault/test_kill_amqp.py
+
+ctp-cuts: core ## a recorded day, and a made one, through our CTP broker with 100 cuts of its front (CUTS=n; pytest plays 4)
+	QAUTLRA_CTP_CUTS=$(or $(CUTS),100) $(PYTHON) -m pytest -q -s --timeout 900 tests/ctp/test_replayed_day.py tests/ctp/test_broker.py -k cuts
 
 bench:      ## the published benchmarks, one JSON line each
 	$(PYTHON) -m qautlra bench

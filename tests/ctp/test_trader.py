@@ -28,8 +28,10 @@ OPEN, CLOSE, CLOSE_TODAY, CLOSE_YESTERDAY = "0", "1", "3", "4"
 class Venue(Front):
     """The front with trading: user `one` owns account `one`, `eye` may look at it, `two` owns `two`."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
-        self.rig = Rig(directory)
+    day = 20210802
+
+    def __init__(self, directory: Path, rig: Rig | None = None, **settings: Any) -> None:
+        self.rig = rig or Rig(directory)
         self.auth = AuthService(directory / "auth")
         self.tape = self.rig.tape
         feed = CtpFeed(self.tape, max_clients=8)
@@ -46,7 +48,7 @@ class Venue(Front):
         )
 
     def login(self) -> LoginReply:
-        return LoginReply(20210802, "09:30:00")
+        return LoginReply(self.day, "09:30:00")
 
     async def __aenter__(self) -> "Venue":
         self.auth.directory.mkdir()

@@ -77,12 +77,12 @@ def beijing_ns(text: str) -> int:
 class Rig:
     """The service and its market; `async with` runs it."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
+    def __init__(self, directory: Path, now: str = "2021-08-02 09:30:00", **settings: Any) -> None:
         self.directory = directory
         self.calendar = Calendar({**CALENDAR, "sections": SECTIONS}, PRODUCTS)
-        self.instruments = Instruments(self.calendar, 20210802)
+        self.instruments = Instruments(self.calendar, int(now[:10].replace("-", "")))
         self.tape = Tape(self.instruments, self.calendar, 1024)
-        self.clock = VirtualClock("test", beijing_ns("2021-08-02 09:30:00"))
+        self.clock = VirtualClock("test", beijing_ns(now))
         self.trade = TradeService(
             settings=msgspec.convert({"durability": "memory", **settings}, Settings),
             data_dir=directory,
