@@ -100,3 +100,40 @@ def test_half_a_checkpoint_is_no_beginning(tmp_path: Path) -> None:
         journal.sync()
         with pytest.raises(JournalError):
             Exchange().replay_all(tmp_path, first + 1)
+
+
+def test_a_beginning_that_is_not_there_is_none(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        x = opened(journal)
+        x.settle(20210802)
+        journal.sync()
+        for beyond in (journal.head_lsn + 1, journal.head_lsn + 1000):
+            with pytest.raises(JournalError):  # else: an exchange without accounts, and nobody the wiser
+                Exchange().replay_all(tmp_path, beyond)
+        money = journal.head_lsn + 1
+        x.note(b"{}")
+        journal.sync()
+        with pytest.raises(JournalError):
+            Exchange().replay_all(tmp_path, money)
+
+
+def test_a_checkpoint_without_its_end_is_no_beginning(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        x = Exchange(journal)
+        for n in range(3000):
+            x.move_money(x.open_account(f"account-{n:05d}"), 1000 + n)
+        x.settle(20210802)
+        journal.roll()
+        first = journal.head_lsn + 1
+        x.checkpoint()
+        assert journal.head_lsn > first
+        journal.sync()
+    newest = sorted(tmp_path.glob("*.qlog"))[-1]
+    newest.write_bytes(newest.read_bytes().rstrip(b"\0")[:-100])  # a power cut, an unreadable sector
+    with Journal(tmp_path) as journal:
+        assert first < journal.head_lsn + 1 < x.head_lsn + 1
+        with pytest.raises(JournalError):
+            Exchange().replay_all(tmp_path, first)
+        whole = Exchange()
+        whole.replay_all(tmp_path)
+        assert whole.state_hash() == x.state_hash()

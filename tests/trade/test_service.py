@@ -284,3 +284,48 @@ def test_days_nobody_needs_are_deleted(tmp_path: Path) -> None:
 
     run(tmp_path, body, durability="process", journal_days=2)
     run(tmp_path, again, durability="process", journal_days=2)
+
+
+def test_a_checkpoint_the_journal_lost_is_not_believed(tmp_path: Path) -> None:
+    """After a power cut with durability `process` the file may know more than the journal."""
+
+    async def first(rig: Rig) -> None:
+        opened(rig)
+        await asyncio.sleep(0.1)
+
+    async def again(rig: Rig) -> None:
+        assert rig.trade.accounts() == [ACCOUNT]
+        assert rig.trade.funds(ACCOUNT)["balance"] == 1_000_000
+
+    run(tmp_path, first, durability="process")
+    (tmp_path / "trade" / "checkpoints.json").write_text("[[20210802, 9000]]")
+    run(tmp_path, again, durability="process")
+
+
+def test_what_traded_just_before_the_day_ended_is_told(tmp_path: Path) -> None:
+    """A fill that waits for the commit under way when the day is rolled reaches whoever listens."""
+
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        heard: list[tuple[str, bool]] = []
+        told: list[str] = []
+
+        def prepare(change: Change) -> list[str]:
+            return [rig.trade.trade(number).order_id for number in change.trades]
+
+        def take(change: Change, prepared: list[str]) -> None:
+            heard.extend((order_id, change.day) for order_id in prepared)
+            told.extend(change.orders and ["orders"])
+
+        rig.trade.subscribe(None, take, prepare)
+        await asyncio.sleep(0.1)
+        rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=1)
+        rig.send("last", CU, "BUY", "OPEN", 1, 75_000)
+        assert len(rig.trade.trades(ACCOUNT)) == 1
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        assert rig.trade.trading_day == 20210803
+        await asyncio.sleep(0.2)
+        assert heard == [("last", False)]
+
+    run(tmp_path, body, durability="process")

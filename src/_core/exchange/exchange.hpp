@@ -97,6 +97,9 @@ class Exchange {
   // Applies a journal record; kDiverged when it does not fit, kOk otherwise, whatever it came to then.
   Code replay(std::uint8_t kind, const void* payload, std::size_t size);
 
+  // Whether a checkpoint has been taken in part only: its other records must come before anything else.
+  bool is_restoring() const { return restored_ != kNone; }
+
   const std::vector<Event>& events() const { return events_; }
   void clear_events() { events_.clear(); }
   const OrderTable& orders() const { return orders_; }

@@ -11,6 +11,13 @@ Recovered recover(Exchange& exchange, const std::string& directory, std::uint64_
   journal::Record record;
   journal::Next next;
   while ((next = reader.next(record)) == journal::Next::kRecord) {
+    // What does not begin at the first record of all begins with a checkpoint, or an exchange would lack what was before.
+    const bool is_checkpoint = record.kind == static_cast<std::uint8_t>(RecordKind::kCheckpoint);
+    if (out.records == 0 && record.lsn != 1 && !(is_checkpoint && (from_lsn == 1 || record.lsn == from_lsn))) {
+      out.error = "record " + std::to_string(record.lsn) + " is no checkpoint a replay may begin with";
+      out.lsn = record.lsn;
+      return out;
+    }
     if (exchange.replay(record.kind, record.payload.data(), record.payload.size()) != kOk) {
       out.error = "record " + std::to_string(record.lsn) + " of kind " + std::to_string(record.kind) +
                   " does not fit what the records before it come to";
@@ -29,6 +36,12 @@ Recovered recover(Exchange& exchange, const std::string& directory, std::uint64_
     out.path = damage.path;
     out.offset = damage.offset;
     out.lsn = damage.lsn;
+  } else if (from_lsn > 1 && out.records == 0) {
+    out.error = "record " + std::to_string(from_lsn) + " is not there";
+    out.lsn = from_lsn;
+  } else if (exchange.is_restoring()) {
+    out.error = "the journal ends within a checkpoint, after record " + std::to_string(out.last_lsn);
+    out.lsn = out.last_lsn + 1;
   }
   return out;
 }

@@ -24,7 +24,8 @@ struct Recovered {
   std::uint64_t lsn = 0;       // the first record that was not applied, with an error
 };
 
-// Applies what lies in `directory` from an LSN on. Stops at the first record that is damaged or does not fit; a torn
+// Applies what lies in `directory` from an LSN on: 1 (or the checkpoint older segments were deleted for), or that of a
+// checkpoint, whole; anything else is an error. Stops at the first record that is damaged or does not fit; a torn
 // tail of the newest segment is the end. Events of the day that is left are dropped: orders() and trades() have it.
 Recovered recover(Exchange& exchange, const std::string& directory, std::uint64_t from_lsn = 1);
 

@@ -118,8 +118,7 @@ class Days:
         return self._calendar.next_trading_day(self._engine.exchange.trading_day)
 
     def settle(self, ended: DayEnd) -> None:
-        """Settle all accounts and begin the next day."""
-        self._engine.collect()
+        """Settle all accounts and begin the next day; what changed before is collected."""
         code = self._engine.exchange.settle(ended.next_day)[0]
         if code:
             _log.error("not_settled", trading_day=ended.trading_day, code=code)

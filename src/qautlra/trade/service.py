@@ -438,6 +438,10 @@ class TradeService(Service):
             self._collect(engine)
         self._teller.release(journal.durable_lsn)
 
+    def collect(self) -> None:
+        """Collect what has changed so far, though a commit may be under way: its numbers end with the day."""
+        self._collect(self.engine)
+
     def _collect(self, engine: Engine) -> None:
         found_changes = engine.collect()
         for change in found_changes if self._engine is not None else ():

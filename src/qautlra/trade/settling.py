@@ -76,6 +76,7 @@ class Settling:
         self.statements.put(ended, transfers, trade.clock.now_ns(), by)
         for hook in trade.day_ended:
             hook(ended)
+        trade.collect()  # numbers of orders and trades begin again with the next day
         days.settle(ended)
         trade.forget_day()
 
