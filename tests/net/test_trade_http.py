@@ -438,3 +438,22 @@ def test_conditional_orders_outlive_a_restart(make: Callable[..., TradingFront])
     again.tick(CU, 75600)
     (entered,) = again.get("ann", "/api/order/user/ann")
     assert entered["order_id"] == f"CO.{made['conditional_order_id']}.1"
+
+
+def test_what_is_read_is_durable(make: Callable[..., TradingFront]) -> None:
+    """A read in the turn of an order shows it only when its record is on the disk."""
+    front = make(durability="power")
+    front.quotes()
+    trade, seen = front.trade, []
+    real = trade.durable
+
+    async def durable(lsn: int) -> None:
+        await real(lsn)
+        seen.append(lsn)
+
+    trade.durable = durable  # type: ignore[method-assign]
+    submit(front, CU, "BUY", "OPEN", 1, 74000)
+    for path in ("/api/account/acc001", "/api/order/user/ann", "/api/position/user/ann"):
+        seen.clear()
+        front.get("ann", path)
+        assert seen and seen[-1] >= front.on_loop(lambda: trade.head_lsn)

@@ -23,7 +23,7 @@ from qautlra.net.market_http import MarketHttp
 from qautlra.net.ops_http import OpsHttp
 from qautlra.net.route import Route
 from qautlra.net.store_http import StoreHttp
-from qautlra.net.trade_session import Channels
+from qautlra.net.trade_channel import Channels
 
 KEEPALIVE_S = 75.0
 BACKLOG_COUNT = 1024

@@ -12,7 +12,7 @@ from qautlra.base.errors import UnavailableError
 from qautlra.net.deps import Deps
 from qautlra.net.market_ws import Guest
 from qautlra.net.route import Route
-from qautlra.net.trade_session import Channels
+from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_ws import Trader
 from qautlra.net.ws_socket import Socket, serve_socket
 from qautlra.wire.trade_requests import is_trade

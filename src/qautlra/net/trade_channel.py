@@ -156,5 +156,31 @@ class Channel:
             sink(news)
 
 
+class Channels:
+    """The channels of a process by account and user name: sessions of the same login share one."""
+
+    def __init__(self, trade: TradeService) -> None:
+        self._trade = trade
+        self._open: dict[tuple[str, str, bool], Channel] = {}
+        self.confirmed: dict[str, int] = {}
+        "By account: the trading day in which the statement before it was confirmed."
+
+    def enter(
+        self, account_id: str, user_id: str, key: int, sink: Callable[[News], None], *, always_whole: bool
+    ) -> Channel:
+        """Return the channel of an account, `sink` attached."""
+        name = (account_id, user_id, always_whole)
+        channel = self._open.get(name)
+        if channel is None:
+            channel = self._open[name] = Channel(self._trade, account_id, user_id, always_whole=always_whole)
+        channel.attach(key, sink)
+        return channel
+
+    def leave(self, channel: Channel, key: int) -> None:
+        """Let go; the last one ends the channel."""
+        if channel.detach(key):
+            self._open = {name: other for name, other in self._open.items() if other is not channel}
+
+
 def _transfer(transfer: Transfer) -> bytes:
     return orjson.dumps(wire.transfer_object(transfer.amount, transfer.code, transfer.text, transfer.time_ns))

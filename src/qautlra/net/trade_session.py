@@ -1,7 +1,8 @@
 """One connection's conversation on the DIFF trade socket: requests in order, packets out; no socket in here.
 
-Nothing is said of a command before its record is durable. A session that does not ask for data keeps at most
-one object per order, trade and position of the day, and MAX_NOTICES notices.
+Nothing is said of a command before its record is durable, and nothing to a user who may not look any more. A
+session that does not ask for data keeps at most one object per order, trade and position of the day, and
+MAX_NOTICES notices; one that has not logged in MAX_HELD_BYTES of requests.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from qautlra.auth.rights import Principal, Right
+from qautlra.auth.rights import Right
 from qautlra.auth.service import AuthService
+from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_uuid
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.model import codes
 from qautlra.model.order import InsertOrder
 from qautlra.net import trade_conditions
-from qautlra.net.trade_channel import Channel, News
-from qautlra.net.trade_login import account_of, principal_of
+from qautlra.net.trade_channel import Channel, Channels, News
+from qautlra.net.trade_login import Standing, account_of, standing_of
 from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
@@ -31,6 +33,7 @@ from qautlra.wire.trade_errors import said
 
 MAX_NOTICES: Final = 1000
 MAX_HELD_REQUESTS: Final = 64
+MAX_HELD_BYTES: Final = 64 << 10
 SLOW_CLIENT_S: Final = 10.0
 SLOW_RETRY_S: Final = 0.02
 _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
@@ -44,32 +47,6 @@ class Out(Protocol):
     def is_full(self) -> bool: ...
     def send(self, text: bytes) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
-
-
-class Channels:
-    """The channels of a process by account and user name: sessions of the same login share one."""
-
-    def __init__(self, trade: TradeService) -> None:
-        self._trade = trade
-        self._open: dict[tuple[str, str, bool], Channel] = {}
-        self.confirmed: dict[str, int] = {}
-        "By account: the trading day in which the statement before it was confirmed."
-
-    def enter(
-        self, account_id: str, user_id: str, key: int, sink: Callable[[News], None], *, always_whole: bool
-    ) -> Channel:
-        """Return the channel of an account, `sink` attached."""
-        name = (account_id, user_id, always_whole)
-        channel = self._open.get(name)
-        if channel is None:
-            channel = self._open[name] = Channel(self._trade, account_id, user_id, always_whole=always_whole)
-        channel.attach(key, sink)
-        return channel
-
-    def leave(self, channel: Channel, key: int) -> None:
-        """Let go; the last one ends the channel."""
-        if channel.detach(key):
-            self._open = {name: other for name, other in self._open.items() if other is not channel}
 
 
 class TradeSession:
@@ -96,17 +73,24 @@ class TradeSession:
         self._push = push
         self._always_whole = always_whole
         self._key = id(self)
-        self._principal: Principal | None = None
+        self._standing: Standing | None = None
         self._account_id = ""
         self._user_id = ""
         self._bid = ""
         self._channel: Channel | None = None
-        self._held: deque[asks.Request] = deque()
+        self._held: deque[tuple[asks.Request, int]] = deque()
+        self.held_bytes = 0
+        "What waits for a login, as it came."
         self._logging_in = False
         self._asked = False
         self._seen_lsn = 0
         self._allowed: dict[Right, float] = {}
+        self._renewing = False
         self._patch: wire.Patch | None = None
+        self._refreshed: wire.Patch | None = None  # asked for, and kept up to date until it is durable
+        self._dropped = metrics.counter(
+            "qautlra_net_trade_notices_dropped", "Notices slow trade clients were not told"
+        )
         self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
         self._flush_due = False
         self._full_since_s = 0.0
@@ -125,12 +109,11 @@ class TradeSession:
         try:
             request = asks.decode(text)
             if request is not None:
-                self.take(request)
+                self._take(request, len(text))
         except QautlraError as error:
             self._tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
 
-    def take(self, request: asks.Request) -> None:
-        """Take one request."""
+    def _take(self, request: asks.Request, size: int) -> None:
         if isinstance(request, asks.Peek):
             self._asked = True
             self._soon()
@@ -138,19 +121,20 @@ class TradeSession:
             self._out.send(wire.PONG)
         elif isinstance(request, asks.Login):
             if self._logging_in:
-                self._hold(request)
+                self._hold(request, size)
             else:
                 self._logging_in = True
                 self._spawn(self._login(request))
         elif self._channel is None or self._logging_in:
-            self._hold(request)
+            self._hold(request, size)
         else:
             self._handle(request)
 
-    def _hold(self, request: asks.Request) -> None:
-        if len(self._held) >= MAX_HELD_REQUESTS:
+    def _hold(self, request: asks.Request, size: int) -> None:
+        if len(self._held) >= MAX_HELD_REQUESTS or self.held_bytes + size > MAX_HELD_BYTES:
             raise LimitError(f"more than {MAX_HELD_REQUESTS} requests before the login is done")
-        self._held.append(request)
+        self._held.append((request, size))
+        self.held_bytes += size
 
     def detached(self) -> None:
         """The connection is gone."""
@@ -175,9 +159,10 @@ class TradeSession:
             self._logging_in = False
             self._flush()
         while self._held and not self._logging_in and self._channel is not None:
-            request_held = self._held.popleft()
+            held, size = self._held.popleft()
+            self.held_bytes -= size
             try:
-                self.take(request_held)
+                self._take(held, size)
             except QautlraError as error:
                 self._tell(15, said(error), "WARNING")
 
@@ -186,21 +171,21 @@ class TradeSession:
         if request.bid not in brokers:
             self._out.close(1008, "unknown bid")
             return
-        principal = await principal_of(self._auth, request, self._address)
-        account_id = account_of(self._trade, principal, request)
+        standing = await standing_of(self._auth, request, self._address)
+        account_id = account_of(self._trade, standing.principal, request)
         self.detached()
-        self._principal = principal
+        self._standing = standing
         self._allowed.clear()
         self._account_id = account_id
         self._user_id = request.user_name
         self._bid = request.bid
-        self._patch = None
+        self._patch = self._refreshed = None
         self._notices.clear()
         self._channel = self._channels.enter(
             account_id, self._user_id, self._key, self._on_news, always_whole=self._always_whole
         )
         self._tell(401, "登录成功")
-        self._notices.append(wire.session_patch(self._user_id, self._trade.trading_day))
+        self._note(wire.session_patch(self._user_id, self._trade.trading_day))
         self._push_notices()
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn
@@ -214,6 +199,8 @@ class TradeSession:
     # --- requests ---
 
     def _handle(self, request: asks.Request) -> None:
+        if not self._is_welcome():
+            return
         if isinstance(request, asks.Insert):
             self._insert(request)
         elif isinstance(request, asks.Cancel):
@@ -243,7 +230,7 @@ class TradeSession:
             return
         if answer.number is not None and answer.code != codes.DUPLICATE:
             return  # recorded as refused: the change tells
-        self._refused(order, answer.code)
+        self._after(answer.lsn, lambda: self._refused(order, answer.code))
 
     def _refused(self, order: InsertOrder, code: int) -> None:
         """What left no record is told to its sender only."""
@@ -264,7 +251,8 @@ class TradeSession:
         answer = self._trade.cancel(asks.cancel_of(request, self._account_id))
         if not answer.ok:
             known = codes.describe(answer.code)
-            self._tell(known.diff or known.ctp, f"撤单失败,{known.text}", "WARNING")
+            code, text = known.diff or known.ctp, f"撤单失败,{known.text}"
+            self._after(answer.lsn, lambda: self._tell(code, text, "WARNING"))
 
     def _transfer(self, request: asks.Transfer) -> None:
         self._require(Right.TRANSFER)
@@ -279,20 +267,21 @@ class TradeSession:
         self._require(trade_conditions.right_of(request))
         answer = trade_conditions.take(self._trade, request, self._account_id, self._is_mine)
         if isinstance(answer, bytes):
-            self._out.send(answer)
+            packet = answer
+            self._after(self._trade.head_lsn, lambda: self._out.send(packet))
             return
         level = "INFO" if answer.ok else "WARNING"
         self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
 
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
-        day = day_of(request.trading_day)
+        day, user_id = day_of(request.trading_day), self._user_id
         known = day or str(request.trading_day) in ("0", "")
         try:
             text = await self._trade.statement(self._account_id, day) if known else ""
         except QautlraError as error:
             self._tell(335, f"查询结算单失败,{said(error)}", "WARNING")
             return
-        self._out.send(wire.settlement_info(request.trading_day, self._user_id, text))
+        self._out.send(wire.settlement_info(request.trading_day, user_id, text))
 
     async def _show_statement(self) -> None:
         """Tell the statement of the last day, until it is confirmed. Orders do not wait for it."""
@@ -306,19 +295,23 @@ class TradeSession:
             return
         if text and account_id == self._account_id:
             self._serial += 1
-            self._notices.append(wire.settlement_notice(f"{self._prefix}n{self._serial}", text))
+            self._note(wire.settlement_notice(f"{self._prefix}n{self._serial}", text))
             self._soon()
 
     async def _change_password(self, request: asks.ChangePassword) -> None:
-        assert self._principal is not None
+        assert self._standing is not None
+        name = self._standing.principal.user_id
+        self._renewing = True  # who changes the password himself stays
         try:
-            name = self._principal.user_id
             await self._auth.check_password(name, request.old_password, self._address)
             await self._auth.set_password(name, request.new_password)
+            self._standing = self._standing.renewed(self._auth)
         except QautlraError as error:
             self._tell(351, f"修改密码失败,{said(error)}", "WARNING")
         else:
             self._tell(326, "修改密码成功")
+        finally:
+            self._renewing = False
 
     def _is_mine(self, user_id: str) -> bool:
         return user_id == self._user_id or user_id.startswith(f"{self._user_id}.")
@@ -328,31 +321,51 @@ class TradeSession:
         now_s = monotonic_s()
         if now_s < self._allowed.get(right, 0.0):
             return
-        assert self._principal is not None
-        user = self._auth.users.get(self._principal.user_id)
-        if user is None or user.disabled:
-            raise AuthError("the user is disabled", zh="用户已停用")
-        user.principal().require(right, self._account_id)
+        assert self._standing is not None
+        self._standing.principal_now(self._auth).require(right, self._account_id)
         self._allowed[right] = now_s + 1.0
+
+    def _is_welcome(self) -> bool:
+        """Tell whether the user may still look at the account; one who may not is put out."""
+        if self._renewing:
+            return True
+        try:
+            self._require(Right.VIEW)
+        except AuthError as error:
+            self.detached()
+            self._patch = self._refreshed = None
+            self._notices.clear()
+            self._out.close(1008, error.message)
+            return False
+        return True
 
     # --- out ---
 
     def _after(self, lsn: int, call: Callable[[], None]) -> None:
+        """Call when a record is durable, unless another user has taken the connection meanwhile."""
+        channel = self._channel
+
         async def wait() -> None:
             await self._trade.durable(lsn)
-            call()
+            if self._channel is channel:
+                call()
 
         self._spawn(wait())
 
     def _on_news(self, news: News) -> None:
         if news.lsn <= self._seen_lsn and not news.new_day:
             return  # in the tree of the login already
-        self._notices.extend(news.notices)
+        if not self._is_welcome():
+            return
+        for notice in news.notices:
+            self._note(notice)
         for packet in news.packets:
             self._out.send(packet)
         if news.new_day:
-            self._patch = None  # of a day that is over
+            self._patch = self._refreshed = None  # of a day that is over
             self._spawn(self._show_statement())
+        if self._refreshed is not None:
+            self._refreshed.merge(news.patch)
         self._add(news.patch)
 
     def _add(self, patch: wire.Patch) -> None:
@@ -363,17 +376,24 @@ class TradeSession:
         self._flush()
 
     def _refresh(self) -> None:
-        """Send the whole tree again."""
-        if self._channel is not None:
-            self._spawn(self._show_whole(self._channel.whole(), self._trade.head_lsn))
+        """Send the whole tree again, once for all who ask before it is durable."""
+        if self._channel is not None and self._refreshed is None:
+            self._refreshed = self._channel.whole()
+            self._after(self._trade.head_lsn, self._show_refreshed)
 
-    async def _show_whole(self, patch: wire.Patch, lsn: int) -> None:
-        await self._trade.durable(lsn)
-        self._add(patch)
+    def _show_refreshed(self) -> None:
+        patch, self._refreshed = self._refreshed, None
+        if patch is not None:
+            self._add(patch)
+
+    def _note(self, notice: bytes) -> None:
+        if len(self._notices) == MAX_NOTICES:
+            self._dropped.inc()
+        self._notices.append(notice)
 
     def _tell(self, code: int, text: str, level: str = "INFO") -> None:
         self._serial += 1
-        self._notices.append(wire.notice(f"{self._prefix}n{self._serial}", code, text, level))
+        self._note(wire.notice(f"{self._prefix}n{self._serial}", code, text, level))
         self._soon()
 
     def _soon(self) -> None:

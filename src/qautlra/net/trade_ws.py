@@ -14,7 +14,8 @@ from qautlra.base.errors import UnavailableError
 from qautlra.base.limits import CLIENT_SEND_BUFFER_BYTES
 from qautlra.net.deps import Deps
 from qautlra.net.route import Route
-from qautlra.net.trade_session import Channels, TradeSession
+from qautlra.net.trade_channel import Channels
+from qautlra.net.trade_session import TradeSession
 from qautlra.net.ws_socket import Socket, serve_socket
 
 

@@ -188,7 +188,7 @@ class Engine:
             reduce_only=order.reduce_only,
             force=order.force,
         )
-        return _answer(code, order.order_id, number, lsn)
+        return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
 
     def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
         """Withdraw what is left of an order; `force` in any phase."""
@@ -199,7 +199,7 @@ class Engine:
         if now_ns >= self._next_phase_ns:
             self.follow_phases(now_ns)
         code, number, lsn = self.exchange.cancel(account, order.order_id, now_ns=now_ns, force=force)
-        return _answer(code, order.order_id, number, lsn)
+        return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
 
     def cancel_all(self, account_id: str | None = None) -> Answer:
         """Withdraw every order of an account, of all accounts without one, whatever the phase."""
@@ -229,7 +229,7 @@ class Engine:
             before["volume"] if order.volume is None else order.volume,
             now_ns=self.now_ns(),
         )
-        return _answer(code, order.order_id, number, lsn)
+        return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
 
     # --- instruments and the market ---
 
@@ -465,6 +465,7 @@ class Engine:
         )
 
 
+# An answer without a record of its own waits for the newest: "met before", "no such order" tell of others.
 def _answer(code: int, order_id: str = "", number: int | None = None, lsn: int = 0) -> Answer:
     text = codes.describe(code).text if code else ""
     return Answer(code=code, order_id=order_id, number=number, lsn=lsn, text=text)

@@ -243,6 +243,11 @@ class TradeService(Service):
         return self._engine
 
     @property
+    def is_running(self) -> bool:
+        """Whether there is an engine to ask."""
+        return self._engine is not None
+
+    @property
     def trading_day(self) -> int:
         """The day that is traded, YYYYMMDD; 0 before the market clock has a time."""
         return self.engine.exchange.trading_day

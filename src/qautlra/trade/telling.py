@@ -1,7 +1,7 @@
 """Who is told what, and when: changes of a commit go out in order once the journal has them.
 
-Bound: one set of changes under way, beside it that of a day that ends; what changes meanwhile conflates in the
-engine until it is out.
+Bound: one set of changes under way, beside it that of a day that ends; what changes meanwhile conflates in
+the engine until it is out.
 """
 
 from __future__ import annotations

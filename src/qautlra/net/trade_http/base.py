@@ -196,6 +196,8 @@ def route(deps: Deps, door: Door) -> Route:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         found = await door.work(Call(request, deps))
+        if door.method == "GET" and deps.trade is not None and deps.trade.is_running:
+            await deps.trade.durable(deps.trade.head_lsn)  # what was read may be of this moment's commit
         return found if isinstance(found, web.StreamResponse) else raw_json(envelope.ok(found))
 
     reply: Any = Envelope[door.reply]  # type: ignore[name-defined]

@@ -1,0 +1,233 @@
+"""The trade session without a socket: what it may hold, what it may say, and of whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from qautlra.auth.rights import Access, Role
+from qautlra.auth.service import AuthOptions, AuthService
+from qautlra.base import metrics
+from qautlra.net import trade_session
+from qautlra.net.trade_channel import Channels
+from qautlra.net.trade_session import TradeSession
+from tests.net.trade_desk import PASSWORD
+from tests.trade.rig import ACCOUNT, Rig
+
+CU = "SHFE.cu2109"
+
+
+class Client:
+    """Where a session's packets go."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.sent: list[dict[str, Any]] = []
+        self.closed: tuple[int, str] | None = None
+        self.tree: dict[str, Any] = {}
+
+    def send(self, text: bytes) -> None:
+        packet = orjson.loads(text)
+        self.sent.append(packet)
+        for patch in packet.get("data", ()):
+            _merge(self.tree, patch)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+    @property
+    def codes(self) -> list[int]:
+        return [notice["code"] for notice in self.tree.get("notify", {}).values()]
+
+
+class Room(Rig):
+    """Trading with users; `open` gives a session and what it says."""
+
+    def __init__(self, directory: Path, **settings: Any) -> None:
+        super().__init__(directory, **settings)
+        self.auth = AuthService(directory, AuthOptions(login_attempts_per_min=100))
+        self.channels = Channels(self.trade)
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Room:
+        await self.auth.start()
+        await super().__aenter__()
+        for name in (ACCOUNT, "other"):
+            await self.auth.add_user(name, PASSWORD, Role.TRADER)
+            self.trade.open_account(name, 1_000_000)
+            await self.auth.write(self.auth.users.grant, name, name, Access.OWN, broker="paper", cash=0.0)
+        self.quotes()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await super().__aexit__()
+        await self.auth.stop(1.0)
+
+    def open(self) -> tuple[TradeSession, Client]:
+        client = Client()
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            self.tasks.append(asyncio.get_running_loop().create_task(work))
+
+        session = TradeSession(
+            self.trade, self.auth, self.channels, client, address="127.0.0.1", spawn=spawn, push=True
+        )
+        return session, client
+
+    async def log_in(self, user: str = ACCOUNT) -> tuple[TradeSession, Client]:
+        session, client = self.open()
+        say(session, "req_login", bid="paper", user_name=user, password=PASSWORD)
+        await until(lambda: client.tree.get("trade", {}).get(user, {}).get("accounts"))
+        return session, client
+
+
+def say(session: TradeSession, aid: str, **more: Any) -> None:
+    session.receive(orjson.dumps({"aid": aid, **more}).decode())
+
+
+def dropped() -> float:
+    found = [line for line in metrics.render().splitlines() if b"trade_notices_dropped_total " in line]
+    return float(found[-1].split()[-1])
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def go(directory: Path, body: Any, **settings: Any) -> None:
+    async def main() -> None:
+        async with Room(directory, **settings) as room:
+            await asyncio.wait_for(body(room), 30)
+
+    asyncio.run(main())
+
+
+def _merge(into: dict[str, Any], patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict):
+            _merge(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
+
+
+def test_a_tree_asked_for_does_not_overtake_what_changes_meanwhile(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        say(session, "qry_account_info")
+        room.cancel("o1")
+        await until(lambda: 419 in client.codes)
+        await asyncio.sleep(0.1)
+        assert client.tree["trade"][ACCOUNT]["orders"]["o1"]["status"] == "FINISHED"
+
+    go(tmp_path, body, durability="power")
+
+
+def test_trees_asked_for_at_once_are_one(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        before = len(client.sent)
+        for _ in range(100):
+            say(session, "qry_account_info")
+        await asyncio.sleep(0.2)
+        assert sum("banks" in str(packet) for packet in client.sent[before:]) == 1
+
+    go(tmp_path, body, durability="power")
+
+
+def test_a_grant_that_is_taken_away_ends_what_is_told(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        await room.auth.write(room.auth.users.revoke, ACCOUNT, ACCOUNT)
+        await asyncio.sleep(1.1)
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        await asyncio.sleep(0.2)
+        assert client.closed is not None and client.closed[0] == 1008
+        assert "o1" not in str(client.sent)
+        session.detached()
+
+    go(tmp_path, body)
+
+
+@pytest.mark.parametrize("change", ["disable", "password"])
+def test_a_user_put_out_is_told_nothing_more(tmp_path: Path, change: str) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        if change == "disable":
+            await room.auth.write(room.auth.users.set_disabled, ACCOUNT, True)
+        else:
+            await room.auth.set_password(ACCOUNT, "Another-pass-2")
+        await asyncio.sleep(1.1)
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        say(session, "qry_account_info")
+        await asyncio.sleep(0.2)
+        assert client.closed is not None and "o1" not in str(client.sent)
+
+    go(tmp_path, body)
+
+
+def test_strangers_hold_little_memory(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = room.open()
+        big = [{"contingent_type": "price", "instrument_id": "x" * 100}] * 400
+        for _ in range(60):
+            say(session, "insert_condition_order", user_id="x", condition_list=big, order_list=[])
+        await asyncio.sleep(0)
+        assert session.held_bytes <= trade_session.MAX_HELD_BYTES
+        assert 15 in client.codes
+
+    go(tmp_path, body)
+
+
+def test_notices_dropped_for_a_slow_client_are_counted(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        client.is_full = True
+        before = dropped()
+        for _ in range(trade_session.MAX_NOTICES + 5):
+            say(session, "cancel_order", user_id=ACCOUNT, order_id="none")
+        await asyncio.sleep(0.1)
+        assert dropped() - before == 5
+        session.detached()
+
+    go(tmp_path, body)
+
+
+def test_a_history_that_is_not_durable_is_not_told(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        say(session, "qry_his_condition_order", user_id=ACCOUNT, action_day=20210802)
+        assert client.sent[-1]["aid"] != "rtn_his_condition_orders"
+        await until(lambda: client.sent[-1]["aid"] == "rtn_his_condition_orders")
+
+    go(tmp_path, body, durability="power")
+
+
+def test_an_order_met_again_is_told_when_the_first_is_durable(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        first = room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        again = room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        assert not again.ok and again.lsn >= first.lsn > 0
+        order = {"exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY", "offset": "OPEN"}
+        say(
+            session, "insert_order", user_id=ACCOUNT, order_id="o1", volume=1, limit_price=74_000, **order,
+        )  # fmt: skip
+        session.receive('{"aid":"ping"}')
+        assert 407 not in client.codes
+        await until(lambda: 407 in client.codes)
+
+    go(tmp_path, body, durability="power")
