@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from qautlra.base.errors import InputError
 from qautlra.net.ctp_flow import Flow
 from qautlra.wire import ctp_queries as records
+from qautlra.wire import settlement
 from qautlra.wire.ctp_frames import HEAD_BYTES, Kind
 from qautlra.wire.ctp_orders import is_own_refusal, stamp
 from qautlra.wire.ctp_records import Record
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from qautlra.net.ctp_desk import Desk
 
 Rows = list[bytes]
+DATE_CHARS: Final = 8
 
 
 class Answers:
@@ -34,7 +37,6 @@ class Answers:
             Kind.QRY_EXCHANGE: self._exchanges,
             Kind.QRY_INSTRUMENT: self._instruments,
             Kind.QRY_DEPTH: self._depth,
-            Kind.QRY_SETTLEMENT: lambda _asked, _account, _flow: [],
             Kind.QRY_CONFIRM: self._confirmation,
             Kind.QRY_BROKER_PARAMS: self._broker_params,
         }
@@ -46,6 +48,26 @@ class Answers:
     def rows(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Rows:
         """Return the records a query is answered with."""
         return self._by_kind[kind](asked, account_id, flow)
+
+    async def statement(self, asked: Record, account_id: str) -> Rows:
+        """Return a statement in pieces, of the newest settled day when none is named; none for no such day.
+
+        InputError when the day is no date.
+        """
+        named = asked.text("TradingDay")
+        if named and not (len(named) == DATE_CHARS and named.isascii() and named.isdigit()):
+            raise InputError("TradingDay: expected YYYYMMDD")
+        found = await self._desk.trade.settling.statement_of(account_id, int(named or 0))
+        if found is None:
+            return []
+        return list(
+            records.statement(
+                settlement.render(found),
+                account_id=account_id,
+                broker=self._desk.settings.broker_id,
+                trading_day=found.trading_day,
+            )
+        )
 
     def _orders(self, asked: Record, account_id: str, flow: Flow | None) -> Rows:
         assert flow is not None

@@ -16,8 +16,15 @@ from qautlra.net.ctp_flow import Engine, Flow
 from qautlra.net.ctp_trader import TraderSession
 from qautlra.wire.ctp_frames import Hello
 from qautlra.wire.ctp_login import LoginReply
+from qautlra.wire.settlement import Statement
 
 AUTH_CODE_CHARS: Final = 16
+
+
+class Settling(Protocol):
+    """`trade.settling.Settling` as far as the front needs it."""
+
+    async def statement_of(self, account_id: str, trading_day: int = 0) -> Statement | None: ...
 
 
 class Trading(Engine, Protocol):
@@ -25,6 +32,8 @@ class Trading(Engine, Protocol):
 
     @property
     def head_lsn(self) -> int: ...
+    @property
+    def settling(self) -> Settling: ...
     def has(self, account_id: str) -> bool: ...
     def insert(self, order: InsertOrder) -> Answer: ...
     def cancel(self, order: CancelOrder) -> Answer: ...

@@ -1,6 +1,6 @@
 """A trader Api object of a CTP program: authenticate, log in, confirm, order, cancel, ask. No socket here.
 
-Requests are answered in their order; while a password is being checked the later ones wait.
+Requests are answered in their order; while a password is checked or a statement read, the later ones wait.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from qautlra.auth.audit import Act, Result
 from qautlra.auth.rights import Principal, Right
-from qautlra.base.errors import AuthError, InputError, LimitError, UnavailableError
+from qautlra.base.errors import AuthError, InputError, LimitError, StorageError, UnavailableError
 from qautlra.model import codes as house_codes
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
 from qautlra.net.ctp_answers import Answers
@@ -73,10 +73,10 @@ class TraderSession:
     # --- requests ---
 
     def on_frame(self, got: Frame) -> None:
-        """Answer one request, or keep it until the login before it is decided; ValueError when it is none."""
+        """Answer one request, or keep it until the one before it is answered; ValueError when it is none."""
         if self._task is not None:
             if len(self._waiting) >= WAITING_COUNT:
-                raise ValueError("too many requests during a login")
+                raise ValueError("too many requests before an answer")
             self._waiting.append(got)
             return
         self._handle(got)
@@ -331,7 +331,7 @@ class TraderSession:
     # --- queries ---
 
     def _query(self, got: Frame) -> None:
-        if not self._answers.knows(got.kind):
+        if got.kind != Kind.QRY_SETTLEMENT and not self._answers.knows(got.kind):
             self._fail(got.request, codes.UNSUPPORTED)
             return
         asked = got.asked()
@@ -339,12 +339,28 @@ class TraderSession:
         if account_id is None:
             self._fail(got.request, codes.NO_PRIVILEGE)
             return
+        if got.kind == Kind.QRY_SETTLEMENT:
+            self._begin(self._settlement(got, account_id))
+            return
         try:
             flow = self._flow(account_id) if account_id else None
             rows = self._answers.rows(got.kind, asked, account_id, flow)
         except UnavailableError:
             self._fail(got.request, codes.NOT_READY)
             return
+        self._reply(got, rows)
+
+    async def _settlement(self, got: Frame, account_id: str) -> None:
+        try:
+            rows = await self._answers.statement(got.asked(), account_id)
+        except InputError:
+            self._fail(got.request, codes.BAD_FIELD)
+        except (UnavailableError, StorageError):
+            self._fail(got.request, codes.NOT_READY)
+        else:
+            self._reply(got, rows)
+
+    def _reply(self, got: Frame, rows: list[bytes]) -> None:
         for number, row in enumerate(rows, 1):
             self._send(frame(got.kind, row, request=got.request, answer=True, last=number == len(rows)))
         if not rows:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from qautlra.wire.ctp_records import layout
 
+STATEMENT_PIECE_BYTES: Final = 500
 SPLIT_EXCHANGES: Final = frozenset({"SHFE", "INE"})
 _EXCHANGES: Final = {
     "SHFE": "上海期货交易所",
@@ -246,6 +247,35 @@ def confirmation(account_id: str, broker: str, date: str, clock: str) -> bytes:
             "CurrencyID": "CNY",
         }
     )
+
+
+def statement(text: str, *, account_id: str, broker: str, trading_day: int) -> Iterator[bytes]:
+    """Yield the SettlementInfo records of a statement: numbered pieces, cut between characters."""
+    for number, piece in enumerate(_pieces(text), 1):
+        yield layout("SettlementInfo").pack(
+            {
+                "TradingDay": str(trading_day),
+                "SettlementID": 1,
+                "BrokerID": broker,
+                "InvestorID": account_id,
+                "SequenceNo": number,
+                "Content": piece,
+                "AccountID": account_id,
+                "CurrencyID": "CNY",
+            }
+        )
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    piece = b""
+    for character in text:
+        raw = character.encode("gb18030", "replace")
+        if len(piece) + len(raw) > STATEMENT_PIECE_BYTES:
+            yield piece
+            piece = b""
+        piece += raw
+    if piece:
+        yield piece
 
 
 def broker_params(account_id: str, broker: str) -> bytes:
