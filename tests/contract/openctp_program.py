@@ -1,6 +1,6 @@
 """A trader program on openctp_ctp that does what each line on its input says and prints what it is told.
 
-Lines in: `["order", ref, direction, price, volume]`, `["query", "account" | "trades" | "orders"]`, `["end"]`.
+Lines in: `["order", ref, direction, price, volume]`, `["query", "account"]` and the like, `["end"]`.
 Lines out: `[what, facts]`. Run under `qautlra ctp-sim exec`; the front it names is not there.
 """
 
@@ -17,6 +17,7 @@ USER, PASSWORD, INSTRUMENT, EXCHANGE = sys.argv[1:5]
 BROKER = "9999"
 ORDER = ("OrderRef", "FrontID", "SessionID", "OrderSysID", "OrderStatus", "VolumeTraded")
 TRADE = ("TradeID", "OrderRef", "OrderSysID", "Price", "Volume", "Direction")
+STATEMENT = ("TradingDay", "SequenceNo", "Content")
 ACCOUNT = ("Balance", "Available", "CurrMargin", "Commission", "PositionProfit")
 _lock = threading.Lock()
 
@@ -84,6 +85,12 @@ class Spi(tdapi.CThostFtdcTraderSpi):
     def OnRspQryOrder(self, record, info, request, last) -> None:
         self._row("orders", record, ORDER, last)
 
+    def OnRspQrySettlementInfo(self, record, info, request, last) -> None:
+        if record is not None:
+            found = {name: getattr(record, name) for name in STATEMENT}
+            self.rows.append(found | {"Content": record.Content.decode("gb18030")})
+        self._row("statement", None, STATEMENT, last)
+
 
 def insert(api, ref: str, direction: str, price: float, volume: int) -> None:
     record = filled(
@@ -114,6 +121,7 @@ def query(api, what: str) -> None:
         "account": (tdapi.CThostFtdcQryTradingAccountField, api.ReqQryTradingAccount),
         "trades": (tdapi.CThostFtdcQryTradeField, api.ReqQryTrade),
         "orders": (tdapi.CThostFtdcQryOrderField, api.ReqQryOrder),
+        "statement": (tdapi.CThostFtdcQrySettlementInfoField, api.ReqQrySettlementInfo),
     }[what]
     asked = filled(record(), BrokerID=BROKER, InvestorID=USER)
     for _ in range(20):  # -2 and -3: one query at a time, one a second

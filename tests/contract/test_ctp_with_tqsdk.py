@@ -42,9 +42,9 @@ WAIT_S = 30.0
 class Program:
     """A CTP program under `qautlra ctp-sim exec`: lines to it, lines from it."""
 
-    def __init__(self, server: Server, user: str) -> None:
+    def __init__(self, server: Server, user: str, code: str = "IF2101", exchange: str = "CFFEX") -> None:
         words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
-        words += ["env", "-u", "PYTHONPATH", sys.executable, str(PROGRAM), user, PASSWORD, "IF2101", "CFFEX"]
+        words += ["env", "-u", "PYTHONPATH", sys.executable, str(PROGRAM), user, PASSWORD, code, exchange]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=server.environment
         )
