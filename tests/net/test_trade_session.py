@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -16,6 +16,7 @@ from qautlra.base import metrics
 from qautlra.net import trade_session
 from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_session import TradeSession
+from qautlra.wire import trade_requests as asks
 from tests.net.trade_desk import PASSWORD
 from tests.trade.rig import ACCOUNT, Rig
 
@@ -231,3 +232,117 @@ def test_an_order_met_again_is_told_when_the_first_is_durable(tmp_path: Path) ->
         await until(lambda: 407 in client.codes)
 
     go(tmp_path, body, durability="power")
+
+
+# --- the table of requests: each by someone who may not ---
+
+ORDER = {
+    "exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY", "offset": "OPEN", "volume": 1,
+    "price_type": "LIMIT", "limit_price": 74_000,
+}  # fmt: skip
+LEG = {"exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY", "offset": "OPEN", "volume": 1}
+CONDITION = {
+    "contingent_type": "price", "exchange_id": "SHFE", "instrument_id": "cu2109",
+    "contingent_price": 76_000, "price_relation": "GE",
+}  # fmt: skip
+BANK = {"bank_id": "SIM", "future_account": "", "future_password": "", "bank_password": "", "currency": "CNY"}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "insert_order": {"order_id": "mine", **ORDER},
+    "cancel_order": {"order_id": "theirs"},
+    "req_transfer": {"amount": 5_000.0, **BANK},
+    "qry_settlement_info": {"trading_day": 20210801},
+    "qry_account_info": {},
+    "qry_transfer_serial": {},
+    "qry_account_register": {},
+    "qry_bankcapital": {"bank_id": "SIM"},
+    "confirm_settlement": {},
+    "insert_condition_order": {"order_id": "c2", "condition_list": [CONDITION], "order_list": [LEG]},
+    "cancel_condition_order": {"order_id": "c1"},
+    "pause_condition_order": {"order_id": "c1"},
+    "resume_condition_order": {"order_id": "c1"},
+    "qry_his_condition_order": {"action_day": 20210802},
+    "change_password": {"old_password": "wrong-Pass-9", "new_password": "Another-pass-2"},
+}
+OUTSIDE = {"req_login", "peek_message", "ping"}  # who one is, and nothing of an account
+
+
+def test_the_table_names_every_request() -> None:
+    tags = {str(kind.__struct_config__.tag) for kind in get_args(asks._REQUESTS)}
+    assert tags == set(REQUESTS) | OUTSIDE
+
+
+def _state_of(room: Room) -> Any:
+    trade = room.trade
+    conditions = [(o.order_id, str(o.status)) for o in trade.conditions.list(ACCOUNT)]
+    orders = [(o.order_id, o.is_alive) for o in trade.orders(ACCOUNT)]
+    return trade.funds(ACCOUNT), orders, conditions, trade.transfers(ACCOUNT)
+
+
+@pytest.mark.parametrize("who", ["stranger", "viewer", "revoked"])
+def test_no_request_reaches_an_account_one_may_not_touch(tmp_path: Path, who: str) -> None:
+    """`other` names acc001 wherever it can; a viewer of acc001 asks; its owner asks when it is none."""
+
+    async def body(room: Room) -> None:
+        users = room.auth.users
+        if who == "viewer":
+            await room.auth.write(users.revoke, ACCOUNT, ACCOUNT)
+            await room.auth.write(users.grant, ACCOUNT, ACCOUNT, Access.VIEW)
+        room.send("theirs", CU, "BUY", "OPEN", 1, 70_000)
+        sessions = [await room.log_in("other" if who == "stranger" else ACCOUNT)]
+        if who == "revoked":
+            sessions += [await room.log_in() for _ in range(len(REQUESTS) - 1)]
+            await room.auth.write(users.revoke, ACCOUNT, ACCOUNT)
+            await asyncio.sleep(1.1)
+        before = _state_of(room)
+        for number, (aid, request) in enumerate(REQUESTS.items()):
+            session, client = sessions[number % len(sessions)]
+            sent = len(client.sent)
+            say(session, aid, **{"user_id": ACCOUNT} | request)
+            await asyncio.sleep(0.05)
+            assert _state_of(room) == before, aid
+            if who != "viewer":
+                assert "theirs" not in str(client.sent[sent:]), aid
+            if who == "revoked":
+                assert client.closed is not None, aid
+            else:
+                assert client.closed is None, aid
+        assert room.trade.orders("other") == []
+        for session, _ in sessions:
+            session.detached()
+
+    go(tmp_path, body)
+
+
+def test_a_unit_of_a_user_is_the_user_and_nobody_elses(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        say(session, "insert_order", user_id=f"{ACCOUNT}.unit", order_id="u1", **ORDER)
+        say(session, "insert_order", user_id=f"{ACCOUNT}unit", order_id="u2", **ORDER)
+        say(session, "insert_order", user_id="other", order_id="u3", **ORDER)
+        say(session, "insert_order", user_id="", order_id="u4", **ORDER)
+        await asyncio.sleep(0.1)
+        assert [order.order_id for order in room.trade.orders(ACCOUNT)] == ["u1"]
+        assert room.trade.orders("other") == []
+        assert client.codes.count(408) == 3
+
+    go(tmp_path, body)
+
+
+def test_a_token_in_the_place_of_a_password_is_its_users(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        login = await room.auth.login(ACCOUNT, PASSWORD)
+        for name, ends in ((ACCOUNT, True), ("other", False), ("nobody", False)):
+            session, client = room.open()
+            say(session, "req_login", bid="paper", user_name=name, password=login.access_token)
+            await until(lambda client=client: client.codes)
+            assert client.codes == [401 if ends else 403]
+            session.detached()
+        session, client = room.open()
+        say(session, "req_login", bid="paper", user_name=ACCOUNT, password=login.access_token)
+        await until(lambda: client.codes)
+        await room.auth.logout(login.principal)
+        await asyncio.sleep(1.1)
+        say(session, "qry_account_info")
+        assert client.closed is not None
+
+    go(tmp_path, body)

@@ -67,7 +67,8 @@ void PaperFeed::take(std::uint32_t instrument, bool with_book) {
     j.showing = false;
     account::Quote& quote = x_.ledger().board.quote(instrument);
     const Price last = account::to_price(s->price(kLastPrice));
-    if (last != account::kNoValue && last >= 0 && last != quote.last) x_.mark(instrument, last, j.ts_ns);
+    // Nothing here trades at no price: a last price of 0 is a feed without one, and would take a position's worth.
+    if (last != account::kNoValue && last > 0 && last != quote.last) x_.mark(instrument, last, j.ts_ns);
     else quote.last_ns = j.ts_ns;  // of the feed's liveness only: nothing that a replay must know
     const Price tick = x_.ledger().board.terms(instrument).tick;
     const Price upper = account::to_price(s->price(kUpperLimit));

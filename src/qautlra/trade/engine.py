@@ -97,6 +97,7 @@ class Engine:
         self._symbols: list[str] = []
         self._until: dict[int, int] = {}  # by instrument: when its phase ends
         self._next_phase_ns = 0
+        self._limited: dict[int, int] = {}  # by instrument: the trading day its price limits are of
         self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
         self._dirty: dict[int, _Dirty] = {}
         self.settlement_prices: dict[int, float] = {}
@@ -171,6 +172,8 @@ class Engine:
         if now_ns >= self._until.get(instrument, 0):
             self._set_phase(instrument, now_ns)
         self._paper.refresh(instrument)
+        if self._limited.get(instrument) != self.exchange.trading_day:
+            self._limit(instrument, order.symbol)
         code, number, lsn = self.exchange.insert(
             account,
             order.order_id,
@@ -257,6 +260,21 @@ class Engine:
         self._paper.join(number, line)
         self._set_phase(number, self.now_ns())
         return number
+
+    def _limit(self, instrument: int, symbol: str) -> None:
+        """Set the day's price limits where the feed has none: those of the listing are of its day."""
+        line = self._instruments.find(symbol)
+        snapshot, day = self._tape.last(line), self.exchange.trading_day
+        if not snapshot or snapshot["trading_day"] != day:
+            return  # asked again with the next order
+        self._limited[instrument] = day
+        info = self._instruments.info(line)
+        tick = float(info["price_tick"] or 0)
+        if snapshot["upper_limit"] is not None or not listing.tradable(info):
+            return
+        limits = listing.band(info, snapshot, tick)
+        if limits is not None:
+            self.exchange.set_band(instrument, *(round(price / tick) for price in limits))
 
     def list_own(self, symbol: str, arguments: dict[str, Any]) -> int:
         """List an instrument with terms of an operator's; ValueError when they will not do."""
