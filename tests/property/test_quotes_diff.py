@@ -42,6 +42,10 @@ QUOTES = st.dictionaries(NAMES, st.dictionaries(KEYS, JSON, max_size=8) | JSON, 
 @given(st.lists(st.lists(QUOTES | JSON, max_size=3), max_size=6), st.booleans())
 @example([[{"SHFE.au2512": FULL}], [None], [{"SHFE.au2512": {"datetime": "2199-01-01 00:00:00"}}]], False)
 @example([[{"SHFE.au2512": {"datetime": 1 << 63}}], [{"SHFE.au2512": {"datetime": -(1 << 63)}}]], True)
+@example(
+    [[{"SHFE.au2512": {"datetime": 16_097_238_000}}], [{"SHFE.au2512": {"datetime": 99_000_000_000_000}}]],
+    True,
+)
 @example([[{"SHFE.au2512": {"datetime": "2025-11-21 21:00:00.\ud800"}}]], False)
 def test_random_json_is_taken_or_refused(frames: list[list[Any]], narrow: bool) -> None:
     instruments = Instruments(CALENDAR, 20251121)

@@ -69,6 +69,7 @@ cdef inline int64_t count_of(object value):
 cdef inline int64_t stamp_of(object value):
     """Unix ns of a stamp: text (Beijing unless it names an offset) or a number whose size tells its unit."""
     cdef int64_t ts = 0
+    cdef int64_t unit
     cdef int overflow = 0
     cdef Py_ssize_t size = 0
     cdef const char* data
@@ -82,12 +83,11 @@ cdef inline int64_t stamp_of(object value):
         ts = PyLong_AsLongLongAndOverflow(value, &overflow)
         if overflow or ts <= 0:
             return kNoCount
-        if ts < 100_000_000_000:
-            ts *= 1_000_000_000
-        elif ts < 100_000_000_000_000:
-            ts *= 1_000_000
-        elif ts < 100_000_000_000_000_000:
-            ts *= 1_000
+        unit = (1_000_000_000 if ts < 100_000_000_000 else 1_000_000 if ts < 100_000_000_000_000
+                else 1_000 if ts < 100_000_000_000_000_000 else 1)
+        if ts > LATEST_NS // unit:
+            return kNoCount
+        ts *= unit
     else:
         return kNoCount
     return ts if EARLIEST_NS <= ts < LATEST_NS else kNoCount
