@@ -1,4 +1,4 @@
-"""Text frames read natively against a reader of few lines: random frames, cuts and damage, buffers of exact size.
+"""Text frames read natively against a reader of few lines: random frames, cuts, damage, exact buffers.
 
 `make asan` runs this too: what is read or written past a buffer is seen there.
 """
