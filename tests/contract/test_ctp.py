@@ -35,6 +35,13 @@ def qautlra(server: Server, *words: str, given: str = "") -> str:
     return done.stdout.strip()
 
 
+def under_exec(server: Server, python: str, program: Path, *words: str) -> list[str]:
+    """Return the command that runs a program of another interpreter on the server's front."""
+    outer = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
+    # Not `env -u`: it takes a path with an equals sign for a variable.
+    return [*outer, "sh", "-c", 'unset PYTHONPATH; exec "$0" "$@"', python, str(program), *words]
+
+
 def trading_server(serve: Serve, *arguments: str) -> Server:
     server = serve("--set", "trade.ctp_front.listen=127.0.0.1:0", *arguments)
     added = ("user", "add", "sim001", "--password-stdin", "--account", "sim001", "--broker", "paper")
@@ -70,10 +77,9 @@ def test_vnpy_headless_on_the_recorded_day(serve: Serve, real_day: Path, tmp_pat
     if not python:
         pytest.skip("QAUTLRA_VNPY_PYTHON names no interpreter that has vnpy and vnpy_ctp")
     server = trading_server(serve, "--replay", str(real_day), "--speed", "10")
-    words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
     program = PROGRAM.with_name("vnpy_program.py")
     done = subprocess.run(
-        [*words, "env", "-u", "PYTHONPATH", python, program, "sim001", PASSWORD, "IF2101", "CFFEX"],
+        under_exec(server, python, program, "sim001", PASSWORD, "IF2101", "CFFEX"),
         env=server.environment | {"HOME": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
@@ -93,9 +99,8 @@ def test_a_program_built_for_another_release_runs_under_exec(serve: Serve) -> No
             pytest.fail("QAUTLRA_CTP_PYTHON must name an interpreter that has ctp-python")
         pytest.skip("QAUTLRA_CTP_PYTHON names no interpreter that has ctp-python")
     server = trading_server(serve)
-    words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
     done = subprocess.run(
-        [*words, "env", "-u", "PYTHONPATH", python, PROGRAM, "sim001", PASSWORD, "rb2701", "SHFE"],
+        under_exec(server, python, PROGRAM, "sim001", PASSWORD, "rb2701", "SHFE"),
         env=server.environment,
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.contract.conftest import TqClient
-from tests.contract.test_ctp import PASSWORD, qautlra
+from tests.contract.test_ctp import PASSWORD, qautlra, under_exec
 from tests.contract.test_tqsdk import HEAD, row
 from tests.e2e.browser import Visit, chromium, visit
 from tests.e2e.conftest import Serve, Server
@@ -43,8 +43,7 @@ class Program:
     """A CTP program under `qautlra ctp-sim exec`: lines to it, lines from it."""
 
     def __init__(self, server: Server, user: str, code: str = "IF2101", exchange: str = "CFFEX") -> None:
-        words = [sys.executable, "-m", "qautlra", "ctp-sim", "exec", "--port", str(server.port), "--"]
-        words += ["env", "-u", "PYTHONPATH", sys.executable, str(PROGRAM), user, PASSWORD, code, exchange]
+        words = under_exec(server, sys.executable, PROGRAM, user, PASSWORD, code, exchange)
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=server.environment
         )
