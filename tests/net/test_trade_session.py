@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
+from time import monotonic
 from typing import Any, get_args
 
 import orjson
@@ -344,5 +345,24 @@ def test_a_token_in_the_place_of_a_password_is_its_users(tmp_path: Path) -> None
         await asyncio.sleep(1.1)
         say(session, "qry_account_info")
         assert client.closed is not None
+
+    go(tmp_path, body)
+
+
+def test_trees_take_a_small_share_of_the_loop(tmp_path: Path) -> None:
+    """A large account's tree takes long to write: who asks for one after the other waits, not everybody."""
+
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        for n in range(4000):
+            room.send(f"n{n}", CU, "BUY", "OPEN", 1, 70_000, force=True)
+        await asyncio.sleep(0.2)
+        before, began = len(client.sent), monotonic()
+        while monotonic() - began < 0.5:
+            say(session, "qry_account_info")
+            await asyncio.sleep(0)
+        trees = sum("banks" in str(packet)[-200:] for packet in client.sent[before:])
+        assert 1 <= trees <= 5
+        await until(lambda: "banks" in str(client.sent[-1])[-200:])
 
     go(tmp_path, body)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
 
 import orjson
 
 from qautlra._core import orders
 from qautlra._core.exchange import Exchange
-from qautlra.base.clock import new_token
+from qautlra.base.clock import monotonic_s, new_token
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
 from qautlra.model.order import Change
@@ -17,6 +19,8 @@ from qautlra.trade.service import TradeService
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import conditions as conditions_wire
 from qautlra.wire import trade as wire
+
+TREE_PAUSE: Final = 20
 
 
 class News(NamedTuple):
@@ -162,6 +166,8 @@ class Channels:
     def __init__(self, trade: TradeService) -> None:
         self._trade = trade
         self._open: dict[tuple[str, str, bool], Channel] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._busy_until_s: dict[str, float] = {}
         self.confirmed: dict[str, int] = {}
         "By account: the trading day in which the statement before it was confirmed."
 
@@ -175,6 +181,16 @@ class Channels:
             channel = self._open[name] = Channel(self._trade, account_id, user_id, always_whole=always_whole)
         channel.attach(key, sink)
         return channel
+
+    @asynccontextmanager
+    async def turn(self, account_id: str) -> AsyncIterator[None]:
+        """Wait until a whole tree of the account may be made: all of them take 1 / TREE_PAUSE of the loop."""
+        async with self._turns.setdefault(account_id, asyncio.Lock()):
+            await asyncio.sleep(max(0.0, self._busy_until_s.get(account_id, 0.0) - monotonic_s()))
+            began_s = monotonic_s()
+            yield
+            now_s = monotonic_s()
+            self._busy_until_s[account_id] = now_s + (now_s - began_s) * TREE_PAUSE
 
     def leave(self, channel: Channel, key: int) -> None:
         """Let go; the last one ends the channel."""

@@ -93,6 +93,7 @@ class TradeSession:
         )
         self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
         self._flush_due = False
+        self._refresh_due = False
         self._full_since_s = 0.0
         self._again: asyncio.TimerHandle | None = None
         self._serial = 0
@@ -173,6 +174,15 @@ class TradeSession:
             return
         standing = await standing_of(self._auth, request, self._address)
         account_id = account_of(self._trade, standing.principal, request)
+        async with self._channels.turn(account_id):
+            conditions = self._begin(standing, account_id, request)
+        await self._trade.durable(self._seen_lsn)
+        if conditions is not None:
+            self._out.send(conditions)
+        self._spawn(self._show_statement())
+
+    def _begin(self, standing: Standing, account_id: str, request: asks.Login) -> bytes | None:
+        """Be that user's from now on; return the packet of conditional orders, if there are any."""
         self.detached()
         self._standing = standing
         self._allowed.clear()
@@ -190,11 +200,7 @@ class TradeSession:
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn
         self._patch = self._channel.whole()
-        conditions = self._channel.conditions()
-        await self._trade.durable(self._seen_lsn)
-        if conditions is not None:
-            self._out.send(conditions)
-        self._spawn(self._show_statement())
+        return self._channel.conditions()
 
     # --- requests ---
 
@@ -377,9 +383,16 @@ class TradeSession:
 
     def _refresh(self) -> None:
         """Send the whole tree again, once for all who ask before it is durable."""
-        if self._channel is not None and self._refreshed is None:
-            self._refreshed = self._channel.whole()
-            self._after(self._trade.head_lsn, self._show_refreshed)
+        if self._channel is not None and not self._refresh_due:
+            self._refresh_due = True
+            self._spawn(self._make_refreshed(self._channel))
+
+    async def _make_refreshed(self, channel: Channel) -> None:
+        async with self._channels.turn(self._account_id):
+            self._refresh_due = False
+            if channel is self._channel and self._refreshed is None and self._is_welcome():
+                self._refreshed = channel.whole()
+                self._after(self._trade.head_lsn, self._show_refreshed)
 
     def _show_refreshed(self) -> None:
         patch, self._refreshed = self._refreshed, None
