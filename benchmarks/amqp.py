@@ -25,6 +25,7 @@ import orjson
 from websockets.sync.client import connect
 
 import _bench
+from qautlra.base import log
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.bus import Message
@@ -244,6 +245,7 @@ async def measure(durability: str, pings: int, orders: int, rounds: int, core: i
 def main() -> None:
     """Measure with each durability and print the line."""
     chosen = _bench.options(__doc__ or "")
+    log.configure("warning")
     try:
         asyncio.run(clean([]))
     except OSError as error:

@@ -66,8 +66,10 @@ def one(tools: dict[str, Path], seconds: float) -> dict[str, float]:
     """Return figures of one server before, during and after a flood."""
     server_core, load_core = _bench.cores()
     with _bench.serve(*fanout.arguments(1, str(UPDATES_PER_S)), core=server_core) as server:
-        before = descriptors(server.pid)
         calm = honest(tools, load_core, server, seconds)
+        before = descriptors(
+            server.pid
+        )  # after the first clients: some are opened when they are first needed
         rss_before = rss_kb(server.pid)
         command = [*_bench.pin(load_core), "nice", "-n", "10", sys.executable, FLOOD, "127.0.0.1"]
         command += [str(server.port), str(VISITS_PER_S), str(seconds)]

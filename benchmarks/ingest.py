@@ -77,7 +77,7 @@ def ingest(day: Path, mode: str, seconds: float) -> dict[str, Any]:
             durable = server.service("store")["durable_lsn"]
             server.process.kill()
             server.process.wait()
-        with _bench.serve("--mode", "query", data_dir=place) as again:
+        with _bench.serve("--mode", "db", data_dir=place) as again:
             kept = again.service("store")["log_lsn"]
         if kept < durable:
             raise SystemExit(f"the log ends at {kept} after the kill, {durable} was acknowledged")

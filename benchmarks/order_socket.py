@@ -1,7 +1,7 @@
 """An order over the trade socket: bytes in at a real `qautlra serve`, durable report bytes back.
 
-`paced`: 1,000 orders/s one at a time, journal `process` and `power`. `pipelined`: as many as it takes, 4,096
-under way. Every order is judged, journaled, matched against the simulated market's book and reported as a
+Paced: 1,000 orders/s one at a time, with each durability of the journal. Pipelined: as many as it takes, 4,096
+under way. The control is the floor of both ways: a TCP server that sends bytes of the same size straight back. Every order is judged, journaled, matched against the simulated market's book and reported as a
 whole object with the account it changed; reports are counted by order id.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import multiprocessing
 import os
 import re
 import select
@@ -138,6 +139,48 @@ def pipelined(client: Client, first: int, count: int, price: float) -> float:
     return count / (time.perf_counter() - began)
 
 
+def echo(port_to: Any, report_bytes: int) -> None:
+    """Answer each order's frame with `report_bytes` bytes, reading nothing of it; one client, then end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port_to.send(server.getsockname()[1])
+        client, _ = server.accept()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        size = len(order(1_000_000, 1234.0))
+        waiting = 0
+        while data := client.recv(1 << 20):
+            waiting += len(data)
+            whole, waiting = divmod(waiting, size)
+            client.sendall(b"x" * (report_bytes * whole))
+
+
+def floor(pings: int, report_bytes: int, core: int) -> dict[str, Any]:
+    """Measure the same round trips against the echo."""
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.Process(target=echo, args=(there, report_bytes), daemon=True)
+    child.start()
+    os.sched_setaffinity(child.pid or 0, {core})
+    took = []
+    with socket.create_connection(("127.0.0.1", here.recv())) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        due = time.perf_counter()
+        for number in range(1_000_000, 1_000_000 + pings):
+            data, left = order(number, 1234.0), report_bytes
+            due = max(due + PACE_S, time.perf_counter())
+            while time.perf_counter() < due:
+                pass
+            began = time.perf_counter()
+            client.sendall(data)
+            while left > 0:
+                left -= len(client.recv(65536))
+            took.append((time.perf_counter() - began) * 1e6)
+    child.join(5)
+    return {
+        "p50_us": round(_bench.quantile(took, 0.5), 1),
+        "p99_us": round(_bench.quantile(took, 0.99), 1),
+        "n": len(took),
+    }
+
+
 def lower_limit(server: _bench.Server) -> float:
     """Return the instrument's lower price limit: a buy there trades with nobody."""
     with connect(f"ws://127.0.0.1:{server.port}/ws/market") as market:
@@ -179,6 +222,7 @@ def measure(
         "n": len(took),
         "pipelined_per_s": round(rate),
         "server_cpu_us_per_order": round(cpu_s / orders * 1e6, 2),
+        "report_bytes": round(client.bytes_in / (200 + pings + orders)),
         "orders": orders,
     }
 
@@ -192,6 +236,7 @@ def main() -> None:
     os.sched_setaffinity(0, {load})
     found = {name: measure(name, pings, orders, server) for name in ("memory", "process", "power")}
     found["memory_busy_poll"] = measure("memory", pings, orders, server, busy_poll=True)
+    found["control"] = floor(pings, found["process"]["report_bytes"], server)
     _bench.report(
         "order_socket",
         **found,

@@ -68,7 +68,7 @@ def main() -> None:
         bytes_ratio=round(ours / theirs, 3),
         bytes_target_ratio=0.7,
         **found,
-        peer="DuckDB table sorted by instrument and time, one thread, in this process",
+        control="DuckDB table sorted by instrument and time, one thread, in this process",
         note="answers of the product are HTTP, those of the peer a call; equal rows checked first",
     )
 

@@ -100,10 +100,10 @@ def test_a_taken_port_and_a_taken_directory_are_named(tmp_path: Path) -> None:
         assert process.returncode == 1
         assert f"127.0.0.1:{port}" in error.decode()
         assert "Traceback" not in error.decode()
-    first = start(tmp_path, "--mode", "query", "--json", "--port", "0")
+    first = start(tmp_path, "--mode", "db", "--json", "--port", "0")
     assert first.stdout is not None
     first.stdout.readline()
-    second = start(tmp_path, "--mode", "query", "--port", "0")
+    second = start(tmp_path, "--mode", "db", "--port", "0")
     _, error = second.communicate(timeout=20)
     assert second.returncode == 1
     assert f"in use by another process (pid {first.pid})" in error.decode()
