@@ -137,3 +137,23 @@ def test_a_checkpoint_without_its_end_is_no_beginning(tmp_path: Path) -> None:
         whole = Exchange()
         whole.replay_all(tmp_path)
         assert whole.state_hash() == x.state_hash()
+
+
+def test_positions_worth_more_than_may_be_opened_are_kept(tmp_path: Path) -> None:
+    """A mark may take a position beyond what may be opened: the day's end keeps it, so must a checkpoint."""
+    with Journal(tmp_path) as journal:
+        x = opened(journal)
+        x.set_phase(1, book.CONTINUOUS)
+        for account in (1, 2):
+            x.move_money(account, 100_000_000)
+        assert x.insert(1, "a", 1, BUY, OPEN, 250, 5_000)[0] == 0
+        assert x.insert(2, "b", 1, SELL, OPEN, 250, 5_000)[0] == 0
+        assert x.mark(1, 500_000_000, 5)[0] == 0
+        x.end_day()
+        assert x.settle(20210803)[0] == 0
+        first = journal.head_lsn + 1
+        assert x.checkpoint()[0] == 0
+        journal.sync()
+        late = Exchange()
+        late.replay_all(tmp_path, first)
+        assert late.state_hash() == x.state_hash()

@@ -6,9 +6,9 @@
 // An input is records one behind the other: kind, two bytes of length, payload.
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,8 +19,10 @@ namespace replay_fuzz {
 using namespace qautlra;
 using exchange::Exchange;
 
-void check(bool holds) {
-  if (!holds) std::abort();
+void check(bool holds, int line = __builtin_LINE()) {
+  if (holds) return;
+  std::fprintf(stderr, "line %d does not hold\n", line);
+  std::abort();
 }
 
 exchange::Options small() {

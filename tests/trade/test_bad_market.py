@@ -25,6 +25,8 @@ SNAPSHOTS: list[dict[str, Any]] = [
     {"last": -1.0},
     {"last": float("nan")},
     {"last": 1e300},
+    {"last": 500_000_000.0, "upper_limit": 82_500, "lower_limit": 67_500},
+    {"last": 100.0, "upper_limit": 82_500, "lower_limit": 67_500},
     {"last": 75_000, "bid_price1": 0.0, "bid_volume1": 5, "ask_price1": 0.0, "ask_volume1": 5},
     {"last": 75_000, "bid_price1": -10.0, "bid_volume1": 5, "ask_price1": 76_000, "ask_volume1": 5},
     {"last": 75_000, "bid_price1": 75_003.0, "bid_volume1": 5, "ask_price1": 75_007.0, "ask_volume1": 5},

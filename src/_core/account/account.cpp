@@ -441,7 +441,8 @@ Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Pri
   const Price at = last != kNoValue ? last : known != kNoValue ? known : cost_price;
   if (!price_fits(at)) return Code::kBadPrice;
   const Wide value = wide_value(at, given.volume(), multiple);
-  if (opened_ - had.position_cost() + cost > kMaxValue || gross_ - had.value + value > kMaxGross)
+  // Yesterday's lots cost what they were marked at, which may be more than may be opened.
+  if (opened_ - had.position_cost() + cost > kMaxGross || gross_ - had.value + value > kMaxGross)
     return Code::kTooLarge;
   if (last != kNoValue)
     if (const Code code = mark(instrument, last); code != Code::kOk) return code;

@@ -67,14 +67,15 @@ void PaperFeed::take(std::uint32_t instrument, bool with_book) {
     j.showing = false;
     account::Quote& quote = x_.ledger().board.quote(instrument);
     const Price last = account::to_price(s->price(kLastPrice));
-    // Nothing here trades at no price: a last price of 0 is a feed without one, and would take a position's worth.
-    if (last != account::kNoValue && last > 0 && last != quote.last) x_.mark(instrument, last, j.ts_ns);
-    else quote.last_ns = j.ts_ns;  // of the feed's liveness only: nothing that a replay must know
     const Price tick = x_.ledger().board.terms(instrument).tick;
     const Price upper = account::to_price(s->price(kUpperLimit));
     const Price lower = account::to_price(s->price(kLowerLimit));
-    if (upper != account::kNoValue && lower != account::kNoValue && lower < upper && upper % tick == 0 &&
-        lower % tick == 0) {
+    // Nothing trades at no price, nor beyond the limits: such a last price would take or give a position's worth.
+    const bool limited = upper != account::kNoValue && lower != account::kNoValue && lower < upper;
+    if (last != account::kNoValue && last > 0 && !(limited && (last < lower || last > upper)) && last != quote.last)
+      x_.mark(instrument, last, j.ts_ns);
+    else quote.last_ns = j.ts_ns;  // of the feed's liveness only: nothing that a replay must know
+    if (limited && upper % tick == 0 && lower % tick == 0) {
       const book::Book& b = x_.books().at(instrument);
       const book::Band band{lower / tick, upper / tick};
       if (band.lower != b.base || band.upper != b.upper()) x_.set_band(instrument, band);

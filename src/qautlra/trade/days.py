@@ -151,12 +151,19 @@ class Days:
                 self._engine.settlement_prices[instrument] = note.price
 
     def _settlement(self, instrument: int) -> float | None:
-        """An operator's price, else the feed's, else the last one."""
+        """An operator's price, else the feed's, else the last one; none beyond the day's limits."""
         if instrument in self._engine.settlement_prices:
             return self._engine.settlement_prices[instrument]
         last = self._tape.last(self._instruments.find(self._engine.symbol(instrument)))
-        for name in ("settlement", "last_price"):
+
+        def number(name: str) -> float:
             value = last.get(name) if last else None
-            if isinstance(value, int | float) and value > 0:
-                return float(value)
+            return float(value) if isinstance(value, int | float) else 0.0
+
+        for name in ("settlement", "last_price"):
+            if (
+                number("lower_limit") <= number(name) <= (number("upper_limit") or math.inf)
+                and number(name) > 0
+            ):
+                return number(name)
         return None
