@@ -1,8 +1,9 @@
 """An order over the trade socket: bytes in at a real `qautlra serve`, durable report bytes back.
 
-Paced: 1,000 orders/s one at a time, with each durability of the journal. Pipelined: as many as it takes, 4,096
-under way. The control is the floor of both ways: a TCP server that sends bytes of the same size straight back. Every order is judged, journaled, matched against the simulated market's book and reported as a
-whole object with the account it changed; reports are counted by order id.
+Paced: 1,000 orders/s one at a time, with each durability of the journal. Pipelined: as many as it takes,
+4,096 under way. Every order is judged, journaled, matched against the simulated market's book and reported
+as a whole object with the account it changed; reports are counted by order id. The control is the floor of
+a round trip: a TCP server that sends as many bytes straight back.
 """
 
 from __future__ import annotations
