@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.net.trade_desk import TradeDesk, Trader
 from tests.trade.rig import ACCOUNT
@@ -357,3 +357,14 @@ def test_a_client_that_does_not_read_is_merged_for_and_misses_nothing(front: Tra
         while len(trader.orders) < count:  # 190 orders a second pass the gate; the rest is refused, and told
             trader.receive()
         assert {order["status"] for order in trader.orders.values()} == {"FINISHED"}
+
+
+def test_clients_beyond_the_bound_are_refused(front: TradeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.net.trade_ws.CLIENTS_COUNT", 2)
+    with front.client() as first, front.client() as second:
+        assert first.receive()["aid"] == second.receive()["aid"] == "rtn_brokers"
+        with pytest.raises(InvalidStatus, match="429"), front.client():
+            pass
+    for _ in range(3):
+        with front.log_in() as trader:
+            assert trader.funds

@@ -25,6 +25,7 @@ def connect(auth: AuthService, trade: TradeService) -> None:
         elif entry.cash and not any(trade.funds(entry.account_id).values()):
             answer = trade.transfer(entry.account_id, entry.cash)  # a start was cut between the two records
         else:
+            await trade.durable(trade.head_lsn)  # or the users would know of one the journal may lose
             return
         if not answer.ok:
             raise UnavailableError(f"account {entry.account_id} cannot be opened: {answer.text}")

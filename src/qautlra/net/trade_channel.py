@@ -11,6 +11,7 @@ import orjson
 
 from qautlra._core import orders
 from qautlra._core.exchange import Exchange
+from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
@@ -166,6 +167,9 @@ class Channels:
     def __init__(self, trade: TradeService) -> None:
         self._trade = trade
         self._open: dict[tuple[str, str, bool], Channel] = {}
+        self.clients_count = 0
+        "Connections, logged in or not."
+        metrics.watch("qautlra_net_trade_clients_count", "Trade sockets", lambda: self.clients_count)
         self._turns: dict[str, asyncio.Lock] = {}
         self._busy_until_s: dict[str, float] = {}
         self.confirmed: dict[str, int] = {}

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from qautlra._core.feed import text_frame
 from qautlra.auth.rights import Right
-from qautlra.base.errors import UnavailableError
-from qautlra.base.limits import CLIENT_SEND_BUFFER_BYTES
+from qautlra.base.errors import LimitError, UnavailableError
+from qautlra.base.limits import CLIENT_SEND_BUFFER_BYTES, CLIENTS_COUNT
 from qautlra.net.deps import Deps
 from qautlra.net.route import Route
 from qautlra.net.trade_channel import Channels
@@ -27,6 +27,8 @@ class Trader:
     ) -> None:
         assert deps.trade is not None and deps.auth is not None
         self._socket = socket
+        self._channels = channels
+        channels.clients_count += 1
         self._tasks: set[asyncio.Task[None]] = set()
         self._limit = CLIENT_SEND_BUFFER_BYTES
         self._session = TradeSession(
@@ -82,6 +84,7 @@ class Trader:
         return True
 
     def detached(self) -> None:
+        self._channels.clients_count -= 1
         for task in list(self._tasks):
             task.cancel()
         self._session.detached()
@@ -93,6 +96,8 @@ def routes(deps: Deps, channels: Channels | None) -> list[Route]:
     async def trade(request: web.Request) -> web.StreamResponse:
         if channels is None or deps.trade is None:
             raise UnavailableError(f"No trading in mode {','.join(deps.modes)}")
+        if channels.clients_count >= CLIENTS_COUNT:
+            raise LimitError(f"no more than {CLIENTS_COUNT} trade clients")
         _ = deps.trade.engine  # says so when trading is not running
         return await serve_socket(
             request,
@@ -114,6 +119,11 @@ def routes(deps: Deps, channels: Channels | None) -> list[Route]:
                 "flow": "push: data is sent without a peek_message",
                 "tree": "whole: every patch carries the whole account",
             },
-            statuses={101: "switching to WebSocket", 403: "another site's page", 426: "not an upgrade"},
+            statuses={
+                101: "switching to WebSocket",
+                403: "another site's page",
+                426: "not an upgrade",
+                429: "too many clients",
+            },
         )
     ]
