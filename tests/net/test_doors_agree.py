@@ -20,7 +20,7 @@ from qautlra.link.bus import Message
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.wire import qifi_account
-from tests.link.test_bus import until
+from tests.link.test_bus import Names, until
 from tests.net.trade_desk import Trader
 from tests.net.trading_front import PASSWORD, TradingFront
 from tests.services import RABBIT_URL, require
@@ -71,6 +71,10 @@ def by_rabbitmq(front: TradingFront, directory: Path) -> Iterator[Send]:
     def bus() -> AmqpBus:
         return AmqpBus(AmqpOptions(Secret(RABBIT_URL), 64, retry_max_s=0.3, probe_s=1.0))
 
+    names = Names()  # the account's queue is durable: what a run before left there is not ours
+    names.queues.append(f"qautlra.orders.{ACCOUNT}")
+    names.exchanges += [f"qt.{mark}.in", f"qt.{mark}.trades", f"qt.{mark}.accounts"]
+
     async def begin() -> tuple[TradeAmqp, AmqpBus, asyncio.Task[None]]:
         door = TradeAmqp(
             trade=front.trade,
@@ -84,6 +88,7 @@ def by_rabbitmq(front: TradingFront, directory: Path) -> Iterator[Send]:
                 account_exchange=f"qt.{mark}.accounts",
             ),
         )
+        await names.clean()
         await door.start()
         client = bus()
         running = asyncio.create_task(client.run())
@@ -95,6 +100,7 @@ def by_rabbitmq(front: TradingFront, directory: Path) -> Iterator[Send]:
         await door.stop(1.0)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await names.clean()
 
     door, client, running = front.wait_for(begin())
 
