@@ -146,7 +146,8 @@ def test_a_the_life_of_copper(front: TradeDesk) -> None:
         money(trader, available=963_912.5, float_profit=500, position_profit=0, close_profit=0)
         assert trader.account["trading_day"] == "20210803"
         assert trader.account["positions"][CU]["volume_long_his"] == 1
-        assert trader.orders == {} and trader.account["trades"] == {}  # of a day that is over
+    with front.log_in() as again:
+        assert again.orders == {} and again.account["trades"] == {}  # of a day that is over
 
 
 def test_c_partial_fill_better_price_cancel(front: TradeDesk) -> None:

@@ -44,14 +44,12 @@ class Channel:
         self._user_id = user_id
         self._always_whole = always_whole
         self._told: dict[int, bool] = {}  # orders of the day sessions were told of: whether they live
-        self._day = wire.Patch(user_id)  # the keys sessions were told of today
         self._serial = 0
         self._prefix = new_token(6)
         self._sinks: dict[int, Callable[[News], None]] = {}
         self._end = trade.subscribe(account_id, self._deliver, self._prepare)
         for order in trade.orders(account_id):
             self._told[order.number] = order.is_alive
-        self._day.note_keys(self.whole())
 
     def attach(self, key: int, sink: Callable[[News], None]) -> None:
         """Have a session hear of changes from now on."""
@@ -93,10 +91,8 @@ class Channel:
         exchange, account = self._exchange()
         notices: list[bytes] = []
         patch = self.whole() if change.day or self._always_whole else wire.Patch(self._user_id)
-        if change.day:
+        if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
-            patch.delete_missing(self._day)
-            self._day = wire.Patch(self._user_id)
         for number in change.orders:
             order_id, alive, left, code = orders.brief(exchange, number)
             patch.orders[order_id] = orders.encode_order(exchange, number)
@@ -111,7 +107,6 @@ class Channel:
             for transfer in trade.transfers(self._account_id, since=change.transfers):
                 patch.transfers[str(transfer.seq)] = _transfer(transfer)
             patch.account = orders.encode_account(exchange, account, with_quota=True)
-        self._day.note_keys(patch)
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
             notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))

@@ -142,17 +142,6 @@ class Patch:
     def _objects(self) -> tuple[dict[str, bytes], ...]:
         return self.orders, self.trades, self.positions, self.transfers
 
-    def note_keys(self, other: Patch) -> None:
-        """Remember what `other` names, without the objects."""
-        for mine, its in zip(self._objects(), other._objects(), strict=True):
-            mine.update(dict.fromkeys(its, b""))
-
-    def delete_missing(self, before: Patch) -> None:
-        """Have clients forget what `before` names and this tree has no more."""
-        for mine, its in zip(self._objects(), before._objects(), strict=True):
-            for key in its.keys() - mine.keys():
-                mine[key] = b"null"
-
     def copy(self) -> Patch:
         """Return a patch of the same content that merging leaves apart from this one."""
         found = Patch(self.user_id)
