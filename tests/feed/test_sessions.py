@@ -478,3 +478,10 @@ def test_queries_charts_and_status_do_not_hang_a_client(rig: Rig) -> None:
     peer.say({"aid": "subscribe_trading_status", "ins_list": "IF2101,NOPE.x"})
     peer.say(PEEK)
     assert peer.tree["trading_status"]["IF2101"] == {"symbol": "IF2101", "trade_status": "CONTINOUS"}
+
+
+def test_a_number_beyond_any_double_in_a_chart_harms_nobody(rig: Rig) -> None:
+    peer = rig.peer()
+    chart = '{"aid":"set_chart","chart_id":"c","ins_list":"no.such","duration":0,"view_width":9,"x":1e999}'
+    found = peer.say(chart) + peer.say(PEEK)
+    assert any(patch.get("charts") for message in found for patch in message.get("data", ()))

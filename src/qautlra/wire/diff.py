@@ -175,7 +175,7 @@ class Root:
             else:
                 self._klines.setdefault("ticks", {})[name] = series
         self._charts[chart.chart_id] = {
-            "state": orjson.loads(request),
+            "state": _state(chart, request),
             "left_id": -1,
             "right_id": -1,
             "more_data": False,
@@ -223,3 +223,11 @@ def request_of(text: str) -> dict[str, Any]:
 def return_data(root: bytes) -> bytes:
     """Return an `rtn_data` message that holds only this root object."""
     return b'{"aid":"rtn_data","data":[' + root + b"]}"
+
+
+def _state(chart: SetChart, request: str) -> dict[str, Any]:
+    """Return the request as its chart's state; what a number beyond any double leaves of it."""
+    try:
+        return request_of(request)
+    except orjson.JSONDecodeError:
+        return {"aid": "set_chart", "chart_id": chart.chart_id}
