@@ -1,7 +1,9 @@
-"""Shared fixtures: the reference data beside the checkout, and hypothesis profiles."""
+"""Shared fixtures: the reference data beside the checkout, hypothesis profiles, and tests that run alone."""
 
+import fcntl
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = str(Path(qautlra.__file__).parents[1])  # PYTHONPATH of child processes: the product under test
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With `-n`: a test marked `alone` waits until none runs and lets none begin, outside its timeout."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    with open(Path(tempfile.gettempdir(), f"qautlra-{run}.lock"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

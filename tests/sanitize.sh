@@ -21,6 +21,6 @@ case $kind in
   preload="$(${CXX:-c++} -print-file-name=libasan.so) $(${CXX:-c++} -print-file-name=libubsan.so)"
   # CPython never frees everything it allocates, so leak reports would be about the interpreter.
   PYTHONPATH="$PWD/$out/package" LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
-    HYPOTHESIS_PROFILE=short "$python" -m pytest -q -p no:cacheprovider --capture=sys tests/core tests/property
+    HYPOTHESIS_PROFILE=short "$python" -m pytest -q -n 2 -p no:cacheprovider --capture=sys tests/core tests/property
   ;;
 esac

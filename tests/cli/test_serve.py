@@ -18,6 +18,8 @@ import pytest
 
 from tests.conftest import PRODUCT
 
+pytestmark = pytest.mark.alone
+
 STOP_S = 5.0
 READY_S = 2.0
 

@@ -3,6 +3,7 @@
 import gc
 import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -506,6 +507,11 @@ def resident_kib() -> int:
         return int(statm.read().split()[1]) * 4
 
 
+def freed_memory_is_kept() -> bool:
+    """Whether the address sanitizer is in this process: it sets freed memory aside instead of reusing it."""
+    return "libasan" in Path("/proc/self/maps").read_text()
+
+
 def test_steady_state_keeps_its_storage(feed: Feed) -> None:
     clients = [feed.client(*((i, f"{SYMBOLS[i]}") for i in range(n % 4 + 1))) for n in range(50)]
 
@@ -529,4 +535,4 @@ def test_steady_state_keeps_its_storage(feed: Feed) -> None:
     tracemalloc.stop()
     rounds(1500)
     assert held < 200_000
-    assert resident_kib() - before < 4096
+    assert freed_memory_is_kept() or resident_kib() - before < 4096

@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.e2e.conftest import Serve
+
+pytestmark = pytest.mark.alone
 
 FLOOD = Path(__file__).resolve().parents[2] / "benchmarks" / "_flood.py"
 RATE, SECONDS = 200.0, 2.5

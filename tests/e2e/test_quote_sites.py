@@ -19,6 +19,8 @@ from tests.source.quote_server import (
     tencent_line,
 )
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def site() -> Iterator[QuoteServer]:

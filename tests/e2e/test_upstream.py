@@ -16,6 +16,8 @@ import pytest
 from tests.e2e.clients import DiffClient
 from tests.e2e.conftest import Serve, Server, free_port
 
+pytestmark = pytest.mark.alone
+
 DAY = ("--set", "source.sim.trading_day=2025-06-03")
 RANGE = {"stream": "futures_market", "start_time": "2025-05-30", "end_time": "2025-06-05"}
 EXPORTS = """

@@ -16,6 +16,8 @@ from qautlra.net import ws_socket
 from tests.models.wire import merge
 from tests.net.front import Front
 
+pytestmark = pytest.mark.alone
+
 MakeFront = Callable[..., Front]
 PEEK = '{"aid":"peek_message"}'
 

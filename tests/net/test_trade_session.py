@@ -21,6 +21,8 @@ from qautlra.wire import trade_requests as asks
 from tests.net.trade_desk import PASSWORD
 from tests.trade.rig import ACCOUNT, Rig
 
+pytestmark = pytest.mark.alone
+
 CU = "SHFE.cu2109"
 
 
