@@ -86,6 +86,20 @@ def test_seldom_lets_one_through_and_counts_the_rest() -> None:
     assert len(seldom._last) <= 1024
 
 
+def test_a_bound_is_shown_with_what_is_in_it_until_it_is_forgotten() -> None:
+    held = [1, 2]
+    metrics.bound("test_line", lambda: len(held), 5, unit="rows", when_full="refuse")
+    metrics.bound("test_broken", lambda: 1 // 0, 5, when_full="drop")
+    held.append(3)
+    text = metrics.render().decode()
+    labels = 'queue="test_line",unit="rows",when_full="refuse"'
+    assert f"qautlra_base_queue_fill{{{labels}}} 3.0" in text
+    assert f"qautlra_base_queue_bound{{{labels}}} 5.0" in text
+    assert "test_broken" not in text
+    metrics.unwatch("qautlra_test_")
+    assert "test_line" not in metrics.render().decode()
+
+
 def test_metrics_are_found_again_and_watched_values_are_read_at_scrape() -> None:
     metrics.counter("qautlra_test_things", "things", ["kind"]).labels("x").inc(2)
     assert metrics.counter("qautlra_test_things", "things", ["kind"]) is metrics.counter(

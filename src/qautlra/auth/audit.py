@@ -121,6 +121,7 @@ class AuditLog:
         metrics.watch(
             "qautlra_auth_audit_queue_count", "Audit entries not yet written", lambda: len(self._queue)
         )
+        metrics.bound("auth_audit", lambda: len(self._queue), QUEUE_COUNT, unit="rows", when_full="drop")
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._thread.start()
 

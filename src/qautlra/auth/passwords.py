@@ -75,6 +75,10 @@ class Hasher:
         self._threads = ThreadPoolExecutor(HASHES_AT_ONCE_COUNT, thread_name_prefix="argon2")
         self._pending = 0
         metrics.watch("qautlra_auth_hashes_pending_count", "Passwords being hashed", lambda: self._pending)
+        metrics.bound(
+            "auth_hashes", lambda: self._pending, HASHES_AT_ONCE_COUNT + HASHES_WAITING_COUNT,
+            when_full="refuse",
+        )  # fmt: skip
         self._refused = metrics.counter("qautlra_auth_hashes_refused", "Logins refused: too many at once")
 
     async def hash(self, password: str) -> str:

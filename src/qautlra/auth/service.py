@@ -21,7 +21,7 @@ from qautlra.auth.limits import Buckets, LoginThrottle
 from qautlra.auth.passwords import Hasher, check_rules, is_outdated
 from qautlra.auth.rights import Access, Principal, Role
 from qautlra.auth.tokens import Claims, Tokens
-from qautlra.auth.users import AccountEntry, Session, User, Users
+from qautlra.auth.users import USERS_COUNT, AccountEntry, Session, User, Users
 from qautlra.base import clock, metrics
 from qautlra.base.errors import AuthError, InputError, UnavailableError
 from qautlra.base.secret import Secret, is_known_example
@@ -94,6 +94,7 @@ class AuthService(Service):
         self.users, self.tokens, self._audit = await self._on_writer(self._open)
         metrics.watch("qautlra_auth_users_count", "Users", lambda: self.users.counts()["users"])
         metrics.watch("qautlra_auth_sessions_count", "Logins", lambda: self.users.counts()["sessions"])
+        metrics.bound("auth_users", lambda: self.users.counts()["users"], USERS_COUNT, when_full="refuse")
         self.spawn(self._watch(), "watch")
 
     async def stop(self, grace_s: float) -> None:

@@ -1,12 +1,13 @@
 """Metrics named `qautlra_<room>_<noun>_<unit>`, made once, found again by name; `/metrics` is `render()`.
 
 Values the core counts itself are read at scrape time by `watch`, so counting costs nothing on the hot path.
+Everything that may fill up is shown by `bound`: how full it is, how full it may be, what happens then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,10 +23,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Reading = float | int | dict[tuple[str, ...], float]
+Unit = Literal["count", "rows", "bytes"]
+WhenFull = Literal["coalesce", "refuse", "disconnect", "block", "drop"]
+_BOUND_LABELS = ("queue", "unit", "when_full")
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 _registry = CollectorRegistry()
 _made: dict[str, Any] = {}
+
+
+class _Bound(NamedTuple):
+    labels: tuple[str, str, str]
+    most: float
+    fill: Callable[[], float]
 
 
 class _Watched:
@@ -33,6 +43,7 @@ class _Watched:
 
     def __init__(self) -> None:
         self.readers: dict[str, tuple[str, str, Sequence[str], Callable[[], Reading]]] = {}
+        self.bounds: dict[str, _Bound] = {}
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -51,6 +62,20 @@ class _Watched:
             else:
                 metric.add_metric([], float(value))
             yield metric
+        yield from self._bounded()
+
+    def _bounded(self) -> Iterable[Metric]:
+        fill = GaugeMetricFamily("qautlra_base_queue_fill", "What is in it now", labels=_BOUND_LABELS)
+        most = GaugeMetricFamily("qautlra_base_queue_bound", "What may be in it", labels=_BOUND_LABELS)
+        for bound in list(self.bounds.values()):
+            try:
+                now = float(bound.fill())
+            except Exception:
+                continue
+            fill.add_metric(bound.labels, now)
+            most.add_metric(bound.labels, float(bound.most))
+        yield fill
+        yield most
 
 
 _watched = _Watched()
@@ -86,10 +111,22 @@ def watch(
     _watched.readers[_checked(name)] = (kind, text, labels, read)
 
 
+def bound(
+    queue: str, fill: Callable[[], float], most: float, *, unit: Unit = "count", when_full: WhenFull
+) -> None:
+    """Show a queue or buffer, named `<room>_<noun>`: `fill()` at each scrape against `most`.
+
+    Of one that every client has, `fill` tells the fullest. A later bound of the same name takes its place.
+    """
+    _watched.bounds[queue] = _Bound((queue, unit, when_full), most, fill)
+
+
 def unwatch(prefix: str) -> None:
-    """Forget the watched values whose name starts with `prefix`."""
+    """Forget the watched values and bounds whose name (of a bound: with `qautlra_`) starts with `prefix`."""
     for name in [name for name in _watched.readers if name.startswith(prefix)]:
         del _watched.readers[name]
+    for queue in [queue for queue in _watched.bounds if f"qautlra_{queue}".startswith(prefix)]:
+        del _watched.bounds[queue]
 
 
 def render() -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
 from qautlra.base import metrics
+from qautlra.base.limits import PINNED_SYMBOLS_COUNT
+from qautlra.base.metrics import Unit, WhenFull
+from qautlra.feed.lines import LINES_COUNT, ROWS_TOTAL_COUNT
 
 if TYPE_CHECKING:
     from qautlra.feed.service import FeedService
@@ -42,6 +46,20 @@ def watch(feed: FeedService) -> None:
     show("series", "Series of bars or ticks that charts show", "series")
     show("series_rows", "Rows held in those series", "series_rows")
     show("waiting_instruments", "Wanted instruments no source has shown yet", "instruments_waiting")
+    settings = feed.settings
+    bounds: tuple[tuple[str, Callable[[], float], int, Unit, WhenFull], ...] = (
+        ("clients", lambda: feed.clients_count, settings.max_clients, "count", "refuse"),
+        ("send_buffer", lambda: feed.buffered_bytes, settings.send_buffer_bytes, "bytes", "coalesce"),
+        ("client_symbols", lambda: feed.symbols_count, settings.max_symbols, "count", "refuse"),
+        ("pinned_symbols", lambda: feed.book.pinned_count, PINNED_SYMBOLS_COUNT, "count", "refuse"),
+    )
+    for queue, fill, most, unit, when_full in bounds:
+        metrics.bound(f"feed_{queue}", fill, most, unit=unit, when_full=when_full)
+    if (lines := feed.lines) is not None:
+        metrics.bound("feed_series", lambda: len(lines), LINES_COUNT, when_full="refuse")
+        metrics.bound(
+            "feed_series_rows", lambda: lines.rows_count, ROWS_TOTAL_COUNT, unit="rows", when_full="refuse"
+        )
     metrics.watch(
         "qautlra_feed_deflate_contexts_count",
         "Compressors shared by clients",

@@ -126,6 +126,16 @@ class FeedService(Service):
         return self._delivery.bytes_sent_count
 
     @property
+    def buffered_bytes(self) -> int:
+        """Return how much waits in the fullest send buffer."""
+        return max((client.sink.buffered() for client in self._clients.values()), default=0)
+
+    @property
+    def symbols_count(self) -> int:
+        """Return how many instruments the client that wants most of them wants."""
+        return max((len(client.session.demand) for client in self._clients.values()), default=0)
+
+    @property
     def clients_count(self) -> int:
         """How many clients are connected."""
         return len(self._clients)

@@ -32,6 +32,11 @@ class SubscriptionBook:
     def __len__(self) -> int:
         return len(self._count)
 
+    @property
+    def pinned_count(self) -> int:
+        """How many instruments the longest pinned list has."""
+        return max(len(self._owners.get(owner, ())) for owner in (REST, DEFAULT))
+
     def put(self, owner: str, names: Mapping[str, str]) -> None:
         """Replace an owner's set; an empty one forgets the owner."""
         before = self._owners.pop(owner, {})

@@ -93,6 +93,9 @@ class CtpSession:
         self._ticks = metrics.counter("qautlra_link_ctp_ticks", "Ticks taken", ["session"])
         labels = (f"{options.name}.{role}",)
         self._label = labels[0]
+        metrics.bound(
+            f"link_ctp_{role}_queries", lambda: len(self._queries), QUERIES_COUNT, when_full="refuse"
+        )
         metrics.watch(
             f"qautlra_link_ctp_{role}_coalesced_total",
             "Ticks replaced by a later one of their instrument, because the loop was late",

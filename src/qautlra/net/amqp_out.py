@@ -143,6 +143,11 @@ class Results:
         self.retries_count = 0
 
     @property
+    def events_count(self) -> int:
+        """Refusals and answers not yet told."""
+        return len(self._events)
+
+    @property
     def waiting_count(self) -> int:
         """Trades not yet told, those under way included."""
         return len(self._trades) + self._under_way_count

@@ -89,6 +89,9 @@ class CtpFrontService(Service):
         self._by_client: dict[int, Connection] = {}
         self.address: tuple[str, int] | None = None
         self.refused = metrics.counter("qautlra_net_ctp_refused", "Connections refused or cut", ["reason"])
+        metrics.bound(
+            "net_ctp_connections", lambda: len(self.connections), settings.max_clients, when_full="refuse"
+        )
         metrics.watch(
             "qautlra_net_ctp_connections_count", "Api objects connected", lambda: len(self.connections)
         )

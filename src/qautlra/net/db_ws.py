@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import orjson
 from aiohttp import web
 
 from qautlra._core.feed import text_frame
 from qautlra.auth.rights import Principal, Right
+from qautlra.base import metrics
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.net.auth import identify
@@ -41,10 +43,18 @@ class Tail(Protocol):
     def close(self) -> None: ...
 
 
+_followers: WeakSet[Follower] = WeakSet()
+metrics.bound(
+    "net_db_messages", lambda: max((one._messages.qsize() for one in _followers), default=0), WAITING_COUNT,
+    when_full="refuse",
+)  # fmt: skip
+
+
 class Follower:
     """One client of the store. Messages are answered in order; WAITING_COUNT may wait, more are refused."""
 
     def __init__(self, deps: Deps, socket: Socket, who: Principal | None) -> None:
+        _followers.add(self)
         self._deps = deps
         self._socket = socket
         self._who = who

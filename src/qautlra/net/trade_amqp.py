@@ -160,6 +160,13 @@ class TradeAmqp(Service):
 
         watch("unacked_count", "Deliveries that wait for the journal", lambda s: len(s._pending))
         watch("outbox_trades_count", "Trades not yet told", lambda s: s._results.waiting_count)
+        metrics.bound(
+            "net_amqp_outbox", lambda: self._results.waiting_count, self._settings.outbox_count,
+            unit="rows", when_full="block",
+        )  # fmt: skip
+        metrics.bound(
+            "net_amqp_events", lambda: self._results.events_count, amqp_out.EVENTS_COUNT, when_full="drop"
+        )
         watch("orders_total", "Orders taken", lambda s: s.orders_count, "counter")
         watch("seen_before_total", "Redelivered orders met again", lambda s: s.seen_before_count, "counter")
         watch("ignored_total", "Messages for other accounts", lambda s: s.ignored_count, "counter")

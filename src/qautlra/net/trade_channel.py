@@ -13,6 +13,7 @@ from qautlra._core import orders
 from qautlra._core.exchange import Exchange
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
+from qautlra.base.limits import CLIENTS_COUNT
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
 from qautlra.model.order import Change
@@ -164,6 +165,7 @@ class Channels:
         self._open: dict[tuple[str, str, bool], Channel] = {}
         self.clients_count = 0
         "Connections, logged in or not."
+        metrics.bound("net_trade_clients", lambda: self.clients_count, CLIENTS_COUNT, when_full="refuse")
         metrics.watch("qautlra_net_trade_clients_count", "Trade sockets", lambda: self.clients_count)
         self._turns: dict[str, asyncio.Lock] = {}
         self._busy_until_s: dict[str, float] = {}

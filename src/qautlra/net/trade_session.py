@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
+from weakref import WeakSet
 
 import orjson
 
@@ -40,6 +41,17 @@ _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, a
 _log = get_logger("net")
 
 
+_sessions: WeakSet[TradeSession] = WeakSet()
+metrics.bound(
+    "net_trade_notices", lambda: max((len(one._notices) for one in _sessions), default=0), MAX_NOTICES,
+    when_full="drop",
+)  # fmt: skip
+metrics.bound(
+    "net_trade_held", lambda: max((one.held_bytes for one in _sessions), default=0), MAX_HELD_BYTES,
+    unit="bytes", when_full="disconnect",
+)  # fmt: skip
+
+
 class Out(Protocol):
     """Where packets go."""
 
@@ -66,6 +78,7 @@ class TradeSession:
     ) -> None:
         self._trade = trade
         self._auth = auth
+        _sessions.add(self)
         self._channels = channels
         self._out = out
         self._address = address
@@ -79,7 +92,7 @@ class TradeSession:
         self._bid = ""
         self._channel: Channel | None = None
         self._held: deque[tuple[asks.Request, int]] = deque()
-        self.held_bytes = 0
+        self.held_bytes: int = 0
         "What waits for a login, as it came."
         self._logging_in = False
         self._asked = False

@@ -68,6 +68,16 @@ class SqlEngine:
         self.statements = 0
         self.interrupted = 0
 
+    @property
+    def pending(self) -> int:
+        """Statements that run or wait."""
+        return self._pending
+
+    @property
+    def pending_max(self) -> int:
+        """How many may."""
+        return self._threads + QUERY_QUEUE_COUNT
+
     async def run(
         self,
         sql: str,
@@ -81,7 +91,7 @@ class SqlEngine:
 
         Raises LimitError when too many wait, or it takes longer than `timeout_s` or more memory than allowed.
         """
-        if self._pending >= self._threads + QUERY_QUEUE_COUNT:
+        if self._pending >= self.pending_max:
             raise LimitError(f"{self._pending} queries are waiting already", retry_after_s=1)
         job = _Job(sql, values, hot, then)
         self._pending += 1
@@ -105,7 +115,7 @@ class SqlEngine:
 
     async def call(self, work: Callable[[], pa.Table], *, timeout_s: float) -> pa.Table:
         """Return what `work` does in one of the engine's threads; bounds and errors are those of `run`."""
-        if self._pending >= self._threads + QUERY_QUEUE_COUNT:
+        if self._pending >= self.pending_max:
             raise LimitError(f"{self._pending} queries are waiting already", retry_after_s=1)
         self._pending += 1
         future = asyncio.get_running_loop().run_in_executor(self._pool, work)

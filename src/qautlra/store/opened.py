@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from qautlra._core.journal import Journal, JournalError, Segment
 from qautlra._core.store import HotStore, TickLog, segment_to_arrow
 from qautlra.base import log
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.store.bars import BarReader
 from qautlra.store.catalogue import Catalogue, State
 from qautlra.store.compaction import Compactor
@@ -64,6 +65,7 @@ class Opened:
         self.compactor = Compactor(
             catalogue, Layout(settings.compression, settings.row_group_rows), read_segment
         )
+        self.hot_bytes = settings.hot_bytes
         self.hot = HotStore(instruments, settings.hot_bytes)
         self.log = TickLog(given.tape, journal, self.hot)
         self.pins = Pins(self.hot)
@@ -188,6 +190,7 @@ def open_store(given: Given) -> Opened:
     journal = Journal(
         given.data_dir / "log",
         segment_bytes=given.settings.segment_bytes,
+        buffer_bytes=JOURNAL_BUFFER_BYTES,
         durability=given.settings.durability,
     )
     try:

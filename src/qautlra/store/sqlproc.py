@@ -78,9 +78,19 @@ class SqlProcess:
         """Process id, None when it does not run."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def pending(self) -> int:
+        """Statements that run or wait."""
+        return self._pending
+
+    @property
+    def pending_max(self) -> int:
+        """How many may."""
+        return self._threads + QUERY_QUEUE_COUNT
+
     async def run(self, ask: Ask, answer: SqlAnswer) -> AsyncGenerator[bytes, None]:
         """Yield the answer of a statement; closing the generator stops it."""
-        if self._pending >= self._threads + QUERY_QUEUE_COUNT:
+        if self._pending >= self.pending_max:
             raise LimitError(f"{self._pending} statements are waiting already", retry_after_s=1)
         self._pending += 1
         try:

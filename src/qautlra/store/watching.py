@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qautlra.base import metrics
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
+from qautlra.store.tables.definition import STREAMS_COUNT
 
 if TYPE_CHECKING:
     from qautlra.store.disk import DiskGuard
@@ -40,3 +42,16 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
     note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
     note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
     note("qautlra_store_disk_used_percent", "Of the data's disk", lambda: disk.used_percent)
+    bound = metrics.bound
+    bound(
+        "store_log", lambda: opened.journal.stats["buffered_bytes"], JOURNAL_BUFFER_BYTES,
+        unit="bytes", when_full="block",
+    )  # fmt: skip
+    bound(
+        "store_ingest_log", lambda: tables.buffered_bytes, JOURNAL_BUFFER_BYTES,
+        unit="bytes", when_full="refuse",
+    )  # fmt: skip
+    bound("store_hot", lambda: opened.hot.bytes, opened.hot_bytes, unit="bytes", when_full="drop")
+    bound("store_queries", lambda: opened.engine.pending, opened.engine.pending_max, when_full="refuse")
+    bound("store_sql", lambda: opened.sql.pending, opened.sql.pending_max, when_full="refuse")
+    bound("store_streams", lambda: len(tables.book.names()), STREAMS_COUNT, when_full="refuse")

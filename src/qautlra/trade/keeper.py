@@ -123,6 +123,7 @@ class Keeper(Service):
         self.saved_count = 0
         self.dropped_days_count = 0
         self._trimmed_s = -TRIM_EVERY_S
+        metrics.bound("trade_ended_days", lambda: len(self._days), DAYS_KEPT_COUNT, when_full="drop")
         metrics.watch("qautlra_trade_documents_dirty_count", "Accounts to write", lambda: len(self._dirty))
         metrics.watch(
             "qautlra_trade_documents_saved_total",

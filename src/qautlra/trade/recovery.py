@@ -9,6 +9,7 @@ from qautlra._core import journal as journals
 from qautlra._core.exchange import Exchange, Recovered
 from qautlra.base import clock
 from qautlra.base.errors import StorageError
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
 from qautlra.config.tree import Trade as Settings
 from qautlra.trade import risk
@@ -31,7 +32,10 @@ def recover(directory: Path, settings: Settings, checkpoints: Checkpoints) -> Re
     """Open the journal of `directory` and replay it; StorageError when it cannot be. Blocks."""
     try:
         journal = journals.Journal(
-            directory, segment_bytes=settings.segment_bytes, durability=settings.durability
+            directory,
+            segment_bytes=settings.segment_bytes,
+            buffer_bytes=JOURNAL_BUFFER_BYTES,
+            durability=settings.durability,
         )
     except journals.JournalError as error:
         raise StorageError(f"the trading journal cannot be used: {error}", retryable=False) from None

@@ -19,6 +19,7 @@ from qautlra._core import book
 from qautlra._core import journal as journals
 from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.model import codes
@@ -111,6 +112,13 @@ class TradeService(Service):
         watch("pending_changes_count", "Changes that wait for the journal", lambda s: s._teller.pending_count)
         watch("journal_lsn", "Newest record", lambda s: s.engine.exchange.head_lsn)
         watch("journal_buffered_bytes", "Records not yet written", lambda s: s._stat("buffered_bytes"))
+        metrics.bound(
+            "trade_journal", lambda: self._stat("buffered_bytes"), JOURNAL_BUFFER_BYTES,
+            unit="bytes", when_full="refuse",
+        )  # fmt: skip
+        metrics.bound(
+            "trade_orders", lambda: self.engine.exchange.orders, self.settings.orders_max, when_full="refuse"
+        )
         watch("journal_refused_count", "Records the journal had no room for", lambda s: s._stat("refused"))
 
     def _stat(self, name: str) -> int:

@@ -21,6 +21,7 @@ from qautlra._core.journal import Journal
 from qautlra.base import log
 from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, StorageError
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
 from qautlra.store.catalogue import Catalogue, DataFile, State
 from qautlra.store.parquet import Layout
@@ -64,6 +65,11 @@ class TableStore:
         self.followers: set[Callable[[str, pa.Table], None]] = set()
         self.error = ""
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Return how much of the log is not written yet."""
+        return 0 if self._journal is None else self._journal.stats["buffered_bytes"]
+
     def open(self) -> None:
         """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -71,6 +77,7 @@ class TableStore:
         self._journal = Journal(
             self.directory / "log",
             segment_bytes=self._settings.segment_bytes,
+            buffer_bytes=JOURNAL_BUFFER_BYTES,
             durability=self._settings.durability,
         )
         if self.catalogue.load():
