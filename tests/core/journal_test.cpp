@@ -86,6 +86,10 @@ std::atomic<std::int64_t> budget{INT64_MAX};
 std::atomic<int> write_error{ENOSPC};
 std::atomic<int> sync_error{0};
 std::atomic<int> sync_calls{0};
+std::atomic<int> file_sync_error{0};
+std::atomic<std::int64_t> written_bytes{0};
+std::atomic<int> dropped_fd{-1};  // a file that loses its bytes from dropped_from on whenever a sync fails
+std::atomic<off_t> dropped_from{0};
 
 ssize_t faulty_writev(int fd, const iovec* parts, int count) {
   std::int64_t left = budget.load();
@@ -98,24 +102,40 @@ ssize_t faulty_writev(int fd, const iovec* parts, int count) {
   first.iov_len = std::min<std::size_t>(first.iov_len, static_cast<std::size_t>(left));
   const ssize_t n = ::writev(fd, &first, 1);
   if (n > 0 && left != INT64_MAX) budget -= n;
+  if (n > 0) written_bytes += n;
   return n;
 }
 int faulty_fdatasync(int fd) {
   ++sync_calls;
   if (sync_error != 0) {
+    if (const int gone = dropped_fd; gone >= 0) {
+      struct stat st {};
+      EXPECT_EQ(::fstat(gone, &st), 0);
+      EXPECT_EQ(::ftruncate(gone, dropped_from), 0);
+      EXPECT_EQ(::ftruncate(gone, st.st_size), 0);
+    }
     errno = sync_error;
     return -1;
   }
   return ::fdatasync(fd);
 }
+int faulty_fsync(int fd) {
+  if (file_sync_error != 0) {
+    errno = file_sync_error;
+    return -1;
+  }
+  return ::fsync(fd);
+}
 int plain_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
-const FileOps kFaulty = {faulty_writev, faulty_fdatasync, ::fsync, plain_open};
+const FileOps kFaulty = {faulty_writev, faulty_fdatasync, faulty_fsync, plain_open};
 
 void heal_disk() {
   budget = INT64_MAX;
   write_error = ENOSPC;
   sync_error = 0;
+  file_sync_error = 0;
   sync_calls = 0;
+  if (const int gone = dropped_fd.exchange(-1); gone >= 0) ::close(gone);
 }
 
 // Waits for something the writer thread does; false after ten seconds.
@@ -282,7 +302,108 @@ TEST_CASE(closing_on_a_full_disk_says_so_and_keeps_the_prefix) {
   EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
 }
 
-TEST_CASE(an_input_output_error_is_final) {
+TEST_CASE(a_failed_sync_is_not_believed_the_second_time) {
+  heal_disk();
+  for (const int code : {EIO, ENOSPC}) {
+    expect::TemporaryDirectory tmp;
+    auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+    append_many(*journal, 10);
+    EXPECT(journal->wait_durable(10, 10));
+    const std::string path = journal->segments()[0].path;
+    const auto safe = std::filesystem::file_size(path);
+    sync_error = code;
+    append_many(*journal, 5);
+    EXPECT(!journal->wait_durable(11, 0.05));
+    EXPECT(eventually([&] { return journal->error_number() == code; }));
+    EXPECT_EQ(journal->durable_lsn(), 10u);
+    EXPECT(!journal->failed());
+    // What a kernel does that drops the pages it could not write: the size stays, the bytes are gone. The writer
+    // puts them back from its ring before each attempt, so the last one decides.
+    dropped_from = static_cast<off_t>(safe);
+    dropped_fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    append_many(*journal, 5);
+    EXPECT(!journal->wait_durable(11, 0.05));
+    heal_disk();
+    EXPECT(journal->wait_durable(20, 10));
+    EXPECT(journal->error().empty());
+    EXPECT_EQ(read_back(tmp.path), 20u);
+    append_many(*journal, 10);
+    EXPECT(journal->close(5));
+    EXPECT_EQ(read_back(tmp.path), 30u);
+  }
+}
+
+TEST_CASE(what_was_acknowledged_by_a_good_sync_stays_when_closing_after_a_failed_one) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  append_many(*journal, 10);
+  EXPECT(journal->wait_durable(10, 10));
+  sync_error = EIO;
+  append_many(*journal, 10);
+  EXPECT(eventually([&] { return journal->error_number() == EIO; }));
+  EXPECT(!journal->close(0.05));
+  std::string error;
+  EXPECT(Journal::open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty}, error) == nullptr);
+  EXPECT(error.find("cannot go on") != std::string::npos);
+  heal_disk();
+  // The next owner writes what it finds once more before it syncs and goes on behind it.
+  written_bytes = 0;
+  journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  EXPECT(journal->head_lsn() >= 10 && journal->head_lsn() <= 20);
+  EXPECT_EQ(static_cast<std::uint64_t>(written_bytes), journal->segments()[0].bytes);
+  EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+}
+
+TEST_CASE(a_full_segment_whose_sync_failed_is_read_back_and_written_again) {
+  for (const bool is_gone : {false, true}) {
+    heal_disk();
+    expect::TemporaryDirectory tmp;
+    auto journal = must_open({.directory = tmp.path, .segment_bytes = 20000, .ops = &kFaulty});
+    append_many(*journal, 100);
+    EXPECT(journal->wait_durable(100, 10));
+    sync_error = EIO;
+    const std::string path = journal->segments()[0].path;
+    EXPECT(!journal->sync(0.05));
+    EXPECT_EQ(journal->error_number(), EIO);
+    append_many(*journal, 1);  // goes on meanwhile: its durability asks for no sync
+    EXPECT(journal->wait_durable(101, 10));
+    EXPECT_EQ(journal->error_number(), EIO);
+    if (is_gone) std::filesystem::resize_file(path, 500);
+    written_bytes = 0;
+    sync_error = 0;
+    EXPECT_EQ(journal->sync(10), !is_gone);
+    EXPECT_EQ(journal->failed(), is_gone);
+    if (is_gone) continue;
+    EXPECT(written_bytes > 0);
+    append_many(*journal, 400);
+    EXPECT(journal->sync(10));
+    EXPECT(journal->close(5));
+    EXPECT_EQ(read_back(tmp.path), 501u);
+  }
+  heal_disk();
+}
+
+TEST_CASE(a_new_segment_that_cannot_be_synced_is_made_anew) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  append_many(*journal, 10);
+  EXPECT(journal->wait_durable(10, 10));
+  file_sync_error = ENOSPC;
+  EXPECT_EQ(journal->roll(), 11u);
+  append_many(*journal, 10);
+  EXPECT(eventually([&] { return journal->error_number() == ENOSPC; }));
+  EXPECT_EQ(journal->durable_lsn(), 10u);
+  EXPECT(!std::filesystem::exists(tmp.path + "/" + segment_name(11)));
+  heal_disk();
+  EXPECT(journal->wait_durable(20, 10));
+  EXPECT_EQ(journal->segments().size(), 2u);
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path), 20u);
+}
+
+TEST_CASE(any_other_error_is_final) {
   heal_disk();
   for (const bool in_sync : {false, true}) {
     expect::TemporaryDirectory tmp;
@@ -290,16 +411,16 @@ TEST_CASE(an_input_output_error_is_final) {
     append_many(*journal, 10);
     EXPECT(journal->wait_durable(10, 10));
     if (in_sync) {
-      sync_error = EIO;
+      sync_error = EBADF;
     } else {
       budget = 0;
-      write_error = EIO;
+      write_error = EBADF;
     }
     const std::uint64_t lsn = append_text(*journal, payload_of(11));
     EXPECT_EQ(lsn, 11u);
     EXPECT(!journal->wait_durable(lsn, 10));  // reported as not durable, at once, not after the timeout
     EXPECT(journal->failed());
-    EXPECT_EQ(journal->error_number(), EIO);
+    EXPECT_EQ(journal->error_number(), EBADF);
     EXPECT_EQ(journal->durable_lsn(), 10u);
     heal_disk();
     EXPECT_EQ(append_text(*journal, "x"), 0u);  // and it does not come back by itself

@@ -23,9 +23,10 @@ constexpr int kLastRetryMs = 250;
 
 int system_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
 
-// Errors that pass when somebody makes room; everything else means the disk cannot be trusted any more.
+// Errors that pass when somebody makes room or the device comes back; everything else is ours, or final.
 bool can_retry(int code) {
-  return code == ENOSPC || code == EDQUOT || code == EAGAIN || code == EMFILE || code == ENFILE || code == ENOMEM;
+  return code == ENOSPC || code == EDQUOT || code == EIO || code == EAGAIN || code == EMFILE || code == ENFILE ||
+         code == ENOMEM;
 }
 
 std::int64_t monotonic_ns() {
@@ -281,18 +282,17 @@ bool Journal::step() {
       stumble(code, "write");
       return false;
     }
-    finish_group();
-    return true;
+    return finish_group();
   }
   if (roll_pending_) {
-    if (new_fd_ < 0 && !sync_file("sync of a full segment")) return false;
+    if (new_fd_ < 0 && !is_synced() && !sync_file("sync of a full segment")) return false;
     if (const int code = start_segment(writer_lsn_ + 1, chain_); code != 0) {
       stumble(code, "new segment");
       return false;
     }
     roll_pending_ = false;
     position_ += 4;
-    tail_.store(position_, std::memory_order_release);
+    release_through(position_);
     retry_ms_ = 0;
     announce();
     return true;
@@ -341,8 +341,10 @@ void Journal::collect_group() {
   }
   if (records == 0) {  // only wrap marks, if anything
     if (at != position_) {
+      const bool was_synced = is_synced();
       position_ = at;
-      tail_.store(position_, std::memory_order_release);
+      if (was_synced) release_through(at);
+      else if (options_.durability != Durability::kPower) tail_.store(at, std::memory_order_release);
     }
     return;
   }
@@ -376,29 +378,72 @@ int Journal::write_group() {
   return 0;
 }
 
-void Journal::finish_group() {
+// False when its sync has failed.
+bool Journal::finish_group() {
   position_ = group_end_;
   chain_ = group_chain_;
   writer_lsn_ += group_records_;
-  retry_ms_ = 0;
   groups_.fetch_add(1, std::memory_order_relaxed);
   bytes_.fetch_add(group_bytes_, std::memory_order_relaxed);
-  tail_.store(position_, std::memory_order_release);
   written_lsn_.store(writer_lsn_, std::memory_order_release);
-  if (options_.durability == Durability::kPower && !sync_file("sync")) return;
+  if (options_.durability == Durability::kPower) {  // records stay in the ring until then: see suspect()
+    if (!sync_file("sync")) return false;
+  } else {
+    tail_.store(position_, std::memory_order_release);
+  }
+  if (!is_suspect_) retry_ms_ = 0;
   announce();
+  return true;
 }
 
-// Never retried: after a failed fdatasync the kernel may have dropped the pages and report success next time.
+bool Journal::is_synced() const { return synced_position_.load(std::memory_order_relaxed) == position_; }
+
+// Everything before `position` is on the disk: the producer may have its room.
+void Journal::release_through(std::uint64_t position) {
+  synced_position_.store(position, std::memory_order_release);
+  tail_.store(position, std::memory_order_release);
+}
+
 bool Journal::sync_file(const char* what) {
+  if (is_suspect_) {
+    if (monotonic_ns() < retry_at_ns_) return false;
+    if (const int code = write_unsynced_again(); code != 0) {
+      suspect(code, what);
+      return false;
+    }
+  }
   if (options_.ops->fdatasync(fd_) != 0) {
-    fail(errno, what);
+    suspect(errno, what);
     return false;
   }
+  is_suspect_ = false;
   syncs_.fetch_add(1, std::memory_order_relaxed);
   synced_lsn_.store(writer_lsn_, std::memory_order_release);
-  synced_position_.store(position_, std::memory_order_release);
+  synced_chain_ = chain_;
+  synced_bytes_ = file_bytes_;
+  release_through(position_);
+  retry_ms_ = 0;
   return true;
+}
+
+// After a failed fdatasync the kernel may have dropped the pages and report success next time. So what was written
+// since the last good one counts as not written: it comes once more out of the ring, at its old place, and only a
+// sync after that is believed. Where the ring gave it away already it is read back from the file and checked.
+void Journal::suspect(int code, const char* what) {
+  stumble(code, what);
+  if (failed()) return;
+  if (options_.durability != Durability::kPower) {
+    is_suspect_ = true;
+    retry_at_ns_ = monotonic_ns() + std::int64_t{retry_ms_} * 1'000'000;
+    return;
+  }
+  if (::lseek(fd_, static_cast<off_t>(synced_bytes_), SEEK_SET) < 0) return fail(errno, what);
+  file_bytes_ = synced_bytes_;
+  chain_ = synced_chain_;
+  writer_lsn_ = synced_lsn_.load(std::memory_order_relaxed);
+  written_lsn_.store(writer_lsn_, std::memory_order_release);
+  position_ = synced_position_.load(std::memory_order_relaxed);
+  roll_pending_ = false;
 }
 
 // 0 or errno. May be called again after an error: the file made by then is kept in new_fd_.
@@ -420,11 +465,18 @@ int Journal::start_segment(std::uint64_t first_lsn, std::uint32_t chain) {
     if (n <= 0) return n < 0 ? errno : ENOSPC;
     done += static_cast<std::size_t>(n);
   }
-  if (options_.ops->fsync(new_fd_) != 0 || options_.ops->fsync(directory_fd_) != 0) return errno;
+  if (options_.ops->fsync(new_fd_) != 0 || options_.ops->fsync(directory_fd_) != 0) {
+    const int code = errno;  // a second sync of the same file would prove nothing: the next attempt makes another
+    ::close(new_fd_);
+    new_fd_ = -1;
+    return ::unlink(path.c_str()) == 0 ? code : errno;
+  }
   if (fd_ >= 0) ::close(fd_);
   fd_ = new_fd_;
   new_fd_ = -1;
-  file_bytes_ = kHeaderBytes;
+  is_suspect_ = false;
+  file_bytes_ = synced_bytes_ = kHeaderBytes;
+  synced_chain_ = chain;
   std::lock_guard lock(mutex_);
   if (!segments_.empty()) segments_.back().sealed = true;
   segments_.push_back({first_lsn, first_lsn - 1, kHeaderBytes, false, path});
@@ -457,9 +509,9 @@ void Journal::fail(int code, const char* what) {
 
 // After something went well: no error any more, the newest segment as it is now, and whoever waits looks again.
 void Journal::announce() {
-  error_number_.store(0, std::memory_order_release);
+  if (!is_suspect_) error_number_.store(0, std::memory_order_release);
   std::lock_guard lock(mutex_);
-  error_text_.clear();
+  if (!is_suspect_) error_text_.clear();
   segments_.back().last_lsn = writer_lsn_;
   segments_.back().bytes = file_bytes_;
   progress_.notify_all();

@@ -139,9 +139,14 @@ class Journal {
   bool step();
   void collect_group();
   int write_group();
-  void finish_group();
+  bool finish_group();
   int start_segment(std::uint64_t first_lsn, std::uint32_t chain);
+  bool is_synced() const;
+  void release_through(std::uint64_t position);
   bool sync_file(const char* what);
+  void suspect(int code, const char* what);
+  int write_unsynced_again();
+  int write_again(const std::string& path, std::uint64_t from, std::uint64_t to);
   void stumble(int code, const char* what);
   void fail(int code, const char* what);
   void announce();
@@ -199,6 +204,10 @@ class Journal {
   std::uint64_t writer_lsn_ = 0;  // last written
   std::uint32_t chain_ = 0;
   std::uint64_t file_bytes_ = 0;
+  std::uint32_t synced_chain_ = 0;  // chain_ and file_bytes_ as of the last good sync
+  std::uint64_t synced_bytes_ = 0;
+  std::int64_t retry_at_ns_ = 0;  // monotonic
+  bool is_suspect_ = false;  // a sync has failed: the file since synced_bytes_ may not be what was written
   iovec parts_[2] = {};
   int part_count_ = 0;  // 0: no group in hand
   std::uint64_t group_end_ = 0;

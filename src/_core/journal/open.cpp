@@ -21,10 +21,8 @@ constexpr std::size_t kCopyBytes = 1 << 20;
 
 std::string text(const std::string& what, int code) { return what + ": " + std::strerror(code); }
 
-// 0 or errno.
-int copy_range(int from, std::uint64_t offset, std::uint64_t size, const std::string& to, const FileOps& ops) {
-  const int out = ops.open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (out < 0) return errno;
+// From `offset` of one file to where the other stands. 0 or errno.
+int copy_bytes(int from, std::uint64_t offset, std::uint64_t size, int out, const FileOps& ops) {
   std::vector<std::byte> piece(kCopyBytes);
   int code = 0;
   while (code == 0 && size > 0) {
@@ -45,6 +43,14 @@ int copy_range(int from, std::uint64_t offset, std::uint64_t size, const std::st
     offset += static_cast<std::uint64_t>(n);
     size -= static_cast<std::uint64_t>(n);
   }
+  return code;
+}
+
+// 0 or errno.
+int copy_range(int from, std::uint64_t offset, std::uint64_t size, const std::string& to, const FileOps& ops) {
+  const int out = ops.open(to.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (out < 0) return errno;
+  int code = copy_bytes(from, offset, size, out, ops);
   if (code == 0 && ops.fsync(out) != 0) code = errno;
   ::close(out);
   if (code != 0) ::unlink(to.c_str());
@@ -169,6 +175,29 @@ bool Journal::cut_tail(Cut cut, std::string& error) {
   return code == 0;
 }
 
+// Bytes of the file being written, over themselves; it stands at `to` afterwards. 0 or errno.
+int Journal::write_again(const std::string& path, std::uint64_t from, std::uint64_t to) {
+  const int in = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (in < 0) return errno;
+  int code = ::lseek(fd_, static_cast<off_t>(from), SEEK_SET) < 0 ? errno : 0;
+  if (code == 0) code = copy_bytes(in, from, to - from, fd_, *options_.ops);
+  ::close(in);
+  if (::lseek(fd_, static_cast<off_t>(to), SEEK_SET) < 0) return errno;
+  return code;
+}
+
+// What was written since the last good sync, if the file still says the same. 0 or errno.
+int Journal::write_unsynced_again() {
+  const std::string path = segments().back().path;
+  SegmentReader reader;
+  Record record;
+  if (!reader.open(path)) return EIO;
+  while (reader.next(record) == Next::kRecord) {
+  }
+  if (reader.chain() != chain_ || reader.offset() != file_bytes_) return EBADMSG;  // the kernel has dropped it
+  return write_again(path, synced_bytes_, file_bytes_);
+}
+
 bool Journal::adopt_newest(std::string& error) {
   std::vector<SegmentFile> files = list_segments(options_.directory, error);
   if (!error.empty()) return false;
@@ -209,14 +238,20 @@ bool Journal::adopt_newest(std::string& error) {
       cut.records_after = reader.records_after_damage();
       if (!cut_tail(std::move(cut), error)) return false;
     }
+    // What an earlier process wrote and could not sync is in the cache, and a sync now would not bring it to the
+    // disk: it is written again first.
+    int code = 0;
     fd_ = options_.ops->open(file.path.c_str(), O_WRONLY | O_CLOEXEC, 0);
-    if (fd_ < 0 || ::lseek(fd_, static_cast<off_t>(end), SEEK_SET) < 0 || options_.ops->fdatasync(fd_) != 0) {
-      error = text("cannot go on in " + file.path, errno);
+    if (fd_ < 0 || ::lseek(fd_, static_cast<off_t>(end), SEEK_SET) < 0) code = errno;
+    if (code == 0 && options_.durability == Durability::kPower) code = write_again(file.path, 0, end);
+    if (code == 0 && options_.ops->fdatasync(fd_) != 0) code = errno;
+    if (code != 0) {
+      error = text("cannot go on in " + file.path, code);
       return false;
     }
     writer_lsn_ = reader.next_lsn() - 1;
-    chain_ = reader.chain();
-    file_bytes_ = end;
+    chain_ = synced_chain_ = reader.chain();
+    file_bytes_ = synced_bytes_ = end;
     segment_first_ = file.first_lsn;
     segment_used_ = end;
     for (std::size_t i = 0; i + 1 < files.size(); ++i)
