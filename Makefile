@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 CONFIGURE = cmake -S . -DPython_EXECUTABLE=$$(command -v $(PYTHON))
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: ctp-cuts kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check screenshots clean kills
+.PHONY: ctp-cuts kill-amqp journal-bytes kill-orders core wheel test quick lint types layers unit native asan tsan fuzz bench bench-short web web-check api screenshots clean kills
 
 core:       ## compile the C++ core into src/qautlra/_core (T=core_feed builds one module)
 	@mkdir -p build && flock build/.lock sh -c '$(CONFIGURE) -B $(BUILD) -DQAUTLRA_MODULE_DIR=$(CURDIR)/src/qautlra/_core >/dev/null && cmake --build $(BUILD) -j $(JOBS) $(if $(T),--target $(T))'
@@ -18,6 +18,9 @@ web:        ## the page from web/ into the package (Node from the PATH or nodejs
 
 web-check: web  ## its types and unit tests
 	cd web && { [ -d node_modules/vitest ] || npm ci --ignore-scripts --loglevel=error; } && npm run -s types && npm run -s test
+
+api:        ## web/src/api/schema.ts anew from the server's own description
+	$(PYTHON) tools/api_types.py
 
 screenshots: ## every page in both themes, two languages and on a phone, into build/screenshots
 	$(PYTHON) tools/screenshots.py build/screenshots

@@ -13,6 +13,7 @@ from qautlra.net.trade_http.accounts import account_info, frozen_info
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade.monitor import FreezeKind
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.users import Done
 
@@ -141,7 +142,7 @@ async def unfreeze(call: Call) -> dict[str, Any]:
     return {"account_id": account_id, "status": account_info(call, account_id).status}
 
 
-_BASE, _ROWS = "/api/account-admin", list[dict[str, Any]]
+_BASE = "/api/account-admin"
 DOORS = (
     Door(
         "POST", f"{_BASE}/password/change", change_password, "Change one's password", Right.USER,
@@ -151,11 +152,32 @@ DOORS = (
         "POST", f"{_BASE}/password/reset", reset_password, "Set a user's password", Right.MANAGE_USERS,
         wire.PasswordReset, Done,
     ),
-    Door("GET", f"{_BASE}/commission/rates", commission_rates, "Fees by instrument", Right.USER, reply=_ROWS),
-    Door("GET", _BASE + "/commission/statistics/{id}", commission_statistics, "The day's fees", Right.VIEW),
-    Door("GET", f"{_BASE}/margin/rates", margin_rates, "Margins by instrument", Right.USER, reply=_ROWS),
-    Door("GET", _BASE + "/margin/summary/{id}", margin_summary, "What binds the money", Right.VIEW),
-    Door("GET", _BASE + "/status/{id}", status, "Whether it is frozen", Right.VIEW),
-    Door("POST", f"{_BASE}/freeze", freeze, "Stop an account", Right.FREEZE, wire.FreezeRequest),
-    Door("POST", f"{_BASE}/unfreeze", unfreeze, "Let it go on", Right.FREEZE, wire.UnfreezeRequest),
+    Door(
+        "GET", f"{_BASE}/commission/rates", commission_rates, "Fees by instrument", Right.USER,
+        reply=list[replies.FeeRates],
+    ),
+    Door(
+        "GET", _BASE + "/commission/statistics/{id}", commission_statistics, "The day's fees", Right.VIEW,
+        reply=replies.FeesOfDay,
+    ),
+    Door(
+        "GET", f"{_BASE}/margin/rates", margin_rates, "Margins by instrument", Right.USER,
+        reply=list[replies.MarginRates],
+    ),
+    Door(
+        "GET", _BASE + "/margin/summary/{id}", margin_summary, "What binds the money", Right.VIEW,
+        reply=replies.MarginOfAccount,
+    ),
+    Door(
+        "GET", _BASE + "/status/{id}", status, "Whether it is frozen", Right.VIEW,
+        reply=replies.AccountStatus,
+    ),
+    Door(
+        "POST", f"{_BASE}/freeze", freeze, "Stop an account", Right.FREEZE, wire.FreezeRequest,
+        reply=replies.FrozenReply,
+    ),
+    Door(
+        "POST", f"{_BASE}/unfreeze", unfreeze, "Let it go on", Right.FREEZE, wire.UnfreezeRequest,
+        reply=replies.FrozenReply,
+    ),
 )  # fmt: skip

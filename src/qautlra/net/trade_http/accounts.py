@@ -10,6 +10,7 @@ from qautlra.auth.rights import Access, Right
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.wire import qifi, qifi_account
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import refused
@@ -207,26 +208,32 @@ DOORS = (
     Door(
         "POST", "/api/user/{user_id}/account/create", create, "Open an account", Right.OPEN_ACCOUNT,
         wire.OpenAccountRequest,
+        reply=replies.Opened,
     ),
-    Door("POST", "/api/account/open", create, "Open an account", Right.OPEN_ACCOUNT, wire.OpenAccountRequest),
+    Door(
+        "POST", "/api/account/open", create, "Open an account", Right.OPEN_ACCOUNT, wire.OpenAccountRequest,
+        reply=replies.Opened,
+    ),
     Door("GET", "/api/user/{user_id}/accounts", of_user, "Accounts of a user", Right.VIEW, reply=_INFOS),
     Door("POST", "/api/account/deposit", deposit, "Put money in", Right.TRANSFER, _MONEY, _INFO),
     Door("POST", "/api/account/withdraw", withdraw, "Take money out", Right.TRANSFER, _MONEY, _INFO),
     Door(
         "POST", "/api/account/transfer", transfer, "Move money between bank and account", Right.TRANSFER,
         wire.TransferRequest,
+        reply=replies.Transferred,
     ),
     Door(
         "GET", "/api/account/{account_id}/banks", banks, "Banks of an account", Right.VIEW,
-        reply=list[dict[str, Any]],
+        reply=list[replies.Bank],
     ),
     Door(
         "GET", "/api/account/{account_id}/transfers", transfers, "The day's transfers", Right.VIEW,
-        reply=list[dict[str, Any]],
+        reply=list[replies.TransferRow],
     ),
     Door(
         "GET", "/api/account/{user_id}/equity-curve", equity_curve, "Equity by day and by minute", Right.VIEW,
         parameters=RANGE,
+        reply=replies.EquityCurve,
     ),
     Door("GET", "/api/account/{account_id}", one, "An account as a QIFI document", Right.VIEW),
 )  # fmt: skip

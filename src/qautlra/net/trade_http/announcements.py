@@ -10,6 +10,7 @@ from qautlra.base.clock import wall_ns
 from qautlra.base.errors import LimitError
 from qautlra.net.audit_http import whole
 from qautlra.net.trade_http.base import Call, Door
+from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import refused
 
@@ -69,12 +70,16 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 DOORS = (
     Door(
-        "GET", "/api/announcements", listing, "Announcements", Right.USER, reply=list[dict[str, Any]],
+        "GET", "/api/announcements", listing, "Announcements", Right.USER, reply=list[replies.Announcement],
         parameters={"limit": "up to 1000 (100)", "before": "ids below this one"},
     ),
     Door(
-        "POST", "/api/announcements", create, "Announce something", Right.ANNOUNCE, wire.AnnouncementRequest
+        "POST", "/api/announcements", create, "Announce something", Right.ANNOUNCE, wire.AnnouncementRequest,
+        reply=replies.Announcement,
     ),
-    Door("GET", "/api/announcements/{id}", one, "An announcement", Right.USER),
-    Door("DELETE", "/api/announcements/{id}", delete, "Take one back", Right.ANNOUNCE),
+    Door("GET", "/api/announcements/{id}", one, "An announcement", Right.USER, reply=replies.Announcement),
+    Door(
+        "DELETE", "/api/announcements/{id}", delete, "Take one back", Right.ANNOUNCE,
+        reply=replies.AnnouncementGone,
+    ),
 )  # fmt: skip

@@ -167,6 +167,13 @@ class Call:
         """Return who owns an account, the account itself when nobody is known."""
         return self.auth.users.owner_of(account_id) or account_id
 
+    def paged(self, found: list[T]) -> list[T]:
+        """Return the page asked for, newest first; everything, oldest first, when none was asked for."""
+        if "page_size" not in self.request.query:
+            return found
+        first, last = self.page()
+        return found[::-1][first:last]
+
     def page(self) -> tuple[int, int]:
         """Return (first, last + 1) of the page asked for by `page` and `page_size`."""
         size = self.number("page_size", 100, 1, PAGE_COUNT)
@@ -217,4 +224,5 @@ def route(deps: Deps, door: Door) -> Route:
 
 
 PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT} (100)"}
+OPTIONAL_PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT}: newest first; else all"}
 RANGE: Final = {"start": "first day, YYYYMMDD", "end": "last day, YYYYMMDD"}

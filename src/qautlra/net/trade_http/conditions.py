@@ -21,6 +21,7 @@ from qautlra.model.condition import (
     price_order,
 )
 from qautlra.net.trade_http.base import Call, Door
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import refused
 
@@ -165,16 +166,19 @@ DOORS = (
     Door(
         "POST", "/api/order/conditional", insert, "An order that waits for a price", Right.TRADE,
         wire.ConditionalRequest,
+        reply=replies.ConditionalRow,
     ),
     Door(
         "GET", "/api/order/conditional/list", listing, "Conditional orders", Right.VIEW,
-        reply=list[dict[str, Any]], parameters={**_WHOSE, "status": "PENDING, TRIGGERED, …"},
+        reply=list[replies.ConditionalRow], parameters={**_WHOSE, "status": "PENDING, TRIGGERED, …"},
     ),
     Door(
         "GET", "/api/order/conditional/statistics", statistics, "How many are in which state", Right.VIEW,
         parameters=_WHOSE,
+        reply=replies.ConditionalCounts,
     ),
     Door(
-        "DELETE", "/api/order/conditional/{id}", cancel, "Wait no more", Right.CANCEL, parameters=_WHOSE
+        "DELETE", "/api/order/conditional/{id}", cancel, "Wait no more", Right.CANCEL, parameters=_WHOSE,
+        reply=replies.ConditionalRow,
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.market import instrument_info
+from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 
@@ -126,16 +127,33 @@ async def order_stats(call: Call) -> dict[str, Any]:
 
 _MANAGE = Right.MANAGE_INSTRUMENTS
 DOORS = (
-    Door("GET", "/api/admin/market/order-stats", order_stats, "The day's orders counted", Right.MONITOR),
-    Door("GET", "/api/admin/instruments", listing, "Instruments", Right.MONITOR, reply=list[dict[str, Any]]),
+    Door(
+        "GET", "/api/admin/market/order-stats", order_stats, "The day's orders counted", Right.MONITOR,
+        reply=replies.OrderStats,
+    ),
+    Door(
+        "GET", "/api/admin/instruments", listing, "Instruments", Right.MONITOR,
+        reply=list[replies.InstrumentRow],
+    ),
     Door(
         "POST", "/api/admin/instrument/create", create, "List an instrument of our own", _MANAGE,
         wire.CreateInstrument,
     ),
     Door(
-        "PUT", "/api/admin/instrument/{id}/update", update, "Set price limits", _MANAGE, wire.UpdateInstrument
+        "PUT", "/api/admin/instrument/{id}/update", update, "Set price limits", _MANAGE,
+        wire.UpdateInstrument,
+        reply=replies.InstrumentLimits,
     ),
-    Door("PUT", "/api/admin/instrument/{id}/suspend", suspend, "Stop an instrument", _MANAGE),
-    Door("PUT", "/api/admin/instrument/{id}/resume", resume, "Let it go on", _MANAGE),
-    Door("DELETE", "/api/admin/instrument/{id}/delist", delist, "Take it off for good", _MANAGE),
+    Door(
+        "PUT", "/api/admin/instrument/{id}/suspend", suspend, "Stop an instrument", _MANAGE,
+        reply=replies.InstrumentStatus,
+    ),
+    Door(
+        "PUT", "/api/admin/instrument/{id}/resume", resume, "Let it go on", _MANAGE,
+        reply=replies.InstrumentStatus,
+    ),
+    Door(
+        "DELETE", "/api/admin/instrument/{id}/delist", delist, "Take it off for good", _MANAGE,
+        reply=replies.InstrumentStatus,
+    ),
 )  # fmt: skip

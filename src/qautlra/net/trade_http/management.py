@@ -8,6 +8,7 @@ from qautlra.auth.rights import Right
 from qautlra.net.trade_http.accounts import account_info, frozen_info, move
 from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
+from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 
@@ -105,13 +106,21 @@ DOORS = (
     Door(
         "GET", "/api/management/accounts", accounts, "Every account", Right.VIEW_ALL,
         parameters={**PAGE, "status": "active, frozen, trading_frozen or withdraw_frozen"},
+        reply=replies.AccountPage,
     ),
-    Door("GET", "/api/management/account/{user_id}/detail", detail, "An account whole", Right.VIEW_ALL),
+    Door(
+        "GET", "/api/management/account/{user_id}/detail", detail, "An account whole", Right.VIEW_ALL,
+        reply=replies.AccountDetail,
+    ),
     Door(
         "GET", "/api/management/orders", orders, "The day's orders", Right.VIEW_ALL,
         parameters={**PAGE, "status": "submitted, partially_filled, filled, cancelled or rejected"},
+        reply=replies.OrderPage,
     ),
-    Door("GET", "/api/management/trades", trades, "The day's trades", Right.VIEW_ALL, parameters=PAGE),
+    Door(
+        "GET", "/api/management/trades", trades, "The day's trades", Right.VIEW_ALL, parameters=PAGE,
+        reply=replies.TradePage,
+    ),
     Door(
         "POST", "/api/management/deposit", deposit, "Put money in", Right.MOVE_MONEY, _MONEY, rows.AccountInfo
     ),
@@ -120,10 +129,12 @@ DOORS = (
         rows.AccountInfo,
     ),
     Door(
-        "GET", "/api/management/transactions", transactions, "Money moved", Right.VIEW_ALL, parameters=_PAGED
+        "GET", "/api/management/transactions", transactions, "Money moved", Right.VIEW_ALL, parameters=_PAGED,
+        reply=replies.MoneyPage,
     ),
     Door(
         "GET", "/api/management/transactions/{user_id}", transactions, "Money moved of an account",
         Right.VIEW_ALL, parameters=_PAGED,
+        reply=replies.MoneyPage,
     ),
 )  # fmt: skip

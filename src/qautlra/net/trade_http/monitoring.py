@@ -10,6 +10,7 @@ from qautlra import __version__
 from qautlra.auth.rights import Right
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.instruments import order_stats
+from qautlra.wire import office_replies as replies
 
 
 async def system(call: Call) -> dict[str, Any]:
@@ -103,14 +104,14 @@ async def report(call: Call) -> dict[str, Any]:
 
 
 DOORS = tuple(
-    Door("GET", f"/api/monitoring/{name}", work, summary, Right.MONITOR)
-    for name, work, summary in (
-        ("system", system, "Everything together"),
-        ("status", status, "The process and its services"),
-        ("accounts", accounts, "Accounts summed up"),
-        ("orders", orders, "The day's orders counted"),
-        ("trades", trades, "The day's trades summed up"),
-        ("storage", storage, "Disk, journal, store"),
-        ("report", report, "A report of the day"),
+    Door("GET", f"/api/monitoring/{name}", work, summary, Right.MONITOR, reply=reply)
+    for name, work, summary, reply in (
+        ("system", system, "Everything together", replies.SystemState),
+        ("status", status, "The process and its services", replies.ProcessState),
+        ("accounts", accounts, "Accounts summed up", replies.AccountSums),
+        ("orders", orders, "The day's orders counted", replies.OrderStats),
+        ("trades", trades, "The day's trades summed up", replies.TradeSums),
+        ("storage", storage, "Disk, journal, store", replies.StorageState),
+        ("report", report, "A report of the day", replies.DayReport),
     )
 )

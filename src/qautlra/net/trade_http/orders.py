@@ -9,7 +9,8 @@ from qautlra.auth.rights import Right
 from qautlra.base.clock import new_token
 from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
-from qautlra.net.trade_http.base import Call, Door
+from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import number_of, refused
@@ -173,12 +174,13 @@ async def of_user(call: Call) -> list[rows.OrderInfo]:
     """Show the day's orders of a user's accounts; `status=alive` those that live."""
     accounts = call.accounts_of(call.part("user_id"))
     alive = call.text("status") == "alive"
-    return [
-        _shown(call, order)
+    found = [
+        order
         for account_id in accounts
         for order in call.trade.orders(account_id)
         if order.is_alive or not alive
     ]
+    return [_shown(call, order) for order in call.paged(found)]
 
 
 DOORS = (
@@ -189,10 +191,14 @@ DOORS = (
         "POST", "/api/order/cancel", cancel, "Withdraw an order", Right.CANCEL,
         wire.CancelRequest, rows.OrderReply,
     ),
-    Door("POST", "/api/order/batch", batch, "Enter several orders", Right.TRADE, wire.BatchRequest),
+    Door(
+        "POST", "/api/order/batch", batch, "Enter several orders", Right.TRADE, wire.BatchRequest,
+        reply=replies.BatchReply,
+    ),
     Door(
         "POST", "/api/order/batch-cancel", batch_cancel, "Withdraw several orders", Right.CANCEL,
         wire.BatchCancelRequest,
+        reply=replies.BatchReply,
     ),
     Door(
         "PUT", "/api/order/modify/{order_id}", modify, "Change a living order", Right.TRADE,
@@ -200,7 +206,7 @@ DOORS = (
     ),
     Door(
         "GET", "/api/order/user/{user_id}", of_user, "The day's orders of a user", Right.VIEW,
-        reply=list[rows.OrderInfo], parameters={"status": "alive: only those that live"},
+        reply=list[rows.OrderInfo], parameters={"status": "alive: only those that live", **OPTIONAL_PAGE},
     ),
     Door(
         "GET", "/api/order/{order_id}", one, "An order of the day", Right.VIEW, reply=rows.OrderInfo,

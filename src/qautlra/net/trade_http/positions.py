@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from qautlra.auth.rights import Right
-from qautlra.net.trade_http.base import Call, Door
+from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
 
 
@@ -41,32 +42,32 @@ async def trades_of_account(call: Call) -> list[rows.TradeInfo]:
     """Show the day's trades of an account."""
     account_id = call.account(call.part("account_id"))
     owner = call.owner(account_id)
-    return [rows.trade_info(trade, owner) for trade in call.trade.trades(account_id)]
+    return [rows.trade_info(trade, owner) for trade in call.paged(list(call.trade.trades(account_id)))]
 
 
 async def trades_of_user(call: Call) -> list[rows.TradeInfo]:
     """Show the day's trades of a user's accounts."""
     accounts = call.accounts_of(call.part("user_id"))
-    return [
-        rows.trade_info(trade, call.owner(account_id))
-        for account_id in accounts
-        for trade in call.trade.trades(account_id)
-    ]
+    found = [trade for account_id in accounts for trade in call.trade.trades(account_id)]
+    return [rows.trade_info(trade, call.owner(trade.account_id)) for trade in call.paged(found)]
 
 
 _ROWS, _TRADES = list[dict[str, Any]], list[rows.TradeInfo]
 DOORS = (
     Door(
         "GET", "/api/position/account/{account_id}", of_account, "Positions of an account", Right.VIEW,
-        reply=_ROWS,
+        reply=list[replies.PositionInfo],
     ),
-    Door("GET", "/api/position/user/{user_id}", of_user, "Positions of a user", Right.VIEW, reply=_ROWS),
+    Door(
+        "GET", "/api/position/user/{user_id}", of_user, "Positions of a user", Right.VIEW,
+        reply=list[replies.PositionInfo],
+    ),
     Door(
         "GET", "/api/trades/account/{account_id}", trades_of_account, "The day's trades of an account",
-        Right.VIEW, reply=_TRADES,
+        Right.VIEW, reply=_TRADES, parameters=OPTIONAL_PAGE,
     ),
     Door(
         "GET", "/api/trades/user/{user_id}", trades_of_user, "The day's trades of a user", Right.VIEW,
-        reply=_TRADES,
+        reply=_TRADES, parameters=OPTIONAL_PAGE,
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade.alerts import LEVELS, Alert
 from qautlra.trade.liquidation import Liquidation, to_dict
 from qautlra.trade.monitor import STATES
+from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 
 ALERTS_COUNT = 500
@@ -116,30 +117,41 @@ async def set_state(call: Call) -> dict[str, Any]:
     return await state(call)
 
 
-_ROWS = list[dict[str, Any]]
 DOORS = (
     Door(
-        "GET", "/api/management/risk/accounts", accounts, "Accounts by risk", Right.VIEW_RISK, reply=_ROWS,
+        "GET", "/api/management/risk/accounts", accounts, "Accounts by risk", Right.VIEW_RISK,
+        reply=list[replies.RiskAccount],
         parameters={"risk_level": ", ".join(LEVELS)},
     ),
-    Door("GET", "/api/management/risk/margin-summary", margin_summary, "Margin of all", Right.VIEW_RISK),
     Door(
-        "GET", "/api/management/risk/alerts", alerts, "Alerts", Right.VIEW_RISK, reply=_ROWS,
+        "GET", "/api/management/risk/margin-summary", margin_summary, "Margin of all", Right.VIEW_RISK,
+        reply=replies.MarginSummary,
+    ),
+    Door(
+        "GET", "/api/management/risk/alerts", alerts, "Alerts", Right.VIEW_RISK, reply=list[replies.AlertRow],
         parameters={"account_id": "of this account"},
     ),
     Door(
         "POST", "/api/management/risk/alerts/handle", handle, "An alert was seen to", Right.MANAGE_RISK,
         wire.AlertRequest,
+        reply=replies.AlertHandled,
     ),
     Door(
         "GET", "/api/management/risk/liquidations", liquidations, "Liquidations", Right.VIEW_RISK,
-        reply=_ROWS,
+        reply=list[replies.LiquidationRow],
         parameters={"account_id": "of this account", "limit": "up to 1000 (100)"},
     ),
     Door(
         "POST", "/api/management/risk/force-liquidate", liquidate, "Close what an account holds",
         Right.MANAGE_RISK, wire.LiquidateRequest,
+        reply=replies.LiquidationRow,
     ),
-    Door("GET", "/api/admin/risk/state", state, "What may be traded", Right.VIEW_RISK),
-    Door("POST", "/api/admin/risk/state", set_state, "The kill switch", Right.MANAGE_RISK, wire.StateRequest),
+    Door(
+        "GET", "/api/admin/risk/state", state, "What may be traded", Right.VIEW_RISK,
+        reply=replies.RiskState,
+    ),
+    Door(
+        "POST", "/api/admin/risk/state", set_state, "The kill switch", Right.MANAGE_RISK, wire.StateRequest,
+        reply=replies.RiskState,
+    ),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import QautlraError
 from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.trade.statements import Settlement
+from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import number_of, refused
 
@@ -115,21 +116,28 @@ DOORS = (
     Door(
         "POST", "/api/admin/settlement/set-price", set_price, "Set a settlement price", Right.SETTLE,
         wire.SettlementPrice,
+        reply=replies.PriceSet,
     ),
     Door(
         "POST", "/api/admin/settlement/batch-set-prices", set_prices, "Set settlement prices", Right.SETTLE,
         wire.SettlementPrices,
+        reply=replies.PricesReply,
     ),
-    Door("GET", "/api/admin/settlement/prices", prices, "Prices set for today", Right.SETTLE),
+    Door(
+        "GET", "/api/admin/settlement/prices", prices, "Prices set for today", Right.SETTLE,
+        reply=replies.PricesOfDay,
+    ),
     Door(
         "POST", "/api/admin/settlement/execute", execute, "End the trading day", Right.SETTLE,
         wire.ExecuteRequest,
+        reply=replies.SettledDay,
     ),
     Door(
         "GET", "/api/admin/settlement/history", history, "Days that ended", Right.SETTLE,
-        reply=list[dict[str, Any]], parameters={"limit": "up to 1000 (250)"},
+        reply=list[replies.SettledDay], parameters={"limit": "up to 1000 (250)"},
     ),
     Door(
-        "GET", "/api/admin/settlement/detail/{date}", detail, "An ended day", Right.SETTLE, parameters=PAGE
+        "GET", "/api/admin/settlement/detail/{date}", detail, "An ended day", Right.SETTLE, parameters=PAGE,
+        reply=replies.SettledDetail,
     ),
 )  # fmt: skip

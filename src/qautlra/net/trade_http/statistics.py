@@ -8,12 +8,13 @@ from typing import Any
 from qautlra.auth.rights import Right
 from qautlra.model.order import Direction, Trade
 from qautlra.net.trade_http.accounts import account_info
-from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade import statistics as figures
 from qautlra.trade.statements import Statement
 from qautlra.trade.statistics import Closing, Deal
 from qautlra.wire import settlement
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import refused
 
@@ -177,13 +178,16 @@ async def statement(call: Call) -> dict[str, Any]:
     )  # fmt: skip
     owner = call.owner(account_id)
     orders = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
+    first, last = call.page() if "page_size" in call.request.query else (0, None)
     return {
         "account_id": account_id,
         "trading_day": str(found.trading_day),
         **{name: found.funds[name] for name in names},
         "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
-        "trades": [rows.trade_info(trade, owner) for trade in found.trades],
-        "orders": [rows.order_info(order, owner) for _, order in orders],
+        "trades": [rows.trade_info(trade, owner) for trade in found.trades[first:last]],
+        "trades_total": len(found.trades),
+        "orders": [rows.order_info(order, owner) for _, order in orders[first:last]],
+        "orders_total": len(orders),
         "transfers": found.transfers,
         "settlement_prices": found.prices,
         "text": settlement.render(found),
@@ -201,6 +205,12 @@ DOORS = (
     ),
     Door(
         "GET", "/api/data/settlement/statement", statement, "The statement of an ended day", Right.VIEW,
-        parameters={"account_id": "the account", "date": "YYYYMMDD; the newest when left out"},
+        parameters={
+            "account_id": "the account",
+            "date": "YYYYMMDD; the newest when left out",
+            "page": "of orders and trades, from 1",
+            "page_size": f"up to {PAGE_COUNT}; all of them when left out",
+        },
+        reply=replies.StatementReply,
     ),
 )  # fmt: skip
