@@ -9,6 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.model.query import Verb
+from qautlra.store import recovery
 from qautlra.store.catalogue import Catalogue
 from qautlra.store.schema import BAR_SCHEMA
 from tests.store.world import MINUTE, OPENING, S, run, tick, world
@@ -179,3 +181,26 @@ def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
             assert [entry["event"] for entry in told] == ["log_stuck", "log_goes_on"]
 
     run(story())
+
+
+def test_the_newest_rows_are_known_after_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of a day too long to be read back, and of an instrument that had no row since days."""
+    monkeypatch.setattr(recovery, "TODAY_ROWS", 10)
+    day = 24 * 3_600 * S
+
+    async def work() -> None:
+        async with world(tmp_path, OPENING + 2 * day) as w:
+            w.publish([tick("SHFE.cu2103", OPENING, last_price=7.0)])
+            w.publish([tick("SHFE.au2106", OPENING + day + at * S, last_price=at) for at in range(50)])
+            await w.store.compact()
+        async with world(tmp_path, OPENING + 2 * day) as w:
+            found = await w.query(verb=Verb(name="latest_on"))
+            assert [(row["instrument_id"], row["last_price"]) for row in found] == [
+                ("SHFE.au2106", 49.0),
+                ("SHFE.cu2103", 7.0),
+            ]
+            w.publish([tick("SHFE.au2106", OPENING + day + 60 * S, last_price=60.0)])
+            found = await w.query(verb=Verb(name="latest_on"))
+            assert [row["last_price"] for row in found] == [60.0, 7.0]
+
+    run(work())

@@ -183,6 +183,13 @@ cdef class HotStore:
             raise ValueError(f"no instrument {instrument}")
         self.ptr.note_cold(instrument, ts_event_ns)
 
+    def keep(self, Rows rows not None):
+        cdef size_t i
+        if rows.instruments is not self.instruments:
+            raise ValueError("the rows number their instruments differently")
+        for i in range(rows.data.size()):
+            self.ptr.keep(deref(rows.data)[i])
+
     def set_safe_lsn(self, uint64_t lsn):
         self.ptr.set_safe_lsn(lsn)
 

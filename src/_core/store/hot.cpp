@@ -186,6 +186,16 @@ void HotStore::note_cold(std::uint32_t instrument, std::int64_t ts_ns) {
   cold_max_ts_ = std::max(cold_max_ts_, ts_ns);
 }
 
+void HotStore::keep(const Snapshot& row) {
+  Line& line = line_for(row.instrument);
+  const RowKey key{row.ts_event_ns(), row.ordinal};
+  if (!line.kept.empty() && !(line.kept_key < key)) return;
+  line.kept.resize(kMaxRowBytes);
+  line.kept.resize(encode_row(row, present(row), row.instrument, line.kept.data()));
+  line.kept.shrink_to_fit();
+  line.kept_key = key;
+}
+
 std::int64_t HotStore::cold_max_ts(std::uint32_t instrument) const {
   const Line* found = line(instrument);
   return found ? found->cold_max_ts : kNever;

@@ -125,6 +125,7 @@ class HotStore {
   std::int64_t cold_max_ts(std::uint32_t instrument) const;
   std::int64_t cold_max_ts() const { return cold_max_ts_; }
   void note_cold(std::uint32_t instrument, std::int64_t ts_ns);
+  void keep(const Snapshot& row);  // as the newest of its instrument there is, unless a newer one is known
 
   void set_safe_lsn(std::uint64_t lsn) { safe_lsn_ = std::max(safe_lsn_, lsn); }
   std::uint64_t safe_lsn() const { return safe_lsn_; }

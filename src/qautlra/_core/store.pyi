@@ -72,6 +72,9 @@ class HotStore:
     def note_cold(self, instrument: int, ts_event_ns: int) -> None:
         """Say that files hold rows of `instrument` up to `ts_event_ns` which are not here (recovery)."""
 
+    def keep(self, rows: Rows) -> None:
+        """Remember rows as the newest of their instruments, where no newer one is known (recovery)."""
+
     def set_safe_lsn(self, lsn: int) -> None:
         """Say that rows up to `lsn` are in Parquet and may be evicted when room is needed."""
 

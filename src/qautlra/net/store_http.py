@@ -108,7 +108,7 @@ async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Query
 
 
 async def _stream(
-    request: web.Request, chunks: AsyncIterator[bytes], headers: dict[str, str]
+    request: web.Request, chunks: AsyncIterator[bytes | memoryview], headers: dict[str, str]
 ) -> web.StreamResponse:
     """Send pieces as they come. An error after the first one can only be told by cutting the answer short."""
     first = await anext(chunks, None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+# What a piece of an answer is; a view keeps what it shows alive.
+Chunk = bytes | memoryview
+
 
 @dataclass(slots=True)
 class QueryResult:
@@ -16,7 +19,7 @@ class QueryResult:
 
     content_type: str
     clock: str
-    chunks: bytes | AsyncIterator[bytes] = b""
+    chunks: bytes | AsyncIterator[Chunk] = b""
     rows: int | None = None
     elapsed_s: float = 0.0
     truncated: bool = False

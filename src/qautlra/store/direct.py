@@ -1,97 +1,282 @@
-"""A few instruments' rows straight from Parquet: only the row groups that can hold them, without an engine.
+"""A few instruments' rows straight from Parquet, in order: only the row groups that can hold them, no engine.
 
-What point queries take: files are sorted by instrument and time, so their statistics say where to look.
+What point queries take: files are sorted by instrument and time, so their statistics say where to look, which
+columns of a group have one value or none, and when no later group can hold an earlier row.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from pathlib import Path
 from threading import Lock
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from qautlra.base.errors import LimitError
+from qautlra.store.catalogue import DataFile
 from qautlra.store.mask import passing
-from qautlra.store.plan import microseconds
-from qautlra.store.predicate import Predicate
+from qautlra.store.plan import Plan, microseconds
+from qautlra.store.predicate import columns_of
 from qautlra.store.schema import INSTRUMENT, TIME
 
-SYMBOLS_COUNT = 4
-FILES_COUNT = 16
+SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
-FOOTERS_COUNT = 256
+# Column chunks of the footers kept: about 0.5 KiB each.
+FOOTER_CHUNKS_COUNT = 200_000
+GROUPS_BYTES = 128 << 20
 
-_Group = tuple[str, str, int, int]
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class _Footer:
+    """What a file says of its row groups: first and last instrument, least and greatest time (us)."""
+
+    meta: pq.FileMetaData
+    first: list[str]
+    last: list[str]
+    low: np.ndarray[Any, Any]
+    high: np.ndarray[Any, Any]
+
+    @property
+    def weight(self) -> int:
+        return int(self.meta.num_row_groups * self.meta.num_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Decoded columns of a row group; `rest` are those of one value (None: of none)."""
+
+    rows: int
+    columns: dict[str, pa.ChunkedArray]
+    rest: dict[str, Any]
+    bytes: int
+
+    def slice(self, start: int, stop: int, schema: pa.Schema) -> pa.Table:
+        """Return rows of the group."""
+        count = stop - start
+        arrays = []
+        for field in schema:
+            column = self.columns.get(field.name)
+            if column is not None:
+                arrays.append(column.slice(start, count))
+                continue
+            value = self.rest[field.name]
+            one = pa.nulls(count, field.type) if value is None else _repeated(value, field.type, count)
+            arrays.append(one)
+        return pa.Table.from_arrays(arrays, schema=schema)
 
 
 class DirectReader:
-    """Reads in any thread; keeps the footers of the files asked for last."""
+    """Reads in any thread; keeps footers and decoded groups of what was asked for last, both bounded."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, data_dir: Path, schema: pa.Schema) -> None:
+        self._data_dir = data_dir
         self._schema = schema
-        self._footers: OrderedDict[str, tuple[pq.FileMetaData, list[_Group]]] = OrderedDict()
+        self._footers: OrderedDict[str, _Footer] = OrderedDict()
+        self._footer_chunks = 0
+        self._groups: OrderedDict[tuple[str, int, tuple[str, ...]], _Group] = OrderedDict()
+        self._groups_bytes = 0
         self._lock = Lock()
 
     def read(
         self,
-        paths: Iterable[str],
-        columns: Sequence[str],
-        symbols: frozenset[str],
+        plan: Plan,
+        files: Iterable[DataFile],
         low_us: int,
         stop_us: int,
-        rest: Predicate | None,
+        limit: int | None,
+        given_up: Callable[[], bool],
     ) -> pa.Table:
-        """Return the rows of `symbols` with low <= time < stop that pass `rest`, in no order. Blocking."""
-        schema = pa.schema([self._schema.field(name) for name in columns])
-        moment = self._schema.field(TIME).type
-        members = pa.array(sorted(symbols), pa.string())
-        found = []
-        for path in paths:
-            footer, groups = self._footer(path)
-            wanted = [
-                at
-                for at, (first, last, low, high) in enumerate(groups)
-                if low < stop_us and high >= low_us and any(first <= name <= last for name in symbols)
-            ]
-            if not wanted:
-                continue
-            with pq.ParquetFile(path, metadata=footer) as file:
-                table = file.read_row_groups(wanted, columns=list(columns), use_threads=False)
-            table = table.select(columns).cast(schema)
-            mine = pc.and_(
-                pc.is_in(table.column(INSTRUMENT), members),
-                pc.and_(
-                    pc.greater_equal(table.column(TIME), pa.scalar(low_us, moment)),
-                    pc.less(table.column(TIME), pa.scalar(stop_us, moment)),
-                ),
-            )
-            table = table.filter(mine)
-            found.append(table if rest is None else passing(table, rest))
-        return pa.concat_tables(found) if found else schema.empty_table()
+        """Return the first `limit` rows with low <= time < stop, in the plan's order, columns as needed.
 
-    def _footer(self, path: str) -> tuple[pq.FileMetaData, list[_Group]]:
+        `plan.symbols` must be given. LimitError when given up. Blocking.
+        """
+        names = needed_columns(plan)
+        schema = pa.schema([self._schema.field(name) for name in names])
+        symbols = sorted(plan.symbols or ())
+        found: list[pa.Table] = []
+        times: list[np.ndarray[Any, Any]] = []
+        # No row of a file or group lies before its bound (descending: behind it, and bounds are negated).
+        sign = -1 if plan.descending else 1
+        heap = [
+            (-file.last_us if plan.descending else file.first_us, str(self._data_dir / file.path), -1)
+            for file in files
+        ]
+        heapify(heap)
+        while heap:
+            bound, path, at = heappop(heap)
+            if limit is not None and _settled(times, sign * bound, plan.descending) >= limit:
+                break
+            if given_up():
+                raise LimitError("the query was given up")
+            if at < 0:
+                for place in self._places(path, symbols, low_us, stop_us, plan.descending):
+                    heappush(heap, place)
+                continue
+            for part in self._rows(path, at, names, schema, symbols, low_us, stop_us):
+                mine = part if plan.rest is None else passing(part, plan.rest)
+                if mine.num_rows:
+                    found.append(mine)
+                    times.append(mine.column(TIME).cast(pa.int64()).to_numpy())
+        return _in_order(found, times, schema, plan, limit)
+
+    def _places(
+        self, path: str, symbols: Sequence[str], low_us: int, stop_us: int, descending: bool
+    ) -> Iterator[tuple[int, str, int]]:
+        """Yield (bound, path, group) of the groups of a file that can hold rows."""
+        footer = self._footer(path)
+        inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us))
+        for at in inside.tolist():
+            if any(footer.first[at] <= name <= footer.last[at] for name in symbols):
+                yield int(-footer.high[at] if descending else footer.low[at]), path, at
+
+    def _rows(
+        self,
+        path: str,
+        at: int,
+        names: tuple[str, ...],
+        schema: pa.Schema,
+        symbols: Sequence[str],
+        low_us: int,
+        stop_us: int,
+    ) -> Iterable[pa.Table]:
+        """Yield the rows of a group, instrument by instrument, each in order of time."""
+        footer = self._footer(path)
+        group = self._group(path, footer, at, names, schema)
+        times = group.slice(0, group.rows, pa.schema([schema.field(TIME)])).column(0)
+        times = times.cast(pa.int64()).to_numpy()
+        for symbol in symbols:
+            if not footer.first[at] <= symbol <= footer.last[at]:
+                continue
+            start, stop = 0, group.rows
+            if footer.first[at] != footer.last[at]:
+                same = pc.equal(group.columns[INSTRUMENT], symbol)
+                mine = np.flatnonzero(same.to_numpy())
+                if not mine.size:
+                    continue
+                start, stop = int(mine[0]), int(mine[-1]) + 1
+            inside = times[start:stop]
+            first = start + int(np.searchsorted(inside, low_us))
+            last = start + int(np.searchsorted(inside, stop_us))
+            if first < last:
+                yield group.slice(first, last, schema)
+
+    def _group(
+        self, path: str, footer: _Footer, at: int, names: tuple[str, ...], schema: pa.Schema
+    ) -> _Group:
+        key = path, at, names
+        with self._lock:
+            known = self._groups.get(key)
+            if known is not None:
+                self._groups.move_to_end(key)
+                return known
+        live, rest = _columns(footer, at, schema)
+        with pq.ParquetFile(path, metadata=footer.meta) as file:
+            table = file.read_row_group(at, columns=live, use_threads=False)
+        columns = {name: table.column(name).cast(schema.field(name).type) for name in live}
+        group = _Group(footer.meta.row_group(at).num_rows, columns, rest, table.nbytes)
+        with self._lock:
+            if key not in self._groups:
+                self._groups[key] = group
+                self._groups_bytes += group.bytes
+            while self._groups_bytes > GROUPS_BYTES:
+                self._groups_bytes -= self._groups.popitem(last=False)[1].bytes
+        return group
+
+    def _footer(self, path: str) -> _Footer:
         with self._lock:
             known = self._footers.get(path)
             if known is not None:
                 self._footers.move_to_end(path)
                 return known
-        footer = pq.read_metadata(path)
-        known = footer, [_bounds(footer, at) for at in range(footer.num_row_groups)]
+        meta = pq.read_metadata(path)
+        bounds = [_bounds(meta, at) for at in range(meta.num_row_groups)]
+        first, last, low, high = zip(*bounds, strict=True) if bounds else ((), (), (), ())
+        known = _Footer(meta, list(first), list(last), np.array(low, np.int64), np.array(high, np.int64))
         with self._lock:
-            self._footers[path] = known
-            while len(self._footers) > FOOTERS_COUNT:
-                self._footers.popitem(last=False)
+            if path not in self._footers:
+                self._footers[path] = known
+                self._footer_chunks += known.weight
+            while self._footer_chunks > FOOTER_CHUNKS_COUNT and len(self._footers) > 1:
+                self._footer_chunks -= self._footers.popitem(last=False)[1].weight
         return known
 
 
-def _bounds(footer: pq.FileMetaData, at: int) -> _Group:
+def needed_columns(plan: Plan) -> tuple[str, ...]:
+    """Return the columns of an answer, those it is ordered by, and those its test looks at."""
+    return (*plan.read_columns, *sorted(columns_of(plan.rest) - set(plan.read_columns)))
+
+
+def _in_order(
+    found: list[pa.Table],
+    times: list[np.ndarray[Any, Any]],
+    schema: pa.Schema,
+    plan: Plan,
+    limit: int | None,
+) -> pa.Table:
+    if not found:
+        return schema.empty_table()
+    pairs = sorted(zip(times, found, strict=True), key=lambda pair: int(pair[0][0]))
+    table = pa.concat_tables([part for _, part in pairs])
+    if any(int(a[0][-1]) >= int(b[0][0]) for a, b in pairwise(pairs)):
+        table = table.sort_by([(name, "ascending") for name in plan.stream.order])
+    if not plan.descending:
+        return table.slice(0, limit)
+    kept = table.num_rows if limit is None else min(limit, table.num_rows)
+    return table.take(pa.array(np.arange(table.num_rows - 1, table.num_rows - kept - 1, -1)))
+
+
+def _settled(times: list[np.ndarray[Any, Any]], bound: int, descending: bool) -> int:
+    """Return how many of the rows there are lie before whatever may still come."""
+    if descending:
+        return sum(int(one.size - np.searchsorted(one, bound, "right")) for one in times)
+    return sum(int(np.searchsorted(one, bound)) for one in times)
+
+
+def _columns(footer: _Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
+    """Return the columns of a group that have to be read, and the one value (or None) of the others."""
+    group = footer.meta.row_group(at)
+    places = {name: place for place, name in enumerate(footer.meta.schema.names)}
+    live: list[str] = []
+    rest: dict[str, Any] = {}
+    for name in schema.names:
+        place = places.get(name)
+        if place is None:
+            rest[name] = None
+            continue
+        known = group.column(place).statistics
+        if name == TIME or known is None or known.null_count is None:
+            live.append(name)
+        elif known.null_count == group.num_rows:
+            rest[name] = None
+        elif name == INSTRUMENT and footer.first[at] == footer.last[at]:
+            rest[name] = footer.first[at]
+        elif not known.null_count and known.has_min_max and known.min_raw == known.max_raw != 0.0:
+            rest[name] = known.min
+        else:
+            live.append(name)
+    return live, rest
+
+
+def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _bounds(meta: pq.FileMetaData, at: int) -> tuple[str, str, int, int]:
     """Return first and last instrument and time of a row group; everything where it does not say."""
-    names = footer.schema.names
-    group = footer.row_group(at)
+    names = meta.schema.names
+    group = meta.row_group(at)
     texts = group.column(names.index(INSTRUMENT)).statistics
     times = group.column(names.index(TIME)).statistics
     if texts is None or times is None or not texts.has_min_max or not times.has_min_max:
-        return "", "\U0010ffff", -(2**63), 2**63
+        return "", _LAST, -(2**63), 2**63 - 1
     return texts.min, texts.max, microseconds(times.min), microseconds(times.max)

@@ -36,20 +36,47 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout) -> None:
         elif pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
             whole.append(column.name)
     with aside.open("wb") as file:
-        pq.write_table(
-            table,
+        with pq.ParquetWriter(
             file,
+            table.schema,
             compression="NONE" if layout.compression == "uncompressed" else layout.compression,
-            row_group_size=layout.row_group_rows,
             # Counts and times as differences, prices plain: half the bytes of the defaults on real ticks.
             use_dictionary=texts,
             column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
             store_schema=False,
             write_page_checksum=True,
-        )
+        ) as writer:
+            for start, stop in row_groups(table, layout.row_group_rows):
+                writer.write_table(table.slice(start, stop - start), row_group_size=layout.row_group_rows)
         file.flush()
         os.fsync(file.fileno())
     aside.rename(path)
+
+
+def row_groups(table: pa.Table, most_rows: int) -> list[tuple[int, int]]:
+    """Return the row groups to write, of at most `most_rows`, beginning and ending with whole instruments.
+
+    A question about one instrument then reads groups of its own; small instruments share one.
+    """
+    count = table.num_rows
+    if INSTRUMENT not in table.column_names or count <= 1:
+        return [(0, count)]
+    symbols = table.column(INSTRUMENT)
+    starts = pc.not_equal(symbols.slice(1), symbols.slice(0, count - 1)).to_numpy().nonzero()[0] + 1
+    found, begin, end = [], 0, 0
+    for stop in [*starts.tolist(), count]:
+        if stop - begin > most_rows and end > begin:
+            found.append((begin, end))
+            begin = end
+        if stop - begin >= most_rows // 2:
+            pieces = -(-(stop - begin) // most_rows)
+            rows = -(-(stop - begin) // pieces)
+            found += [(at, min(at + rows, stop)) for at in range(begin, stop, rows)]
+            begin = stop
+        end = stop
+    if begin < count:
+        found.append((begin, count))
+    return found
 
 
 def write_partitions(

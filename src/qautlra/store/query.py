@@ -13,7 +13,7 @@ import pyarrow as pa
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import LimitError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
-from qautlra.store.answer import QueryResult
+from qautlra.store.answer import Chunk, QueryResult
 from qautlra.store.bars import BarReader
 from qautlra.store.plan import Plan, make_plan
 from qautlra.store.reader import Reader
@@ -85,7 +85,7 @@ class StoreQuery:
         schema = pa.schema([plan.stream.schema.field(name) for name in plan.columns])
         render = renderer(request.format, schema)
         chunks = self._chunks(plan, render, result, started_s)
-        if request.format.streamed:
+        if request.format.streamed and (plan.limit is None or plan.limit > PIECE_ROWS):
             # The first rows are waited for, so that an error is still a clean one.
             first = [await anext(chunks), await anext(chunks, b"")]
             result.chunks = _after(b"".join(first), chunks)
@@ -111,7 +111,7 @@ class StoreQuery:
             return result
         return await self._sql.run_verb(verb, plan, request)
 
-    async def _joined(self, parts: list[bytes]) -> bytes:
+    async def _joined(self, parts: list[Chunk]) -> bytes:
         if sum(map(len, parts)) < INLINE_BYTES:
             return b"".join(parts)
         return await asyncio.get_running_loop().run_in_executor(self._pool, b"".join, parts)
@@ -132,7 +132,7 @@ class StoreQuery:
 
     async def _chunks(
         self, plan: Plan, render: Renderer, result: QueryResult, started_s: float
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncGenerator[Chunk, None]:
         yield render.head()
         rows = 0
         loop = asyncio.get_running_loop()
@@ -154,7 +154,7 @@ class StoreQuery:
         yield render.tail()
 
 
-async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _after(first: Chunk, rest: AsyncGenerator[Chunk, None]) -> AsyncIterator[Chunk]:
     async with aclosing(rest):
         yield first
         async for chunk in rest:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import contextmanager
+from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -109,7 +110,7 @@ class Reader:
         self._members = StreamMembers(instruments)
         self._engine = engine
         self._pins = pins
-        self._files_of = direct.DirectReader(ROW_SCHEMA)
+        self._files_of = direct.DirectReader(catalogue.data_dir, ROW_SCHEMA)
 
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` rows; none of them is empty.
@@ -135,8 +136,14 @@ class Reader:
                 await asyncio.sleep(0)
             else:
                 top = high if plan.descending else min(high, complete)
-                bound, top = self._window(plan, numbers, low, top, aim)
-                table = await self._merged(plan, numbers, bound, top, left, timeout_s)
+                is_point = plan.symbols is not None and len(plan.symbols) <= direct.SYMBOLS_COUNT
+                if is_point and left is not None:
+                    bound = low  # no more than `left` rows are read, wherever they are
+                else:
+                    rows_most = min(aim, direct.ROWS_COUNT) if is_point else aim
+                    bound, top = self._window(plan, numbers, low, top, rows_most)
+                find = self._point if is_point else self._merged
+                table = await find(plan, numbers, bound, top, left, timeout_s)
                 reached = bound if plan.descending else top
                 aim = min(aim * 4, WINDOW_ROWS)
             if plan.descending:
@@ -230,8 +237,6 @@ class Reader:
             paths = self._catalogue.paths(files)
             if not paths and not hot.num_rows:
                 return plan.stream.schema.empty_table().select(plan.read_columns)
-            if paths and plan.symbols is not None and self._is_point(plan, files, low, high):
-                return await self._direct(plan, plan.symbols, paths, low, high, hot, left, timeout_s)
             both = bool(paths) and bool(hot.num_rows)
             table, found = await self._select(plan, paths, low, high, hot, left, timeout_s, once=both)
             if left is not None and table.num_rows < left <= found:
@@ -240,40 +245,37 @@ class Reader:
                 table = table.slice(0, left)
         return table
 
-    def _is_point(self, plan: Plan, files: list[DataFile], low: int, high: int) -> bool:
-        """Whether so little is asked for that reading it straight is quicker than asking the engine."""
-        if plan.symbols is None or len(plan.symbols) > direct.SYMBOLS_COUNT:
-            return False
-        rows = sum(_share(file, low, high, plan.symbols) for file in files)
-        return len(files) <= direct.FILES_COUNT and rows <= direct.ROWS_COUNT
-
-    async def _direct(
-        self,
-        plan: Plan,
-        symbols: frozenset[str],
-        paths: list[str],
-        low: int,
-        high: int,
-        hot: pa.Table,
-        left: int | None,
-        timeout_s: float,
+    async def _point(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, left: int | None, timeout_s: float
     ) -> pa.Table:
-        """Return the first `left` rows of a window, read without the engine."""
-        needed = (*plan.read_columns, *sorted(columns_of(plan.rest) - set(plan.read_columns)))
+        """Return the first `left` rows of a few instruments in [low, high), from files and hot tier."""
+        state = self._catalogue.state
         order = "descending" if plan.descending else "ascending"
+        given_up = Event()
+        with self._pins.hold_above(state.watermark_lsn):
+            files = self._files(plan, state, low, high)
+            if left is not None and left <= SLICE_ROWS and plan.rest is None:
+                above = state.watermark_lsn
+                first, stop, back = low * 1_000, high * 1_000, plan.descending
+                batch = self._hot.scan(numbers, first, stop, min_lsn=above, limit=left, descending=back)
+                hot = pa.Table.from_batches([batch])
+            else:
+                hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
 
-        def work() -> pa.Table:
-            table = self._files_of.read(paths, needed, symbols, low, high, plan.rest)
-            if hot.num_rows:
-                mine = hot.select(needed).cast(table.schema)
-                mine = mine if plan.rest is None else passing(mine, plan.rest)
-                table = pa.concat_tables([table, mine])
-            table = table.sort_by([(name, order) for name in plan.stream.order])
-            if hot.num_rows:
-                table = without_repeats(table, plan.stream.order)
-            return table.slice(0, left).select(plan.read_columns).combine_chunks()
+            def work() -> pa.Table:
+                table = self._files_of.read(plan, files, low, high, left, given_up.is_set)
+                if hot.num_rows:
+                    mine = hot.select(table.column_names).cast(table.schema)
+                    mine = mine if plan.rest is None else passing(mine, plan.rest)
+                    table = pa.concat_tables([table, mine])
+                    table = table.sort_by([(name, order) for name in plan.stream.order])
+                    table = without_repeats(table, plan.stream.order)
+                return table.slice(0, left).select(plan.read_columns).combine_chunks()
 
-        return await self._engine.call(work, timeout_s=timeout_s)
+            try:
+                return await self._engine.call(work, timeout_s=timeout_s)
+            finally:
+                given_up.set()
 
     async def _select(
         self,

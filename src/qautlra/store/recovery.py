@@ -52,6 +52,7 @@ async def restore(
                 tape.restore(rows)
             await asyncio.sleep(0)
     rows = rows_from_arrow(latest, instruments)
+    hot.keep(rows)
     if tape is not None:
         tape.restore(rows)
     elsewhere_us = max((file.last_us for file in ticks if file.day != today), default=None)

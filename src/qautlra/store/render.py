@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from qautlra._core.store import render_json
 from qautlra.model.query import QueryFormat
+from qautlra.store.answer import Chunk
 
 
 class Renderer(ABC):
@@ -30,7 +31,7 @@ class Renderer(ABC):
         return b""
 
     @abstractmethod
-    def piece(self, table: pa.Table) -> bytes:
+    def piece(self, table: pa.Table) -> Chunk:
         """Return some more rows."""
 
     def tail(self) -> bytes:
@@ -89,25 +90,20 @@ class Csv(Renderer):
 class ArrowStream(Renderer):
     """One Arrow IPC stream."""
 
-    def __init__(self, schema: pa.Schema) -> None:
-        super().__init__(schema)
-        self._sink = io.BytesIO()
-        self._writer = pa.ipc.new_stream(pa.PythonFile(self._sink, "w"), schema)
-
     def head(self) -> bytes:
         """Return the schema message."""
-        return _taken(self._sink)
+        return bytes(self.schema.serialize())
 
-    def piece(self, table: pa.Table) -> bytes:
+    def piece(self, table: pa.Table) -> Chunk:
         """Return record batch messages."""
-        # Rows of the hot tier have their texts as dictionaries.
-        self._writer.write_table(table.cast(self.schema))
-        return _taken(self._sink)
+        # Rows of the hot tier have their texts as dictionaries; the stream has none.
+        batches = table.cast(self.schema).combine_chunks().to_batches()
+        messages = [memoryview(batch.serialize()) for batch in batches]
+        return messages[0] if len(messages) == 1 else b"".join(messages)
 
     def tail(self) -> bytes:
         """Return the end-of-stream mark."""
-        self._writer.close()
-        return _taken(self._sink)
+        return b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class Parquet(Renderer):

@@ -35,7 +35,7 @@ class SqlRenderer:
         """Return some more rows."""
         table = pa.Table.from_batches([_plain(batch, self.schema)])
         if not self._by_value:
-            return self._render.piece(_flattened(table) if self._flat else table)
+            return bytes(self._render.piece(_flattened(table) if self._flat else table))
         rows = table.to_pylist()
         if self._omit_null:
             rows = [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -64,6 +64,7 @@ cdef extern from "store/hot.hpp" namespace "qautlra" nogil:
         int64_t cold_max_ts(uint32_t)
         int64_t cold_max_ts_of_all "cold_max_ts"()
         void note_cold(uint32_t, int64_t) except +
+        void keep(const Snapshot&) except +
         void set_safe_lsn(uint64_t)
         uint64_t safe_lsn()
         uint64_t evict_through(uint64_t) except +
