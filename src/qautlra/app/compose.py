@@ -196,7 +196,14 @@ def build(loaded: Loaded) -> App:
     )
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
-    services += [part for part in (store, desk, trade, *beside_trade, feed, ctp_front) if part is not None]
+    kafka = None
+    if store is not None and modes.INGEST in rooms and config.link.kafka.enabled:
+        from qautlra.app.kafka import ingest as kafka_ingest
+
+        kafka = kafka_ingest(config.link.kafka, store)
+    services += [
+        part for part in (store, kafka, desk, trade, *beside_trade, feed, ctp_front) if part is not None
+    ]
     services += sources
     app = App(
         loaded=loaded,

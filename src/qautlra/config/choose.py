@@ -210,22 +210,8 @@ def _own_feed(loaded: Loaded) -> str:
 
 
 def not_in_force(loaded: Loaded) -> list[str]:
-    """Return a warning per setting this build does not act on; ConfigError when data would be missed."""
-    link, store = loaded.config.link, loaded.config.store
-    if link.kafka.enabled:
-        raise ConfigError(
-            "taking rows from Kafka is not part of this build",
-            key="link.kafka.enabled",
-            value=True,
-            origin=loaded.origin("link.kafka.enabled"),
-            expected="false",
-        )
+    """Return a warning per setting this build does not act on."""
     found = []
-    if store.retention_days:
-        found.append(
-            f"store.retention_days = {store.retention_days} ({loaded.origin('store.retention_days')}): "
-            "everything is kept, deleting old days is not part of this build"
-        )
     remote = [endpoint.text for endpoint in loaded.endpoints if not is_loopback(endpoint.host)]
     if remote:
         found.append(

@@ -76,6 +76,10 @@ _ENV_KEYS: Final = {
     "P_PARQUET_ROW_GROUP_SIZE": "store.row_group_rows",
     "P_PARQUET_COMPRESSION_ALGO": "store.compression",
     "P_MAX_DISK_USAGE_PERCENT": "store.max_disk_percent",
+    "P_KAFKA_BOOTSTRAP_SERVERS": "link.kafka.brokers",
+    "P_KAFKA_CONSUMER_TOPICS": "link.kafka.topics",
+    "P_KAFKA_CONSUMER_GROUP_ID": "link.kafka.group_id",
+    "P_KAFKA_CONSUMER_AUTO_OFFSET_RESET": "link.kafka.offset_reset",
     "QADB_WEBSOCKET_PATH": "net.db_path",
     "QADB_WS_CLIENT_ENABLED": "source.upstream.enabled",
     "QADB_WS_CLIENT_HOST": "source.upstream.host",
@@ -244,6 +248,8 @@ def read_environment(env: Mapping[str, str]) -> Reading:
                 expected="a number of GiB",
             ) from None
         reading.set("store.query_memory_bytes", size_bytes, origin)
+    if "P_KAFKA_BOOTSTRAP_SERVERS" in env:
+        reading.set("link.kafka.enabled", True, "environment P_KAFKA_BOOTSTRAP_SERVERS")
     if "P_ADDR" in env:
         _env_address(reading, env["P_ADDR"], "environment P_ADDR")
     if env.get("QADB_WEBSOCKET_ENABLED", "").lower() in ("1", "true", "yes", "on"):

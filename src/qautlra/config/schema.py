@@ -28,6 +28,10 @@ _SHAPES: Final = {
     r"^https?://\S+$": "an address like https://host",
     r"^[A-Za-z][A-Za-z0-9_]{0,37}$": "the name of a database like QAREALTIME",
     r"^[A-Za-z0-9_.:\-]{1,127}$": "the name of an exchange like QAORDER_ROUTER",
+    r"^[A-Za-z0-9._\-]{1,249}$": "the name of a topic like market_data",
+    r"^[A-Za-z0-9._\-]{0,249}$": "the name of a group like qautlra",
+    r"^[A-Za-z0-9_\-]{0,64}$": "the name of a stream like market_data",
+    r"^[A-Za-z0-9_\-]{1,64}$": "the name of a stream like kafka_dead",
 }
 """How texts of a pattern are described."""
 _TRUE = frozenset({"1", "true", "yes", "on"})

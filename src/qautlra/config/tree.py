@@ -218,12 +218,28 @@ class Source(Struct, frozen=True, kw_only=True):
     ctp: Ctp = Ctp()
 
 
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._\-]{1,249}$")]
+StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{0,64}$")]
+
+
 class Kafka(Struct, frozen=True, kw_only=True):
-    """A Kafka broker to take rows from."""
+    """A Kafka broker to take rows from. An empty `stream`: each topic goes to the stream of its own name.
+
+    An empty `group_id` is one of this data directory's own; no two stores share one.
+    """
 
     enabled: bool = False
-    brokers: list[str] = field(default_factory=lambda: ["localhost:9092"])
-    topics: list[str] = field(default_factory=lambda: ["market_data"])
+    brokers: Annotated[list[str], Meta(min_length=1, max_length=100)] = field(
+        default_factory=lambda: ["localhost:9092"]
+    )
+    topics: Annotated[list[TopicName], Meta(min_length=1, max_length=1000)] = field(
+        default_factory=lambda: ["market_data"]
+    )
+    group_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._\-]{0,249}$")] = ""
+    offset_reset: Literal["earliest", "latest"] = "earliest"
+    stream: StreamName = ""
+    dead_letters: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")] = "kafka_dead"
+    batch_messages: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
 
 
 class Amqp(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from qautlra.base.errors import InputError
 from qautlra.store.tables.definition import (
-    OWN_COLUMNS,
+    GIVEN_COLUMNS,
     TYPES,
     Column,
     Definition,
@@ -66,14 +66,15 @@ def rows_of(
 ) -> Grown:
     """Return events as rows of the definition's columns, grown by what they bring.
 
-    `extra` are constant columns. Without `may_grow` an undeclared column is an InputError.
+    `extra` are constant columns, or arrays with a value per event. Without `may_grow` an undeclared column
+    is an InputError.
     """
     flat = []
     for number, event in enumerate(events):
         if not isinstance(event, Mapping):
             raise InputError(f"event {number} is not an object", key="body")
         row = flatten(event)
-        for name in OWN_COLUMNS:
+        for name in GIVEN_COLUMNS:
             row.pop(name, None)
         flat.append(row)
     known = {column.name: column for column in definition.columns}
@@ -85,8 +86,7 @@ def rows_of(
     arrays: dict[str, pa.Array] = {}
     for name, values in given.items():
         _place(name, values, known, arrays, may_grow)
-    for name, value in extra.items():
-        _place(name, [value] * len(flat), known, arrays, may_grow or name in OWN_COLUMNS)
+    _add(extra, len(flat), known, arrays, may_grow)
     return _grown(arrays, len(flat), known, definition)
 
 
@@ -95,7 +95,7 @@ def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any]
     known = {column.name: column for column in definition.columns}
     arrays: dict[str, pa.Array] = {}
     for field in table.schema:
-        if field.name in OWN_COLUMNS:
+        if field.name in GIVEN_COLUMNS:
             continue
         kind = _type_of_arrow(field.type)
         column = table.column(field.name).combine_chunks()
@@ -107,9 +107,21 @@ def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any]
             arrays[name] = column.cast(TYPES[kind])
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError(f"column {field.name[:64]!r}: {error}", key=field.name[:64]) from None
-    for name, value in extra.items():
-        _place(name, [value] * table.num_rows, known, arrays, may_grow or name in OWN_COLUMNS)
+    _add(extra, table.num_rows, known, arrays, may_grow)
     return _grown(arrays, table.num_rows, known, definition)
+
+
+def _add(
+    extra: Mapping[str, Any], rows: int, known: dict[str, Column], arrays: dict[str, pa.Array], may_grow: bool
+) -> None:
+    for name, value in extra.items():
+        grows = may_grow or name in GIVEN_COLUMNS
+        if isinstance(value, pa.Array):
+            kind = _type_of_arrow(value.type)
+            assert kind is not None and len(value) == rows
+            arrays[_column_for(name, kind, known, grows)] = value
+        else:
+            _place(name, [value] * rows, known, arrays, grows)
 
 
 def _grown(
