@@ -60,6 +60,7 @@ class IngestDoor:
         """Store events; return how many were taken. On return they are durable as the store is set to be."""
         opened = self._need()
         self._disk.check()
+        _check_log(opened.journal.error or opened.tables.log_error)
         if name.lower() in STREAMS:
             return await self._market(opened, name.lower(), events)
         return await opened.tables.ingest(name, events, extra, create=create)
@@ -198,6 +199,12 @@ class IngestDoor:
         if opened is None:
             raise UnavailableError("the store is not running yet")
         return opened
+
+
+def _check_log(error: str) -> None:
+    """StorageError while a log cannot be written: nothing is taken that could not be kept."""
+    if error:
+        raise StorageError(f"nothing is taken now: {error}", status=507, retry_after_s=1)
 
 
 async def _durable(opened: Opened) -> None:

@@ -78,7 +78,7 @@ class Opened:
         door = SqlDoor(
             self.sql,
             given.clock,
-            lambda: journal.head_lsn,
+            lambda: readable_lsn(journal),
             self.tables.book,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
@@ -183,6 +183,14 @@ class Opened:
         self.writer.shutdown(wait=True)
         self.tables.close(grace_s)
         self.journal.close(grace_s)
+
+
+def readable_lsn(journal: Journal) -> int:
+    """Return how much of the log other processes find in its files, now or when the writer gets there.
+
+    While the log cannot be written that is what was safe before: questions do not wait for a disk.
+    """
+    return min(journal.written_lsn, journal.durable_lsn) if journal.error else journal.head_lsn
 
 
 def open_store(given: Given) -> Opened:

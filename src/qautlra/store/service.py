@@ -171,7 +171,7 @@ class StoreService(Service):
             }
             if opened.damage:
                 facts["log_damage"] = opened.damage
-            error = opened.journal.error or self._error or opened.tables.error
+            error = opened.journal.error or opened.tables.log_error or self._error or opened.tables.error
             if error:
                 facts["error"] = error
         return facts

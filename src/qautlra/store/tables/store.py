@@ -70,6 +70,11 @@ class TableStore:
         """Return how much of the log is not written yet."""
         return 0 if self._journal is None else self._journal.stats["buffered_bytes"]
 
+    @property
+    def log_error(self) -> str:
+        """Return what keeps the log from being written; empty when nothing does."""
+        return "" if self._journal is None else self._journal.error
+
     def open(self) -> None:
         """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
