@@ -29,7 +29,7 @@ struct Spi {  // an object of the program's own class
 // One object of the program's. Never freed: a thread may still be inside its Join when Release returns, and
 // programs are known to call a released object; a few kilobytes each, with thread and buffers given back.
 struct Api final : Listener {
-  Api(bool is_market, const Release& caller);
+  Api(bool is_market, const Release& caller, const char* flow);
 
   void connected() override;
   void disconnected(int reason) override;
@@ -184,8 +184,9 @@ void fill_trader(void** table, const Release& r) {
   put(table, r.at(TraderApi::SubmitWechatUserSystemInfo), accept_all);
 }
 
-Api::Api(bool is_market, const Release& caller) : market(is_market), release(caller) {
+Api::Api(bool is_market, const Release& caller, const char* flow) : market(is_market), release(caller) {
   session = std::make_unique<Session>(*this, market ? 1 : 2, release.name);
+  if (!market && flow != nullptr) session->keep_flow(flow);
   void** slots = table + 2;  // offset to top and type info stand before the functions
   for (int i = 0; i < kSlotsMax; ++i) put(slots, i, unknown_request);
   if (market) fill_market(slots, release);
@@ -267,8 +268,8 @@ void Api::frame(const Head& head, const char* text, char* record, std::size_t by
   }
 }
 
-void* make(bool market, bool newer_factory) {
-  auto* api = new Api(market, caller_release(market, newer_factory));
+void* make(bool market, bool newer_factory, const char* flow) {
+  auto* api = new Api(market, caller_release(market, newer_factory), flow);
   return new Handle{api->table + 2, api};
 }
 
@@ -290,10 +291,10 @@ void* td_factory_1(const char*) QAUTLRA_CTP_EXPORT("_ZN19CThostFtdcTraderApi19Cr
 const char* md_version() QAUTLRA_CTP_EXPORT("_ZN15CThostFtdcMdApi13GetApiVersionEv");
 const char* td_version() QAUTLRA_CTP_EXPORT("_ZN19CThostFtdcTraderApi13GetApiVersionEv");
 
-void* md_factory_4(const char*, bool, bool, bool) { return make(true, true); }
-void* md_factory_3(const char*, bool, bool) { return make(true, false); }
-void* td_factory_2(const char*, bool) { return make(false, true); }
-void* td_factory_1(const char*) { return make(false, false); }
+void* md_factory_4(const char* flow, bool, bool, bool) { return make(true, true, flow); }
+void* md_factory_3(const char* flow, bool, bool) { return make(true, false, flow); }
+void* td_factory_2(const char* flow, bool) { return make(false, true, flow); }
+void* td_factory_1(const char* flow) { return make(false, false, flow); }
 const char* md_version() { return version(true); }
 const char* td_version() { return version(false); }
 }

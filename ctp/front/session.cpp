@@ -177,8 +177,11 @@ bool Session::take(std::size_t& begin, std::size_t end, int& reason) {
     begin += sizeof head + head.body_bytes;
     if (head.kind == kHeartbeat) continue;
     if ((is_query(head.kind) && (head.flags & kLast) != 0) || head.kind == kError) query_open_ = false;
-    if (head.number != 0) hello_.private_seen = head.number;
     listener_.frame(head, body, body + head.text_bytes, head.body_bytes - head.text_bytes);
+    if (head.number != 0) {  // after the callback: a program killed inside it is told again
+      set_seen({head.number, head.mark});
+      flow_.put({head.number, head.mark});
+    }
     if (stopping_.load(std::memory_order_acquire)) return false;
   }
   return true;

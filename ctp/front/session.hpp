@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "flow_file.hpp"
 #include "wire.hpp"
 
 namespace qautlra::ctp {
@@ -25,6 +26,7 @@ class Listener {
   ~Listener() = default;
 };
 
+inline constexpr int kResume = 1;
 // CTP's reasons of OnFrontDisconnected.
 inline constexpr int kReadFailed = 0x1001;
 inline constexpr int kNoHeartbeat = 0x2001;
@@ -46,9 +48,12 @@ class Session {
   // "tcp://host:port". Several fronts are tried in turn. False when it is no such address.
   bool add_front(const char* address);
   bool has_front() const { return !fronts_.empty(); }
+  // Keeps what was seen of the private flow in PREFIX + "Private.con", as CTP does.
+  void keep_flow(const char* prefix) { flow_.open(prefix); }
   void resume(int mode, std::uint32_t seen) {
     hello_.private_mode = mode;
     hello_.private_seen = seen;
+    if (mode == kResume && seen == 0) set_seen(flow_.seen());
   }
   void start();
   // Returns once the thread has ended, at once when called on that thread (inside a callback).
@@ -71,11 +76,16 @@ class Session {
   bool take(std::size_t& begin, std::size_t end, int& reason);
   bool pause(int milliseconds);  // false when stopping
   int held_back(std::uint16_t kind);
+  void set_seen(Place place) {
+    hello_.private_seen = place.number;
+    hello_.private_mark = place.mark;
+  }
   bool write_all(int fd, const char* data, std::size_t bytes);
 
   Listener& listener_;
   Hello hello_{};
   Welcome welcome_{};
+  FlowFile flow_;
   std::vector<Front> fronts_;
   std::thread thread_;
   int wake_ = -1;                     // eventfd: ends every wait of the thread

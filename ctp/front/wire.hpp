@@ -11,7 +11,7 @@
 namespace qautlra::ctp {
 
 inline constexpr char kMagic[4] = {'Q', 'C', 'T', 'P'};
-inline constexpr std::uint16_t kWireVersion = 1;
+inline constexpr std::uint16_t kWireVersion = 2;
 inline constexpr std::uint32_t kBodyMax = 1u << 19;
 
 struct Head {
@@ -22,15 +22,15 @@ struct Head {
   std::int32_t error;
   std::uint32_t number;  // of the private flow: the flow's mark above 20 bits of place from 1; else 0
   std::uint16_t text_bytes;
-  std::uint16_t reserved;
+  std::uint16_t mark;  // of the private flow: higher bits of its mark
 };
 static_assert(sizeof(Head) == 24);
 
 inline constexpr std::uint16_t kLast = 1;    // bIsLast
 inline constexpr std::uint16_t kAnswer = 2;  // carries a RspInfo, be it "no error"
 
-// Topic modes are CTP's: 0 RESTART, 1 RESUME, 2 QUICK, 3 NONE, 4 from a number. `private_seen` is the last
-// number of the private flow this client has, 0 for none.
+// Topic modes are CTP's: 0 RESTART, 1 RESUME, 2 QUICK, 3 NONE, 4 from a number. `private_seen` and
+// `private_mark` are Head's of the last frame of the private flow this client has, 0 for none.
 struct Hello {
   char magic[4];
   std::uint16_t version;
@@ -38,8 +38,10 @@ struct Hello {
   char release[16];
   std::int32_t private_mode;
   std::uint32_t private_seen;
+  std::uint16_t private_mark;
+  std::uint16_t reserved;
 };
-static_assert(sizeof(Hello) == 32);
+static_assert(sizeof(Hello) == 36);
 
 // Flow control as the front wants it, 0 for none; silence longer than `silence_ms` means the front is lost.
 struct Welcome {

@@ -411,12 +411,14 @@ def test_restart_plays_the_day_again_and_resume_the_rest(tmp_path: Path) -> None
         assert await private_flow(quick.program) == []
         again.insert("4", "0", OPEN, 1, 74000)
         assert [ref for _, _, ref in await private_flow(quick.program)] == ["4", "4"]
+        numbers += [number for number, _, _ in await private_flow(rest.program)]
         for one in (again, rest, quick):
             one.program.writer.close()
         await asyncio.sleep(0.05)
-        # Nobody followed meanwhile: the flow was made anew, and an old number means nothing in it.
         late = await trader(venue, confirm=False, private_mode=RESUME, private_seen=numbers[-1])
-        assert len(await private_flow(late.program)) == 9
+        assert await private_flow(late.program) == []  # kept though nobody followed meanwhile
+        other = await trader(venue, confirm=False, private_mode=RESUME, private_seen=numbers[-1] ^ 1 << 40)
+        assert len(await private_flow(other.program)) == len(numbers)  # of another flow: it means nothing
 
     play(tmp_path, story)
 

@@ -19,6 +19,7 @@ from qautlra.wire.ctp_login import LoginReply
 from qautlra.wire.settlement import Statement
 
 AUTH_CODE_CHARS: Final = 16
+IDLE_FLOWS_COUNT: Final = 16
 
 
 class Settling(Protocol):
@@ -52,7 +53,8 @@ class Listing(Protocol):
 
 
 class Desk:
-    """Owner: the front. Flows are kept while anyone listens; confirmations until the trading day ends."""
+    """Owner: the front. Flows are kept while anyone listens, and IDLE_FLOWS_COUNT more for programs that come
+    back and RESUME; confirmations until the trading day ends."""
 
     def __init__(
         self,
@@ -126,9 +128,13 @@ class Desk:
     def unfollow(self, flow: Flow, session: object) -> None:
         """End a session's part in a flow."""
         flow.detach(session)
-        if not flow.sessions_count:
-            flow.close()
-            self._flows.pop(flow.account_id, None)
+        if flow.sessions_count:
+            return
+        self._flows[flow.account_id] = self._flows.pop(flow.account_id)  # the newest of the idle ones
+        idle = [one for one in self._flows.values() if not one.sessions_count]
+        for one in idle[:-IDLE_FLOWS_COUNT]:
+            one.close()
+            del self._flows[one.account_id]
 
     def confirm(self, account_id: str) -> tuple[str, str]:
         """Note that the settlement was confirmed today; return date and clock of it."""

@@ -16,6 +16,7 @@ from qautlra.wire.ctp_records import layout
 
 FLOW_FRAMES_COUNT: Final = 50_000
 PLACE_BITS: Final = 20
+MARK: Final = (1 << 28) - 1
 Pushed = list[tuple[int, bytes]]
 
 
@@ -48,7 +49,7 @@ class Flow:
         self._trade = trade
         self._broker = broker
         self._frames: list[bytes] = []
-        self._mark = mark & 0xFFF
+        self._mark = mark & MARK
         self._before = 0  # numbers up to this one are not kept any more
         self._known: set[int] = set()  # orders told
         self._traded: set[int] = set()
@@ -152,7 +153,7 @@ class Flow:
     def _begin_day(self) -> None:
         self._frames = []
         self._before = 0
-        self._mark = (self._mark + 1) & 0xFFF
+        self._mark = (self._mark + 1) & MARK
         self._known.clear()
         self._traded.clear()
         self.flags.clear()

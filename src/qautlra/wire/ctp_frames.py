@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from qautlra.wire.ctp_records import Record, encode_text, layout
 
-WIRE_VERSION: Final = 1
+WIRE_VERSION: Final = 2
 BODY_BYTES: Final = 1 << 19
 REQUEST_BYTES: Final = 64 << 10
 LAST: Final = 1
@@ -22,10 +22,11 @@ MARKET: Final = 1
 TRADER: Final = 2
 RESTART, RESUME, QUICK, NONE, FROM_NUMBER = range(5)
 _HEAD = struct.Struct("<IHHiiIHH")
-_HELLO = struct.Struct("<4sHH16siI")
+_HELLO = struct.Struct("<4sHH16siIHH")
 _WELCOME = struct.Struct("<HHiii")
 HEAD_BYTES: Final = _HEAD.size
 TEXT_BYTES: Final = 80
+_LOW: Final = (1 << 32) - 1
 
 
 class Kind(IntEnum):
@@ -122,6 +123,7 @@ class Hello(NamedTuple):
     release: str
     private_mode: int
     private_seen: int
+    "Number of the last frame of the private flow it has; 48 bits, 0 for none."
 
 
 def frame(
@@ -138,13 +140,14 @@ def frame(
     """Return one frame; an answer carries an error number, 0 for none."""
     words = encode_text(text, TEXT_BYTES) if text else b""
     flags = (LAST if last else 0) | (ANSWER if answer else 0)
-    head = _HEAD.pack(len(words) + len(record), kind, flags, request, error, number, len(words), 0)
+    head = _HEAD.pack(len(words) + len(record), kind, flags, request, error, number & _LOW, len(words), number >> 32)
     return head + words + record
 
 
 def hello(role: int, release: str, private_mode: int = QUICK, private_seen: int = 0) -> bytes:
     """Return a library's first frame."""
-    body = _HELLO.pack(b"QCTP", WIRE_VERSION, role, release.encode("ascii"), private_mode, private_seen)
+    words = (private_mode, private_seen & _LOW, private_seen >> 32, 0)
+    body = _HELLO.pack(b"QCTP", WIRE_VERSION, role, release.encode("ascii"), *words)
     return frame(Kind.HELLO, body)
 
 
@@ -152,12 +155,12 @@ def read_hello(first: Frame) -> Hello:
     """Return what the first frame says; ValueError when it is none or of another version."""
     if first.kind != Kind.HELLO or len(first.record) != _HELLO.size:
         raise ValueError("the first frame is no hello")
-    magic, version, role, release, mode, seen = _HELLO.unpack(first.record)
+    magic, version, role, release, mode, seen, mark, _ = _HELLO.unpack(first.record)
     if magic != b"QCTP" or role not in (MARKET, TRADER):
         raise ValueError("the first frame is no hello")
     if version != WIRE_VERSION:
         raise ValueError(f"the library speaks version {version} of the frames, this server {WIRE_VERSION}")
-    return Hello(role, release.split(b"\0", 1)[0].decode("ascii", "replace"), mode, seen)
+    return Hello(role, release.split(b"\0", 1)[0].decode("ascii", "replace"), mode, mark << 32 | seen)
 
 
 def welcome(query_interval_ms: int = 0, orders_per_s: int = 0, silence_ms: int = 0) -> bytes:
@@ -178,7 +181,7 @@ class Reader:
         at = 0
         try:
             while len(self._buffer) - at >= HEAD_BYTES:
-                size, kind, flags, request, error, number, text_size, _ = _HEAD.unpack_from(self._buffer, at)
+                size, kind, flags, request, error, number, text_size, mark = _HEAD.unpack_from(self._buffer, at)
                 if size > self._most_bytes or text_size > size:
                     raise ValueError("no frame is like this")
                 begin, end = at + HEAD_BYTES, at + HEAD_BYTES + size
@@ -187,6 +190,6 @@ class Reader:
                 at = end
                 text = bytes(self._buffer[begin : begin + text_size])
                 record = bytes(self._buffer[begin + text_size : end])
-                yield Frame(kind, flags, request, error, number, text, record)
+                yield Frame(kind, flags, request, error, mark << 32 | number, text, record)
         finally:
             del self._buffer[:at]
