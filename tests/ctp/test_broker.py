@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from qautlra.app.brokers import TapeMarket
 from qautlra.base.errors import UnavailableError
 from qautlra.base.secret import Secret
 from qautlra.link.ctp_library import simulated_library
@@ -49,7 +50,12 @@ def options(venue: Venue, user: str = "one", password: str = PASSWORD) -> Sessio
 
 
 def gateway(venue: Venue, directory: Path, **more: Any) -> CtpBroker:
-    return CtpBroker(options(venue, **more), notes=directory / "notes.jsonl", now_ns=venue.rig.clock.now_ns)
+    return CtpBroker(
+        options(venue, **more),
+        notes=directory / "notes.jsonl",
+        now_ns=venue.rig.clock.now_ns,
+        market=TapeMarket(venue.rig.instruments, venue.rig.tape),
+    )
 
 
 def play(tmp_path: Path, story: Callable[[Venue, CtpBroker], Awaitable[None]], **settings: Any) -> None:
@@ -139,6 +145,8 @@ def test_an_order_there_and_back(tmp_path: Path) -> None:
         await shown(broker, broker.insert(order("tick", "BUY", "OPEN", 1, 75001)))
         await until(lambda: broker.find("one", "tick").code)
         assert broker.find("one", "tick").message.startswith("已撤单报单被拒绝")
+        await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[1] > 0)
+        assert broker.trades("one")[0].commission == venue.rig.trade.trades("one")[0].commission > 0
         assert heard and not broker.differences
 
     play(tmp_path, story)
@@ -230,6 +238,48 @@ def test_duplicate_trades_count_once(tmp_path: Path) -> None:
     play(tmp_path, story, faults=["duplicate_trades"])
 
 
+def test_our_ledger_says_what_the_broker_says_and_tells_what_differs(tmp_path: Path) -> None:
+    async def story(venue: Venue, broker: CtpBroker) -> None:
+        rig = venue.rig
+        told: list[str] = []
+        broker.subscribe("one", lambda change, _: told.extend(change.differences))
+        await until(lambda: broker.is_synced)
+        await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
+        await shown(broker, broker.insert(order("b", "SELL", "CLOSETODAY", 1, 75300)))
+        await shown(broker, broker.insert(order("c", "BUY", "OPEN", 1, 3400, symbol="DCE.m2109")))
+        rig.trade.transfer("one", -5_000.0)
+
+        def agrees() -> bool:
+            figures = broker.shadow.figures
+            theirs = rig.trade.funds("one")
+            return bool(figures) and all(
+                pair == (pytest.approx(theirs[name]), pytest.approx(theirs[name]))
+                for name, pair in figures.items()
+            )
+
+        broker._compare_s = 0.0
+        await until(agrees)
+        assert theirs_frozen(broker) > 0 and not broker.differences and told == []
+        # The broker takes a fee nobody knows of: the account's money at the front is what it is made of.
+        account = rig.trade.engine.exchange.account(rig.trade.engine.number("one") or 0)
+        account.set_funds(deposit=1_000_000.0, withdraw=5_000.0, commission=999.0)
+        broker._compare_s = 0.0
+        await until(lambda: len(broker.differences) == 3)
+        assert {one.subject for one in broker.differences} == {"commission", "balance", "available"}
+        shown_figures = broker.reckoning()["figures"]
+        assert shown_figures["commission"] == {"ours": pytest.approx(37.505), "broker": 999.0}
+        assert any(text.startswith("commission: ours 37.5") for text in told)
+        assert "figure commission" in broker.health()["differences"][0]
+        broker._compare_s = 0.0
+        await asyncio.sleep(0.3)
+        assert len(broker.differences) == 3  # told once while it stays
+
+    def theirs_frozen(broker: CtpBroker) -> float:
+        return broker.shadow.figures["frozen_margin"][1]
+
+    play(tmp_path, story)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_day_with_cuts_gives_the_account_of_paper_trading(tmp_path: Path) -> None:
@@ -285,6 +335,8 @@ def test_a_day_with_cuts_gives_the_account_of_paper_trading(tmp_path: Path) -> N
         ]
         known = {o.order_id for o in broker.orders("one") if broker.book.is_shown(o.number)}
         assert len(known) == len(venue.rig.trade.orders("one"))
+        assert [one for one in broker.differences if one.kind in ("figure", "position")] == []
+        assert broker.shadow.figures["commission"][0] == pytest.approx(direct["commission"])
         assert slowest_s <= 3.0
         print(f"{CUTS} cuts, {number} orders, {len(theirs)} trades, synced within {slowest_s:.2f} s")
 

@@ -150,6 +150,8 @@ class Story:
         self.cut()
         await until(lambda: not self.broker.is_synced)
         await self.synced()
+        fees = self.paper.trade.funds("one")["commission"]
+        await until(lambda: abs(self.broker.shadow.figures["commission"][0] - fees) < 1e-6)
 
 
 def facts(rig: Rig) -> dict[str, Any]:
@@ -174,6 +176,7 @@ def compare(story: Story) -> None:
     direct = paper.trade.funds("one")
     for key in ("balance", "available", "margin", "commission", "close_profit", "position_profit"):
         assert broker.funds("one")[key] == pytest.approx(direct[key]), key
+    assert [one for one in broker.differences if one.kind in ("figure", "position")] == []
     trades, wanted = (
         [(t.exchange_trade_id, t.direction, t.price, t.volume) for t in side.trades("one")]
         for side in (broker, paper.trade)

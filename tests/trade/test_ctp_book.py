@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.model.order import Direction, InsertOrder, Offset
-from qautlra.trade.brokers import ctp_shadow
 from qautlra.trade.brokers.ctp_book import UNKNOWN, CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes
 from qautlra.wire.ctp_orders import Key
@@ -157,24 +156,6 @@ def test_any_order_and_any_repetition_end_the_same(order: list[int], again: list
     assert (end.order_id, end.volume_left, end.is_alive, end.exchange_order_id) == ("mine", 0, False, "9")
     assert sorted(trade.exchange_trade_id for trade in book.trades) == ["1", "2"]
     assert book.reconcile({KEY}) == []
-
-
-def test_our_reckoning_beside_the_brokers() -> None:
-    book = CtpBook("one")
-    sent(book)
-    book.on_order(shown("0", 3), 3)
-    book.on_trade(traded("1", 3))
-    held = {"symbol": "SHFE.cu2109", "volume_long": 5, "volume_long_yd": 2}
-    held |= {"volume_short": 0, "volume_short_yd": 0}
-    assert ctp_shadow.volumes([held], book.trades) == []
-    (wrong,) = ctp_shadow.volumes([held | {"volume_long": 4}], book.trades)
-    assert (wrong.kind, wrong.order_id) == ("position", "SHFE.cu2109")
-    assert "give 5" in wrong.detail and "holds 4" in wrong.detail
-    (gone,) = ctp_shadow.volumes([], book.trades)
-    assert "give 3" in gone.detail
-    parts = {"static_balance": 100.0, "close_profit": 5.0, "position_profit": -2.0, "premium": 0.0}
-    assert ctp_shadow.money(parts | {"commission": 1.0, "balance": 102.0}) == []
-    assert ctp_shadow.money(parts | {"commission": 1.0, "balance": 103.0})[0].kind == "money"
 
 
 def test_notes_survive_a_cut_line_and_another_day(tmp_path: Any) -> None:

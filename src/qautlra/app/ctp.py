@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qautlra._core.market import Calendar, Instruments
-from qautlra.app.places import data_directory
+from qautlra._core.market import Calendar
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import ConfigError
 from qautlra.config.tree import Broker, Config
@@ -14,7 +13,6 @@ from qautlra.link.ctp_login import LoginOptions
 from qautlra.link.ctp_session import SessionOptions
 from qautlra.source.base import SourceContext
 from qautlra.source.ctp import CtpSource
-from qautlra.trade.brokers.ctp import CtpBroker
 
 OPEN_PROBES = ("SHFE.au", "CFFEX.IF", "DCE.m")
 SLACK_NS = 10 * 60 * 1_000_000_000
@@ -28,7 +26,7 @@ def session_options(config: Config, name: str, *, market: bool) -> SessionOption
     if broker is None:
         raise ConfigError("no such broker", key="source.ctp.brokers", value=name)
     address = broker.front_addr if market else broker.td_addr
-    fronts = _fronts(address, f"source.ctp.brokers.{name}.{'front_addr' if market else 'td_addr'}")
+    fronts = fronts_of(address, f"source.ctp.brokers.{name}.{'front_addr' if market else 'td_addr'}")
     found = find_libraries(config.ctp.md_lib, config.ctp.td_lib)
     return SessionOptions(
         name=name,
@@ -55,38 +53,7 @@ def market_source(config: Config, context: SourceContext) -> CtpSource:
     )
 
 
-def trader_broker(config: Config, instruments: Instruments, clock: Clock) -> CtpBroker:
-    """Return the broker of a process that trades for one account at a CTP front (`trade.trader`)."""
-    trader = config.trade.trader
-    fronts = _fronts(trader.url, "trade.trader.url")
-    found = find_libraries(config.ctp.md_lib, config.ctp.td_lib)
-    options = SessionOptions(
-        name=trader.bid or "ctp",
-        library=found.trader,
-        fronts=fronts,
-        broker_id=trader.bid,
-        user_id=trader.account,
-        password=trader.password,
-        app_id=trader.app_id,
-        auth_code=trader.auth_code,
-        query_interval_s=config.source.ctp.query_interval_s,
-        login=LoginOptions(connect_s=config.source.ctp.connect_timeout_s),
-    )
-
-    def multiple(symbol: str) -> float:
-        number = instruments.find(symbol)
-        return float(instruments.info(number)["volume_multiple"]) if number >= 0 else 1.0
-
-    return CtpBroker(
-        options,
-        notes=data_directory(config.store.data_dir) / "trade" / f"ctp-{trader.bid}-{trader.account}.jsonl",
-        now_ns=clock.now_ns,
-        multiple=multiple,
-        is_open=any_section(instruments.calendar, clock),
-    )
-
-
-def _fronts(address: str, key: str) -> tuple[str, ...]:
+def fronts_of(address: str, key: str) -> tuple[str, ...]:
     fronts = tuple(one.strip() for one in address.split(",") if one.strip())
     if not fronts or not all(one.startswith(("tcp://", "ssl://")) for one in fronts):
         raise ConfigError("not a CTP front", key=key, value=address, expected="tcp://HOST:PORT[,...]")

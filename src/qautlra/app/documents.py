@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from qautlra._core.market import Instruments
+from qautlra._core.tape import Tape
 from qautlra.app.places import data_directory
 from qautlra.base.clock import Clock
 from qautlra.base.errors import ConfigError, LinkError, UnavailableError
@@ -45,40 +46,12 @@ def services(
 
 
 def at_gateway(
-    loaded: Loaded, instruments: Instruments, clock: Clock, parts: dict[str, Any]
+    loaded: Loaded, instruments: Instruments, tape: Tape, clock: Clock, parts: dict[str, Any]
 ) -> list[Service]:
     """Return the services of a process that trades for one account at a DIFF gateway or a CTP front."""
-    if loaded.config.trade.trader.broker == "ctp":
-        from qautlra.app.ctp import trader_broker
+    from qautlra.app.brokers import Brokers
 
-        front = trader_broker(loaded.config, instruments, clock)
-        parts["broker"] = front
-        return [front, *_beside(loaded, front, instruments, clock, parts)]
-    from qautlra.link.trade_client import TradeClientOptions
-    from qautlra.trade.brokers.diff import DiffBroker
-
-    trader = loaded.config.trade.trader
-    options = TradeClientOptions(
-        url=trader.url,
-        bid=trader.bid,
-        user=trader.account,
-        password=trader.password,
-        app_id=trader.app_id,
-        ping_s=float(trader.ping_gap_s),
-    )
-    try:
-        broker = DiffBroker(
-            options,
-            bank_password=trader.bank_password.reveal(),
-            capital_password=trader.capital_password.reveal(),
-        )
-    except LinkError as error:
-        raise ConfigError(
-            error.message,
-            key="trade.trader.url",
-            origin=loaded.origin("trade.trader.url"),
-            expected="ws://host:port",
-        ) from None
+    broker = Brokers(loaded.config, instruments, tape, clock).of_trader()
     parts["broker"] = broker
     return [broker, *_beside(loaded, broker, instruments, clock, parts)]
 

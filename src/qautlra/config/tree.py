@@ -399,6 +399,33 @@ class Trader(Struct, frozen=True, kw_only=True):
     ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
 
 
+class BrokerSite(Struct, frozen=True, kw_only=True):
+    """A broker outside accounts may trade with: `diff` a DIFF gateway (ws://), `ctp` CTP fronts (tcp://).
+
+    `bid` is the broker's own name for itself there: a gateway's `bid`, CTP's BrokerID.
+    """
+
+    kind: Literal["diff", "ctp"] = "diff"
+    url: Annotated[str, Meta(max_length=2048)] = ""
+    bid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    app_id: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    auth_code: Secret = Secret()
+    ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
+
+
+class BrokerLogin(Struct, frozen=True, kw_only=True):
+    """How the house logs in for one account of its own: as `user`, as the account where that is empty.
+
+    The password is `password`, or the first line of the file `password_file`.
+    """
+
+    user: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
+    password: Secret = Secret()
+    password_file: Annotated[str, Meta(max_length=4096)] = ""
+    bank_password: Secret = Secret()
+    capital_password: Secret = Secret()
+
+
 class Liquidation(Struct, frozen=True, kw_only=True):
     """When an account is closed by force, and how its orders are priced and repeated."""
 
@@ -427,6 +454,8 @@ class Trade(Struct, frozen=True, kw_only=True):
     amqp: TradeAmqp = TradeAmqp()
     documents: Documents = Documents()
     trader: Trader = Trader()
+    brokers: dict[str, BrokerSite] = {}
+    logins: dict[str, BrokerLogin] = {}
 
 
 class Log(Struct, frozen=True, kw_only=True):

@@ -171,6 +171,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     "Numbers of orders that changed, in order of their last change."
     trades: tuple[int, ...] = ()
     "Numbers of new trades."
+    events: tuple[int, ...] = ()
+    "Both as they happened, where that is known: numbers of orders, and -1 - number of trades."
     symbols: frozenset[str] = frozenset()
     "Positions that changed."
     transfers: int = 0
@@ -184,3 +186,5 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     day: bool = False
     "The trading day has changed: orders and trades of before are gone, numbers start again."
     alerts: tuple[dict[str, Any], ...] = ()
+    differences: tuple[str, ...] = ()
+    "What the broker shows otherwise than our own reckoning, for people."

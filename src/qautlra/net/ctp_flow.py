@@ -133,16 +133,22 @@ class Flow:
         if change.day:
             self._begin_day()
         made: Pushed = []
-        for number in change.orders:
-            order = self._trade.order(number)
-            if not is_own_refusal(order):
-                made += self._order(order)
-        for number in change.trades:
-            if number not in self._traded:
+        told: set[int] = set()
+        events = change.events or (*change.orders, *(-1 - number for number in change.trades))
+        for event in events:
+            if event >= 0:
+                if event not in told:  # as it is now: what it was in between nobody asks for
+                    told.add(event)
+                    order = self._trade.order(event)
+                    made += self._order(order) if not is_own_refusal(order) else []
+            elif (number := -1 - event) not in self._traded:
                 self._traded.add(number)
                 trade = self._trade.trade(number)
                 found = self._trade.find(self.account_id, trade.order_id)
                 if found is not None:
+                    if found.number not in told:
+                        told.add(found.number)
+                        made += self._order(found)
                     made.append((Kind.RTN_TRADE, self._trade_record(trade, found)))
         return made
 

@@ -378,7 +378,8 @@ class TradeAmqp(Service):
             if not done:
                 continue
             last, count = done[-1].delivery, len(done)
-            await self._trade.durable(max(entry.lsn or 0 for entry in done))
+            for lsn in sorted({entry.lsn or 0 for entry in done}):
+                await self._trade.durable(lsn)
             dead, self._dead = self._dead, []
             if dead:
                 try:

@@ -111,6 +111,8 @@ class Channel:
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
             notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))
+        for text in change.differences:
+            notices.append(self.notice(wire.DIFFERENCE_CODE, f"账户核对差异,{text}", "WARNING"))
         packets: tuple[bytes, ...] = ()
         if change.conditions:
             changed = [trade.conditions.get(self._account_id, order_id) for order_id in change.conditions]

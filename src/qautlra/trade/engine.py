@@ -60,11 +60,12 @@ class Calendar(Sections, Protocol):
 class _Dirty:
     """What changed of one account since it was last collected."""
 
-    __slots__ = ("day", "instruments", "orders", "trades")
+    __slots__ = ("day", "events", "instruments", "orders", "trades")
 
     def __init__(self) -> None:
         self.orders: dict[int, None] = {}
         self.trades: list[int] = []
+        self.events: list[int] = []
         self.instruments: set[int] = set()
         self.day = False
 
@@ -393,6 +394,9 @@ class Engine:
             dirty.orders[number] = None
             if event[0] == "trade":
                 dirty.trades.append(event[10])
+                dirty.events.append(-1 - event[10])
+            else:
+                dirty.events.append(number)
         if not self._dirty:
             return []
         found = [
@@ -400,6 +404,7 @@ class Engine:
                 account_id=self._names[account],
                 orders=tuple(dirty.orders),
                 trades=tuple(dirty.trades),
+                events=tuple(dirty.events),
                 symbols=frozenset(self._symbols[i] for i in dirty.instruments),
                 day=dirty.day,
             )

@@ -53,6 +53,11 @@ def listing(info: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> dict
     }
 
 
+def ledger_terms(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a ledger must know of a future or an option: the arguments of `Ledger.set_terms`."""
+    return {"tick": float(info["price_tick"]), **_derivative(info)}
+
+
 def band(
     info: Mapping[str, Any], snapshot: Mapping[str, Any] | None, tick: float
 ) -> tuple[float, float] | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from qautlra.model import codes as house_codes
+from qautlra.model.holding import flat
 from qautlra.model.order import (
     Direction,
     InsertOrder,
@@ -17,18 +18,9 @@ from qautlra.model.order import (
     Trade,
     VolumeCondition,
 )
-from qautlra.wire.ctp_orders import Key
+from qautlra.wire.ctp_orders import OFFSET_FLAGS, OFFSETS, PRICE_FLAGS, PRICE_TYPES, Key
 from qautlra.wire.ctp_records import Record, layout
 
-_OFFSETS: Final = {"0": Offset.OPEN, "1": Offset.CLOSE, "3": Offset.CLOSETODAY, "4": Offset.CLOSE}
-_FLAGS: Final = {Offset.OPEN: "0", Offset.CLOSE: "1", Offset.CLOSETODAY: "3"}
-_PRICE_TYPES: Final = {
-    "1": PriceType.ANY,
-    "2": PriceType.LIMIT,
-    "3": PriceType.BEST,
-    "G": PriceType.FIVELEVEL,
-}
-_PRICE_FLAGS: Final = {kind: flag for flag, kind in _PRICE_TYPES.items()}
 ENDED: Final = frozenset("0245")
 BEIJING_S: Final = 8 * 3600
 
@@ -40,6 +32,16 @@ def instant_ns(date: str, clock: str) -> int:
     except ValueError:
         return 0
     return (int(at.timestamp()) - BEIJING_S) * 1_000_000_000
+
+
+def write_query(name: str, *, broker: str, user: str, symbol: str = "") -> bytes:
+    """Return the record of a query about our own account, of one instrument where it is named."""
+    exchange, _, code = symbol.partition(".")
+    words = {"BrokerID": broker, "InvestorID": user}
+    if symbol:
+        words |= {"ExchangeID": exchange, "InstrumentID": code}
+        words |= {"HedgeFlag": "1"} if "HedgeFlag" in layout(name).offsets else {}
+    return layout(name).pack(words)
 
 
 def key(record: Record) -> Key:
@@ -59,9 +61,9 @@ def write_input(order: InsertOrder, *, broker: str, user: str, ref: str) -> byte
             "ExchangeID": exchange,
             "OrderRef": ref,
             "Direction": str(int(order.direction)),
-            "CombOffsetFlag": _FLAGS[order.offset],
+            "CombOffsetFlag": OFFSET_FLAGS[order.offset],
             "CombHedgeFlag": "1",
-            "OrderPriceType": _PRICE_FLAGS[order.price_type],
+            "OrderPriceType": PRICE_FLAGS[order.price_type],
             "LimitPrice": order.limit_price or 0.0,
             "VolumeTotalOriginal": int(order.volume),
             "TimeCondition": str(int(order.time_condition)),
@@ -119,7 +121,7 @@ def pending(order: InsertOrder, number: int, now_ns: int) -> Order:
 def order_of(record: Record, *, number: int, account_id: str, order_id: str, now_ns: int) -> Order:
     """Return the order as the broker shows it."""
     status, submitted = record.text("OrderStatus"), record.text("OrderSubmitStatus")
-    price_type = _PRICE_TYPES.get(record.text("OrderPriceType"), PriceType.LIMIT)
+    price_type = PRICE_TYPES.get(record.text("OrderPriceType"), PriceType.LIMIT)
     return Order(
         number=number,
         account_id=account_id,
@@ -127,7 +129,7 @@ def order_of(record: Record, *, number: int, account_id: str, order_id: str, now
         exchange_order_id=record.text("OrderSysID"),
         symbol=f"{record.text('ExchangeID')}.{record.text('InstrumentID')}",
         direction=Direction(int(record.text("Direction") or "0")),
-        offset=_OFFSETS.get(record.text("CombOffsetFlag")[:1], Offset.CLOSE),
+        offset=OFFSETS.get(record.text("CombOffsetFlag")[:1], Offset.CLOSE),
         price_type=price_type,
         time_condition=TimeCondition(int(record.text("TimeCondition") or "3")),
         volume_condition=VolumeCondition(int(record.text("VolumeCondition") or "1")),
@@ -154,7 +156,7 @@ def trade_of(record: Record, order: Order, *, number: int) -> Trade:
         order_id=order.order_id,
         symbol=order.symbol,
         direction=order.direction,
-        offset=_OFFSETS.get(record.text("OffsetFlag"), order.offset),
+        offset=OFFSETS.get(record.text("OffsetFlag"), order.offset),
         volume=record.whole("Volume"),
         price=record.price("Price"),
         commission=0.0,
@@ -190,12 +192,28 @@ def funds(record: Record) -> dict[str, float]:
     }
 
 
+def margin_rate(record: Record) -> dict[str, tuple[float, float]]:
+    """Return what the broker binds per lot, of the value and by lot: terms of a ledger."""
+    return {
+        name: (record.price(f"{side}MarginRatioByMoney"), record.price(f"{side}MarginRatioByVolume"))
+        for name, side in (("margin", "Long"), ("margin_short", "Short"))
+    }
+
+
+def commission_rate(record: Record) -> dict[str, tuple[float, float]]:
+    """Return the broker's fees, of the value and by lot: terms of a ledger."""
+    return {
+        name: (record.price(f"{what}RatioByMoney"), record.price(f"{what}RatioByVolume"))
+        for name, what in (("open", "Open"), ("close", "Close"), ("close_today", "CloseToday"))
+    }
+
+
 def positions(rows: Iterable[Record], multiple: Any) -> list[dict[str, Any]]:
     """Return the account's positions; today's and yesterday's rows of SHFE and INE become one."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         symbol = f"{row.text('ExchangeID')}.{row.text('InstrumentID')}"
-        held = found.setdefault(symbol, _empty(symbol))
+        held = found.setdefault(symbol, flat(symbol))
         side = "long" if row.text("PosiDirection") == "2" else "short"
         total, today = row.whole("Position"), row.whole("TodayPosition")
         frozen = row.whole("ShortFrozen" if side == "long" else "LongFrozen")
@@ -213,6 +231,9 @@ def positions(rows: Iterable[Record], multiple: Any) -> list[dict[str, Any]]:
         held[f"open_cost_{side}"] += row.price("OpenCost")
         held[f"position_profit_{side}"] += row.price("PositionProfit")
         held[f"margin_{side}"] += row.price("UseMargin")
+        for name, field in (("pre_settlement", "PreSettlementPrice"), ("last_price", "SettlementPrice")):
+            if (price := row.price(field)) > 0:
+                held[name] = price
     for held in found.values():
         for side in ("long", "short"):
             lots = held[f"volume_{side}"] * float(multiple(held["symbol"]))
@@ -225,18 +246,3 @@ def positions(rows: Iterable[Record], multiple: Any) -> list[dict[str, Any]]:
             held[name] = held[f"{name}_long"] + held[f"{name}_short"]
         held["float_profit"] = held["position_profit"]
     return list(found.values())
-
-
-def _empty(symbol: str) -> dict[str, Any]:
-    counts = ("volume", "volume_today", "volume_his", "volume_yd")
-    frozen = ("volume_frozen", "volume_frozen_today", "volume_frozen_his")
-    money = ("position_cost", "open_cost", "position_profit", "margin")
-    held: dict[str, Any] = {"symbol": symbol, "last_price": float("nan"), "frozen_margin": 0.0}
-    for side in ("long", "short"):
-        for name in (*counts, *frozen):
-            head, _, tail = name.partition("_")
-            held[f"{head}_{side}" + (f"_{tail}" if tail else "")] = 0
-        for name in money:
-            held[f"{name}_{side}"] = 0.0
-        held[f"cost_{side}_today"] = 0.0
-    return held

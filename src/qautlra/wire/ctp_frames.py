@@ -140,7 +140,9 @@ def frame(
     """Return one frame; an answer carries an error number, 0 for none."""
     words = encode_text(text, TEXT_BYTES) if text else b""
     flags = (LAST if last else 0) | (ANSWER if answer else 0)
-    head = _HEAD.pack(len(words) + len(record), kind, flags, request, error, number & _LOW, len(words), number >> 32)
+    head = _HEAD.pack(
+        len(words) + len(record), kind, flags, request, error, number & _LOW, len(words), number >> 32
+    )
     return head + words + record
 
 
@@ -181,7 +183,9 @@ class Reader:
         at = 0
         try:
             while len(self._buffer) - at >= HEAD_BYTES:
-                size, kind, flags, request, error, number, text_size, mark = _HEAD.unpack_from(self._buffer, at)
+                size, kind, flags, request, error, number, text_size, mark = _HEAD.unpack_from(
+                    self._buffer, at
+                )
                 if size > self._most_bytes or text_size > size:
                     raise ValueError("no frame is like this")
                 begin, end = at + HEAD_BYTES, at + HEAD_BYTES + size

@@ -26,15 +26,15 @@ from qautlra.wire import ctp_codes as codes
 from qautlra.wire.ctp_records import Layout, Record, layout
 
 _ID = re.compile(r"ctp\.(\d+)\.(-?\d+)\.(.{1,12})")
-_OFFSETS: Final = {"0": Offset.OPEN, "1": Offset.CLOSE, "3": Offset.CLOSETODAY, "4": Offset.CLOSE}
-_OFFSET_FLAGS: Final = {Offset.OPEN: "0", Offset.CLOSE: "1", Offset.CLOSETODAY: "3"}
-_PRICE_TYPES: Final = {
+OFFSETS: Final = {"0": Offset.OPEN, "1": Offset.CLOSE, "3": Offset.CLOSETODAY, "4": Offset.CLOSE}
+OFFSET_FLAGS: Final = {Offset.OPEN: "0", Offset.CLOSE: "1", Offset.CLOSETODAY: "3"}
+PRICE_TYPES: Final = {
     "1": PriceType.ANY,
     "2": PriceType.LIMIT,
     "3": PriceType.BEST,
     "G": PriceType.FIVELEVEL,
 }
-_PRICE_FLAGS: Final = {kind: flag for flag, kind in _PRICE_TYPES.items()}
+PRICE_FLAGS: Final = {kind: flag for flag, kind in PRICE_TYPES.items()}
 BY_EXCHANGE: Final = frozenset(
     {
         "PRICE_NOT_ON_TICK",
@@ -81,8 +81,8 @@ def key_of(order_id: str, number: int) -> Key:
 
 def read_order(asked: Record, account_id: str, symbol: str, key: Key) -> InsertOrder:
     """Return the order a program enters; RefusedError when a field of it makes no sense."""
-    offset = _OFFSETS.get(asked.text("CombOffsetFlag")[:1])
-    direction, price_type = asked.text("Direction"), _PRICE_TYPES.get(asked.text("OrderPriceType"))
+    offset = OFFSETS.get(asked.text("CombOffsetFlag")[:1])
+    direction, price_type = asked.text("Direction"), PRICE_TYPES.get(asked.text("OrderPriceType"))
     condition, volume_condition = asked.text("TimeCondition"), asked.text("VolumeCondition")
     if price_type is None:
         raise RefusedError(codes.WRONG_PRICE_TYPE)
@@ -156,9 +156,9 @@ def write_order(
             "OrderRef": key.ref,
             "FrontID": key.front,
             "SessionID": key.session,
-            "OrderPriceType": _PRICE_FLAGS[order.price_type],
+            "OrderPriceType": PRICE_FLAGS[order.price_type],
             "Direction": str(int(order.direction)),
-            "CombOffsetFlag": flags or _OFFSET_FLAGS[order.offset],
+            "CombOffsetFlag": flags or OFFSET_FLAGS[order.offset],
             "CombHedgeFlag": "1",
             "LimitPrice": order.limit_price or 0.0,
             "VolumeTotalOriginal": order.volume,
@@ -213,7 +213,7 @@ def write_trade(trade: Trade, order: Order, *, broker: str, trading_day: int, fl
             "OrderSysID": sys_id(order.exchange_order_id),
             "OrderLocalID": f"{order.number + 1:>12}",
             "Direction": str(int(trade.direction)),
-            "OffsetFlag": flag or _OFFSET_FLAGS[trade.offset],
+            "OffsetFlag": flag or OFFSET_FLAGS[trade.offset],
             "HedgeFlag": "1",
             "Price": trade.price,
             "Volume": trade.volume,

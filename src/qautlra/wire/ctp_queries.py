@@ -61,6 +61,9 @@ def positions(
         cost, opened = position[f"position_cost_{side}"], position[f"open_cost_{side}"]
         today_cost = position[f"cost_{side}_today"]
         profit, margin = position[f"position_profit_{side}"], position[f"margin_{side}"]
+        # No price without lots of yesterday that are still held: then clients take the market's own.
+        settled = (cost - today_cost) / (his * multiple) if his else 0.0
+        last_price = position["last_price"]
         frozen_today = position[f"volume_{side}_frozen_today"]
         frozen_his = position[f"volume_{side}_frozen_his"]
         common = {
@@ -72,6 +75,8 @@ def positions(
             "HedgeFlag": "1",
             "TradingDay": str(trading_day),
             "SettlementID": 1,
+            "PreSettlementPrice": settled,
+            "SettlementPrice": last_price,
         }
         if exchange not in SPLIT_EXCHANGES:
             yield layout("InvestorPosition").pack(
@@ -90,9 +95,10 @@ def positions(
                 }
             )
             continue
-        last = position["last_price"]
         sign = 1.0 if side == "long" else -1.0
-        today_profit = sign * (last * today * multiple - today_cost) if today and last == last else 0.0
+        today_profit = (
+            sign * (last_price * today * multiple - today_cost) if today and last_price == last_price else 0.0
+        )
         rows = (
             ("1", today, today, 0, frozen_today, today_cost, today_cost, today_profit),
             (

@@ -53,6 +53,9 @@ ALERT_CODES: Final[Mapping[str, int]] = {
 }
 """Codes of notices about risk: ours, the protocol has none."""
 
+DIFFERENCE_CODE: Final = 607
+"""Of a notice that our ledger and the broker's figures differ."""
+
 
 # --- packets ---
 

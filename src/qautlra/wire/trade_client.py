@@ -26,12 +26,12 @@ def login(bid: str, user: str, password: str, app_id: str = "") -> str:
     return orjson.dumps(frame).decode()
 
 
-def insert(order: words.InsertOrder) -> str:
-    """Return the order as a gateway is handed it."""
+def insert(order: words.InsertOrder, user: str) -> str:
+    """Return the order as a gateway is handed it from its user."""
     exchange_id, _, instrument_id = order.symbol.partition(".")
     frame: dict[str, Any] = {
         "aid": "insert_order",
-        "user_id": order.account_id,
+        "user_id": user,
         "order_id": order.order_id,
         "exchange_id": exchange_id,
         "instrument_id": instrument_id,
@@ -47,9 +47,9 @@ def insert(order: words.InsertOrder) -> str:
     return orjson.dumps(frame).decode()
 
 
-def cancel(order: words.CancelOrder) -> str:
+def cancel(order: words.CancelOrder, user: str) -> str:
     """Return the withdrawal of an order."""
-    frame = {"aid": "cancel_order", "user_id": order.account_id, "order_id": order.order_id}
+    frame = {"aid": "cancel_order", "user_id": user, "order_id": order.order_id}
     return orjson.dumps(frame).decode()
 
 
@@ -130,7 +130,13 @@ class Tree:
         """Return the money of the account as a gateway names it, numbers it does not have left out."""
         accounts = self._values.get("accounts")
         found = accounts.get("CNY") if isinstance(accounts, dict) else None
-        return {key: value for key, value in (found or {}).items() if _is_number(value)}
+        funds = {key: value for key, value in (found or {}).items() if _is_number(value)}
+        if not funds:
+            return {}
+        balance, margin = funds.get("balance", 0.0), funds.get("margin", 0.0)
+        funds["leverage"] = margin / balance if balance else 0.0
+        funds["withdraw_quota"] = funds.get("WithdrawQuota", funds.get("available", 0.0))
+        return funds
 
     def positions(self) -> list[dict[str, Any]]:
         """Return the positions with `symbol`, numbers a gateway does not have left out."""

@@ -77,17 +77,18 @@ async def batch(call: Call) -> dict[str, Any]:
     account_id = call.account(asked.account_id, Right.TRADE)
     _take_more(call, len(asked.orders) - 1)
     results: list[dict[str, Any]] = []
-    newest = 0
+    records: list[int] = []
     for index, one in enumerate(asked.orders):
         try:
             if one.account_id and one.account_id != account_id:
                 raise AuthError("an order of another account", status=403)
             answer = _enter(call, account_id, one)
-            newest = max(newest, answer.lsn)
+            records.append(answer.lsn)
             results.append(_result(index, answer))
         except QautlraError as error:
             results.append(_fault(index, one.order_id, error))
-    await call.trade.durable(newest)
+    for lsn in records:
+        await call.trade.durable(lsn)
     return _summed(results)
 
 
@@ -97,7 +98,8 @@ async def batch_cancel(call: Call) -> dict[str, Any]:
     account_id = call.account(asked.account_id, Right.CANCEL)
     _take_more(call, len(asked.order_ids) - 1)
     answers = [_withdraw(call, account_id, order_id) for order_id in asked.order_ids]
-    await call.trade.durable(max(answer.lsn for answer in answers))
+    for answer in answers:
+        await call.trade.durable(answer.lsn)
     return _summed([_result(index, answer) for index, answer in enumerate(answers)])
 
 

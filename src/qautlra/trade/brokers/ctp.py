@@ -12,35 +12,44 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.base.errors import StorageError
 from qautlra.base.log import get_logger
 from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
-from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
-from qautlra.trade.brokers import ctp_shadow as shadow
-from qautlra.trade.brokers.ctp_book import Difference
+from qautlra.model.holding import NO_FUNDS
+from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
+from qautlra.trade.brokers.base import AccountBroker, answer
+from qautlra.trade.brokers.ctp_book import CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes
-from qautlra.trade.brokers.ctp_shown import CtpShown
+from qautlra.trade.brokers.shadow import Difference, Market, Shadow
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
-from qautlra.wire.ctp_frames import LAST, Frame, Kind
+from qautlra.wire.ctp_frames import LAST, RECORDS, Frame, Kind
 from qautlra.wire.ctp_orders import Key
 from qautlra.wire.ctp_records import Record, layout
 
 QUIET_S: Final = 0.3
-CONFIRM_S: Final = 10.0
 RETRY_S: Final = 0.01
+COMPARE_S: Final = 30.0
 HELD_COUNT: Final = 1000
 DIFFERENCES_COUNT: Final = 100
 SYNC: Final = (Kind.QRY_ORDER, Kind.QRY_TRADE, Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
+RATES: Final = (Kind.QRY_MARGIN_RATE, Kind.QRY_COMMISSION_RATE)
 _log = get_logger("trade")
 
 
-class CtpBroker(CtpShown):
-    """One account at one front. Bounds: the day's orders, HELD_COUNT orders that flow control holds back."""
+class CtpBroker(AccountBroker):
+    """One account at one front. Bounds: the day's orders, HELD_COUNT orders that flow control holds back.
+
+    `account` is the house's name of it where that is not the user's at the front.
+    """
+
+    book: CtpBook
 
     def __init__(
         self,
@@ -48,26 +57,33 @@ class CtpBroker(CtpShown):
         *,
         notes: Path,
         now_ns: Callable[[], int],
-        multiple: Callable[[str], float] = lambda _symbol: 1.0,
+        market: Market,
+        account: str = "",
+        margin_side: str = "sum",
         is_open: Callable[[], bool] = lambda: True,
     ) -> None:
-        super().__init__(options.user_id, options.name)
-        self.is_synced = False
+        super().__init__(account or options.user_id, options.name)
+        self.book = CtpBook(self.account)
         self.synced_after_s = 0.0
         self.differences: deque[Difference] = deque(maxlen=DIFFERENCES_COUNT)
+        self.shadow = Shadow(market, margin_side=margin_side)
+        self._is_synced = False
         self._options = options
         self._now_ns = now_ns
-        self._multiple = multiple
+        self._market = market
         self._is_open = is_open
         self._notes = Notes(notes)
         self._session = self._new_session()
         self._front = self._number = self._ref = 0
-        self._heard_s = self._connected_s = 0.0
+        self._heard_s = self._connected_s = self._compare_s = 0.0
         self._rows: dict[int, list[Record]] = {}
+        self._rates: deque[tuple[Kind, str]] = deque()  # asked for, in the order they are answered
         self._held: deque[tuple[Kind, bytes, int]] = deque()
+        self._funds: dict[str, float] = {}
+        self._positions: list[dict[str, Any]] = []
         self._stale = False
-        self._shadow: set[Difference] = set()
-        self._waits: dict[int, asyncio.Future[None]] = {}  # by the order's number
+        self._apart: set[tuple[str, str]] = set()  # differences of the last comparison
+        self._doubted: set[tuple[str, str]] = set()  # which a price on the move may have made
         self._counts: Counter[str] = Counter()
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
@@ -81,6 +97,19 @@ class CtpBroker(CtpShown):
             on_frame=self._on_frame,
             on_state=self._on_state,
         )
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the login is done and the queries agree with the flow."""
+        return self._is_synced
+
+    @property
+    def state(self) -> str:
+        """`synced`, `refused` or the login's state."""
+        if self._is_synced:
+            return "synced"
+        state = self._session.brain.state
+        return "refused" if state is State.LOCKED else str(state)
 
     # --- life ---
 
@@ -99,13 +128,13 @@ class CtpBroker(CtpShown):
     def health(self) -> dict[str, Any]:
         """Return whether the account is synced, and what the broker showed otherwise."""
         found = self._session.health() | {
-            "state": "synced" if self.is_synced else str(self._session.brain.state),
+            "state": self.state,
             "orders": len(self.book.orders),
             "unknown_orders": self.book.unknown_count,
             "held_orders": len(self._held),
         }
         if self.differences:
-            found["differences"] = [f"{d.kind} {d.order_id}: {d.detail}" for d in self.differences]
+            found["differences"] = [f"{d.kind} {d.subject}: {d.detail}" for d in self.differences]
         return found
 
     def _on_state(self, state: State) -> None:
@@ -127,6 +156,8 @@ class CtpBroker(CtpShown):
         if day != self._day:
             self._day = day
             self.book.clear()
+            self.shadow.rates.clear()
+            self.shadow.clear()
             for note in self._notes.open(day):
                 self.book.sent(note.order, note.key, note.sent_ns)
             self._tell(Change(account_id=self.account, day=True))
@@ -136,17 +167,15 @@ class CtpBroker(CtpShown):
 
     def _lose(self) -> None:
         """The link is gone: nothing that waits is sent later, and what was sent is unknown until shown."""
-        self.is_synced = False
+        self._is_synced = False
         self._rows = {}
+        self._rates.clear()
         held, self._held = self._held, deque()
         for kind, _, number in held:
             if kind == Kind.INSERT:
                 self.book.not_sent(number, codes.UNAVAILABLE)
                 self._tell(Change(account_id=self.account, orders=(number,)))
-        waits, self._waits = self._waits, {}
-        for future in waits.values():
-            if not future.done():
-                future.set_exception(UnavailableError("the front was lost before it showed the order"))
+        self._not_known()
 
     async def _keep(self) -> None:
         """Begin the queries once the flow is quiet, send what flow control held, keep the figures fresh."""
@@ -160,75 +189,77 @@ class CtpBroker(CtpShown):
             if not self.is_synced:
                 if self._rows and now_s - self._heard_s >= QUIET_S:
                     self._ask(*SYNC)
-            elif self._stale:
+            elif self._stale or now_s >= self._compare_s:
                 self._stale = False
                 self._rows |= {Kind.QRY_POSITION: [], Kind.QRY_ACCOUNT: []}
                 self._ask(Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
 
-    def _ask(self, *kinds: Kind) -> None:
-        names = {
-            Kind.QRY_ORDER: "QryOrder",
-            Kind.QRY_TRADE: "QryTrade",
-            Kind.QRY_POSITION: "QryInvestorPosition",
-            Kind.QRY_ACCOUNT: "QryTradingAccount",
-        }
-        who = {"BrokerID": self._options.broker_id, "InvestorID": self.account}
+    def _ask(self, *kinds: Kind, symbol: str = "") -> None:
+        broker, user = self._options.broker_id, self._options.user_id
         for kind in kinds:
-            self._session.query(kind, layout(names[kind]).pack(who))
+            record = wire.write_query(RECORDS[kind][0], broker=broker, user=user, symbol=symbol)
+            self._session.query(kind, record)
 
     # --- commands ---
 
     def insert(self, order: InsertOrder) -> Answer:
         """Send an order, noted before; it is durable when the front shows it."""
         if order.account_id != self.account:
-            return _answer(codes.NO_ACCOUNT, order.order_id)
+            return answer(codes.NO_ACCOUNT, order.order_id)
         known = self.book.number(order.order_id)
         if known is not None:
-            return _answer(codes.DUPLICATE, order.order_id, known)
+            return answer(codes.DUPLICATE, order.order_id, known)
         if order.volume <= 0 or order.volume != int(order.volume):
-            return _answer(codes.BAD_VOLUME, order.order_id)
+            return answer(codes.BAD_VOLUME, order.order_id)
         if not self.is_synced or len(self._held) >= HELD_COUNT:
-            return _answer(codes.UNAVAILABLE, order.order_id)
+            return answer(codes.UNAVAILABLE, order.order_id)
         self._ref += 1
         key = Key(self._front, self._number, str(self._ref))
         now_ns = self._now_ns()
         try:
             self._notes.write(Note(self._day, key.front, key.session, key.ref, now_ns, order))
         except StorageError:
-            return _answer(codes.NOT_JOURNALED, order.order_id)
+            return answer(codes.NOT_JOURNALED, order.order_id)
         number = self.book.sent(order, key, now_ns)
-        record = wire.write_input(order, broker=self._options.broker_id, user=self.account, ref=key.ref)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._waits[number] = future
+        options = self._options
+        record = wire.write_input(order, broker=options.broker_id, user=options.user_id, ref=key.ref)
+        lsn = self._await_shown(order.order_id)
         self._send(Kind.INSERT, record, number)
         self._tell(Change(account_id=self.account, orders=(number,)))
         shown = self.book.orders[number]
         if shown.code:
-            return _answer(shown.code, order.order_id, number)
-        return Answer(code=0, order_id=order.order_id, number=number, lsn=number + 1)
+            self._shown(order.order_id)
+            return answer(shown.code, order.order_id, number)
+        return Answer(code=0, order_id=order.order_id, number=number, lsn=lsn)
 
     def cancel(self, order: CancelOrder) -> Answer:
         """Ask for an order's withdrawal."""
         number = self.book.number(order.order_id)
         key = self.book.key(number) if number is not None else None
         if number is None or key is None:
-            return _answer(codes.NO_ORDER, order.order_id)
+            return answer(codes.NO_ORDER, order.order_id)
         if not self.is_synced:
-            return _answer(codes.UNAVAILABLE, order.order_id)
-        shown = self.book.orders[number]
-        record = wire.write_cancel(key, shown, broker=self._options.broker_id, user=self.account)
+            return answer(codes.UNAVAILABLE, order.order_id)
+        shown, options = self.book.orders[number], self._options
+        record = wire.write_cancel(key, shown, broker=options.broker_id, user=options.user_id)
         self._send(Kind.ACTION, record, number)
         return Answer(code=0, order_id=order.order_id, number=number)
 
-    def amend(self, order: AmendOrder) -> Answer:
-        """Refuse: no exchange behind CTP amends an order."""
-        text = "该交易通道不支持改单，请撤单后重报"
-        return Answer(code=codes.BAD_PARAMETERS, order_id=order.order_id, text=text)
+    def funds(self, _account_id: str) -> dict[str, float]:
+        """Return the money the broker shows, the last it showed while it is away."""
+        return self._funds or dict(NO_FUNDS)
 
-    def transfer(self, _account_id: str, _amount: float, *, bank_id: str = "") -> Answer:
-        """Refuse: bank transfers are made with the broker's own programs."""
-        return Answer(code=codes.BAD_PARAMETERS, text="该交易通道不支持银期转账")
+    def positions(self, _account_id: str) -> list[dict[str, Any]]:
+        """Return the positions the broker shows, the last it showed while it is away."""
+        return self._positions
+
+    def reckoning(self) -> dict[str, Any]:
+        """Return our ledger's figures beside the broker's as of the last comparison, and what differed."""
+        figures = self.shadow.figures.items()
+        return {
+            "figures": {name: {"ours": ours, "broker": theirs} for name, (ours, theirs) in figures},
+            "differences": [one._asdict() for one in self.differences],
+        }
 
     def _send(self, kind: Kind, record: bytes, number: int) -> None:
         code = self._session.request(kind, record) if not self._held else FLOW_CONTROL[0]
@@ -249,17 +280,6 @@ class CtpBroker(CtpShown):
                 self.book.not_sent(number, codes.UNAVAILABLE)
                 self._tell(Change(account_id=self.account, orders=(number,)))
 
-    async def durable(self, lsn: int) -> None:
-        """Return when the front has shown the order of this answer; UnavailableError when that is unknown."""
-        future = self._waits.get(lsn - 1)
-        if future is None:
-            return
-        try:
-            async with asyncio.timeout(CONFIRM_S):
-                await asyncio.shield(future)
-        except TimeoutError:
-            raise UnavailableError("the front has not shown an order it was sent") from None
-
     # --- what the front says ---
 
     def _on_frame(self, got: Frame) -> None:
@@ -271,6 +291,12 @@ class CtpBroker(CtpShown):
             trades = self.book.adopt() if orders else []
         elif got.kind == Kind.RTN_TRADE:
             trades = self.book.on_trade(layout("Trade").read(got.record))
+        elif got.kind in RATES:
+            self._on_rate(got)
+            return
+        elif got.kind == Kind.ERROR and self._rates:
+            self._on_rate(got._replace(kind=self._rates[0][0], record=b"", flags=LAST))
+            return
         elif got.kind in (Kind.INSERT, Kind.ERR_INSERT) and got.error:
             orders = self._refused(got)
         elif got.kind in SYNC:
@@ -288,9 +314,11 @@ class CtpBroker(CtpShown):
 
     def _changed(self, orders: list[int], trades: list[int]) -> None:
         for number in orders:
-            future = self._waits.pop(number, None)
-            if future is not None and not future.done():
-                future.set_result(None)
+            self._shown(self.book.orders[number].order_id)
+            self.shadow.note(self.book.orders[number])
+        for number in trades:
+            self.shadow.note(self.book.trades[number])
+        self._book()
         symbols = frozenset(self.book.trades[number].symbol for number in trades)
         self._tell(
             Change(account_id=self.account, orders=tuple(orders), trades=tuple(trades), symbols=symbols)
@@ -300,14 +328,8 @@ class CtpBroker(CtpShown):
         rows = self._rows.get(kind)
         if rows is None or got.error:
             return
-        names = {
-            Kind.QRY_ORDER: "Order",
-            Kind.QRY_TRADE: "Trade",
-            Kind.QRY_POSITION: "InvestorPosition",
-            Kind.QRY_ACCOUNT: "TradingAccount",
-        }
         if got.record:
-            rows.append(layout(names[kind]).read(got.record))
+            rows.append(layout(RECORDS[kind][1]).read(got.record))
         if got.flags & LAST:
             self._answered(kind, rows)
 
@@ -334,32 +356,78 @@ class CtpBroker(CtpShown):
             self._positions = wire.positions(rows, self._multiple)
         elif rows:
             self._funds = wire.funds(rows[0])
-            self._compare()
-            if not self.is_synced:
-                self.is_synced = True
+            self._reckon()
+            if not self._is_synced:
+                self._is_synced = True
                 self.synced_after_s = monotonic_s() - self._connected_s
                 _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
             self._tell(Change(account_id=self.account))
 
-    def _compare(self) -> None:
-        """Set our own reckoning beside the broker's figures; what is new of their differences is told."""
-        if self._stale:
+    # --- the shadow ---
+
+    def _multiple(self, symbol: str) -> float:
+        terms = self._market.terms(symbol)
+        return float(terms["multiple"]) if terms is not None else 1.0
+
+    def _reckon(self) -> None:
+        """Set our ledger beside the broker's figures, once its rates of everything in it are known."""
+        self._compare_s = monotonic_s() + COMPARE_S
+        if self._stale or self._rates:
             return  # something happened since they were asked for
-        found = {*shadow.volumes(self._positions, self.book.trades), *shadow.money(self._funds)}
-        for difference in sorted(found - self._shadow):
-            self._differs(difference)
-        self._shadow = found
+        symbols = dict.fromkeys(
+            [held["symbol"] for held in self._positions]
+            + [order.symbol for order in self.book.orders if order.is_alive and order.exchange_order_id]
+            + [trade.symbol for trade in self.book.trades]
+        )
+        missing = [symbol for symbol in symbols if symbol not in self.shadow.rates]
+        if missing:
+            for symbol in missing:
+                self._rates.extend((kind, symbol) for kind in RATES)
+                self._ask(*RATES, symbol=symbol)
+            return
+        if not self.shadow.is_open:
+            self.shadow.open(self._positions, self._funds)
+        self._book()
+        found, priced = self.shadow.compare(self._positions, self._funds)
+        doubted = {(one.kind, one.subject) for one in priced}
+        found += [one for one in priced if (one.kind, one.subject) in self._doubted]
+        if doubted - self._doubted:
+            self._compare_s = 0.0  # seen twice is seen
+        self._doubted = doubted
+        for difference in found:
+            if (difference.kind, difference.subject) not in self._apart:
+                self._differs(difference)
+        self._apart = {(one.kind, one.subject) for one in found}
+
+    def _book(self) -> None:
+        """Book what our ledger has not yet; a trade of ours has the fee and the profit that it reckons."""
+        for trade, fee, profit in self.shadow.book():
+            reckoned = msgspec.structs.replace(trade, commission=fee, close_profit=profit)
+            self.book.trades[trade.number] = reckoned
+
+    def _on_rate(self, got: Frame) -> None:
+        """Take the broker's own rates of an instrument; one it tells nothing of has the table's."""
+        if not self._rates or got.kind != self._rates[0][0]:
+            return
+        symbol = self._rates[0][1]
+        if got.record and not got.error:
+            read = wire.margin_rate if got.kind == Kind.QRY_MARGIN_RATE else wire.commission_rate
+            rates = read(layout(RECORDS[got.kind][1]).read(got.record))
+            self.shadow.rates[symbol] = {**self.shadow.rates.get(symbol, {}), **rates}
+        if got.flags & LAST:
+            self._rates.popleft()
+            self.shadow.rates.setdefault(symbol, {})
+            if not self._rates:
+                self._reckon()
 
     def _differs(self, difference: Difference) -> None:
         self.differences.append(difference)
         self._found.labels(difference.kind).inc()
-        _log.warning("ctp_difference", kind=difference.kind, order_id=difference.order_id)
+        _log.warning("ctp_difference", account_id=self.account, **difference._asdict())
+        text = f"{difference.subject}: {difference.detail}"
+        self._tell(Change(account_id=self.account, differences=(text,)))
 
 
 def _house_code(ctp: int) -> int:
     """Return the house's code of a CTP error."""
     return next((code.number for code in codes.table().values() if code.ctp == ctp), codes.BAD_PARAMETERS)
-
-
-def _answer(number: int, order_id: str = "", order: int | None = None) -> Answer:
-    return Answer(code=number, order_id=order_id, number=order, text=codes.describe(number).text)

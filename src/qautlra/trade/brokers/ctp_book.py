@@ -7,12 +7,12 @@ once by its key. An order that was sent and never shown stays as it is: unknown,
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from qautlra.model import codes
-from qautlra.model.order import InsertOrder, Order, Trade
+from qautlra.model.order import InsertOrder, Order
+from qautlra.trade.brokers.base import DayBook
+from qautlra.trade.brokers.shadow import Difference
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire.ctp_orders import Key
 from qautlra.wire.ctp_records import Record
@@ -20,22 +20,12 @@ from qautlra.wire.ctp_records import Record
 UNKNOWN = "状态未知：已报送但柜台没有回报，不会重发"
 
 
-class Difference(NamedTuple):
-    """What a query showed that the flow had not, or otherwise."""
-
-    kind: str
-    order_id: str
-    detail: str
-
-
-class CtpBook:
+class CtpBook(DayBook):
     """Owner: the broker. Bound: the account's orders and trades of one trading day."""
 
     def __init__(self, account_id: str) -> None:
+        super().__init__()
         self.account_id = account_id
-        self.orders: list[Order] = []
-        self.trades: list[Trade] = []
-        self._numbers: dict[str, int] = {}
         self._keys: dict[Key, int] = {}
         self._key_of: dict[int, Key] = {}
         self._sys_ids: dict[tuple[str, str], int] = {}
@@ -47,10 +37,6 @@ class CtpBook:
     def clear(self) -> None:
         """Begin a trading day."""
         self.__init__(self.account_id)  # type: ignore[misc]
-
-    def number(self, order_id: str) -> int | None:
-        """Return an order's number of the day."""
-        return self._numbers.get(order_id)
 
     def key(self, number: int) -> Key | None:
         """Return how the front names an order; None for one it has never shown under a name of ours."""

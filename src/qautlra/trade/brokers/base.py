@@ -1,0 +1,220 @@
+"""One account at one broker outside: what every such broker is to the doors, whatever protocol it speaks.
+
+The broker is the ledger: what it shows is durable, and its table of ids (one per account and trading day) is
+what a redelivered order meets. No order waits for a link that is down: it is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Callable, Sized
+from typing import Any, Final
+
+from qautlra.base.errors import UnavailableError
+from qautlra.base.service import Service
+from qautlra.model import codes
+from qautlra.model.holding import NO_FUNDS
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
+
+CONFIRM_S: Final = 10.0
+WAITS_COUNT: Final = 65_536
+Callback = Callable[[Change, Any], None]
+Prepare = Callable[[Change], Any]
+
+
+class DayBook:
+    """Orders and trades of one trading day, in the order they were shown. Bound: the broker's own."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self.trades: list[Trade] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, order_id: str) -> int | None:
+        """Return an order's number of the day."""
+        return self._numbers.get(order_id)
+
+    def put(self, order: Order) -> None:
+        """Set an order of its own number, the newest or one that is known."""
+        if order.number == len(self.orders):
+            self.orders.append(order)
+            self._numbers[order.order_id] = order.number
+        else:
+            self.orders[order.number] = order
+
+
+class AccountBroker(Service):
+    """The trading service's words for one account. Subclasses have `book`, and what is abstract here."""
+
+    name = "trade"
+    book: DayBook
+
+    def __init__(self, account: str, bid: str) -> None:
+        super().__init__()
+        self.account = account
+        "The account's name in the house."
+        self.bid = bid
+        "The broker's name."
+        self.day_ended: list[Callable[[Any], None]] = []
+        "Never called: the broker settles, and its next login shows the day after."
+        self._day = 0
+        self._subscribers: list[tuple[Callback, Prepare | None]] = []
+        self._waits: dict[int, asyncio.Future[None]] = {}
+        self._sent: dict[str, int] = {}  # orders on their way: the number that is waited for
+        self._lsn = 0
+
+    # --- what each protocol does in its own way ---
+
+    @property
+    @abstractmethod
+    def is_synced(self) -> bool:
+        """Whether orders are taken now."""
+
+    @property
+    @abstractmethod
+    def state(self) -> str:
+        """`synced`, `refused` (a person must act), or how far the login is."""
+
+    @abstractmethod
+    def insert(self, order: InsertOrder) -> Answer:
+        """Send an order; it is durable when the broker shows it."""
+
+    @abstractmethod
+    def cancel(self, order: CancelOrder) -> Answer:
+        """Ask for an order's withdrawal."""
+
+    def amend(self, order: AmendOrder) -> Answer:
+        """Refuse: no such protocol has it, and a withdrawal with a new order is two orders."""
+        text = "该交易通道不支持改单，请撤单后重报"
+        return Answer(code=codes.BAD_PARAMETERS, order_id=order.order_id, text=text)
+
+    def transfer(self, _account_id: str, _amount: float, *, bank_id: str = "") -> Answer:
+        """Refuse: bank transfers are made with the broker's own programs."""
+        return Answer(code=codes.BAD_PARAMETERS, text="该交易通道不支持银期转账")
+
+    def funds(self, _account_id: str) -> dict[str, Any]:
+        """Return the money the broker shows, the last it showed while it is away."""
+        return dict(NO_FUNDS)
+
+    def positions(self, _account_id: str) -> list[dict[str, Any]]:
+        """Return the positions the broker shows, the last it showed while it is away."""
+        return []
+
+    def reckoning(self) -> dict[str, Any]:
+        """Return our own figures beside the broker's, where there are any."""
+        return {}
+
+    # --- orders on their way ---
+
+    def _await_shown(self, order_id: str) -> int:
+        """Return the number by which `durable` knows an order that has been sent."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._lsn += 1
+        self._waits[self._lsn] = future
+        self._sent[order_id] = self._lsn
+        if len(self._waits) > WAITS_COUNT:
+            self._waits.pop(next(iter(self._waits))).cancel()
+        return self._lsn
+
+    def _shown(self, order_id: str) -> None:
+        future = self._waits.pop(self._sent.pop(order_id, 0), None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _not_known(self) -> None:
+        """What was sent and not shown is unknown: whoever waits is told so, and the next login tells."""
+        sent, self._sent = self._sent, {}
+        for lsn in sent.values():
+            future = self._waits.get(lsn)
+            if future is not None and not future.done():
+                future.set_exception(UnavailableError("the broker was lost before it showed the order"))
+
+    async def durable(self, lsn: int) -> None:
+        """Return when the order of an answer's `lsn` is shown; UnavailableError when that is not known."""
+        future = self._waits.get(lsn)
+        if future is None:
+            return
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                await asyncio.shield(future)
+        except TimeoutError:
+            raise UnavailableError("the broker has not shown an order it was sent") from None
+        finally:
+            if future.done():
+                self._waits.pop(lsn, None)
+
+    # --- reads ---
+
+    @property
+    def head_lsn(self) -> int:
+        """What is shown is the broker's own, so it is durable already."""
+        return 0
+
+    @property
+    def trading_day(self) -> int:
+        """The broker's trading day, 0 before the first login."""
+        return self._day
+
+    def accounts(self) -> list[str]:
+        """Return the one account."""
+        return [self.account]
+
+    def has(self, account_id: str) -> bool:
+        """Tell whether it is the one account."""
+        return account_id == self.account
+
+    def broker_of(self, account_id: str) -> str:
+        """Return the broker's name."""
+        if account_id != self.account:
+            raise KeyError(account_id)
+        return self.bid
+
+    def orders(self, _account_id: str) -> list[Order]:
+        """Return the orders of the day in the order the broker showed them."""
+        return list(self.book.orders)
+
+    def trades(self, _account_id: str) -> list[Trade]:
+        """Return the trades of the day in the order the broker showed them."""
+        return list(self.book.trades)
+
+    def order(self, number: int) -> Order:
+        """Return an order by number; ValueError when there is none."""
+        _check(number, self.book.orders)
+        return self.book.orders[number]
+
+    def trade(self, number: int) -> Trade:
+        """Return a trade by number; ValueError when there is none."""
+        _check(number, self.book.trades)
+        return self.book.trades[number]
+
+    def find(self, _account_id: str, order_id: str) -> Order | None:
+        """Return an order by its id."""
+        number = self.book.number(order_id)
+        return None if number is None else self.book.orders[number]
+
+    def subscribe(
+        self, account_id: str | None, callback: Callback, prepare: Prepare | None = None
+    ) -> Callable[[], None]:
+        """Hear of the account's changes; return what ends it."""
+        if account_id is not None and account_id != self.account:
+            return lambda: None
+        entry = (callback, prepare)
+        self._subscribers.append(entry)
+        return lambda: self._subscribers.remove(entry) if entry in self._subscribers else None
+
+    def _tell(self, change: Change) -> None:
+        for callback, prepare in list(self._subscribers):
+            callback(change, prepare(change) if prepare is not None else None)
+
+
+def answer(number: int, order_id: str = "", order: int | None = None, why: str = "") -> Answer:
+    """Return a refusal by its code."""
+    text = codes.describe(number).text + (f"（{why}）" if why else "")
+    return Answer(code=number, order_id=order_id, number=order, text=text)
+
+
+def _check(number: int, found: Sized) -> None:
+    if not 0 <= number < len(found):
+        raise ValueError(f"no number {number} today")
