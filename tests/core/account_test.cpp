@@ -49,7 +49,7 @@ void consistent(const Ledger& ledger, const Account& a) {
   for (const Position& p : a.positions()) {
     const Terms& t = ledger.board.terms(p.instrument);
     for (const Side side : {Side::kBuy, Side::kSell}) {
-      const Leg& leg = p.leg(side);
+      const Leg leg = a.leg(p, side);
       EXPECT(leg.today >= leg.frozen_today && leg.his >= leg.frozen_his);
       EXPECT(leg.frozen_today >= 0 && leg.frozen_his >= 0 && leg.opening >= 0);
       EXPECT(leg.today > 0 || leg.cost_today == 0);
@@ -107,7 +107,7 @@ std::uint64_t run(std::uint32_t seed, int operations, int check_every) {
         out.cash -= filled.commission;
         out.net[hold.instrument] += hold.side == Side::kBuy ? part : -part;
         if (hold.left == 0) {
-          EXPECT_EQ(hold.margin + hold.commission + hold.premium, 0);
+          EXPECT_EQ(hold.frozen + hold.commission, 0);
           live.erase(live.begin() + static_cast<std::ptrdiff_t>(which));
         }
         break;
@@ -156,10 +156,10 @@ std::uint64_t run(std::uint32_t seed, int operations, int check_every) {
       Wide worth = outside[k].cash;
       for (std::uint32_t j = 0; j < kInstruments; ++j) {
         const Position* p = one.find(j);
-        const std::int64_t net = p == nullptr ? 0 : p->legs[0].volume() - p->legs[1].volume();
+        const std::int64_t net = p == nullptr ? 0 : p->held[0].volume() - p->held[1].volume();
         EXPECT_EQ(net, outside[k].net[j]);
         if (p != nullptr && ledger.board.terms(j).asset != Asset::kOption)
-          worth += static_cast<Wide>(p->legs[0].value) - p->legs[1].value;
+          worth += static_cast<Wide>(one.leg(*p, Side::kBuy).value) - one.leg(*p, Side::kSell).value;
       }
       EXPECT(worth == one.balance());  // to the millionth
     }

@@ -187,7 +187,7 @@ TEST_CASE(a_million_commands_conserve_everything) {
     log.records.clear();
     if (day == x->trading_day())
       for (std::uint32_t n = static_cast<std::uint32_t>(sides.size()); n < x->orders().size(); ++n)
-        sides.push_back(x->orders().at(n).side);
+        sides.push_back(x->orders().at(n).side());
     for (const exchange::Event& e : x->events()) {
       if (e.kind != exchange::EventKind::kTrade) continue;
       ++trades;
@@ -211,11 +211,11 @@ TEST_CASE(a_million_commands_conserve_everything) {
       Money margin = 0, frozen = 0;
       for (std::uint32_t i = 0; i < 3; ++i) {
         const account::Position* const p = owner.find(i);
-        const std::int64_t held = p == nullptr ? 0 : p->legs[0].volume() - p->legs[1].volume();
+        const std::int64_t held = p == nullptr ? 0 : p->held[0].volume() - p->held[1].volume();
         EXPECT_EQ(held, outside[a].net[i]);  // positions are the trades
         if (p == nullptr) continue;
-        worth += static_cast<account::Wide>(p->legs[0].value) - p->legs[1].value;
-        margin += p->legs[0].margin + p->legs[1].margin;
+        worth += static_cast<account::Wide>(owner.leg(*p, book::Side::kBuy).value) - owner.leg(*p, book::Side::kSell).value;
+        margin += p->held[0].margin + p->held[1].margin;
         frozen += p->frozen_margin;
       }
       EXPECT(worth == owner.balance());  // cash, gains and fees, to the millionth

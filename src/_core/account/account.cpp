@@ -12,6 +12,7 @@ namespace {
 constexpr int index(Side side) { return static_cast<int>(side); }
 
 Money rated(const Rate& rate, Money value, std::int64_t lots) {
+  if (rate.per_lot == 0) return times(value, rate.ratio);
   return add(times(value, rate.ratio), clamp(static_cast<Wide>(rate.per_lot) * lots));
 }
 
@@ -23,6 +24,7 @@ Money fee_of(const Terms& t, const Hold& h, Price price, std::int64_t today, std
 }
 
 Money tax_of(const Terms& t, Side side, Money value) {
+  if ((t.transfer_fee | t.sell_tax) == 0) return 0;
   const Money transfer = times(value, t.transfer_fee);
   return side == Side::kSell ? add(transfer, times(value, t.sell_tax)) : transfer;
 }
@@ -86,15 +88,15 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
   } else {
     const Position* p = find(instrument);
     if (p == nullptr) return Code::kCloseExceeds;
-    const Leg& leg = p->leg(book::opposite(side));
-    const std::int64_t today = leg.today - leg.frozen_today;
+    const int of = index(book::opposite(side));
+    const Position::Held& leg = p->held[of];
+    const std::int64_t today = leg.today - p->frozen_today[of];
     const std::int64_t his = leg.his - leg.frozen_his;
     if (volume > leg.volume()) return Code::kCloseExceeds;
     switch (t.close_rule) {
       case CloseRule::kSplit:
         if (offset == Offset::kCloseToday) {
           if (volume > today) return Code::kCloseTodayExceeds;
-          hold.today = volume;
         } else {
           if (volume > his) return Code::kCloseYesterdayExceeds;
           hold.his = volume;
@@ -106,13 +108,11 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
         break;
       case CloseRule::kTodayFirst:
         if (volume > today + his) return Code::kCloseExceeds;
-        hold.today = std::min(volume, today);
-        hold.his = volume - hold.today;
+        hold.his = volume - std::min(volume, today);
         break;
       case CloseRule::kHisFirst:
         if (volume > today + his) return Code::kCloseExceeds;
         hold.his = std::min(volume, his);
-        hold.today = volume - hold.his;
         break;
     }
   }
@@ -124,33 +124,35 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
 }
 
 // Sets what the order's remaining lots keep of the money.
-void Account::estimate(const Terms& t, Hold& h) const {
-  h.margin = h.premium = h.commission = 0;
+void Account::estimate(const Terms& t, Hold& h) {
+  h.frozen = h.commission = 0;
   if (h.left == 0) return;
   const Money value = value_of(h.price, h.left, t.multiple);
-  const bool buys_option = t.asset == Asset::kOption && h.side == Side::kBuy;
-  if (buys_option) h.premium = value;
-  else if (h.opens) h.margin = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
-  const Money due = add(h.fee_due, h.opens ? fee_of(t, h, h.price, h.left, 0) : fee_of(t, h, h.price, h.today, h.his));
+  h.pays_premium = t.asset == Asset::kOption && h.side == Side::kBuy;
+  if (h.pays_premium) h.frozen = value;
+  else if (h.opens) h.frozen = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
+  const Money fee = h.opens ? rated(t.fee_open, value, h.left) : fee_of(t, h, h.price, h.today(), h.his);
+  const Money due = add(h.fee_due, fee);
   h.commission = add(std::max(due, t.fee_min) - h.fee_charged, tax_of(t, h.side, value));
 }
 
 void Account::freeze_money(Position& p, const Hold& before, const Hold& after) {
-  p.frozen_margin += after.margin - before.margin;
-  funds_.frozen_margin += after.margin - before.margin;
+  const Money margin = after.margin() - before.margin();
+  p.frozen_margin += margin;
+  funds_.frozen_margin += margin;
   funds_.frozen_commission += after.commission - before.commission;
-  funds_.frozen_premium += after.premium - before.premium;
+  funds_.frozen_premium += after.premium() - before.premium();
 }
 
 void Account::take(const Hold& hold) {
   Position& p = place(hold.instrument);
   if (hold.opens) {
-    p.legs[index(hold.side)].opening += hold.left;
+    p.opening[index(hold.side)] += hold.left;
     opened_ += value_of(hold.price, hold.left, board_->terms(hold.instrument).multiple);
   } else {
-    Leg& leg = p.legs[index(book::opposite(hold.side))];
-    leg.frozen_today += hold.today;
-    leg.frozen_his += hold.his;
+    const int of = index(book::opposite(hold.side));
+    p.frozen_today[of] += hold.today();
+    if (hold.his != 0) p.held[of].frozen_his += hold.his;
   }
   freeze_money(p, Hold{}, hold);
   ++live_orders_;
@@ -172,18 +174,17 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   const Hold before = hold;
   const std::int64_t gone = hold.left - left;
   if (hold.opens) {
-    p.legs[index(hold.side)].opening -= gone;
+    p.opening[index(hold.side)] -= gone;
     opened_ -= value_of(hold.price, gone, t.multiple);
   } else {
     // What the rule takes last is let go first.
-    Leg& leg = p.legs[index(book::opposite(hold.side))];
+    const int of = index(book::opposite(hold.side));
     const bool today_last = t.close_rule == CloseRule::kHisFirst;
-    const std::int64_t first = std::min(gone, today_last ? hold.today : hold.his);
+    const std::int64_t first = std::min(gone, today_last ? hold.today() : hold.his);
     const std::int64_t today = today_last ? first : gone - first;
-    hold.today -= today;
     hold.his -= gone - today;
-    leg.frozen_today -= today;
-    leg.frozen_his -= gone - today;
+    p.frozen_today[of] -= today;
+    p.held[of].frozen_his -= gone - today;
   }
   hold.left = left;
   estimate(t, hold);
@@ -216,18 +217,16 @@ void Account::release(Hold& hold) {
   if (hold.left == 0) return;
   Position& p = place(hold.instrument);
   if (hold.opens) {
-    p.legs[index(hold.side)].opening -= hold.left;
+    p.opening[index(hold.side)] -= hold.left;
     opened_ -= value_of(hold.price, hold.left, board_->terms(hold.instrument).multiple);
   } else {
-    Leg& leg = p.legs[index(book::opposite(hold.side))];
-    leg.frozen_today -= hold.today;
-    leg.frozen_his -= hold.his;
+    const int of = index(book::opposite(hold.side));
+    p.frozen_today[of] -= hold.today();
+    if (hold.his != 0) p.held[of].frozen_his -= hold.his;
   }
-  Hold after = hold;
-  after.left = after.today = after.his = 0;
-  after.margin = after.commission = after.premium = 0;
-  freeze_money(p, hold, after);
-  hold = after;
+  freeze_money(p, hold, Hold{});
+  hold.left = hold.his = 0;
+  hold.frozen = hold.commission = 0;
   --live_orders_;
 }
 
@@ -244,18 +243,19 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   const Money value = static_cast<Money>(wide);
   const Hold before = hold;
   Filled filled;
+  const int of = index(hold.opens ? hold.side : book::opposite(hold.side));
+  Position::Held& leg = p.held[of];
+  take_off(t, p, of);
+  p.last = last;
   if (hold.opens) {
-    Leg& leg = p.legs[index(hold.side)];
-    leg.opening -= volume;
+    p.opening[of] -= volume;
     leg.today += volume;
     leg.cost_today += value;
     opened_ += value - reserved;
     if (t.asset == Asset::kStock) funds_.bought = add(funds_.bought, value);
   } else {
-    const Side held = book::opposite(hold.side);
-    Leg& leg = p.legs[index(held)];
     const bool his_first = t.close_rule == CloseRule::kHisFirst;
-    const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today);
+    const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today());
     const std::int64_t today = his_first ? volume - first : first;
     const std::int64_t his = volume - today;
     Money cost = 0;
@@ -272,14 +272,13 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
     }
     leg.today -= today;
     leg.his -= his;
-    leg.frozen_today -= today;
+    p.frozen_today[of] -= today;
     leg.frozen_his -= his;
-    hold.today -= today;
     hold.his -= his;
     opened_ -= cost;
     filled.closed_today = today;
     filled.closed_his = his;
-    if (t.asset != Asset::kOption) filled.close_profit = held == Side::kBuy ? value - cost : cost - value;
+    if (t.asset != Asset::kOption) filled.close_profit = of == index(Side::kBuy) ? value - cost : cost - value;
     if (t.asset == Asset::kStock) funds_.sold = add(funds_.sold, value);
   }
   hold.left -= volume;
@@ -294,8 +293,7 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   funds_.commission = add(funds_.commission, filled.commission);
   funds_.close_profit = add(funds_.close_profit, filled.close_profit);
   if (t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
-  p.last = last;
-  touch(p);
+  put_on(t, p, of);
   out = filled;
   return Code::kOk;
 }
@@ -310,10 +308,11 @@ Code Account::trade(std::uint32_t instrument, Side side, Offset offset, std::int
   return code;
 }
 
-Money Account::leg_margin(const Terms& t, const Leg& leg, int side) {
+Money Account::leg_margin(const Terms& t, const Position& p, int side) {
+  const Position::Held& leg = p.held[side];
   if (leg.volume() == 0) return 0;
   switch (t.asset) {
-    case Asset::kStock: return leg.value;
+    case Asset::kStock: return p.value(side, t.multiple);
     case Asset::kOption:
       if (side == index(Side::kBuy)) return 0;
       break;
@@ -322,35 +321,35 @@ Money Account::leg_margin(const Terms& t, const Leg& leg, int side) {
   return rated(t.margin[side], leg.position_cost(), leg.volume());
 }
 
-// Brings everything that follows from a position's lots, costs and last price up to date, and the sums with it.
-void Account::touch(Position& p) {
-  const Terms& t = board_->terms(p.instrument);
-  const Price last = p.last == kNoValue ? 0 : p.last;
-  for (int side = 0; side < 2; ++side) {
-    Leg& leg = p.legs[side];
-    const Money value = value_of(last, leg.volume(), t.multiple);
-    gross_ += value - leg.value;
-    leg.value = value;
-    const Money margin = leg_margin(t, leg, side);
-    if (margin != leg.margin) {
-      add_margin(p, side, margin - leg.margin);
-      if (t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
-      leg.margin = margin;
-    }
-  }
-  const Money profit = position_profit(p, Side::kBuy) + position_profit(p, Side::kSell);
-  funds_.position_profit += profit - p.profit;
-  if (t.asset == Asset::kStock) funds_.paid_profit += profit - p.profit;
-  p.profit = profit;
-  const Money floating = open_profit(p, Side::kBuy) + open_profit(p, Side::kSell);
-  floating_ += floating - p.floating;
-  p.floating = floating;
-  if (t.asset != Asset::kFuture) {
-    const Money worth = p.legs[0].value - p.legs[1].value;
-    worth_ += worth - p.worth;
-    if (t.asset == Asset::kOption) option_worth_ += worth - p.worth;
-    p.worth = worth;
-  }
+Account::Part Account::part_of(const Terms& t, const Position& p, int side) {
+  const Position::Held& leg = p.held[side];
+  const Money value = p.value(side, t.multiple);
+  const Money sign = side == index(Side::kBuy) ? 1 : -1;
+  return {value, t.asset == Asset::kOption ? 0 : sign * (value - leg.position_cost()), sign * (value - leg.open_cost())};
+}
+
+void Account::add_part(const Terms& t, int side, const Part& part, int sign) {
+  gross_ += sign * part.value;
+  funds_.position_profit += sign * part.profit;
+  floating_ += sign * part.floating;
+  if (t.asset == Asset::kFuture) return;
+  const Money worth = side == index(Side::kBuy) ? sign * part.value : -sign * part.value;
+  worth_ += worth;
+  if (t.asset == Asset::kOption) option_worth_ += worth;
+  else funds_.paid_profit += sign * part.profit;
+}
+
+void Account::take_off(const Terms& t, Position& p, int side) { add_part(t, side, part_of(t, p, side), -1); }
+
+// Brings everything that follows from a leg's lots, costs and last price up to date, and the sums with it.
+void Account::put_on(const Terms& t, Position& p, int side) {
+  add_part(t, side, part_of(t, p, side), 1);
+  Position::Held& leg = p.held[side];
+  const Money margin = leg_margin(t, p, side);
+  if (margin == leg.margin) return;
+  add_margin(p, side, margin - leg.margin);
+  if (t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
+  leg.margin = margin;
 }
 
 void Account::add_margin(const Position& p, int leg, Money delta) {
@@ -372,16 +371,31 @@ Code Account::mark(std::uint32_t instrument, Price last) {
   if (!price_fits(last)) return Code::kBadPrice;
   Position& p = place(instrument);
   if (p.last == last) return Code::kOk;
-  const std::int64_t multiple = board_->terms(instrument).multiple;
-  const Wide value = wide_value(last, p.legs[0].volume(), multiple) + wide_value(last, p.legs[1].volume(), multiple);
-  if (gross_ - p.legs[0].value - p.legs[1].value + value > kMaxGross) return Code::kTooLarge;
+  const Terms& t = board_->terms(instrument);
+  const Wide value = wide_value(last, p.held[0].volume(), t.multiple) + wide_value(last, p.held[1].volume(), t.multiple);
+  if (gross_ - p.value(0, t.multiple) - p.value(1, t.multiple) + value > kMaxGross) return Code::kTooLarge;
+  for (int side = 0; side < 2; ++side) take_off(t, p, side);
   p.last = last;
-  touch(p);
+  for (int side = 0; side < 2; ++side) put_on(t, p, side);
   return Code::kOk;
 }
 
-void Account::reprice(std::uint32_t instrument) {
-  if (find(instrument) != nullptr) touch(place(instrument));
+void Account::lift(std::uint32_t instrument) {
+  const Terms& t = board_->terms(instrument);
+  if (find(instrument) == nullptr) return;
+  Position& p = place(instrument);
+  for (int side = 0; side < 2; ++side) {
+    take_off(t, p, side);
+    Money& margin = p.held[side].margin;
+    add_margin(p, side, -margin);
+    if (t.asset == Asset::kStock) funds_.paid -= margin;
+    margin = 0;
+  }
+}
+
+void Account::lay(std::uint32_t instrument) {
+  if (find(instrument) == nullptr) return;
+  for (int side = 0; side < 2; ++side) put_on(board_->terms(instrument), place(instrument), side);
 }
 
 Code Account::settle() {
@@ -394,28 +408,28 @@ Code Account::settle() {
   floating_ = worth_ = option_worth_ = 0;
   groups_.clear();
   std::size_t kept = 0;
-  for (std::size_t i = 0; i < positions_.size(); ++i) {
-    Position p = positions_[i];
-    p.profit = p.floating = p.worth = 0;
-    for (Leg& leg : p.legs) {
+  for (const std::uint32_t number : positions_) {
+    Position& p = board_->positions[number];
+    const Terms& t = board_->terms(p.instrument);
+    for (int side = 0; side < 2; ++side) {
+      Position::Held& leg = p.held[side];
+      const Money value = p.value(side, t.multiple);
       leg.open_cost_his += leg.cost_today;
       leg.his += leg.today;
       leg.yd = leg.his;
       leg.today = leg.cost_today = 0;
-      leg.cost_his = leg.value;
+      leg.cost_his = value;
       leg.margin = 0;
-      opened_ += leg.cost_his;
-      leg.value = 0;
+      opened_ += value;
     }
     if (p.empty()) {
       slot_[p.instrument] = kNoPosition;
       board_->drop(p.instrument, number_);
+      board_->positions.give_back(number);
       continue;
     }
-    slot_[p.instrument] = static_cast<std::uint32_t>(kept);
-    positions_[kept] = p;
-    touch(positions_[kept]);
-    ++kept;
+    positions_[kept++] = number;
+    for (int side = 0; side < 2; ++side) put_on(t, p, side);
   }
   positions_.resize(kept);
   return Code::kOk;
@@ -431,7 +445,7 @@ Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Pri
   if ((given.today == 0 && given.cost_today != 0) || (given.his == 0 && (given.cost_his | given.open_cost_his) != 0))
     return Code::kBadPrice;
   const Position* found = find(instrument);
-  const Leg had = found == nullptr ? Leg{} : found->leg(side);
+  const Leg had = found == nullptr ? Leg{} : leg(*found, side);
   if (had.frozen() != 0 || had.opening != 0) return Code::kOrdersAlive;
   const Wide cost = static_cast<Wide>(given.cost_today) + given.cost_his;
   const std::int64_t multiple = board_->terms(instrument).multiple;
@@ -447,7 +461,9 @@ Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Pri
   if (last != kNoValue)
     if (const Code code = mark(instrument, last); code != Code::kOk) return code;
   Position& p = place(instrument);
-  Leg& leg = p.legs[index(side)];
+  const Terms& t = board_->terms(instrument);
+  for (int i = 0; i < 2; ++i) take_off(t, p, i);
+  Position::Held& leg = p.held[index(side)];
   leg.today = given.today;
   leg.his = given.his;
   leg.yd = given.yd;
@@ -456,7 +472,7 @@ Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Pri
   leg.open_cost_his = given.open_cost_his;
   opened_ += leg.position_cost() - had.position_cost();
   if (p.last != at && leg.volume() > 0) p.last = at;
-  touch(p);
+  for (int i = 0; i < 2; ++i) put_on(t, p, i);
   return Code::kOk;
 }
 
@@ -493,48 +509,58 @@ Money Account::withdraw_quota() const {
   return static_cast<Money>(std::max<Wide>(0, static_cast<Wide>(available()) - gain - unsettled));
 }
 
+Leg Account::leg(const Position& p, Side side) const {
+  const int i = index(side);
+  const Position::Held& h = p.held[i];
+  Leg leg;
+  leg.today = h.today;
+  leg.his = h.his;
+  leg.frozen_today = p.frozen_today[i];
+  leg.frozen_his = h.frozen_his;
+  leg.yd = h.yd;
+  leg.opening = p.opening[i];
+  leg.cost_today = h.cost_today;
+  leg.cost_his = h.cost_his;
+  leg.open_cost_his = h.open_cost_his;
+  leg.margin = h.margin;
+  leg.value = p.value(i, board_->terms(p.instrument).multiple);
+  return leg;
+}
+
 Money Account::open_profit(const Position& p, Side side) const {
-  const Leg& leg = p.leg(side);
-  return side == Side::kBuy ? leg.value - leg.open_cost() : leg.open_cost() - leg.value;
+  return part_of(board_->terms(p.instrument), p, index(side)).floating;
 }
 
 Money Account::position_profit(const Position& p, Side side) const {
-  if (board_->terms(p.instrument).asset == Asset::kOption) return 0;
-  const Leg& leg = p.leg(side);
-  return side == Side::kBuy ? leg.value - leg.position_cost() : leg.position_cost() - leg.value;
+  return part_of(board_->terms(p.instrument), p, index(side)).profit;
 }
 
 double Account::risk_ratio() const { return ratio_of(funds_.margin, balance()); }
 double Account::leverage() const { return ratio_of(funds_.margin - funds_.paid, balance()); }
 
-const Position* Account::find(std::uint32_t instrument) const {
-  if (instrument >= slot_.size() || slot_[instrument] == kNoPosition) return nullptr;
-  return &positions_[slot_[instrument]];
-}
-
-Position& Account::place(std::uint32_t instrument) {
+Position& Account::begin(std::uint32_t instrument) {
   if (instrument >= slot_.size()) slot_.resize(board_->size(), kNoPosition);
-  if (slot_[instrument] == kNoPosition) {
-    Position p;
-    p.instrument = instrument;
-    p.last = board_->quote(instrument).last;
-    positions_.push_back(p);
-    slot_[instrument] = static_cast<std::uint32_t>(positions_.size() - 1);
-    board_->hold(instrument, number_);
-  }
-  return positions_[slot_[instrument]];
+  const std::uint32_t number = board_->positions.take();
+  Position& p = board_->positions[number] = Position{};
+  p.instrument = instrument;
+  p.last = board_->quote(instrument).last;
+  positions_.push_back(number);
+  slot_[instrument] = number;
+  board_->hold(instrument, number_);
+  return p;
 }
 
 // The same for the same account in every process: instruments by their keys, in no order.
 std::uint64_t Account::state_hash() const {
   std::uint64_t legs = 0;
-  for (const Position& p : positions_) {
+  for (const Position& p : positions()) {
     if (p.empty()) continue;
     Hash h(board_->terms(p.instrument).key);
     h.add(p.last);
     h.add(p.frozen_margin);
-    for (const Leg& leg : p.legs) {
-      for (const std::int64_t x : {leg.today, leg.his, leg.frozen_today, leg.frozen_his, leg.yd, leg.opening,
+    for (int i = 0; i < 2; ++i) {
+      const Position::Held& leg = p.held[i];
+      for (const std::int64_t x : {leg.today, leg.his, p.frozen_today[i], leg.frozen_his, leg.yd, p.opening[i],
                                    leg.cost_today, leg.cost_his, leg.open_cost_his, leg.margin})
         h.add(x);
     }

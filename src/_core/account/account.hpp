@@ -7,40 +7,21 @@
 #pragma once
 
 #include <cstdint>
+#include <new>
+#include <type_traits>
 #include <unordered_map>
 #include <vector>
 
 #include "account/code.hpp"
 #include "account/money.hpp"
 #include "account/terms.hpp"
+#include "book/ladder.hpp"
 
 namespace qautlra::account {
 
 constexpr std::uint32_t kNoPosition = 0xFFFFFFFF;
 
-// What all accounts of a process share: terms and today's market by instrument number, and who holds what.
-// Owner: the ledger; one thread.
-class Board {
- public:
-  // False, and nothing changed, for terms that are not valid().
-  bool set_terms(std::uint32_t instrument, const Terms& terms);
-  bool known(std::uint32_t instrument) const { return instrument < known_.size() && known_[instrument]; }
-  const Terms& terms(std::uint32_t instrument) const { return terms_[instrument]; }
-  Quote& quote(std::uint32_t instrument) { return quotes_[instrument]; }
-  const Quote& quote(std::uint32_t instrument) const { return quotes_[instrument]; }
-  const std::vector<std::uint32_t>& holders(std::uint32_t instrument) const { return holders_[instrument]; }
-  void hold(std::uint32_t instrument, std::uint32_t account) { holders_[instrument].push_back(account); }
-  void drop(std::uint32_t instrument, std::uint32_t account);
-  std::size_t size() const { return known_.size(); }
-
- private:
-  std::vector<Terms> terms_;
-  std::vector<Quote> quotes_;
-  std::vector<std::vector<std::uint32_t>> holders_;
-  std::vector<char> known_;
-};
-
-// One side of one instrument. Lots and money; frozen lots are part of today and his.
+// One side of a position as it is told of. Lots and money; frozen lots are part of today and his.
 struct Leg {
   std::int64_t today = 0;
   std::int64_t his = 0;
@@ -60,37 +41,137 @@ struct Leg {
   Money open_cost() const { return cost_today + open_cost_his; }
 };
 
-struct Position {
+// One account in one instrument. By Side: kBuy the long one. An order that comes or goes touches the first cache line,
+// a fill one more. Owner: the pool.
+struct alignas(64) Position {
+  struct alignas(64) Held {
+    std::int64_t today = 0;
+    std::int64_t his = 0;
+    std::int64_t yd = 0;
+    std::int64_t frozen_his = 0;
+    Money cost_today = 0;
+    Money cost_his = 0;
+    Money open_cost_his = 0;
+    Money margin = 0;
+
+    std::int64_t volume() const { return today + his; }
+    Money position_cost() const { return cost_today + cost_his; }
+    Money open_cost() const { return cost_today + open_cost_his; }
+  };
+
   std::uint32_t instrument = 0;
   Price last = kNoValue;
   Money frozen_margin = 0;
-  Money profit = 0;    // both legs, against the position cost
-  Money floating = 0;  // the same against the open cost
-  Money worth = 0;     // of shares and options: long less short at the last price
-  Leg legs[2];  // by Side: kBuy the long one
+  std::int64_t opening[2] = {0, 0};
+  std::int64_t frozen_today[2] = {0, 0};
+  Held held[2];
 
-  const Leg& leg(Side side) const { return legs[static_cast<int>(side)]; }
+  Money value(int side, std::int64_t multiple) const {
+    return last == kNoValue ? 0 : value_of(last, held[side].volume(), multiple);
+  }
   bool empty() const {
-    return (legs[0].today | legs[0].his | legs[0].opening | legs[0].yd | legs[1].today | legs[1].his |
-            legs[1].opening | legs[1].yd) == 0;
+    return (held[0].today | held[0].his | opening[0] | held[0].yd | held[1].today | held[1].his | opening[1] |
+            held[1].yd) == 0;
   }
 };
+static_assert(sizeof(Position) == 192 && std::is_trivially_copyable_v<Position>);
 
-// What one live order keeps from its account. The owner of the order keeps it beside the order.
+// The positions of all accounts, in large pages; one never moves while it is held.
+class PositionPool {
+ public:
+  Position& operator[](std::uint32_t number) { return chunks_[number / kChunk][number % kChunk]; }
+  const Position& operator[](std::uint32_t number) const { return chunks_[number / kChunk][number % kChunk]; }
+  std::uint32_t take() {
+    if (!free_.empty()) {
+      const std::uint32_t number = free_.back();
+      free_.pop_back();
+      return number;
+    }
+    if (count_ == chunks_.size() * kChunk) {
+      chunks_.push_back(book::reserved<Position>(kChunk));
+      if (!chunks_.back()) {
+        chunks_.pop_back();
+        throw std::bad_alloc();
+      }
+    }
+    return count_++;
+  }
+  void give_back(std::uint32_t number) { free_.push_back(number); }
+
+ private:
+  static constexpr std::uint32_t kChunk = 1u << 14;
+  std::vector<book::Block<Position>> chunks_;
+  std::vector<std::uint32_t> free_;
+  std::uint32_t count_ = 0;
+};
+
+// An account's positions in order of appearance, for reading.
+class Positions {
+ public:
+  Positions(const PositionPool& pool, const std::vector<std::uint32_t>& numbers) : pool_(&pool), numbers_(&numbers) {}
+  std::size_t size() const { return numbers_->size(); }
+  const Position& operator[](std::size_t i) const { return (*pool_)[(*numbers_)[i]]; }
+  struct Iterator {
+    const Positions* of;
+    std::size_t i;
+    const Position& operator*() const { return (*of)[i]; }
+    Iterator& operator++() {
+      ++i;
+      return *this;
+    }
+    bool operator!=(const Iterator& other) const { return i != other.i; }
+  };
+  Iterator begin() const { return {this, 0}; }
+  Iterator end() const { return {this, size()}; }
+
+ private:
+  const PositionPool* pool_;
+  const std::vector<std::uint32_t>* numbers_;
+};
+
+// What all accounts of a process share: terms and today's market by instrument number, and who holds what.
+// Owner: the ledger; one thread.
+class Board {
+ public:
+  // False, and nothing changed, for terms that are not valid().
+  bool set_terms(std::uint32_t instrument, const Terms& terms);
+  bool known(std::uint32_t instrument) const { return instrument < known_.size() && known_[instrument]; }
+  const Terms& terms(std::uint32_t instrument) const { return terms_[instrument]; }
+  Quote& quote(std::uint32_t instrument) { return quotes_[instrument]; }
+  const Quote& quote(std::uint32_t instrument) const { return quotes_[instrument]; }
+  const std::vector<std::uint32_t>& holders(std::uint32_t instrument) const { return holders_[instrument]; }
+  void hold(std::uint32_t instrument, std::uint32_t account) { holders_[instrument].push_back(account); }
+  void drop(std::uint32_t instrument, std::uint32_t account);
+  std::size_t size() const { return known_.size(); }
+
+  PositionPool positions;
+
+ private:
+  std::vector<Terms> terms_;
+  std::vector<Quote> quotes_;
+  std::vector<std::vector<std::uint32_t>> holders_;
+  std::vector<char> known_;
+};
+
+// What one live order keeps from its account: one cache line. The owner of the order keeps it beside the order.
 struct Hold {
+  Price price = 0;   // money is frozen at this one
+  Money frozen = 0;  // margin, or the premium an option is bought for
+  Money commission = 0;
+  Money fee_due = 0;  // of the fills so far, before the order's minimum
+  Money fee_charged = 0;
+  std::int64_t left = 0;
+  std::int64_t his = 0;  // old lots frozen by a closing order; the rest of `left` are today's
   std::uint32_t instrument = 0;
   Side side = Side::kBuy;
   bool opens = true;
-  std::int64_t left = 0;
-  std::int64_t today = 0;  // lots frozen by a closing order
-  std::int64_t his = 0;
-  Price price = 0;  // money is frozen at this one
-  Money margin = 0;
-  Money commission = 0;
-  Money premium = 0;
-  Money fee_due = 0;      // of the fills so far, before the order's minimum
-  Money fee_charged = 0;
+  bool pays_premium = false;
+
+  std::int64_t today() const { return opens ? 0 : left - his; }
+  Money margin() const { return pays_premium ? 0 : frozen; }
+  Money premium() const { return pays_premium ? frozen : 0; }
 };
+static_assert(sizeof(Hold) == 64);
 
 // What one fill did.
 struct Filled {
@@ -100,6 +181,7 @@ struct Filled {
   std::int64_t closed_his = 0;
 };
 
+// In two cache lines: what available() adds up, and the rest.
 struct Funds {
   Money pre_balance = 0;
   Money deposit = 0;
@@ -121,11 +203,12 @@ struct Funds {
 enum class MarginSide : std::uint8_t { kSum = 0, kMax = 1 };
 enum Lock : std::uint8_t { kLockTrading = 1, kLockWithdraw = 2, kLockAll = 3 };
 
-// Owner: the ledger's thread. No call throws except for want of memory; a refused call changes nothing.
-class Account {
+// Owner: the ledger's thread. No call throws except for want of memory; a refused call changes nothing. What every order
+// touches lies together at the front.
+class alignas(64) Account {
  public:
   Account(Board& board, std::uint32_t number, std::uint64_t key, MarginSide margin_side)
-      : board_(&board), number_(number), key_(key), margin_side_(margin_side) {}
+      : board_(&board), number_(number), margin_side_(margin_side), key_(key) {}
 
   // Money in and out; withdrawals up to withdraw_quota().
   Code deposit(Money amount);
@@ -135,7 +218,7 @@ class Account {
   // compare due(hold) with available(). take() then makes it so.
   Code plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) const;
   void take(const Hold& hold);
-  static Money due(const Hold& h) { return add(add(h.margin, h.commission), h.premium); }
+  static Money due(const Hold& h) { return add(add(h.margin(), h.commission), h.premium()); }
   // plan, funds (opening orders only: who has no money may still close), take.
   Code freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out);
   // Part of an order is not wanted any more: `left` lots stay.
@@ -150,8 +233,9 @@ class Account {
   Code trade(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Filled& out);
 
   Code mark(std::uint32_t instrument, Price last);
-  // The board's terms of an instrument changed.
-  void reprice(std::uint32_t instrument);
+  // Before and after the board's terms of an instrument change.
+  void lift(std::uint32_t instrument);
+  void lay(std::uint32_t instrument);
   // The day is over: costs and margin go to the last marks (mark the settlement prices first), today's lots become
   // old, sums of the day become zero. kOrdersAlive while an order keeps something.
   Code settle();
@@ -172,8 +256,27 @@ class Account {
   double leverage() const;    // the same without shares paid in full: what levels and liquidation go by
 
   const Funds& funds() const { return funds_; }
-  const std::vector<Position>& positions() const { return positions_; }
-  const Position* find(std::uint32_t instrument) const;
+  Positions positions() const { return {board_->positions, positions_}; }
+  const Position* find(std::uint32_t instrument) const {
+    if (instrument >= slot_.size() || slot_[instrument] == kNoPosition) return nullptr;
+    return &board_->positions[slot_[instrument]];
+  }
+  Leg leg(const Position& position, Side side) const;
+  // What an order of the account in that instrument will touch, fetched ahead of it.
+  void prefetch() const {
+    __builtin_prefetch(&funds_);
+    __builtin_prefetch(&funds_.frozen_margin);
+    __builtin_prefetch(&board_);
+  }
+  void prefetch(std::uint32_t instrument) const {
+    if (instrument < slot_.size()) __builtin_prefetch(slot_.data() + instrument);
+  }
+  void prefetch(std::uint32_t instrument, Side side) const {
+    if (const Position* const p = find(instrument); p != nullptr) {
+      __builtin_prefetch(p);
+      __builtin_prefetch(p->held + static_cast<int>(side));
+    }
+  }
   Money open_profit(const Position& position, Side side) const;
   Money position_profit(const Position& position, Side side) const;
   std::uint32_t number() const { return number_; }
@@ -181,33 +284,50 @@ class Account {
   std::int64_t live_orders() const { return live_orders_; }
   std::uint64_t state_hash() const;
 
-  std::uint8_t locks = 0;
-
  private:
-  Position& place(std::uint32_t instrument);
-  void touch(Position& position);
+  Position& place(std::uint32_t instrument) {
+    if (instrument < slot_.size() && slot_[instrument] != kNoPosition) [[likely]]
+      return board_->positions[slot_[instrument]];
+    return begin(instrument);
+  }
+  Position& begin(std::uint32_t instrument);
+  // What one leg of a position adds to the account's sums.
+  struct Part {
+    Money value;
+    Money profit;
+    Money floating;
+  };
+  static Part part_of(const Terms& terms, const Position& position, int leg);
+  void take_off(const Terms& terms, Position& position, int leg);  // before a leg changes: its part, but not its margin
+  void put_on(const Terms& terms, Position& position, int leg);    // and after
+  void add_part(const Terms& terms, int leg, const Part& part, int sign);
   void add_margin(const Position& position, int leg, Money delta);
-  void estimate(const Terms& terms, Hold& hold) const;
+  static void estimate(const Terms& terms, Hold& hold);
   void freeze_money(Position& position, const Hold& before, const Hold& after);
-  static Money leg_margin(const Terms& terms, const Leg& leg, int side);
+  static Money leg_margin(const Terms& terms, const Position& position, int leg);
 
   struct Pair {
     Money side[2] = {0, 0};
   };
 
-  Board* board_;
-  std::uint32_t number_;
-  std::uint64_t key_;
-  MarginSide margin_side_;
   Funds funds_;
   Money opened_ = 0;  // position cost of everything held and value of all opening orders: the bound's measure
-  Money gross_ = 0;   // of all legs at market
+  Board* board_;
+  std::vector<std::uint32_t> slot_;  // by instrument
+  std::int64_t live_orders_ = 0;
+  Money gross_ = 0;     // of all legs at market
   Money floating_ = 0;  // sums over the positions
+  std::uint32_t number_;
+  MarginSide margin_side_;
+
+ public:
+  std::uint8_t locks = 0;
+
+ private:
   Money worth_ = 0;
   Money option_worth_ = 0;
-  std::int64_t live_orders_ = 0;
-  std::vector<Position> positions_;
-  std::vector<std::uint32_t> slot_;  // by instrument
+  std::uint64_t key_;
+  std::vector<std::uint32_t> positions_;  // in the pool, in order of appearance
   std::unordered_map<std::int64_t, Pair> groups_;
 };
 

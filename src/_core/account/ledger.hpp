@@ -2,7 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <memory>
+#include <vector>
 
 #include "account/account.hpp"
 
@@ -15,25 +16,42 @@ constexpr std::uint32_t kNoAccount = 0xFFFFFFFF;
 class Ledger {
  public:
   explicit Ledger(MarginSide margin_side = MarginSide::kSum) : margin_side_(margin_side) {}
+  ~Ledger() {
+    for (std::uint32_t n = 0; n < size_; ++n) std::destroy_at(&at(n));
+  }
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
   // `key` is the hash of the account's name. kNoAccount when there are too many.
   std::uint32_t open(std::uint64_t key) {
-    if (accounts_.size() >= kMaxAccounts) return kNoAccount;
-    const auto number = static_cast<std::uint32_t>(accounts_.size());
-    accounts_.emplace_back(board, number, key, margin_side_);
+    if (size_ >= kMaxAccounts) return kNoAccount;
+    if (size_ == chunks_.size() * kChunk) {
+      chunks_.push_back(book::reserved<Place>(kChunk));
+      if (!chunks_.back()) {
+        chunks_.pop_back();
+        return kNoAccount;
+      }
+    }
+    const std::uint32_t number = size_++;
+    std::construct_at(&at(number), board, number, key, margin_side_);
     return number;
   }
-  Account* find(std::uint32_t number) { return number < accounts_.size() ? &accounts_[number] : nullptr; }
-  Account& at(std::uint32_t number) { return accounts_[number]; }
-  const Account& at(std::uint32_t number) const { return accounts_[number]; }
-  std::size_t size() const { return accounts_.size(); }
+  Account* find(std::uint32_t number) { return number < size_ ? &at(number) : nullptr; }
+  Account& at(std::uint32_t number) { return *reinterpret_cast<Account*>(&chunks_[number / kChunk][number % kChunk]); }
+  const Account& at(std::uint32_t number) const {
+    return *reinterpret_cast<const Account*>(&chunks_[number / kChunk][number % kChunk]);
+  }
+  std::size_t size() const { return size_; }
 
   // New terms, at once for every holder.
   Code set_terms(std::uint32_t instrument, const Terms& terms) {
-    if (!board.set_terms(instrument, terms)) return Code::kBadParameters;
-    for (const std::uint32_t holder : board.holders(instrument)) accounts_[holder].reprice(instrument);
+    if (!terms.valid()) return Code::kBadParameters;
+    const bool known = board.known(instrument);
+    if (known)
+      for (const std::uint32_t holder : board.holders(instrument)) at(holder).lift(instrument);
+    board.set_terms(instrument, terms);
+    if (known)
+      for (const std::uint32_t holder : board.holders(instrument)) at(holder).lay(instrument);
     return Code::kOk;
   }
   // A last price, to every holder. The first code that is not kOk; the other holders are marked all the same.
@@ -45,7 +63,7 @@ class Ledger {
     quote.last_ns = now_ns;
     Code code = Code::kOk;
     for (const std::uint32_t holder : board.holders(instrument)) {
-      const Code one = accounts_[holder].mark(instrument, last);
+      const Code one = at(holder).mark(instrument, last);
       if (code == Code::kOk) code = one;
     }
     return code;
@@ -57,8 +75,8 @@ class Ledger {
     return code;
   }
   std::uint64_t state_hash() const {
-    std::uint64_t sum = accounts_.size();
-    for (const Account& account : accounts_) sum += account.state_hash();
+    std::uint64_t sum = size_;
+    for (std::uint32_t n = 0; n < size_; ++n) sum += at(n).state_hash();
     return sum;
   }
 
@@ -66,7 +84,12 @@ class Ledger {
 
  private:
   MarginSide margin_side_;
-  std::deque<Account> accounts_;
+  struct alignas(Account) Place {
+    std::byte bytes[sizeof(Account)];
+  };
+  static constexpr std::uint32_t kChunk = 1u << 13;
+  std::vector<book::Block<Place>> chunks_;  // in large pages
+  std::uint32_t size_ = 0;
 };
 
 }  // namespace qautlra::account

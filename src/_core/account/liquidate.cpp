@@ -39,14 +39,14 @@ void plan_liquidation(const Account& account, const Board& board, const ClosingR
   std::vector<Held> held;
   for (const Position& p : account.positions())
     for (const Side side : {Side::kBuy, Side::kSell})
-      if (p.leg(side).volume() > 0) held.push_back({&p, side, p.leg(side).margin});
+      if (const Leg leg = account.leg(p, side); leg.volume() > 0) held.push_back({&p, side, leg.margin});
   std::stable_sort(held.begin(), held.end(), [](const Held& a, const Held& b) { return a.margin > b.margin; });
   for (const Held& h : held) {
     const Position& p = *h.position;
     const Terms& terms = board.terms(p.instrument);
     const Quote& quote = board.quote(p.instrument);
     if (!quote.tradable) continue;
-    const Leg& leg = p.leg(h.side);
+    const Leg leg = account.leg(p, h.side);
     const Side side = book::opposite(h.side);
     const Price open_price =
         static_cast<Price>(divide_round(leg.open_cost(), static_cast<Wide>(leg.volume()) * terms.multiple));

@@ -77,14 +77,14 @@ cdef class Hold:
         return self.it.left
 
     def __repr__(self):
-        return (f"Hold(instrument={self.it.instrument}, left={self.it.left}, today={self.it.today}, "
-                f"his={self.it.his}, margin={to_cny(self.it.margin)}, commission={to_cny(self.it.commission)})")
+        return (f"Hold(instrument={self.it.instrument}, left={self.it.left}, today={self.it.today()}, "
+                f"his={self.it.his}, margin={to_cny(self.it.margin())}, commission={to_cny(self.it.commission)})")
 
     def to_dict(self):
         """Lots and money it keeps."""
-        return {"left": self.it.left, "today": self.it.today, "his": self.it.his,
-                "margin": to_cny(self.it.margin), "commission": to_cny(self.it.commission),
-                "premium": to_cny(self.it.premium)}
+        return {"left": self.it.left, "today": self.it.today(), "his": self.it.his,
+                "margin": to_cny(self.it.margin()), "commission": to_cny(self.it.commission),
+                "premium": to_cny(self.it.premium())}
 
 
 cdef class Ledger:
@@ -326,14 +326,14 @@ cdef class Account:
         }
 
     cdef dict view(self, const Position& position):
-        cdef const Leg* leg
+        cdef Leg leg
         cdef Side side
         cdef double multiple = <double>self.ledger.ptr.board.terms(position.instrument).multiple
         cdef int64_t open_profit = 0, profit = 0, margin = 0
         cdef dict out = {"instrument": position.instrument, "symbol": self.ledger.symbols[position.instrument],
                          "last_price": _price(position.last)}
         for side, name in ((Side.kBuy, "long"), (Side.kSell, "short")):
-            leg = &position.leg(side)
+            leg = self.ptr.leg(position, side)
             volume = leg.volume()
             out[f"volume_{name}_today"] = leg.today
             out[f"volume_{name}_his"] = leg.his

@@ -311,12 +311,13 @@ cdef class Exchange:
         if number >= self.ptr.orders().size():
             raise ValueError(f"there is no order {number} today")
         cdef const OrderRecord* r = &self.ptr.orders().at(number)
+        cdef string_view name = self.ptr.orders().client_id(number)
         return {
-            "order_id": (<bytes>r.client_id.data()[:r.client_id.size()]).decode("utf-8", "replace"),
+            "order_id": (<bytes>name.data()[:name.size()]).decode("utf-8", "replace"),
             "account": r.account,
-            "instrument": r.instrument,
+            "instrument": r.instrument(),
             "exchange_number": r.id >> 24,
-            "side": <int>r.side,
+            "side": <int>r.side(),
             "offset": <int>r.offset,
             "price_type": <int>r.price_type,
             "time": <int>r.time,
@@ -340,7 +341,7 @@ cdef class Exchange:
         return {
             "order": t.order,
             "account": t.account,
-            "instrument": t.instrument,
+            "instrument": self.ptr.orders().at(t.order).instrument(),
             "match": t.match,
             "seq": t.seq,
             "volume": t.volume,

@@ -199,7 +199,7 @@ def encode_part(Exchange x not None, uint32_t account, *, instruments=(), orders
 def brief(Exchange x not None, uint32_t number):
     """(order_id, whether it lives, lots left, code) of an order."""
     cdef const OrderRecord* r = &x.ptr.orders().at(_order(x, number))
-    return _str(r.client_id), <int>r.status == 0, r.left, r.code
+    return _str(x.ptr.orders().client_id(number)), <int>r.status == 0, r.left, r.code
 
 
 def message(Exchange x not None, uint32_t number):

@@ -57,11 +57,11 @@ Outcome Exchange::checkpoint() {
     const account::Funds& f = owner.funds();
     RecordWriter funds;
     funds.add(a).add(f.pre_balance).add(f.deposit).add(f.withdraw).add(f.close_profit).add(f.commission);
-    funds.add(f.premium).add(f.bought).add(f.sold).add(seqs_[a]);
+    funds.add(f.premium).add(f.bought).add(f.sold).add(desks_[a].seq);
     to.add(Opening::kFunds, funds);
     for (const account::Position& p : owner.positions()) {
       for (const Side side : {Side::kBuy, Side::kSell}) {
-        const account::Leg& leg = p.leg(side);
+        const account::Leg leg = owner.leg(p, side);
         if (leg.volume() == 0 && leg.yd == 0) continue;
         RecordWriter record;
         record.add(a).add(p.instrument).add(side).add(leg.today).add(leg.his).add(leg.yd).add(leg.cost_today);
@@ -138,7 +138,7 @@ Code Exchange::replay_opening(std::uint8_t kind, const char* data, std::size_t s
       in.get(f.premium).get(f.bought).get(f.sold).get(seq);
       if (!in.done() || !owned(number)) return kDiverged;
       ledger_.at(number).set_funds(f);
-      seqs_[number] = seq;
+      desks_[number].seq = seq;
       return kOk;
     }
     case Opening::kLeg: {

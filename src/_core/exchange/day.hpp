@@ -9,11 +9,11 @@
 
 namespace qautlra::exchange {
 
-// One side of a match as its account knows it.
-struct TradeRecord {
+// One side of a match as its account knows it: one cache line. Its instrument is its order's.
+struct alignas(64) TradeRecord {
   std::uint32_t order;  // number of the record
   std::uint32_t account;
-  std::uint32_t instrument;
+  std::uint32_t before;  // trade of the account
   std::int32_t volume;
   Price price;
   std::uint64_t match;  // the same for both sides
@@ -21,8 +21,8 @@ struct TradeRecord {
   Money commission;
   Money close_profit;
   std::int64_t time_ns;  // of the command that brought it about
-  std::uint32_t before;  // of the account
 };
+static_assert(sizeof(TradeRecord) == 64);
 
 // Owner: the exchange. Numbers are dense from 0 and start again with each day; memory comes as it is touched and stays.
 // `trades_max` is the owner's to respect before it lets orders in; what trades beyond it is not kept, and add() says so.
@@ -49,8 +49,10 @@ class TradeTable {
   book::Block<TradeRecord> records_;
 };
 
-// The newest of an account's orders and trades of today; each names the one before it.
-struct AccountDay {
+// What every order and trade of an account moves on. Owner: the exchange.
+struct Desk {
+  std::uint64_t seq = 0;  // of the last event told, over all days
+  // The newest of today; each names the one before it.
   std::uint32_t last_order = kNone;
   std::uint32_t last_trade = kNone;
 };

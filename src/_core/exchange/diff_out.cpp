@@ -127,8 +127,8 @@ char* put_names(char* p, const Exchange& x, std::uint32_t account, std::uint32_t
   return p;
 }
 
-char* put_trade_id(char* p, const OrderRecord& order, const TradeRecord& trade) {
-  p = put_escaped(p, order.client_id);
+char* put_trade_id(char* p, const Exchange& x, const TradeRecord& trade) {
+  p = put_escaped(p, x.orders().client_id(trade.order));
   *p++ = '|';
   return write_uint(p, trade.match);
 }
@@ -185,7 +185,7 @@ char* put_both(char* p, Money longs, Money shorts) {
 void encode_order_key(const Exchange& x, std::uint32_t number, Buffer& out) {
   char* p = out.room(6 * kClientIdBytesMax + 2);
   *p++ = '"';
-  p = put_escaped(p, x.orders().at(number).client_id);
+  p = put_escaped(p, x.orders().client_id(number));
   *p++ = '"';
   out.commit(p);
 }
@@ -194,7 +194,7 @@ void encode_trade_key(const Exchange& x, std::uint32_t number, Buffer& out) {
   const TradeRecord& t = x.trades().at(number);
   char* p = out.room(6 * kClientIdBytesMax + 32);
   *p++ = '"';
-  p = put_trade_id(p, x.orders().at(t.order), t);
+  p = put_trade_id(p, x, t);
   *p++ = '"';
   out.commit(p);
 }
@@ -205,11 +205,11 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, "{\"seqno\":");
   p = write_uint(p, r.seq);
   *p++ = ',';
-  p = put_names(p, x, r.account, r.instrument);
+  p = put_names(p, x, r.account, r.instrument());
   p = put(p, ",\"order_id\":\"");
-  p = put_escaped(p, r.client_id);
+  p = put_escaped(p, x.orders().client_id(number));
   p = put(p, "\",\"direction\":\"");
-  p = put(p, kSides[at(r.side)]);
+  p = put(p, kSides[at(r.side())]);
   p = put(p, "\",\"offset\":\"");
   p = put(p, kOffsets[at(r.offset)]);
   p = put(p, "\",\"volume_orign\":");
@@ -243,15 +243,15 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, "{\"seqno\":");
   p = write_uint(p, t.seq);
   *p++ = ',';
-  p = put_names(p, x, t.account, t.instrument);
+  p = put_names(p, x, t.account, r.instrument());
   p = put(p, ",\"trade_id\":\"");
-  p = put_trade_id(p, r, t);
+  p = put_trade_id(p, x, t);
   p = put(p, "\",\"order_id\":\"");
-  p = put_escaped(p, r.client_id);
+  p = put_escaped(p, x.orders().client_id(t.order));
   p = put(p, "\",\"exchange_trade_id\":\"");
   p = write_uint(p, t.match);
   p = put(p, "\",\"direction\":\"");
-  p = put(p, kSides[at(r.side)]);
+  p = put(p, kSides[at(r.side())]);
   p = put(p, "\",\"offset\":\"");
   p = put(p, kOffsets[at(r.offset)]);
   p = put(p, "\",\"volume\":");
@@ -322,8 +322,8 @@ bool encode_position(const Exchange& x, std::uint32_t number, std::uint32_t inst
   const account::Position* const found = a.find(instrument);
   if (found == nullptr) return false;
   const account::Position& position = *found;
-  const account::Leg& longs = position.leg(Side::kBuy);
-  const account::Leg& shorts = position.leg(Side::kSell);
+  const account::Leg longs = a.leg(position, Side::kBuy);
+  const account::Leg shorts = a.leg(position, Side::kSell);
   const std::int64_t multiple = x.ledger().board.terms(instrument).multiple;
   char* p = out.room(kObjectBytesMax);
   *p++ = '{';

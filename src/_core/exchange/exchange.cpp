@@ -1,5 +1,7 @@
 #include "exchange/exchange.hpp"
 
+#include <utility>
+
 #include "account/hash.hpp"
 #include "exchange/sink.hpp"
 
@@ -30,11 +32,11 @@ void Exchange::tell(std::uint32_t number) {
   e.code = r.code;
   e.order = number;
   e.account = r.account;
-  e.instrument = r.instrument;
+  e.instrument = r.instrument();
   e.left = r.left;
   e.volume = r.volume;
   e.price = r.price;
-  e.seq = r.seq = ++seqs_[r.account];
+  e.seq = r.seq = ++desks_[r.account].seq;
   events_.push_back(e);
 }
 
@@ -52,8 +54,7 @@ std::uint32_t Exchange::do_open(std::string_view name) {
   const std::uint32_t number = ledger_.open(account::key_of(name));
   if (number == account::kNoAccount) return kNone;
   names_.emplace_back(name);
-  seqs_.push_back(0);
-  days_.emplace_back();
+  desks_.emplace_back();
   accounts_.emplace(name, number);
   gate_.set_account_state(number, risk::State::kActive);  // its line is there from now on, live or replayed
   return number;
@@ -130,8 +131,8 @@ Code Exchange::list(const Listing& l, std::uint32_t& instrument) {
 std::int64_t Exchange::sellable(std::uint32_t account, std::uint32_t instrument) const {
   const account::Position* const p = ledger_.at(account).find(instrument);
   if (p == nullptr) return 0;
-  const account::Leg& leg = p->leg(Side::kBuy);
-  return leg.his - leg.frozen_his;
+  const account::Position::Held& held = p->held[static_cast<int>(Side::kBuy)];
+  return held.his - held.frozen_his;
 }
 
 book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
@@ -197,13 +198,12 @@ std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, 
   at(c.now_ns);
   const std::uint32_t number = orders_.add(tag, c.account, c.client_id);
   OrderRecord& r = orders_.at(number);
-  r.before = days_[c.account].last_order;
-  days_[c.account].last_order = number;
-  r.instrument = c.instrument;
+  r.before = std::exchange(desks_[c.account].last_order, number);
+  r.hold.instrument = c.instrument;
+  r.hold.side = c.side;
   r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
   r.price = c.price == kNoValue ? 0 : c.price;
   r.insert_ns = c.now_ns;
-  r.side = c.side;
   r.offset = c.offset;
   r.price_type = c.price_type;
   r.time = c.time;
@@ -240,11 +240,11 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
   if (r.status == Status::kFinished) return out;
   out.code = kOk;
   if (!force) {
-    if (!book::takes_cancels(books_.at(r.instrument).phase)) {
+    if (!book::takes_cancels(books_.at(r.instrument()).phase)) {
       out.code = code_of(book::Code::kNoCancelNow);
       return out;
     }
-    const risk::Verdict verdict = gate_.check_cancel(account, r.instrument, now_ns);
+    const risk::Verdict verdict = gate_.check_cancel(account, r.instrument(), now_ns);
     out.warnings = verdict.warnings;
     out.code = code_of(verdict.code);
     if (out.code != kOk) return out;
@@ -280,7 +280,7 @@ Code Exchange::plan_amend(OrderRecord& r, Price price, std::int32_t left, bool k
   Hold old = before;
   Hold wanted;
   owner.release(old);
-  Code code = code_of(owner.plan(r.instrument, r.side, r.offset, left, price, wanted));
+  Code code = code_of(owner.plan(r.instrument(), r.side(), r.offset, left, price, wanted));
   if (code == kOk && wanted.opens && account::Account::due(wanted) > owner.available())
     code = code_of(account::Code::kFunds);
   if (code != kOk || !keep) {
@@ -303,7 +303,7 @@ Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price
   if (out.order == kNone || orders_.at(out.order).status == Status::kFinished) return out;
   OrderRecord& r = orders_.at(out.order);
   const std::int64_t left = volume - (r.volume - r.left);
-  const Price tick = ledger_.board.terms(r.instrument).tick;
+  const Price tick = ledger_.board.terms(r.instrument()).tick;
   const bool less = price == r.price && left <= r.left;
   if (volume > kVolumeMax || left < 1) {
     out.code = code_of(account::Code::kVolume);
@@ -316,7 +316,7 @@ Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price
   } else {
     out.code = code_of(books_.check_amend(r.id, price / tick, static_cast<std::int32_t>(left)));
   }
-  if (out.code == kOk) out.code = code_of(gate_.check_cancel(account, r.instrument, now_ns).code);
+  if (out.code == kOk) out.code = code_of(gate_.check_cancel(account, r.instrument(), now_ns).code);
   if (out.code == kOk && !less) {
     const auto state = std::max(gate_.state(), gate_.account_state(account));
     if (state == risk::State::kHalted) out.code = code_of(account::Code::kHalted);
@@ -334,7 +334,7 @@ Outcome Exchange::amend(std::uint32_t account, std::string_view client_id, Price
 
 Code Exchange::do_amend(std::uint32_t number, Price price, std::int32_t left) {
   OrderRecord& r = orders_.at(number);
-  const std::int64_t at = price / ledger_.board.terms(r.instrument).tick;
+  const std::int64_t at = price / ledger_.board.terms(r.instrument()).tick;
   if (books_.check_amend(r.id, at, left) != book::Code::kOk) return kDiverged;
   if (price == r.price && left <= r.left) {
     if (ledger_.at(r.account).shrink(r.hold, left) != account::Code::kOk) return kDiverged;
@@ -462,7 +462,7 @@ Code Exchange::do_settle(std::int32_t next_day) {
   gate_.new_day();
   orders_.clear();
   trades_.clear();
-  for (AccountDay& day : days_) day = {};
+  for (Desk& desk : desks_) desk.last_order = desk.last_trade = kNone;
   streets_.clear();
   trading_day_ = next_day;
   return kOk;
@@ -496,14 +496,14 @@ Outcome Exchange::set_locks(std::uint32_t account, std::uint8_t locks) {
 
 std::vector<std::uint32_t> Exchange::orders_of(std::uint32_t account) const {
   std::vector<std::uint32_t> found;
-  for (std::uint32_t n = days_[account].last_order; n != kNone; n = orders_.at(n).before) found.push_back(n);
+  for (std::uint32_t n = desks_[account].last_order; n != kNone; n = orders_.at(n).before) found.push_back(n);
   std::ranges::reverse(found);
   return found;
 }
 
 std::vector<std::uint32_t> Exchange::trades_of(std::uint32_t account) const {
   std::vector<std::uint32_t> found;
-  for (std::uint32_t n = days_[account].last_trade; n != kNone; n = trades_.at(n).before) found.push_back(n);
+  for (std::uint32_t n = desks_[account].last_trade; n != kNone; n = trades_.at(n).before) found.push_back(n);
   std::ranges::reverse(found);
   return found;
 }
@@ -538,17 +538,17 @@ std::uint64_t Exchange::state_hash() const {
   }
   for (std::uint32_t n = 0; n < orders_.size(); ++n) {
     const OrderRecord& r = orders_.at(n);
-    h.add(static_cast<std::int64_t>(account::key_of(r.client_id)));
-    h.add(static_cast<std::int64_t>(r.account) << 32 | r.instrument);
+    h.add(static_cast<std::int64_t>(account::key_of(orders_.client_id(n))));
+    h.add(static_cast<std::int64_t>(r.account) << 32 | r.instrument());
     h.add(static_cast<std::int64_t>(r.volume) << 32 | r.left);
     h.add(r.price);
     h.add(static_cast<std::int64_t>(r.status) | static_cast<std::int64_t>(r.reason) << 8 |
           static_cast<std::int64_t>(r.code) << 16);
-    for (const std::int64_t x : {r.hold.left, r.hold.today, r.hold.his, r.hold.margin, r.hold.commission,
-                                 r.hold.premium, r.hold.fee_due, r.hold.fee_charged})
+    for (const std::int64_t x : {r.hold.left, r.hold.today(), r.hold.his, r.hold.margin(), r.hold.commission,
+                                 r.hold.premium(), r.hold.fee_due, r.hold.fee_charged})
       h.add(x);
   }
-  for (const std::uint64_t seq : seqs_) h.add(static_cast<std::int64_t>(seq));
+  for (const Desk& desk : desks_) h.add(static_cast<std::int64_t>(desk.seq));
   return h.value();
 }
 

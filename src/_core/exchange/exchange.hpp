@@ -167,7 +167,7 @@ class Exchange {
   void finish(OrderRecord& r) {
     if (r.status == Status::kFinished) return;
     r.status = Status::kFinished;
-    --live_[r.instrument];
+    --live_[r.instrument()];
   }
   Code replay_street(RecordReader& in);
   static RecordWriter listing_record(const Listing& listing);
@@ -182,12 +182,11 @@ class Exchange {
   risk::Gate gate_;
   OrderTable orders_;
   TradeTable trades_;
-  std::vector<AccountDay> days_;       // by account
+  std::vector<Desk> desks_;            // by account
   std::vector<std::uint32_t> live_;    // by instrument
   std::vector<Street> streets_;        // by instrument
   std::int64_t clock_ns_ = 0;          // the latest time a command told
   std::vector<Event> events_;
-  std::vector<std::uint64_t> seqs_;  // by account
   std::vector<std::string> names_;
   std::vector<std::string> symbols_;
   Numbers accounts_;

@@ -26,6 +26,22 @@ class OrderTable {
   OrderRecord& at(std::uint32_t number) { return records_[number]; }
   const OrderRecord& at(std::uint32_t number) const { return records_[number]; }
 
+  // What the client calls it.
+  std::string_view client_id(std::uint32_t number) const { return text(at(number).text); }
+
+  // For what is known ahead: an entry, then the record it most likely names (kNone: none), then its text.
+  void prefetch(std::uint32_t tag) const { __builtin_prefetch(&seen_[tag & mask_]); }
+  std::uint32_t prefetch_record(std::uint32_t tag) const {
+    for (std::size_t i = tag & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
+      if (seen_[i].tag != tag) continue;
+      const OrderRecord* const r = &at(seen_[i].number - 1);
+      __builtin_prefetch(r);
+      __builtin_prefetch(&r->hold);
+      return seen_[i].number - 1;
+    }
+    return kNone;
+  }
+  void prefetch_text(std::uint32_t number) const { __builtin_prefetch(text_at(at(number).text)); }
   // Number of the account's order of that id, kNone when it has none.
   std::uint32_t find(std::uint32_t account, std::string_view client_id) const {
     return find(tag_of(account, client_id), account, client_id);
@@ -34,7 +50,7 @@ class OrderTable {
     for (std::size_t i = tag & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
       if (seen_[i].tag != tag) continue;
       const OrderRecord& r = at(seen_[i].number - 1);
-      if (r.account == account && r.client_id == client_id) return seen_[i].number - 1;
+      if (r.account == account && text(r.text) == client_id) return seen_[i].number - 1;
     }
     return kNone;
   }
@@ -44,7 +60,7 @@ class OrderTable {
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
     if (count_ == orders_max_ || (2 * std::size_t{count_} > mask_ && !grow())) return false;
-    if (text_page_ < texts_.size() && text_used_ + text_bytes <= kTextBytes) return true;
+    if (text_page_ < texts_.size() && text_used_ + room_of(text_bytes) <= kTextBytes) return true;
     const std::size_t next = texts_.empty() ? 0 : text_page_ + 1;
     if (next == texts_.size()) {
       auto page = book::zeroed<char>(kTextBytes);
@@ -60,7 +76,7 @@ class OrderTable {
     const std::uint32_t number = count_++;
     OrderRecord& r = at(number) = OrderRecord{};
     r.account = account;
-    r.client_id = keep(client_id);
+    r.text = keep(client_id);
     enter({tag, number + 1});
     return number;
   }
@@ -115,11 +131,25 @@ class OrderTable {
     x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53ull;
     return x ^ (x >> 33);
   }
-  std::string_view keep(std::string_view text) {
+  // A text lies behind its length, at a multiple of eight bytes; it is named by its page and its place in it.
+  static constexpr std::size_t room_of(std::size_t text_bytes) { return (text_bytes + 2 + 7) & ~std::size_t{7}; }
+  const char* text_at(std::uint32_t text) const {
+    return texts_[text / (kTextBytes / 8)].get() + std::size_t{text % (kTextBytes / 8)} * 8;
+  }
+  std::string_view text(std::uint32_t text) const {
+    const char* const from = text_at(text);
+    std::uint16_t size;
+    std::memcpy(&size, from, sizeof size);
+    return {from + sizeof size, size};
+  }
+  std::uint32_t keep(std::string_view text) {
     char* const to = texts_[text_page_].get() + text_used_;
-    std::memcpy(to, text.data(), text.size());
-    text_used_ += text.size();
-    return {to, text.size()};
+    const auto size = static_cast<std::uint16_t>(text.size());
+    std::memcpy(to, &size, sizeof size);
+    std::memcpy(to + sizeof size, text.data(), text.size());
+    const auto name = static_cast<std::uint32_t>((text_page_ * kTextBytes + text_used_) / 8);
+    text_used_ += room_of(text.size());
+    return name;
   }
 
   const std::uint32_t orders_max_;

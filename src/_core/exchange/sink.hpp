@@ -15,7 +15,7 @@ struct Exchange::Sink {
     if (entering == kNone) return;
     OrderRecord& r = x.orders_.at(entering);
     r.id = a.id;
-    ++x.live_[r.instrument];
+    ++x.live_[r.instrument()];
     x.tell(entering);
   }
   void on_fill(const book::Fill& f) {
@@ -32,7 +32,7 @@ struct Exchange::Sink {
     if (number == kNone) return;
     OrderRecord& r = x.orders_.at(number);
     x.ledger_.at(r.account).release(r.hold);
-    if (c.reason == book::Reason::kUser) x.gate_.cancelled(r.account, r.instrument);
+    if (c.reason == book::Reason::kUser) x.gate_.cancelled(r.account, r.instrument());
     r.left = c.left;
     r.reason = c.reason;
     x.finish(r);
@@ -53,26 +53,26 @@ struct Exchange::Sink {
     OrderRecord& r = x.orders_.at(number);
     account::Filled filled;
     if (x.ledger_.at(r.account).fill(r.hold, f.volume, price, filled) != account::Code::kOk) ++x.broken_;
-    x.gate_.traded(r.account, r.instrument);
+    x.gate_.traded(r.account, r.instrument());
     r.left = left;
     if (left == 0) x.finish(r);
     x.tell(number);
     Event& e = x.events_.emplace_back(x.events_.back());
     e.kind = EventKind::kTrade;
-    e.seq = ++x.seqs_[r.account];
+    Desk& desk = x.desks_[r.account];
+    e.seq = ++desk.seq;
     e.volume = f.volume;
     e.price = price;
     e.trade = f.trade;
     e.commission = filled.commission;
     e.close_profit = filled.close_profit;
-    AccountDay& day = x.days_[r.account];
-    if (!x.trades_.add({number, r.account, r.instrument, f.volume, price, f.trade, e.seq, filled.commission,
-                        filled.close_profit, x.clock_ns_, day.last_trade},
+    if (!x.trades_.add({number, r.account, desk.last_trade, f.volume, price, f.trade, e.seq, filled.commission,
+                        filled.close_profit, x.clock_ns_},
                        e.record)) {
       ++x.broken_;
       return;
     }
-    day.last_trade = e.record;
+    desk.last_trade = e.record;
   }
 };
 

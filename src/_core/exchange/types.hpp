@@ -52,31 +52,32 @@ struct Insert {
 
 enum class Status : std::uint8_t { kAlive = 0, kFinished = 1 };
 
-// One order of the day; what a look-up reads lies in its first cache line. Owner: the exchange; numbers are dense
-// from 0 and start again with each day.
+// One order of the day in two cache lines: what a look-up reads, and what it keeps from its account. Owner: the exchange;
+// numbers are dense from 0 and start again with each day.
 struct alignas(64) OrderRecord {
-  std::string_view client_id;  // kept by the table
-  std::uint32_t account = kNone;
-  std::uint32_t instrument = kNone;
   book::OrderId id = 0;  // 0: refused, never in a book
-  std::int32_t volume = 0;
-  std::int32_t left = 0;
   Price price = 0;
-  Code code = kOk;  // why it was refused
-  Status status = Status::kAlive;
-  book::Reason reason{};  // of a cancel; 0 while there was none
-  Side side = Side::kBuy;
-  Offset offset = Offset::kOpen;
-  book::PriceType price_type = book::PriceType::kLimit;
-  book::TimeCondition time = book::TimeCondition::kGfd;
-  book::VolumeCondition volume_condition = book::VolumeCondition::kAny;
-  account::Hold hold;
   std::int64_t insert_ns = 0;
   std::int64_t update_ns = 0;  // of the last event
   std::uint64_t seq = 0;       // of the account, of the last event
+  std::uint32_t account = kNone;
   std::uint32_t before = kNone;  // the account's order before this one, today
+  std::int32_t volume = 0;
+  std::int32_t left = 0;
+  std::uint32_t text = 0;  // where the table keeps the client's id
+  Code code = kOk;         // why it was refused
+  Status status : 1 = Status::kAlive;
+  Offset offset : 2 = Offset::kOpen;
+  book::PriceType price_type : 2 = book::PriceType::kLimit;
+  book::TimeCondition time : 3 = book::TimeCondition::kGfd;
+  book::Reason reason : 4 = {};  // of a cancel; 0 while there was none
+  book::VolumeCondition volume_condition : 2 = book::VolumeCondition::kAny;
+  account::Hold hold;  // with instrument and side, of a refused order too
+
+  std::uint32_t instrument() const { return hold.instrument; }
+  Side side() const { return hold.side; }
 };
-static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) <= 256);
+static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) == 128);
 
 enum class EventKind : std::uint8_t {
   kOrder = 1,  // the order's state after whatever happened to it

@@ -20,8 +20,7 @@ class Bucket {
     constexpr std::int64_t kToken = 1'000'000'000;
     const std::int64_t rate = std::min(pace.per_s, kMaxPace);
     const std::int64_t full = std::clamp<std::int64_t>(pace.burst, 1, kMaxPace) * kToken;
-    if (!started_) {
-      started_ = true;
+    if (level_ == kUnstarted) {
       level_ = full;
       at_ns_ = now_ns;
     } else if (now_ns > at_ns_) {
@@ -37,12 +36,12 @@ class Bucket {
     level_ -= kToken;
     return true;
   }
-  void refill() { started_ = false; }
+  void refill() { level_ = kUnstarted; }
 
  private:
-  std::int64_t level_ = 0;  // 1e-9 tokens
+  static constexpr std::int64_t kUnstarted = -1;
+  std::int64_t level_ = kUnstarted;  // 1e-9 tokens
   std::int64_t at_ns_ = 0;
-  bool started_ = false;
 };
 
 }  // namespace qautlra::risk

@@ -1,5 +1,7 @@
 #include "risk/gate.hpp"
 
+#include <algorithm>
+
 #include "account/hash.hpp"
 
 namespace qautlra::risk {
@@ -13,7 +15,7 @@ using account::Wide;
 
 namespace {
 
-constexpr bool reached(std::int64_t limit, std::int64_t count) { return limit > 0 && count >= limit; }
+constexpr bool reached(std::int64_t limit, std::uint32_t count) { return limit > 0 && count >= limit; }
 Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
   return {code, static_cast<std::uint8_t>(check), warnings};
 }
@@ -28,6 +30,19 @@ const Limits& Gate::limits(std::uint32_t account) const {
 void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
   own_[account] = limits;
   line(account).own_limits = true;
+}
+
+void Gate::widen(std::uint32_t account) {
+  lines_.resize(static_cast<std::size_t>(account) + 1);
+  more_.resize(lines_.size());
+}
+
+// Room for every instrument there is, so that it is made once.
+void Gate::lengthen(std::uint32_t account, std::uint32_t instrument) {
+  std::vector<Contract>& contracts = more_[account].contracts;
+  contracts.resize(std::max<std::size_t>(instrument + std::size_t{1}, ledger_->board.size()));
+  lines_[account].contracts = contracts.data();
+  lines_[account].contracts_size = static_cast<std::uint32_t>(contracts.size());
 }
 
 std::uint64_t Gate::likeness(const Request& r) {
@@ -95,19 +110,20 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     if (l.notional_max > 0 && account::wide_value(freeze_at, r.volume, terms.multiple) > l.notional_max)
       return refuse(8, Code::kNotional);
     // 9: rate
-    if (!line_.orders.take(l.orders, now_ns)) return refuse(9, Code::kRate);
+    if (!line_.order_pace.take(l.orders, now_ns)) return refuse(9, Code::kRate);
     // 10: repeats
     if (l.repeats_max > 0) {
-      const auto found = line_.repeats.find(likeness(r));
-      if (found != line_.repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
+      const auto& repeats = more_[r.account].repeats;
+      const auto found = repeats.find(likeness(r));
+      if (found != repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
     }
     // 11: live orders
-    if (reached(l.active_max, owner->live_orders())) return refuse(11, Code::kActiveOrders);
+    if (l.active_max > 0 && owner->live_orders() >= l.active_max) return refuse(11, Code::kActiveOrders);
     // 12: what was done today
     const Contract here = l.looks_at_contracts() ? done_in(line_, r.instrument) : Contract{};
-    if (reached(l.day_orders, line_.day.orders) || reached(l.contract_orders, here.orders))
+    if (reached(l.day_orders, line_.orders) || reached(l.contract_orders, here.orders))
       return refuse(12, Code::kDailyOrders);
-    if (reached(l.day_trades, line_.day.trades) || reached(l.contract_trades, here.trades))
+    if (reached(l.day_trades, line_.trades) || reached(l.contract_trades, here.trades))
       return refuse(12, Code::kDailyTrades);
     if (opens && reached(l.cancels_block, here.cancels)) return refuse(12, Code::kDailyCancels);
     if (opens && (reached(l.contract_opens, here.opens) ||
@@ -123,17 +139,19 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     const account::Position* const position = owner->find(r.instrument);
     if (opens) {
       if (l.position_max > 0) {
-        const account::Leg leg = position == nullptr ? account::Leg{} : position->leg(r.side);
-        if (leg.volume() + leg.opening + r.volume > l.position_max) return refuse(13, Code::kPositionLimit, warnings);
+        const int side = static_cast<int>(r.side);
+        const std::int64_t there =
+            position == nullptr ? 0 : position->held[side].volume() + position->opening[side];
+        if (there + r.volume > l.position_max) return refuse(13, Code::kPositionLimit, warnings);
       }
       // 14: funds
       const Money equity = owner->balance();
       if (Account::due(plan) > owner->available()) return refuse(14, Code::kFunds, warnings);
       // 15: concentration
       if (l.concentration > 0) {
-        Wide margin = plan.margin;
+        Wide margin = plan.margin();
         if (position != nullptr)
-          margin += static_cast<Wide>(position->frozen_margin) + position->legs[0].margin + position->legs[1].margin;
+          margin += static_cast<Wide>(position->frozen_margin) + position->held[0].margin + position->held[1].margin;
         if (margin * account::kOne > static_cast<Wide>(equity) * l.concentration)
           return refuse(15, Code::kConcentration, warnings);
       }
@@ -161,9 +179,9 @@ Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std:
   if (ledger_->find(account) == nullptr) return refuse(2, Code::kNoAccount);
   const Limits& l = limits(account);
   Line& line_ = line(account);
-  if (!line_.cancels.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
+  if (!line_.cancel_pace.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
   const Contract here = l.looks_at_contracts() ? done_in(line_, instrument) : Contract{};
-  if (reached(l.day_cancels, line_.day.cancels) || reached(l.contract_cancels, here.cancels))
+  if (reached(l.day_cancels, line_.cancels) || reached(l.contract_cancels, here.cancels))
     return refuse(12, Code::kDailyCancels);
   return {Code::kOk, 0, cancel_warning(l, here)};
 }
@@ -171,8 +189,8 @@ Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std:
 void Gate::placed(const Request& r, const Hold& hold) {
   Line& line_ = line(r.account);
   const Limits& l = limits(r.account);
-  ++line_.day.orders;
-  Contract& here = contract(line_, r.instrument);
+  ++line_.orders;
+  Contract& here = contract(r.account, r.instrument);
   ++here.orders;
   if (hold.opens) {
     ++here.opens;
@@ -180,28 +198,27 @@ void Gate::placed(const Request& r, const Hold& hold) {
   }
   if (l.repeats_max <= 0) return;
   const std::uint64_t like = likeness(r);
-  if (const auto found = line_.repeats.find(like); found != line_.repeats.end()) ++found->second;
-  else if (line_.repeats.size() < kMaxRepeats) line_.repeats.emplace(like, 1);
+  auto& repeats = more_[r.account].repeats;
+  if (const auto found = repeats.find(like); found != repeats.end()) ++found->second;
+  else if (repeats.size() < kMaxRepeats) repeats.emplace(like, 1);
 }
 
 void Gate::cancelled(std::uint32_t account, std::uint32_t instrument) {
-  Line& line_ = line(account);
-  ++line_.day.cancels;
-  ++contract(line_, instrument).cancels;
+  ++line(account).cancels;
+  ++contract(account, instrument).cancels;
 }
 
 void Gate::traded(std::uint32_t account, std::uint32_t instrument) {
-  Line& line_ = line(account);
-  ++line_.day.trades;
-  ++contract(line_, instrument).trades;
+  ++line(account).trades;
+  ++contract(account, instrument).trades;
 }
 
 void Gate::new_day() {
   for (Line& line_ : lines_) {
-    line_.day = {};
-    line_.contracts.clear();
-    line_.repeats.clear();
+    line_.orders = line_.cancels = line_.trades = 0;
+    std::fill_n(line_.contracts, line_.contracts_size, Contract{});
   }
+  for (More& more : more_) more.repeats.clear();
 }
 
 std::uint32_t Gate::review(std::uint32_t account, std::int32_t trading_day, std::int64_t now_ns) {
@@ -219,7 +236,7 @@ std::uint64_t Gate::state_hash() const {
     const Line& line_ = lines_[i];
     account::Hash h(i);
     h.add(static_cast<std::int64_t>(line_.state));
-    for (const std::int64_t n : {line_.day.orders, line_.day.cancels, line_.day.trades}) h.add(n);
+    for (const std::uint32_t n : {line_.orders, line_.cancels, line_.trades}) h.add(n);
     sum += h.value();
   }
   return sum;

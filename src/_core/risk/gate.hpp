@@ -80,6 +80,15 @@ class Gate {
   void set_account_limits(std::uint32_t account, const Limits& limits);
   const Limits& limits(std::uint32_t account) const;
 
+  // What an order of the account will touch, fetched ahead of it; the second when the first has come.
+  void prefetch(std::uint32_t account) const {
+    if (account < lines_.size()) __builtin_prefetch(lines_.data() + account);
+  }
+  void prefetch(std::uint32_t account, std::uint32_t instrument) const {
+    if (account < lines_.size() && instrument < lines_[account].contracts_size)
+      __builtin_prefetch(lines_[account].contracts + instrument);
+  }
+
   Monitor& monitor() { return monitor_; }
   const Monitor& monitor() const { return monitor_; }
   std::uint64_t state_hash() const;
@@ -87,33 +96,45 @@ class Gate {
  private:
   static constexpr std::size_t kMaxRepeats = 65'536;  // different orders of an account counted in a day
 
-  struct Contract {
-    std::int64_t orders = 0;
-    std::int64_t cancels = 0;
-    std::int64_t trades = 0;
-    std::int64_t opens = 0;
+  // What an account did today in one instrument; a day's orders and trades are counted in 32 bits everywhere.
+  struct alignas(32) Contract {
     std::int64_t open_volume = 0;
+    std::uint32_t orders = 0;
+    std::uint32_t cancels = 0;
+    std::uint32_t trades = 0;
+    std::uint32_t opens = 0;
   };
-  struct Line {
+  // What every order of an account touches: one cache line.
+  struct alignas(64) Line {
+    Contract* contracts = nullptr;  // by instrument, as far as was needed; in More
+    std::uint32_t contracts_size = 0;
+    std::uint32_t orders = 0;  // today
+    std::uint32_t cancels = 0;
+    std::uint32_t trades = 0;
     State state = State::kActive;
     bool own_limits = false;
-    Bucket orders;
-    Bucket cancels;
-    Contract day;
-    std::vector<Contract> contracts;  // by instrument, as far as was needed
+    Bucket order_pace;
+    Bucket cancel_pace;
+  };
+  static_assert(sizeof(Line) == 64);
+  struct More {
+    std::vector<Contract> contracts;
     std::unordered_map<std::uint64_t, std::int64_t> repeats;
   };
 
   Line& line(std::uint32_t account) {
-    if (account >= lines_.size()) lines_.resize(static_cast<std::size_t>(account) + 1);
+    if (account >= lines_.size()) [[unlikely]] widen(account);
     return lines_[account];
   }
-  static Contract& contract(Line& line, std::uint32_t instrument) {
-    if (instrument >= line.contracts.size()) line.contracts.resize(static_cast<std::size_t>(instrument) + 1);
-    return line.contracts[instrument];
+  void widen(std::uint32_t account);
+  Contract& contract(std::uint32_t account, std::uint32_t instrument) {
+    Line& of = line(account);
+    if (instrument >= of.contracts_size) [[unlikely]] lengthen(account, instrument);
+    return of.contracts[instrument];
   }
+  void lengthen(std::uint32_t account, std::uint32_t instrument);
   static Contract done_in(const Line& line, std::uint32_t instrument) {
-    return instrument < line.contracts.size() ? line.contracts[instrument] : Contract{};
+    return instrument < line.contracts_size ? line.contracts[instrument] : Contract{};
   }
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
@@ -124,6 +145,7 @@ class Gate {
   Limits common_;
   State state_ = State::kActive;
   std::vector<Line> lines_;
+  std::vector<More> more_;  // by account
   std::unordered_map<std::uint32_t, Limits> own_;
   Monitor monitor_;
 };

@@ -91,14 +91,19 @@ cdef extern from "account/account.hpp" namespace "qautlra::account" nogil:
         uint32_t instrument
         int64_t last
         int64_t frozen_margin
-        const Leg& leg(Side)
         cbool empty()
+    cdef cppclass Positions:
+        size_t size()
+        const Position& operator[](size_t)
     cdef cppclass CHold "qautlra::account::Hold":
         CHold()
         uint32_t instrument
         Side side
         cbool opens
-        int64_t left, today, his, price, margin, commission, premium, fee_due, fee_charged
+        int64_t left, his, price, commission, fee_due, fee_charged
+        int64_t today()
+        int64_t margin()
+        int64_t premium()
     cdef cppclass Filled:
         Filled()
         int64_t commission, close_profit, closed_today, closed_his
@@ -131,7 +136,8 @@ cdef extern from "account/account.hpp" namespace "qautlra::account" nogil:
         double risk_ratio()
         double leverage()
         const Funds& funds()
-        const vector[Position]& positions()
+        Positions positions()
+        Leg leg(const Position&, Side)
         const Position* find(uint32_t)
         int64_t open_profit(const Position&, Side)
         int64_t position_profit(const Position&, Side)

@@ -95,12 +95,12 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint8_t warnings
     cdef cppclass OrderRecord:
         uint64_t id
-        uint32_t account, instrument
+        uint32_t account
+        uint32_t instrument()
+        Side side()
         int32_t volume, left
         int64_t price, insert_ns, update_ns
         uint64_t seq
-        string_view client_id
-        Side side
         Offset offset
         PriceType price_type
         TimeCondition time
@@ -112,8 +112,9 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint32_t size()
         const OrderRecord& at(uint32_t)
         uint32_t find(uint32_t, string_view)
+        string_view client_id(uint32_t)
     cdef cppclass TradeRecord:
-        uint32_t order, account, instrument
+        uint32_t order, account
         int32_t volume
         int64_t price, commission, close_profit, time_ns
         uint64_t match, seq
