@@ -349,6 +349,7 @@ void Account::put_on(const Terms& t, Position& p, int side) {
   if (margin == leg.margin) return;
   add_margin(p, side, margin - leg.margin);
   if (t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
+  p.margin += margin - leg.margin;
   leg.margin = margin;
 }
 
@@ -389,6 +390,7 @@ void Account::lift(std::uint32_t instrument) {
     Money& margin = p.held[side].margin;
     add_margin(p, side, -margin);
     if (t.asset == Asset::kStock) funds_.paid -= margin;
+    p.margin -= margin;
     margin = 0;
   }
 }
@@ -411,6 +413,7 @@ Code Account::settle() {
   for (const std::uint32_t number : positions_) {
     Position& p = board_->positions[number];
     const Terms& t = board_->terms(p.instrument);
+    p.margin = 0;
     for (int side = 0; side < 2; ++side) {
       Position::Held& leg = p.held[side];
       const Money value = p.value(side, t.multiple);

@@ -62,6 +62,7 @@ struct alignas(64) Position {
   std::uint32_t instrument = 0;
   Price last = kNoValue;
   Money frozen_margin = 0;
+  Money margin = 0;  // of both legs
   std::int64_t opening[2] = {0, 0};
   std::int64_t frozen_today[2] = {0, 0};
   Held held[2];

@@ -125,6 +125,11 @@ class Books {
     return slot != 0 ? &pool_[slot] : nullptr;
   }
   void prefetch(OrderId id) const { pool_.prefetch(id); }
+  // For what is known ahead: the level an order will rest at or meet; then the order it meets first (its slot, 0: none)
+  // or rests behind; of a resting one those it stands between.
+  void prefetch_level(std::uint32_t book, Side side, std::int64_t price) const;
+  std::uint32_t prefetch_queue(std::uint32_t book, Side side, std::int64_t price, bool any_price) const;
+  void prefetch_neighbours(OrderId id) const;
   std::int32_t gtd_day(OrderId id) const { return pool_.more(slot_of(id)).gtd_day; }
   // Best levels first, `levels` at most; returns how many.
   std::size_t depth(std::uint32_t book, Side side, std::size_t levels, DepthLevel* out) const;

@@ -60,6 +60,35 @@ Code Books::check_side(const Book& b, std::uint32_t book, const NewOrder& o) con
   return limit_of<kSide>(b, o, limit) ? check_self<kSide>(b, book, o.account, limit) : Code::kOk;
 }
 
+inline void Books::prefetch_level(std::uint32_t book, Side side, std::int64_t price) const {
+  const Book& b = books_[book];
+  const auto at = static_cast<std::uint64_t>(price - b.base);
+  if (at < b.size) __builtin_prefetch((side == Side::kBuy ? b.bids.levels : b.asks.levels).get() + at);
+}
+
+inline std::uint32_t Books::prefetch_queue(std::uint32_t book, Side side, std::int64_t price, bool any_price) const {
+  const Book& b = books_[book];
+  const auto at = static_cast<std::uint64_t>(price - b.base);
+  const auto look = [&](const auto& own, const auto& other) -> std::uint32_t {
+    std::uint32_t meets = 0;
+    if (!other.empty() && (any_price || other.crossed(other.best, static_cast<std::int32_t>(at))))
+      meets = other.levels[other.best].head;
+    const std::uint32_t slot = meets != 0 ? meets : at < b.size ? own.levels[at].tail : 0;
+    if (slot != 0) pool_.prefetch(slot);
+    return meets;
+  };
+  return side == Side::kBuy ? look(b.bids, b.asks) : look(b.asks, b.bids);
+}
+
+inline void Books::prefetch_neighbours(OrderId id) const {
+  const std::uint32_t slot = pool_.find(id);
+  if (slot == 0) return;
+  const Order& order = pool_[slot];
+  if (order.prev != 0) pool_.prefetch(order.prev);
+  if (order.next != 0) pool_.prefetch(order.next);
+  prefetch_level(order.book, order.side, books_[order.book].price_of(order.level));
+}
+
 // Puts an order at the end of its price's queue.
 template <Side kSide>
 inline void Books::link(Book& b, std::uint32_t slot, std::int32_t at) {

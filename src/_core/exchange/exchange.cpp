@@ -152,11 +152,12 @@ book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
   return o;
 }
 
-Outcome Exchange::insert(const Insert& c) {
+Outcome Exchange::insert(const Insert& c) { return insert(c, OrderTable::tag_of(c.account, c.client_id)); }
+
+Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   Outcome out;
   if (!owned(c.account)) return {code_of(book::Code::kNoAccount)};
   if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return {code_of(book::Code::kBadParameters)};
-  const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
   if (out.order = orders_.find(tag, c.account, c.client_id); out.order != kNone) {
     out.code = code_of(account::Code::kDuplicate);
     return out;
@@ -231,9 +232,14 @@ std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, 
 }
 
 Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force) {
+  return cancel(account, client_id, OrderTable::tag_of(account, client_id), now_ns, force);
+}
+
+Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std::uint32_t tag, std::int64_t now_ns,
+                         bool force) {
   Outcome out;
   if (!owned(account)) return {code_of(book::Code::kNoAccount)};
-  out.order = orders_.find(account, client_id);
+  out.order = orders_.find(tag, account, client_id);
   out.code = code_of(book::Code::kNoOrder);
   if (out.order == kNone) return out;
   const OrderRecord& r = orders_.at(out.order);

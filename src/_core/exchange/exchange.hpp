@@ -62,6 +62,20 @@ class Exchange {
 
   Outcome insert(const Insert& order);
   Outcome cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force = false);
+  // The same where the caller has hashed the id already (OrderTable::tag_of).
+  Outcome insert(const Insert& order, std::uint32_t tag);
+  Outcome cancel(std::uint32_t account, std::string_view client_id, std::uint32_t tag, std::int64_t now_ns,
+                 bool force = false);
+  // What an order of the account will touch, fetched ahead of it; then what it will touch in an instrument.
+  void expect(std::uint32_t account) const {
+    ledger_.at(account).prefetch();
+    gate_.prefetch(account);
+    __builtin_prefetch(&desks_[account]);
+  }
+  void expect(std::uint32_t account, std::uint32_t instrument) const {
+    ledger_.at(account).prefetch(instrument);
+    gate_.prefetch(account, instrument);
+  }
   // Cancels all orders of an account whatever the phase; kNone: of all accounts.
   Outcome cancel_all(std::uint32_t account);
   // `price` and `volume` as a new order would state them; what has traded counts.

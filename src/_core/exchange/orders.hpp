@@ -41,6 +41,15 @@ class OrderTable {
     }
     return kNone;
   }
+  void prefetch_place(std::uint32_t slot) const { __builtin_prefetch(&by_slot_[slot]); }
+  std::uint32_t prefetch_placed(std::uint32_t slot) const {
+    const std::uint32_t number = by_slot_[slot] - 1;
+    if (number != kNone) {
+      __builtin_prefetch(&at(number));
+      __builtin_prefetch(&at(number).hold);
+    }
+    return number;
+  }
   void prefetch_text(std::uint32_t number) const { __builtin_prefetch(text_at(at(number).text)); }
   // Number of the account's order of that id, kNone when it has none.
   std::uint32_t find(std::uint32_t account, std::string_view client_id) const {

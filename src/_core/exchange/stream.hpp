@@ -2,10 +2,12 @@
 // with ids as text, risk, margin, positions, and the journal where there is one.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #include "book/stream.hpp"
 #include "exchange/exchange.hpp"
@@ -13,47 +15,128 @@
 namespace qautlra::exchange {
 
 // Order `number` is account `1 + number % accounts`'s, opens, and has its number as id. Prices are ticks. Events are
-// read and forgotten; `value` is price times volume in ticks.
-inline void play(Exchange& x, const void* bytes, std::size_t count, std::uint32_t accounts, std::int64_t now_ns,
-                 book::StreamResult& result) {
-  const char* at = static_cast<const char*>(bytes);
-  for (std::size_t i = 0; i < count; ++i, at += sizeof(book::StreamOp)) {
+// read and forgotten; `value` is price times volume in ticks. A stream is known ahead, so what an operation will touch
+// is fetched in steps before its turn comes, each step from what the one before has fetched.
+class Stream {
+ public:
+  Stream(Exchange& x, const void* bytes, std::size_t count, std::uint32_t accounts, std::int64_t now_ns)
+      : x_(x), bytes_(static_cast<const char*>(bytes)), count_(count), accounts_(accounts), now_ns_(now_ns) {}
+
+  void run(book::StreamResult& result) {
+    for (std::size_t i = 0; i < std::min(kFirst, count_); ++i) begin(i);
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (i + kFirst < count_) begin(i + kFirst);
+      if (i + kSecond < count_) look_up(ops_[(i + kSecond) % kRing]);
+      if (i + kThird < count_) meet(ops_[(i + kThird) % kRing]);
+      if (i + kFourth < count_) finish(ops_[(i + kFourth) % kRing]);
+      apply(ops_[i % kRing], result);
+    }
+    // Both sides of a match were told of it.
+    result.trades /= 2;
+    result.volume /= 2;
+    result.value /= 2;
+  }
+
+ private:
+  static constexpr std::size_t kRing = 32;
+  static constexpr std::size_t kFirst = 24, kSecond = 16, kThird = 10, kFourth = 5;
+
+  struct Coming {
     book::StreamOp op;
-    std::memcpy(&op, at, sizeof op);
-    char id[16];
-    const std::string_view client_id(id, static_cast<std::size_t>(std::to_chars(id, id + sizeof id, op.number).ptr - id));
-    const std::uint32_t account = 1 + op.number % accounts;
+    std::uint32_t account;
+    std::uint32_t tag;
+    std::uint32_t number;  // of the order a cancel names
+    std::uint32_t maker;   // slot of the order that a new one meets first
+    std::uint8_t id_size;
+    char id[11];
+    std::string_view client_id() const { return {id, id_size}; }
+  };
+
+  void begin(std::size_t i) {
+    Coming& c = ops_[i % kRing];
+    std::memcpy(&c.op, bytes_ + i * sizeof c.op, sizeof c.op);
+    c.id_size = static_cast<std::uint8_t>(std::to_chars(c.id, c.id + sizeof c.id, c.op.number).ptr - c.id);
+    c.account = 1 + c.op.number % accounts_;
+    c.tag = OrderTable::tag_of(c.account, c.client_id());
+    c.number = kNone;
+    c.maker = 0;
+    if (c.op.book >= x_.instruments()) return;
+    x_.orders().prefetch(c.tag);
+    x_.expect(c.account);
+    if (c.op.type != 1) x_.books().prefetch_level(c.op.book, side_of(c.op), c.op.price);
+  }
+  void look_up(Coming& c) {
+    if (c.op.book >= x_.instruments()) return;
+    if (c.op.type == 1) {
+      c.number = x_.orders().prefetch_record(c.tag);
+    } else {
+      x_.expect(c.account, c.op.book);
+      c.maker = x_.books().prefetch_queue(c.op.book, side_of(c.op), c.op.price, c.op.type == 2);
+      if (c.maker != 0) x_.orders().prefetch_place(c.maker);
+    }
+  }
+  void meet(Coming& c) {
+    if (c.op.book >= x_.instruments()) return;
+    if (c.op.type != 1) {
+      x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
+      if (c.maker != 0) c.number = x_.orders().prefetch_placed(c.maker);
+    } else if (c.number != kNone && x_.orders().at(c.number).status == Status::kAlive) {
+      x_.orders().prefetch_text(c.number);
+      x_.books().prefetch(x_.orders().at(c.number).id);
+      x_.expect(c.account, c.op.book);
+    }
+  }
+  void finish(const Coming& c) {
+    if (c.number == kNone) return;
+    const OrderRecord& r = x_.orders().at(c.number);
+    if (r.status != Status::kAlive) return;
+    if (c.op.type == 1) x_.books().prefetch_neighbours(r.id);
+    else x_.expect(r.account, c.op.book);
+    x_.ledger().at(r.account).prefetch(r.instrument(), r.side());
+  }
+
+  void apply(const Coming& c, book::StreamResult& result) {
+    const book::StreamOp& op = c.op;
     if (op.type == 1) {
-      if (x.cancel(account, client_id, now_ns).code != kOk) ++result.misses;
+      if (x_.cancel(c.account, c.client_id(), c.tag, now_ns_).code != kOk) ++result.misses;
     } else if (op.type == 0 || op.type == 2) {
-      const Price tick = op.book < x.instruments() ? x.ledger().board.terms(op.book).tick : 1;
+      const Price tick = op.book < x_.instruments() ? x_.ledger().board.terms(op.book).tick : 1;
       Insert order;
-      order.account = account;
+      order.account = c.account;
       order.instrument = op.book;
-      order.client_id = client_id;
+      order.client_id = c.client_id();
       order.volume = op.volume;
-      order.now_ns = now_ns;
-      order.side = op.side != 0 ? Side::kSell : Side::kBuy;
+      order.now_ns = now_ns_;
+      order.side = side_of(op);
       if (op.type == 0) {
         order.price = op.price * tick;
       } else {
         order.price_type = book::PriceType::kAny;
         order.time = book::TimeCondition::kIoc;
       }
-      if (x.insert(order).code != kOk) ++result.refused;
+      if (x_.insert(order, c.tag).code != kOk) ++result.refused;
     }
-    for (const Event& e : x.events()) {
+    for (const Event& e : x_.events()) {
       if (e.kind != EventKind::kTrade) continue;
       ++result.trades;
       result.volume += static_cast<std::uint64_t>(e.volume);
-      result.value += e.price / x.ledger().board.terms(e.instrument).tick * e.volume;
+      result.value += e.price / x_.ledger().board.terms(e.instrument).tick * e.volume;
     }
-    x.clear_events();
+    x_.clear_events();
   }
-  // Both sides of a match were told of it.
-  result.trades /= 2;
-  result.volume /= 2;
-  result.value /= 2;
+  static Side side_of(const book::StreamOp& op) { return op.side != 0 ? Side::kSell : Side::kBuy; }
+
+  Exchange& x_;
+  const char* const bytes_;
+  const std::size_t count_;
+  const std::uint32_t accounts_;
+  const std::int64_t now_ns_;
+  std::array<Coming, kRing> ops_;
+};
+
+inline void play(Exchange& x, const void* bytes, std::size_t count, std::uint32_t accounts, std::int64_t now_ns,
+                 book::StreamResult& result) {
+  Stream(x, bytes, count, accounts, now_ns).run(result);
 }
 
 }  // namespace qautlra::exchange

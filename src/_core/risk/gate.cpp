@@ -34,15 +34,17 @@ void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
 
 void Gate::widen(std::uint32_t account) {
   lines_.resize(static_cast<std::size_t>(account) + 1);
-  more_.resize(lines_.size());
+  repeats_.resize(lines_.size());
 }
 
 // Room for every instrument there is, so that it is made once.
 void Gate::lengthen(std::uint32_t account, std::uint32_t instrument) {
-  std::vector<Contract>& contracts = more_[account].contracts;
-  contracts.resize(std::max<std::size_t>(instrument + std::size_t{1}, ledger_->board.size()));
-  lines_[account].contracts = contracts.data();
-  lines_[account].contracts_size = static_cast<std::uint32_t>(contracts.size());
+  Line& of = lines_[account];
+  const std::size_t size = std::max<std::size_t>(instrument + std::size_t{1}, ledger_->board.size());
+  Contract* const row = rows_.take(size);
+  std::copy_n(of.contracts, of.contracts_size, row);
+  of.contracts = row;
+  of.contracts_size = static_cast<std::uint32_t>(size);
 }
 
 std::uint64_t Gate::likeness(const Request& r) {
@@ -113,7 +115,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     if (!line_.order_pace.take(l.orders, now_ns)) return refuse(9, Code::kRate);
     // 10: repeats
     if (l.repeats_max > 0) {
-      const auto& repeats = more_[r.account].repeats;
+      const auto& repeats = repeats_[r.account];
       const auto found = repeats.find(likeness(r));
       if (found != repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
     }
@@ -150,8 +152,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       // 15: concentration
       if (l.concentration > 0) {
         Wide margin = plan.margin();
-        if (position != nullptr)
-          margin += static_cast<Wide>(position->frozen_margin) + position->held[0].margin + position->held[1].margin;
+        if (position != nullptr) margin += static_cast<Wide>(position->frozen_margin) + position->margin;
         if (margin * account::kOne > static_cast<Wide>(equity) * l.concentration)
           return refuse(15, Code::kConcentration, warnings);
       }
@@ -198,7 +199,7 @@ void Gate::placed(const Request& r, const Hold& hold) {
   }
   if (l.repeats_max <= 0) return;
   const std::uint64_t like = likeness(r);
-  auto& repeats = more_[r.account].repeats;
+  auto& repeats = repeats_[r.account];
   if (const auto found = repeats.find(like); found != repeats.end()) ++found->second;
   else if (repeats.size() < kMaxRepeats) repeats.emplace(like, 1);
 }
@@ -216,9 +217,11 @@ void Gate::traded(std::uint32_t account, std::uint32_t instrument) {
 void Gate::new_day() {
   for (Line& line_ : lines_) {
     line_.orders = line_.cancels = line_.trades = 0;
-    std::fill_n(line_.contracts, line_.contracts_size, Contract{});
+    line_.contracts = nullptr;
+    line_.contracts_size = 0;
   }
-  for (More& more : more_) more.repeats.clear();
+  rows_.clear();
+  for (Repeats& repeats : repeats_) repeats.clear();
 }
 
 std::uint32_t Gate::review(std::uint32_t account, std::int32_t trading_day, std::int64_t now_ns) {

@@ -2,11 +2,14 @@
 // and the kill switch; what an account did today. No exceptions, no clock, no book of its own.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
 #include "account/ledger.hpp"
+#include "book/ladder.hpp"
 #include "book/types.hpp"
 #include "risk/limits.hpp"
 #include "risk/monitor.hpp"
@@ -106,7 +109,7 @@ class Gate {
   };
   // What every order of an account touches: one cache line.
   struct alignas(64) Line {
-    Contract* contracts = nullptr;  // by instrument, as far as was needed; in More
+    Contract* contracts = nullptr;  // by instrument, as far as was needed; in a row of the day's
     std::uint32_t contracts_size = 0;
     std::uint32_t orders = 0;  // today
     std::uint32_t cancels = 0;
@@ -117,9 +120,39 @@ class Gate {
     Bucket cancel_pace;
   };
   static_assert(sizeof(Line) == 64);
-  struct More {
-    std::vector<Contract> contracts;
-    std::unordered_map<std::uint64_t, std::int64_t> repeats;
+  using Repeats = std::unordered_map<std::uint64_t, std::int64_t>;
+  // Rows of zeros in large pages, all given back at once with the day.
+  class Rows {
+   public:
+    Contract* take(std::size_t size) {
+      while (at_ < chunks_.size() && used_ + size > chunks_[at_].size) {
+        ++at_;
+        used_ = 0;
+      }
+      if (at_ == chunks_.size()) {
+        const std::size_t wanted = std::max(size, kChunk);
+        chunks_.push_back({book::reserved<Contract>(wanted), wanted});
+        if (!chunks_.back().rows) {
+          chunks_.pop_back();
+          throw std::bad_alloc();
+        }
+      }
+      Contract* const row = chunks_[at_].rows.get() + used_;
+      used_ += size;
+      std::fill_n(row, size, Contract{});
+      return row;
+    }
+    void clear() { at_ = used_ = 0; }
+
+   private:
+    static constexpr std::size_t kChunk = std::size_t{1} << 16;
+    struct Chunk {
+      book::Block<Contract> rows;
+      std::size_t size;
+    };
+    std::vector<Chunk> chunks_;
+    std::size_t at_ = 0;
+    std::size_t used_ = 0;
   };
 
   Line& line(std::uint32_t account) {
@@ -145,7 +178,8 @@ class Gate {
   Limits common_;
   State state_ = State::kActive;
   std::vector<Line> lines_;
-  std::vector<More> more_;  // by account
+  std::vector<Repeats> repeats_;  // by account
+  Rows rows_;
   std::unordered_map<std::uint32_t, Limits> own_;
   Monitor monitor_;
 };
