@@ -75,9 +75,9 @@ def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) ->
 
 def test_only_neighbours_are_merged() -> None:
     def file(first: int, size: int = 1, **more: Any) -> keeping.DataFile:
-        words = {"stream": "s", "day": date(2021, 1, 4), "path": f"p/{first}-{first}.parquet"} | more
+        words = {"rows": 1, "stream": "s", "day": date(2021, 1, 4), "path": f"p/{first}-{first}.parquet"} | more
         return keeping.DataFile(
-            rows=1, bytes=size, first_us=0, last_us=0, instruments=1, first_symbol="", last_symbol="",
+            bytes=size, first_us=0, last_us=0, instruments=1, first_symbol="", last_symbol="",
             first_lsn=first, last_lsn=first, **words,
         )  # fmt: skip
 
@@ -88,6 +88,8 @@ def test_only_neighbours_are_merged() -> None:
     assert keeping.mergeable(keeping.State(files=tuple(apart))) == []
     other = [file(n, path=f"p/{n}-{n}-1.parquet") for n in range(20, 24)]
     assert keeping.mergeable(keeping.State(files=(*small[:7], *other))) == []
+    many = [file(n, rows=keeping.MERGE_ROWS // 10) for n in range(1, 30)]
+    assert [len(run) for run in keeping.mergeable(keeping.State(files=tuple(many)))] == [10, 10, 9]
 
 
 def test_old_days_go_but_never_the_newest(tmp_path: Path) -> None:

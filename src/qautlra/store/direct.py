@@ -1,11 +1,12 @@
 """A few instruments' rows straight from Parquet, in order: only the row groups that can hold them, no engine.
 
-What point queries take: files are sorted by instrument and time, so their statistics say where to look, which
-columns of a group have one value or none, and when no later group can hold an earlier row.
+What point queries take: files are sorted by instrument and time, so their statistics say where to look, and
+when no later group can hold an earlier row.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 from qautlra.base.errors import LimitError
 from qautlra.store.catalogue import DataFile
 from qautlra.store.mask import passing
+from qautlra.store.parquet import empty_columns
 from qautlra.store.plan import Plan, microseconds
 from qautlra.store.predicate import columns_of
 from qautlra.store.schema import INSTRUMENT, TIME
@@ -33,7 +35,7 @@ ROWS_COUNT = 100_000
 FOOTER_CHUNKS_COUNT = 200_000
 GROUPS_BYTES = 128 << 20
 
-_LAST = "\U0010ffff"
+_FIRST, _LAST = "", "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,16 @@ class _Footer:
     """What a file says of its row groups: first and last instrument, least and greatest time (us)."""
 
     meta: pq.FileMetaData
+    places: dict[str, int]
+    empty: frozenset[str]
     first: list[str]
     last: list[str]
     low: np.ndarray[Any, Any]
     high: np.ndarray[Any, Any]
+
+    def groups_of(self, symbol: str) -> range:
+        """Return the groups that can hold rows of an instrument; files are ordered by it."""
+        return range(bisect_left(self.last, symbol), bisect_right(self.first, symbol))
 
     @property
     def weight(self) -> int:
@@ -135,9 +143,9 @@ class DirectReader:
         """Yield (bound, path, group) of the groups of a file that can hold rows."""
         footer = self._footer(path)
         inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us))
-        for at in inside.tolist():
-            if any(footer.first[at] <= name <= footer.last[at] for name in symbols):
-                yield int(-footer.high[at] if descending else footer.low[at]), path, at
+        mine = {at for name in symbols for at in footer.groups_of(name)}
+        for at in mine.intersection(inside.tolist()):
+            yield int(-footer.high[at] if descending else footer.low[at]), path, at
 
     def _rows(
         self,
@@ -152,8 +160,7 @@ class DirectReader:
         """Yield the rows of a group, instrument by instrument, each in order of time."""
         footer = self._footer(path)
         group = self._group(path, footer, at, names, schema)
-        times = group.slice(0, group.rows, pa.schema([schema.field(TIME)])).column(0)
-        times = times.cast(pa.int64()).to_numpy()
+        times = group.columns[TIME].cast(pa.int64()).to_numpy()
         for symbol in symbols:
             if not footer.first[at] <= symbol <= footer.last[at]:
                 continue
@@ -181,8 +188,12 @@ class DirectReader:
                 return known
         live, rest = _columns(footer, at, schema)
         with pq.ParquetFile(path, metadata=footer.meta) as file:
-            table = file.read_row_group(at, columns=live, use_threads=False)
-        columns = {name: table.column(name).cast(schema.field(name).type) for name in live}
+            places = [footer.places[name] for name in live]
+            table = file.reader.read_row_group(at, column_indices=places, use_threads=False)
+        columns = {}
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            kind = schema.field(name).type
+            columns[name] = column if column.type == kind else column.cast(kind)
         group = _Group(footer.meta.row_group(at).num_rows, columns, rest, table.nbytes)
         with self._lock:
             if key not in self._groups:
@@ -200,8 +211,12 @@ class DirectReader:
                 return known
         meta = pq.read_metadata(path)
         bounds = [_bounds(meta, at) for at in range(meta.num_row_groups)]
+        if any(bound[1] == _LAST for bound in bounds):  # then nothing is known of the order either
+            bounds = [(_FIRST, _LAST, *bound[2:]) for bound in bounds]
         first, last, low, high = zip(*bounds, strict=True) if bounds else ((), (), (), ())
-        known = _Footer(meta, list(first), list(last), np.array(low, np.int64), np.array(high, np.int64))
+        places = {name: place for place, name in enumerate(meta.schema.names)}
+        lows, highs = np.array(low, np.int64), np.array(high, np.int64)
+        known = _Footer(meta, places, empty_columns(meta), list(first), list(last), lows, highs)
         with self._lock:
             if path not in self._footers:
                 self._footers[path] = known
@@ -244,24 +259,13 @@ def _settled(times: list[np.ndarray[Any, Any]], bound: int, descending: bool) ->
 
 def _columns(footer: _Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
     """Return the columns of a group that have to be read, and the one value (or None) of the others."""
-    group = footer.meta.row_group(at)
-    places = {name: place for place, name in enumerate(footer.meta.schema.names)}
     live: list[str] = []
     rest: dict[str, Any] = {}
     for name in schema.names:
-        place = places.get(name)
-        if place is None:
-            rest[name] = None
-            continue
-        known = group.column(place).statistics
-        if name == TIME or known is None or known.null_count is None:
-            live.append(name)
-        elif known.null_count == group.num_rows:
+        if name in footer.empty or name not in footer.places:
             rest[name] = None
         elif name == INSTRUMENT and footer.first[at] == footer.last[at]:
             rest[name] = footer.first[at]
-        elif not known.null_count and known.has_min_max and known.min_raw == known.max_raw != 0.0:
-            rest[name] = known.min
         else:
             live.append(name)
     return live, rest
@@ -278,5 +282,5 @@ def _bounds(meta: pq.FileMetaData, at: int) -> tuple[str, str, int, int]:
     texts = group.column(names.index(INSTRUMENT)).statistics
     times = group.column(names.index(TIME)).statistics
     if texts is None or times is None or not texts.has_min_max or not times.has_min_max:
-        return "", _LAST, -(2**63), 2**63 - 1
+        return _FIRST, _LAST, -(2**63), 2**63 - 1
     return texts.min, texts.max, microseconds(times.min), microseconds(times.max)

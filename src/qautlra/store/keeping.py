@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
+# A merge holds all its rows in memory: no more files than make this many.
+MERGE_ROWS = 1_000_000
+# Written once, read for years.
+MERGED_LEVEL = 6
 LINGER_S = 120.0
 
 Work = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -151,7 +156,8 @@ def mergeable(state: State) -> list[list[DataFile]]:
     for files in partitions.values():
         run: list[DataFile] = []
         for file in sorted(files, key=lambda one: (_generation(one), one.first_lsn)):
-            if run and (file.bytes >= MERGE_BYTES or _generation(file) != _generation(run[0])):
+            is_full = len(run) >= MERGE_COUNT and sum(one.rows for one in run) >= MERGE_ROWS
+            if run and (is_full or file.bytes >= MERGE_BYTES or _generation(file) != _generation(run[0])):
                 if len(run) >= MERGE_COUNT:
                     found.append(run)
                 run = []
@@ -171,7 +177,7 @@ def merge(opened: Opened, files: list[DataFile], layout: Layout) -> DataFile:
     tag = _generation(files[0])
     name = f"{first:020d}-{last:020d}" + (f"-{tag}" if tag else "") + ".parquet"
     path = (data_dir / files[0].path).with_name(name)
-    write_parquet(path, table, layout)
+    write_parquet(path, table, replace(layout, level=MERGED_LEVEL), by_instrument=True)
     sync_directory(path.parent)
     return describe(data_dir, path, table, files[0].stream, files[0].day, first, last)
 
