@@ -75,7 +75,12 @@ def test_a_crash_between_merging_and_deleting_doubles_nothing(tmp_path: Path) ->
 
 def test_only_neighbours_are_merged() -> None:
     def file(first: int, size: int = 1, **more: Any) -> keeping.DataFile:
-        words = {"rows": 1, "stream": "s", "day": date(2021, 1, 4), "path": f"p/{first}-{first}.parquet"} | more
+        words = {
+            "rows": 1,
+            "stream": "s",
+            "day": date(2021, 1, 4),
+            "path": f"p/{first}-{first}.parquet",
+        } | more
         return keeping.DataFile(
             bytes=size, first_us=0, last_us=0, instruments=1, first_symbol="", last_symbol="",
             first_lsn=first, last_lsn=first, **words,

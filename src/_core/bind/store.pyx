@@ -33,6 +33,8 @@ cdef str text(const string& s):
 ROW_COLUMNS = tuple(text(string(column_name(c))) for c in range(kColumnCount))
 NEVER_NS = INT64_MIN  # cold_max_ts of an instrument all of whose rows are in the hot tier
 
+cdef size_t KEPT_TEXT_BYTES = 4 << 20  # of the buffer that answers are written into, between two of them
+
 cdef dict COLUMN_INDEX = {name: c for c, name in enumerate(ROW_COLUMNS)}
 cdef dict SHAPES = {"array": 0, "records": 1, "ndjson": 2}
 
@@ -125,21 +127,15 @@ cdef class HotStore:
         cdef HotQuery q = query_of(instruments, ids, start_ns, stop_ns, min_lsn, limit, descending)
         cdef JsonShape shape = shape_of(mode)
         cdef HotRows rows
-        cdef ArrowSchema schema
-        cdef ArrowArray array
-        cdef Buffer out
-        cdef string why
         cdef vector[int] columns = column_list(fields)
         self.ptr.scan(q, rows)
-        export_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
-                    ColumnSpan(columns.data(), columns.size()), &schema, &array)
-        try:
-            with nogil:
-                c_render_json(schema, array, shape, out, why)
-        finally:
-            array.release(&array)
-            schema.release(&schema)
-        return PyBytes_FromStringAndSize(out.data(), out.size()), rows.rows.size()
+        self.text.clear()
+        render_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
+                    ColumnSpan(columns.data(), columns.size()), shape, self.text)
+        found = PyBytes_FromStringAndSize(self.text.data(), self.text.size())
+        if self.text.capacity() > KEPT_TEXT_BYTES:
+            self.text = Buffer()
+        return found, rows.rows.size()
 
     def count(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *, uint64_t min_lsn=0):
         cdef vector[uint32_t] ids = id_list(instruments)

@@ -12,6 +12,7 @@ cdef extern from "base/buffer.hpp" namespace "qautlra" nogil:
         Buffer(size_t)
         const char* data()
         size_t size()
+        size_t capacity()
         void clear()
         char* room(size_t)
         void commit(const char*)

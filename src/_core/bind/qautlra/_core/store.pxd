@@ -37,6 +37,9 @@ cdef extern from "store/json_rows.hpp" namespace "qautlra" nogil:
     cbool c_render_json "qautlra::render_json"(const ArrowSchema&, const ArrowArray&, JsonShape, Buffer&,
                                                string&) except +
 
+cdef extern from "store/row_json.hpp" namespace "qautlra" nogil:
+    void render_rows(RowRefSpan, NameSpan, ColumnSpan, JsonShape, Buffer&) except +
+
 cdef extern from "store/hot.hpp" namespace "qautlra" nogil:
     cdef enum class Admitted(uint8_t):
         kNew, kDuplicate, kFull
@@ -122,6 +125,7 @@ cdef extern from "journal/segment_reader.hpp" namespace "qautlra::journal" nogil
 
 cdef class HotStore:
     cdef CHotStore* ptr  # owned
+    cdef Buffer text  # of the answer being written
     cdef readonly Instruments instruments
 
 
