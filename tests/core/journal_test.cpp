@@ -129,6 +129,16 @@ int faulty_fsync(int fd) {
 int plain_open(const char* path, int flags, mode_t mode) { return ::open(path, flags, mode); }
 const FileOps kFaulty = {faulty_writev, faulty_fdatasync, faulty_fsync, plain_open};
 
+// Who writes, and how long each write takes.
+std::atomic<std::thread::id> writer{};
+std::atomic<int> write_ms{0};
+ssize_t watched_writev(int fd, const iovec* parts, int count) {
+  writer = std::this_thread::get_id();
+  if (write_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(write_ms));
+  return ::writev(fd, parts, count);
+}
+const FileOps kWatched = {watched_writev, ::fdatasync, ::fsync, plain_open};
+
 void heal_disk() {
   budget = INT64_MAX;
   write_error = ENOSPC;
@@ -571,6 +581,90 @@ TEST_CASE(a_loop_wakes_for_every_durable_group) {
   EXPECT_EQ(told.load(), 30000u);
   EXPECT(journal->close(5));
   EXPECT_EQ(journal->durable_fd(), -1);
+}
+
+TEST_CASE(a_flush_writes_on_its_own_thread_while_writes_are_quick) {
+  const auto here = [] { return writer.load() == std::this_thread::get_id(); };
+  for (const Durability durability : {Durability::kMemory, Durability::kProcess, Durability::kPower}) {
+    expect::TemporaryDirectory tmp;
+    write_ms = 0;
+    auto journal = must_open({.directory = tmp.path, .segment_bytes = 5000, .durability = durability, .ops = &kWatched});
+    int written = 0;
+    for (int i = 0; i < 300; ++i) {  // rolls in between; the writer may be at work when it is asked
+      EXPECT(append_text(*journal, payload_of(journal->head_lsn() + 1)) != 0);
+      journal->flush();
+      written += journal->written_lsn() == journal->head_lsn() && here();
+      journal->flush();  // nothing new: nothing happens
+      EXPECT(journal->wait_durable(journal->head_lsn(), 10));
+    }
+    EXPECT(durability == Durability::kPower ? written == 0 : written > 0);
+    EXPECT(journal->sync(10));
+    write_ms = 50;
+    append_text(*journal, payload_of(301));
+    journal->flush();
+    append_text(*journal, payload_of(302));
+    journal->flush();
+    EXPECT(journal->sync(10));
+    EXPECT(!here());  // the slow one before it was the last on this thread for a while
+    write_ms = 0;
+    EXPECT(journal->close(5));
+    EXPECT_EQ(read_back(tmp.path), 302u);
+  }
+}
+
+TEST_CASE(a_large_flush_is_left_to_the_writer) {
+  expect::TemporaryDirectory tmp;
+  write_ms = 0;
+  auto journal = must_open({.directory = tmp.path, .ops = &kWatched});
+  const std::string large(100'000, 'x');
+  EXPECT_EQ(append_text(*journal, large), 1u);
+  journal->flush();
+  EXPECT(journal->wait_durable(1, 10));
+  EXPECT(writer.load() != std::this_thread::get_id());
+  EXPECT(journal->close(5));
+}
+
+TEST_CASE(flushes_on_a_disk_that_fills_up_lose_nothing) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 20000, .buffer_bytes = 65536, .ops = &kFaulty});
+  std::mt19937 random(12);
+  for (int round = 0; round < 30; ++round) {
+    budget = static_cast<std::int64_t>(random() % 30000);
+    while (append_text(*journal, payload_of(journal->head_lsn() + 1)) != 0) journal->flush();
+    EXPECT(eventually([&] { return !journal->error().empty(); }));
+    EXPECT(journal->durable_lsn() < journal->head_lsn());
+    budget = INT64_MAX;
+    EXPECT(journal->wait_durable(journal->head_lsn(), 10));
+  }
+  const std::uint64_t head = journal->head_lsn();
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path), head);
+}
+
+TEST_CASE(flushes_beside_syncs_of_another_thread) {
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 100000, .buffer_bytes = 65536});
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) {
+      journal->sync(0.01);
+      journal->stats();
+      journal->segments();
+    }
+  });
+  std::mt19937 random(13);
+  while (journal->head_lsn() < 20000) {
+    if (append_text(*journal, payload_of(journal->head_lsn() + 1)) == 0) journal->commit();
+    else if (random() % 3 == 0) journal->flush();
+    else if (random() % 50 == 0) journal->commit();
+  }
+  journal->flush();
+  EXPECT(journal->wait_durable(20000, 20));
+  stop = true;
+  other.join();
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path), 20000u);
 }
 
 int main(int argc, char** argv) { return expect::run_all(argc, argv); }

@@ -84,7 +84,7 @@ class Rig:
         self.tape = Tape(self.instruments, self.calendar, 1024)
         self.clock = VirtualClock("test", beijing_ns(now))
         self.trade = TradeService(
-            settings=msgspec.convert({"durability": "memory", **settings}, Settings),
+            settings=msgspec.convert({"durability": "memory", "mark_interval_ms": 5, **settings}, Settings),
             data_dir=directory,
             tape=self.tape,
             instruments=self.instruments,

@@ -108,9 +108,9 @@ cdef class Exchange:
         return out.code, None if out.order == kNone else out.order, out.lsn
 
     def commit(self):
-        """Wake the journal's writer for what was appended; nothing without a journal."""
+        """Have the journal write what was appended, at once where it can be; nothing without a journal."""
         if self.journal is not None:
-            self.journal.get().commit()
+            self.journal.get().flush()
 
     def note(self, const unsigned char[::1] payload not None):
         """Put a record of the owner's own among the commands'; answers as insert. At most 256 KiB."""

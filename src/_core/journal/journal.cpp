@@ -18,6 +18,9 @@ namespace {
 constexpr std::uint32_t kRollMark = 0xFFFFFFFFu;  // in the ring only: "seal the segment here"
 constexpr std::uint32_t kWrapMark = 0;            // in the ring only: "go on at the start of the ring"
 constexpr std::uint64_t kGroupBytes = 4u << 20;
+constexpr std::uint64_t kHereBytes = 64u << 10;
+constexpr std::int64_t kSlowWriteNs = 10'000'000;
+constexpr std::int64_t kSlowPauseNs = 10'000'000'000;
 constexpr int kFirstRetryMs = 10;
 constexpr int kLastRetryMs = 250;
 
@@ -112,6 +115,33 @@ void Journal::commit() {
   if (!sleeping_.load(std::memory_order_seq_cst)) return;
   std::lock_guard lock(mutex_);
   work_.notify_one();
+}
+
+void Journal::flush() {
+  if (flushed_ == produced_) return;
+  flushed_ = produced_;
+  if (!write_here()) commit();
+}
+
+// False when something is left for the writer to do.
+bool Journal::write_here() {
+  if (options_.durability == Durability::kPower || closed_ || failed()) return false;
+  if (produced_ - tail_.load(std::memory_order_acquire) > kHereBytes) return false;
+  const std::int64_t began_ns = monotonic_ns();
+  if (began_ns < not_here_until_ns_) return false;
+  std::unique_lock lock(writing_, std::try_to_lock);
+  if (!lock.owns_lock() || retry_ms_ > 0 || part_count_ > 0) return false;
+  if (synced_position_.load(std::memory_order_relaxed) < sync_request_.load(std::memory_order_acquire)) return false;
+  collect_group();
+  if (part_count_ == 0) return false;
+  if (const int code = write_group(); code != 0) {
+    stumble(code, "write");
+    return false;
+  }
+  finish_group(false);
+  if (const std::int64_t now_ns = monotonic_ns(); now_ns - began_ns > kSlowWriteNs)
+    not_here_until_ns_ = now_ns + kSlowPauseNs;
+  return position_ == produced_;
 }
 
 std::uint64_t Journal::next_segment() const {
@@ -250,16 +280,20 @@ bool Journal::close(double timeout_s) {
 void Journal::run() {
   for (;;) {
     const std::uint64_t seen = commits_.load(std::memory_order_seq_cst);
+    std::unique_lock writing(writing_);
     if (step()) continue;
+    const int retry_ms = retry_ms_;
+    const std::uint64_t position = position_;
+    writing.unlock();
     std::unique_lock lock(mutex_);
     if (stop_) {
-      const bool is_idle = retry_ms_ == 0 && position_ == head_.load(std::memory_order_acquire) &&
+      const bool is_idle = retry_ms == 0 && position == head_.load(std::memory_order_acquire) &&
                            synced_position_.load(std::memory_order_relaxed) >=
                                sync_request_.load(std::memory_order_acquire);
       if (failed() || is_idle || monotonic_ns() >= stop_deadline_ns_) break;
     }
-    if (retry_ms_ > 0 && !failed()) {
-      work_.wait_for(lock, std::chrono::milliseconds(retry_ms_), [&] { return stop_; });
+    if (retry_ms > 0 && !failed()) {
+      work_.wait_for(lock, std::chrono::milliseconds(retry_ms), [&] { return stop_; });
       // Once stopping, the predicate above is true at once: keep the pause between attempts.
       if (stop_) progress_.wait_for(lock, std::chrono::milliseconds(kFirstRetryMs));
       continue;
@@ -379,7 +413,7 @@ int Journal::write_group() {
 }
 
 // False when its sync has failed.
-bool Journal::finish_group() {
+bool Journal::finish_group(bool ring) {
   position_ = group_end_;
   chain_ = group_chain_;
   writer_lsn_ += group_records_;
@@ -392,7 +426,7 @@ bool Journal::finish_group() {
     tail_.store(position_, std::memory_order_release);
   }
   if (!is_suspect_) retry_ms_ = 0;
-  announce();
+  announce(ring);
   return true;
 }
 
@@ -507,15 +541,16 @@ void Journal::fail(int code, const char* what) {
   ring_durable();
 }
 
-// After something went well: no error any more, the newest segment as it is now, and whoever waits looks again.
-void Journal::announce() {
+// After something went well: no error any more, the newest segment as it is now, and whoever waits looks again. An
+// event loop that has written by itself need not be rung.
+void Journal::announce(bool ring) {
   if (!is_suspect_) error_number_.store(0, std::memory_order_release);
   std::lock_guard lock(mutex_);
   if (!is_suspect_) error_text_.clear();
   segments_.back().last_lsn = writer_lsn_;
   segments_.back().bytes = file_bytes_;
   progress_.notify_all();
-  ring_durable();
+  if (ring) ring_durable();
 }
 
 }  // namespace qautlra::journal

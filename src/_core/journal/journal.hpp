@@ -92,6 +92,11 @@ class Journal {
   // Wakes the writer when it sleeps. Once per batch.
   void commit();
 
+  // By the producer, once per batch: has what was appended written, and does nothing when nothing was. A little of it
+  // that need not be synced goes to the kernel on this thread, while the writer rests and writes are quick: then it
+  // is durable when this returns, and nobody has to be woken. Everything else is the writer's, as after commit().
+  void flush();
+
   // Segment (its first LSN) the next record will fall into.
   std::uint64_t next_segment() const;
 
@@ -137,9 +142,10 @@ class Journal {
 
   void run();
   bool step();
+  bool write_here();
   void collect_group();
   int write_group();
-  bool finish_group();
+  bool finish_group(bool ring = true);
   int start_segment(std::uint64_t first_lsn, std::uint32_t chain);
   bool is_synced() const;
   void release_through(std::uint64_t position);
@@ -149,7 +155,7 @@ class Journal {
   int write_again(const std::string& path, std::uint64_t from, std::uint64_t to);
   void stumble(int code, const char* what);
   void fail(int code, const char* what);
-  void announce();
+  void announce(bool ring = true);
   void ring_durable();
   std::byte* room(std::size_t bytes);
 
@@ -169,6 +175,8 @@ class Journal {
   std::uint64_t next_lsn_ = 1;
   std::uint64_t segment_first_ = 1;
   std::uint64_t segment_used_ = kHeaderBytes;
+  std::uint64_t flushed_ = 0;  // ring position behind what flush() has seen
+  std::int64_t not_here_until_ns_ = 0;  // monotonic: a write on this thread took too long
   bool closed_ = false;
 
   // Shared. head_: released by the producer, acquired by the writer; tail_: the other way round. commits_ and
@@ -197,7 +205,8 @@ class Journal {
   std::string error_text_;
   std::vector<SegmentInfo> segments_;
 
-  // Writer only (and begin(), before the thread exists).
+  // Whoever writes holds this: the writer, or the producer when it writes by itself. It guards what follows, but the thread.
+  std::mutex writing_;
   int fd_ = -1;
   int new_fd_ = -1;  // of a segment whose making was interrupted by a full disk
   std::uint64_t position_ = 0;

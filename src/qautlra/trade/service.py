@@ -405,7 +405,7 @@ class TradeService(Service):
         for hook in self.on_tick:
             hook()
         engine.exchange.commit()
-        if engine.exchange.event_count:
+        if engine.exchange.event_count or self._teller.is_waiting:
             self.wake()
         elif engine.is_dirty and self._mark is None and self._loop is not None:
             self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
@@ -446,7 +446,7 @@ class TradeService(Service):
         engine, journal = self._engine, self._journal
         if engine is None or journal is None:
             return
-        engine.exchange.commit()
+        engine.exchange.commit()  # what is little is durable at once
         if not self._teller.pending_count:  # else: when the commit under way is done
             self._collect(engine)
         self._teller.release(journal.durable_lsn)

@@ -42,6 +42,11 @@ class Teller:
         """How many sets of changes wait for the journal."""
         return len(self._pending)
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything waits for the journal."""
+        return bool(self._pending or self._waiters)
+
     def subscribe(
         self, account_id: str | None, callback: Callback, prepare: Prepare | None = None
     ) -> Callable[[], None]:

@@ -50,6 +50,7 @@ cdef extern from "journal/journal.hpp" namespace "qautlra::journal" nogil:
         unique_ptr[CJournal] open(const COptions&, string& error)
         uint64_t append(uint8_t kind, const void* payload, size_t size)
         void commit()
+        void flush()
         uint64_t next_segment() const
         uint64_t roll()
         cbool sync(double timeout_s)
