@@ -169,7 +169,7 @@ def test_hostile_statements_are_refused_and_harm_nobody(tmp_path: Path) -> None:
 def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     wrong = {
         "SELECT nosuch FROM futures_market": "nosuch",
-        "SELECT * FROM nosuch": "there are bar_1m, futures_market",
+        "SELECT * FROM nosuch": "there are bar_1d, bar_1m, futures_market",
         "SELECT * FROM futures_market WHERE last_price = 'x'": "query: ",
         "SELECT sum(9223372036854775807::BIGINT + 0 * i) FROM range(9) t(i)": "64 bits",
     }

@@ -14,3 +14,18 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
     time_limit_days: int = 0
     custom_partition: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] | None = None
+
+
+class Derived(Struct, frozen=True, kw_only=True):
+    """A stream made of another one: a row per period and group, kept up with what comes.
+
+    `bars`: open, high, low, close, volume along trading sections; else `values` are {name: (function,
+    column)} and `by` the columns of a group. `filter` is in the query's grammar.
+    """
+
+    source: str
+    period_s: int
+    bars: bool = False
+    by: tuple[str, ...] = ()
+    values: dict[str, tuple[str, str]] = {}
+    filter: str = ""

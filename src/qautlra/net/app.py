@@ -13,6 +13,7 @@ from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.net import db_ws, diff_ws, market_ws, openapi, static, trade_http, trade_ws
+from qautlra.net.aggregate_http import AggregateHttp
 from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
@@ -43,6 +44,7 @@ def route_table(deps: Deps) -> list[Route]:
         *MarketHttp(deps).routes(),
         *StoreHttp(deps).routes(),
         *IngestHttp(deps).routes(),
+        *AggregateHttp(deps).routes(),
         *db_ws.routes(deps),
         *OpsHttp(deps).routes(),
         *AuthHttp(deps).routes(),

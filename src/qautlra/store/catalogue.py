@@ -51,6 +51,16 @@ class DataFile(Struct, frozen=True, kw_only=True):
     "Bars made of stored rows, which go when rows of their day come later."
 
 
+class Progress(Struct, frozen=True, kw_only=True):
+    """Up to where a stream was made of its source: log position, generation of its numbers, file of bars."""
+
+    lsn: int = 0
+    generation: int = 0
+    born_lsn: int = 0
+    bar_tag: int = 0
+    revision: int = 0
+
+
 class State(Struct, frozen=True, kw_only=True):
     """Everything the manifest says. Rows up to `watermark_lsn` are in the files, later ones in the log."""
 
@@ -63,6 +73,8 @@ class State(Struct, frozen=True, kw_only=True):
     files: tuple[DataFile, ...] = ()
     bar_days: tuple[date, ...] = ()
     "Trading days whose one-minute bars are all in files, made of all their rows."
+    derived: dict[str, Progress] = {}
+    "How far streams that are made of others have come, with the files that hold them."
 
     def overlapping(
         self, parts: Iterable[str], start_us: int, stop_us: int, symbols: frozenset[str] | None = None

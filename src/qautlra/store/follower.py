@@ -65,7 +65,7 @@ class FollowerQuery:
         if isinstance(request, SqlRequest):
             return await self._door.run(request)
         if request.stream.lower() not in STREAMS and self._door.knows(request.stream):
-            return await self._door.run_table(request)
+            return await self._door.run_table(request, self._canonical)
         plan = make_plan(request, self._clock.now_ns(), self._canonical, self._settings.query_rows)
         if request.verb is not None:
             return await self._door.run_verb(request.verb, plan, request)

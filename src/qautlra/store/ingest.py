@@ -11,7 +11,8 @@ import pyarrow as pa
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, StorageError, UnavailableError
-from qautlra.model.streams import StreamOptions
+from qautlra.model.streams import Derived, StreamOptions
+from qautlra.store.aggregates import BAR_1D
 from qautlra.store.disk import DiskGuard
 from qautlra.store.importer import dated
 from qautlra.store.live import MarketTail, TableTail
@@ -132,9 +133,25 @@ class IngestDoor:
         )
         await self._tables().create(definition, update=options.update)
 
+    async def derive(self, name: str, derived: Derived) -> None:
+        """Make a stream of another one."""
+        _refuse_own(name)
+        await self._need().aggregates.create(name, derived)
+
+    def derived(self) -> dict[str, Derived]:
+        """Return how each stream is made that is made of another one."""
+        aggregates = self._need().aggregates
+        return {name: aggregates.get(name) for name in aggregates.names()}
+
+    async def refresh(self, name: str) -> int:
+        """Make a made stream's rows up to now; return how many were made."""
+        return await self._need().aggregates.refresh(name)
+
     async def drop(self, name: str) -> None:
         """Delete a stream and all its rows."""
         _refuse_own(name)
+        if name.lower() == BAR_1D:
+            raise InputError(f"{name!r} is a built-in stream", key="stream", status=409)
         await self._tables().drop(name)
 
     def names(self) -> list[str]:

@@ -18,6 +18,7 @@ from qautlra._core.journal import Journal, JournalError, Segment
 from qautlra._core.store import HotStore, TickLog, segment_to_arrow
 from qautlra.base import log
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
+from qautlra.store.aggregates import Aggregates
 from qautlra.store.bars import BarReader
 from qautlra.store.catalogue import Catalogue, State
 from qautlra.store.compaction import Compactor
@@ -75,15 +76,17 @@ class Opened:
         self.known = KnownRows(catalogue, self.compactor, instruments)
         self.sql = SqlProcess(catalogue.data_dir, settings.query_threads, settings.query_memory_bytes)
         self.tables = TableStore(catalogue.data_dir / TABLES, settings, self.compactor.layout)
-        door = SqlDoor(
+        self.door = door = SqlDoor(
             self.sql,
             given.clock,
             lambda: readable_lsn(journal),
             self.tables.book,
+            table_position=lambda: self.tables.head_lsn,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )
         self.bars = BarReader(catalogue, reader, self.engine, self.hot, instruments, given.calendar)
+        self.aggregates = Aggregates(self, given.calendar, given.clock, instruments.canonical)
         self.keeper = Keeper(self, given.clock, settings.retention_days, settings.query_timeout_s)
         self.query = StoreQuery(
             reader,

@@ -67,7 +67,7 @@ class StoreQuery:
         if isinstance(request, SqlRequest):
             return await self._sql.run(request)
         if request.stream.lower() not in STREAMS and self._sql.knows(request.stream):
-            return await self._sql.run_table(request)
+            return await self._sql.run_table(request, self._canonical)
         plan = self.plan(request)
         if request.verb is not None:
             return await self._verb(request.verb, plan, request)

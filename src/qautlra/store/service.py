@@ -110,10 +110,12 @@ class StoreService(Service):
                 raise StorageError(f"the log cannot be opened: {error}", retryable=False) from error
             raise
         self._started_before = True
+        await opened.aggregates.begin()
         self.query.open(opened.query)
         watch(opened, self.disk)
         self.spawn(self._keep_compacting(opened), "compact")
         self.spawn(opened.tables.run(), "tables")
+        self.spawn(opened.aggregates.run(), "aggregates")
 
     async def stop(self, grace_s: float) -> None:
         """Log what is on the tape, end the threads, let the directory go."""
@@ -171,7 +173,8 @@ class StoreService(Service):
             }
             if opened.damage:
                 facts["log_damage"] = opened.damage
-            error = opened.journal.error or opened.tables.log_error or self._error or opened.tables.error
+            logs = opened.journal.error or opened.tables.log_error
+            error = logs or self._error or opened.tables.error or opened.aggregates.error()
             if error:
                 facts["error"] = error
         return facts

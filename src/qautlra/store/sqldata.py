@@ -53,7 +53,7 @@ class SqlData:
         """Make views of the streams a statement uses, all of one moment. MovedError: begin again."""
         mine = {name for name in used if name.lower() not in STREAMS}
         if mine:
-            self._make_tables(connection, mine, (ask.table_start_us, ask.table_stop_us))
+            self._make_tables(connection, mine, ask)
             used = used - mine
         with self._lock:
             state = self._following(ask.position)
@@ -70,17 +70,25 @@ class SqlData:
         if ask.whole_days or "sample_" in ask.sql.lower():
             self._make_sections(connection, used, _oldest_us(state, tables))
 
-    def _make_tables(
-        self, connection: duckdb.DuckDBPyConnection, names: set[str], within: tuple[int, int]
-    ) -> None:
+    def _make_tables(self, connection: duckdb.DuckDBPyConnection, names: set[str], ask: Ask) -> None:
+        market, machine = (ask.start_us, ask.stop_us), (ask.table_start_us, ask.table_stop_us)
         with self._lock:
-            self._tables.follow()
+            self._follow_tables(ask.table_position)
             definitions = self._tables.definitions()
             for name in sorted(names):
                 if name.lower() not in definitions:
                     raise NotFoundError(f"there is no stream {name!r}", key="stream")
                 definition = definitions[name.lower()]
+                within = market if definition.follows_market else machine
                 make_table_view(connection, definition, self._tables, self._data_dir / TABLES, within)
+
+    def _follow_tables(self, position: int) -> None:
+        """Read the streams' log up to `position` at least."""
+        give_up_s = monotonic_s() + BEHIND_S
+        while (last_lsn := self._tables.follow()) < position:
+            if monotonic_s() > give_up_s:
+                raise StorageError(f"the streams' log is written up to {last_lsn}, not yet to {position}")
+            time.sleep(POLL_S)
 
     def _following(self, position: int) -> State:
         """Return the manifest with the log read up to `position` at least."""

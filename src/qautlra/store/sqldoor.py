@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pyarrow as pa
+
 from qautlra.base.clock import Clock, monotonic_s, wall_ns
 from qautlra.base.errors import InputError, LimitError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
@@ -39,12 +41,14 @@ class SqlDoor:
         position: Callable[[], int],
         book: Book,
         *,
+        table_position: Callable[[], int] = lambda: 0,
         timeout_s: float,
         cap_rows: int,
     ) -> None:
         self.process = process
         self._clock = clock
         self._position = position
+        self._table_position = table_position
         self._book = book
         self._timeout_s = timeout_s
         self._cap_rows = cap_rows
@@ -130,17 +134,22 @@ class SqlDoor:
         """Whether a stream is one that users made."""
         return self._definition(name) is not None
 
-    async def run_table(self, request: QueryRequest) -> QueryResult:
-        """Answer a query about a user's stream."""
+    async def run_table(
+        self, request: QueryRequest, canonical: Callable[[str], str | None] = lambda name: name
+    ) -> QueryResult:
+        """Answer a query about a user's stream; one made of the market's has the market's `now`."""
         definition = self._definition(request.stream)
         assert definition is not None
         if request.verb is not None:
             raise InputError(f"{request.verb.name}: is for the market's own streams", key=request.verb.name)
-        now_ns = wall_ns()
+        follows_market = definition.follows_market
+        now_ns = self._clock.now_ns() if follows_market else wall_ns()
+        if not follows_market:
+            canonical = lambda name: name  # noqa: E731
         start_us, stop_us = self._range(request.start_time, request.end_time, now_ns)
         stream, time = definition.stream(), definition.time_column
         columns = ", ".join(f'"{name}"' for name in stream.projection(request.columns))
-        predicate = parse_filter(request.filter, stream.columns, now_ns=now_ns, canonical=lambda name: name)
+        predicate = parse_filter(request.filter, stream.columns, now_ns=now_ns, canonical=canonical)
         where, values = ("true", []) if predicate is None else to_sql(predicate)
         direction = "DESC" if request.descending else "ASC"
         sql = f'SELECT {columns} FROM "{stream.name}" WHERE {where} ORDER BY "{time}" {direction}'
@@ -158,7 +167,7 @@ class SqlDoor:
             table_stop_us=stop_us,
         )
         result = await self._answer(ask, request.format)
-        result.clock = "wall"
+        result.clock = self._clock.name if follows_market else "wall"
         return result
 
     def _definition(self, name: str) -> Definition | None:
@@ -180,10 +189,35 @@ class SqlDoor:
             start_us=start_us,
             stop_us=stop_us,
             position=self._position(),
+            table_position=self._table_position(),
             cap_rows=UNCAPPED_ROWS if form.streamed else self._cap_rows,
-            timeout_s=self._timeout_s,
-            **more,
+            **({"timeout_s": self._timeout_s} | more),
         )
+
+    async def table(
+        self,
+        sql: str,
+        values: list[Any],
+        stream: str,
+        within: tuple[int, int],
+        *,
+        whole_days: bool = False,
+        timeout_s: float,
+    ) -> pa.Table:
+        """Return the rows of one statement of the server's own about a stream's rows of [start, end)."""
+        ask = self._ask(
+            sql,
+            QueryFormat.ARROW,
+            *within,
+            streams=(stream,),
+            values=bound_values(values),
+            whole_days=whole_days,
+            table_start_us=within[0],
+            table_stop_us=within[1],
+            timeout_s=timeout_s,
+        )
+        pieces = [piece async for piece in self.process.run(ask, SqlAnswer())]
+        return pa.ipc.open_stream(b"".join(pieces)).read_all()
 
     async def _answer(self, ask: Ask, form: QueryFormat) -> QueryResult:
         started_s = monotonic_s()

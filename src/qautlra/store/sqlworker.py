@@ -47,7 +47,7 @@ NICENESS = 5
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """One statement. `position`: what the log had when it was asked; all of it is in the answer.
+    """One statement. `position`, `table_position`: what the logs had when it was asked; all is in the answer.
 
     `streams` are named by the server's own statements; those of users are read to find them. `whole_days`:
     the views begin with the trading day `start_us` lies in. Bound values are [kind, value] of kinds `t` (Unix
@@ -67,6 +67,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     whole_days: bool = False
     table_start_us: int = 0
     table_stop_us: int = 0
+    table_position: int = 0
 
 
 class _Job:

@@ -41,6 +41,9 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
     )
     note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
     note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
+    made = opened.aggregates
+    note("qautlra_store_aggregate_refreshes_total", "Refreshes", lambda: made.refreshes, kind="counter")
+    note("qautlra_store_aggregate_rows_total", "Rows made by them", lambda: made.rows, kind="counter")
     note("qautlra_store_disk_used_percent", "Of the data's disk", lambda: disk.used_percent)
     bound = metrics.bound
     bound(

@@ -13,6 +13,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from qautlra.base.errors import InputError, LimitError, NotFoundError, StorageError
+from qautlra.model.streams import Derived
 from qautlra.store.catalogue import sync_directory, write_durably
 from qautlra.store.filter import Kind
 from qautlra.store.schema import STREAMS, Stream
@@ -68,11 +69,18 @@ class Definition(Struct, frozen=True, kw_only=True):
     time_limit_days: int = 0
     custom_partition: tuple[str, ...] = ()
     retention_days: int = 0
+    derived: Derived | None = None
+    "How its rows are made of another stream's; None: they are ingested."
 
     @property
     def time_column(self) -> str:
         """The column ranges of time are about."""
         return self.time_partition or ARRIVAL
+
+    @property
+    def follows_market(self) -> bool:
+        """Whether its times are the market's: it is made of one of the market's streams."""
+        return self.derived is not None and self.derived.source.lower() in STREAMS
 
     @property
     def schema(self) -> pa.Schema:

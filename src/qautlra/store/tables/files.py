@@ -36,10 +36,16 @@ def unite(tables: Iterable[pa.Table], definition: Definition) -> pa.Table:
 
 
 def write_rows(
-    data_dir: Path, table: pa.Table, definition: Definition, first_lsn: int, last_lsn: int, layout: Layout
+    data_dir: Path,
+    table: pa.Table,
+    definition: Definition,
+    first_lsn: int,
+    last_lsn: int,
+    layout: Layout,
+    tag: str = "",
 ) -> list[DataFile]:
     """Write rows by date and the definition's own fields; doing it again replaces the files. Blocking."""
-    name = f"{first_lsn:020d}-{last_lsn:020d}.parquet"
+    name = f"{first_lsn:020d}-{last_lsn:020d}{tag}.parquet"
     entries = []
     for day, values, rows in _partitions(table, definition):
         parts = (
@@ -102,6 +108,8 @@ def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
     """Return what the files on the disk say when there is no manifest. Blocking."""
     files: list[DataFile] = []
     for definition in definitions:
+        if definition.derived is not None:
+            continue  # made anew of its source
         for path in sorted(data_dir.glob(f"stream={definition.name}/date=*/**/*.parquet")):
             first, last = (int(part) for part in path.stem.split("-")[:2])
             day = next(part for part in path.parts if part.startswith("date=")).removeprefix("date=")

@@ -97,7 +97,7 @@ def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any]
     for field in table.schema:
         if field.name in GIVEN_COLUMNS:
             continue
-        kind = _type_of_arrow(field.type)
+        kind = type_of_arrow(field.type)
         column = table.column(field.name).combine_chunks()
         if kind is None:
             _place(field.name, column.to_pylist(), known, arrays, may_grow)
@@ -117,7 +117,7 @@ def _add(
     for name, value in extra.items():
         grows = may_grow or name in GIVEN_COLUMNS
         if isinstance(value, pa.Array):
-            kind = _type_of_arrow(value.type)
+            kind = type_of_arrow(value.type)
             assert kind is not None and len(value) == rows
             arrays[_column_for(name, kind, known, grows)] = value
         else:
@@ -273,7 +273,8 @@ def _day(value: Any) -> date | None:
         return None
 
 
-def _type_of_arrow(kind: pa.DataType) -> TypeName | None:
+def type_of_arrow(kind: pa.DataType) -> TypeName | None:
+    """Return the type a column of Arrow's becomes; None when its values are looked at one by one."""
     types = pa.types
     if types.is_dictionary(kind):
         kind = kind.value_type

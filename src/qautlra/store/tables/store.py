@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from qautlra._core import journal as core
 from qautlra._core.journal import Journal
@@ -23,7 +24,7 @@ from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, StorageError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
-from qautlra.store.catalogue import Catalogue, DataFile, State
+from qautlra.store.catalogue import Catalogue, DataFile, Progress, State
 from qautlra.store.parquet import Layout
 from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
@@ -34,6 +35,7 @@ from qautlra.store.tables.infer import Grown, rows_of, table_rows
 
 FILE_AGE_S = 60.0
 POLL_S = 0.25
+FRESH_COUNT = 256
 DURABLE_POLL_S = 0.001
 DURABLE_S = 5.0
 LINGER_S = 120.0
@@ -62,6 +64,8 @@ class TableStore:
         self._first_waiting_s = 0.0
         self._retained_day = -1
         self.rows_taken = 0
+        self.fresh: dict[str, list[tuple[int, int, int]]] = {}
+        "Of rows in the log, by stream: (position, first time, last time), Unix us; a few hundred at most."
         self.followers: set[Callable[[str, pa.Table], None]] = set()
         self.error = ""
 
@@ -94,6 +98,8 @@ class TableStore:
             if kind == record.ROWS_RECORD and lsn > state.watermark_lsn:
                 name, rows = record.head(payload)
                 self._waiting[name] = self._waiting.get(name, 0) + rows
+                if name in self.book and lsn > (definition := self.book.get(name)).born_lsn:
+                    self._note(definition, lsn, record.decode(payload))
         self._first_waiting_s = monotonic_s()
 
     def close(self, grace_s: float) -> None:
@@ -125,7 +131,7 @@ class TableStore:
             if grown.is_new:
                 definition = msgspec.structs.replace(definition, columns=grown.columns)
                 await self._work(partial(self.book.put, definition))
-            lsn = self._append(definition.name, grown.table)
+            lsn = self._append(definition, grown.table)
         await self._durable(lsn)
         rows = int(grown.table.num_rows)
         self.rows_taken += rows
@@ -136,7 +142,10 @@ class TableStore:
     async def _definition(self, name: str, create: bool) -> Definition:
         check_table_name(name)
         if name in self.book:
-            return self.book.get(name)
+            found = self.book.get(name)
+            if found.derived is not None:
+                raise InputError(f"{name!r} is made of {found.derived.source}", key="stream", status=409)
+            return found
         if not create or not self._settings.schema.auto_detect:
             raise NotFoundError(f"there is no stream {name!r}; make it first", key="stream")
         return await self._make(Definition(name=name, columns=own_columns(), created_us=wall_us()))
@@ -147,8 +156,18 @@ class TableStore:
         await self._work(partial(self.book.put, definition))
         return definition
 
-    def _append(self, name: str, table: pa.Table) -> int:
-        journal = self._log()
+    def _note(self, definition: Definition, lsn: int, table: pa.Table) -> None:
+        """Remember which times came at which position."""
+        times = table.column(definition.time_column).cast(pa.int64())
+        low, high = pc.min_max(times).as_py().values()
+        noted = self.fresh.setdefault(definition.name, [])
+        noted.append((lsn, low, high))
+        if len(noted) > FRESH_COUNT:
+            lsns, lows, highs = zip(*noted, strict=True)
+            noted[:] = [(max(lsns), min(lows), max(highs))]
+
+    def _append(self, definition: Definition, table: pa.Table) -> int:
+        journal, name = self._log(), definition.name
         lsn = 0
         if not self._waiting:
             self._first_waiting_s = monotonic_s()
@@ -159,6 +178,7 @@ class TableStore:
                     f"the log takes nothing now: {journal.error or 'it is full'}", retry_after_s=1
                 )
             self._waiting[name] = self._waiting.get(name, 0) + piece.num_rows
+            self._note(definition, lsn, piece)
         return lsn
 
     async def _durable(self, lsn: int) -> None:
@@ -202,8 +222,11 @@ class TableStore:
             definition = self.book.get(name)
             gone = [file for file in self.catalogue.state.files if file.stream == definition.name]
             await self._work(partial(self.book.remove, definition.name))
-            await self._replace(without(self.catalogue.state, gone), gone)
+            state = without(self.catalogue.state, gone)
+            derived = {key: value for key, value in state.derived.items() if key != definition.name}
+            await self._replace(msgspec.structs.replace(state, derived=derived), gone)
             self._waiting.pop(definition.name, None)
+            self.fresh.pop(definition.name, None)
 
     async def retain(self, name: str, days: int) -> None:
         """Keep a stream for so many days."""
@@ -258,6 +281,7 @@ class TableStore:
             state = await self._work(partial(self._filed, target))
             self.catalogue.adopt(state)
             self._waiting.clear()
+            self.fresh.clear()
             await self._work(partial(journal.drop_through, state.watermark_lsn))
 
     def _filed(self, target: int) -> State:
@@ -278,6 +302,45 @@ class TableStore:
         replaced = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *files))
         self.catalogue.store(replaced)
         return replaced
+
+    @property
+    def head_lsn(self) -> int:
+        """Position of the newest row."""
+        return int(self._log().head_lsn)
+
+    async def settle(self) -> None:
+        """Wait until everything taken so far is durable."""
+        await self._durable(self.head_lsn)
+
+    async def make(self, name: str, within: tuple[int, int], table: pa.Table, progress: Progress) -> None:
+        """Put rows in the place of a made stream's rows with start <= time < stop, and note how far it is."""
+        async with self._change:
+            if name not in self.book:
+                return
+            before = self.catalogue.state
+            gone = [file for file in before.files if file.stream == name]
+            gone = [file for file in gone if file.first_us < within[1] and file.last_us >= within[0]]
+            new = await self._work(
+                partial(self._made, self.book.get(name), gone, within, table, progress.revision)
+            )
+            state = without(before, gone)
+            state = msgspec.structs.replace(
+                state, files=(*state.files, *new), derived={**state.derived, name: progress}
+            )
+            await self._replace(state, gone)
+
+    def _made(
+        self, definition: Definition, gone: list[DataFile], within: tuple[int, int], table: pa.Table, tag: int
+    ) -> list[DataFile]:
+        parts = [unite([table], definition)]
+        for file in gone:
+            rows = pq.read_table(self.directory / file.path, partitioning=None)
+            times = rows.column(definition.time_column).cast(pa.int64())
+            parts.append(rows.filter(pc.or_(pc.less(times, within[0]), pc.greater_equal(times, within[1]))))
+        rows = unite(parts, definition)
+        if not rows.num_rows:
+            return []
+        return write_rows(self.directory, rows, definition, 0, 0, self._layout, f"-a{tag}")
 
     async def merge_small(self) -> None:
         """Put small files of one directory together, one directory at a time."""

@@ -51,8 +51,8 @@ class TableTail:
         self._definitions = found
         return {name: definition for name, (_, definition) in found.items()}
 
-    def follow(self) -> None:
-        """Read manifest and log as they are now, the two agreeing."""
+    def follow(self) -> int:
+        """Read manifest and log as they are now, the two agreeing; return up to which position."""
         while True:
             state = self._manifest()
             self._read(state.watermark_lsn)
@@ -61,6 +61,8 @@ class TableTail:
                 break
         if sum(segment.bytes for segment in self._segments.values()) > TAIL_BYTES:
             raise LimitError("too many rows wait to be put into files", retry_after_s=5)
+        read = (segment.source.last_lsn for segment in self._segments.values())
+        return max(self.state.watermark_lsn, *read, 0)
 
     def tables(self, definition: Definition) -> list[pa.Table]:
         """Return the rows of a stream that no file has."""

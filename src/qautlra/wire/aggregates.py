@@ -1,0 +1,84 @@
+"""Continuous aggregates as JSON: `{"source", "period", "by", "values", "filter"}`, `{"source", "bars"}`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from qautlra.base.errors import InputError
+from qautlra.model.streams import Derived
+
+KEYS: Final = ("source", "period", "bars", "by", "values", "filter")
+PERIOD: Final = re.compile(r"\s*(\d{1,6})\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*", re.ASCII)
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_CALL: Final = re.compile(r"\s*([a-z]{1,16})\s*\(\s*([^()\"]{1,128}?)\s*\)\s*", re.ASCII)
+DAY_S: Final = 86_400
+
+
+def decode_aggregate(body: bytes) -> Derived:
+    """Return what a body describes; InputError names the key that is wrong."""
+    try:
+        data = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise InputError(f"the body is not JSON: {error}", key="body") from None
+    if not isinstance(data, dict):
+        raise InputError("expected an object", key="body")
+    if unknown := [key for key in data if key not in KEYS]:
+        raise InputError(f"{unknown[0][:64]!r} is no key; there are {', '.join(KEYS)}", key=unknown[0][:64])
+    bars = data.get("bars")
+    if bars is not None:
+        if extra := [key for key in ("period", "by", "values") if key in data]:
+            raise InputError(f"{extra[0]}: is not given with bars", key=extra[0])
+        source = _text(data, "source", "bar_1m")
+        return Derived(
+            source=source, period_s=_period(bars, "bars"), bars=True, filter=_text(data, "filter", "")
+        )
+    values = data.get("values")
+    if not isinstance(values, dict) or not values:
+        raise InputError('values: expected {"name": "max(column)", …}', key="values")
+    by = data.get("by", [])
+    if not isinstance(by, list) or not all(isinstance(name, str) for name in by):
+        raise InputError("by: expected a list of columns", key="by")
+    return Derived(
+        source=_text(data, "source"),
+        period_s=_period(data.get("period"), "period"),
+        by=tuple(dict.fromkeys(by)),
+        values={name: _call(name, text) for name, text in values.items()},
+        filter=_text(data, "filter", ""),
+    )
+
+
+def encode_aggregate(name: str, derived: Derived) -> dict[str, Any]:
+    """Return an aggregate as the same JSON, with its name."""
+    found: dict[str, Any] = {"name": name, "source": derived.source}
+    period = f"{derived.period_s}s"
+    if derived.bars:
+        found["bars"] = period
+    else:
+        found |= {"period": period, "by": list(derived.by)}
+        found["values"] = {key: f"{function}({column})" for key, (function, column) in derived.values.items()}
+    return found | ({"filter": derived.filter} if derived.filter else {})
+
+
+def _text(data: dict[str, Any], key: str, default: str | None = None) -> str:
+    value = data.get(key, default)
+    if not isinstance(value, str):
+        raise InputError(f"{key}: expected a text", key=key)
+    return value
+
+
+def _period(value: Any, key: str) -> int:
+    match = PERIOD.fullmatch(value) if isinstance(value, str) else None
+    seconds = int(match[1]) * _UNIT_S[match[2][0]] if match else 0
+    if not 0 < seconds <= DAY_S:
+        raise InputError(f"{key}: expected a period like 30s, 5m, 1h or 1d", key=key)
+    return seconds
+
+
+def _call(name: str, text: Any) -> tuple[str, str]:
+    match = _CALL.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise InputError(f"values: {name[:64]}: expected a text like max(column)", key=name[:64])
+    return match[1], match[2]

@@ -1,0 +1,255 @@
+"""Streams made of others: equal to the same made of all rows at once, whatever comes late, over restarts."""
+
+import json
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qautlra.base.errors import InputError, NotFoundError
+from qautlra.model.query import QueryRequest, SqlRequest, Verb
+from qautlra.model.streams import Derived, StreamOptions
+from qautlra.store import aggregates
+from tests.store.world import MINUTE, OPENING, S, World, run, tick, world
+
+AU, RB = "SHFE.au2102", "SHFE.rb2105"
+FIVE = Derived(
+    source="futures_market",
+    period_s=300,
+    by=("instrument_id",),
+    values={
+        "n": ("count", "*"), "high": ("max", "last_price"), "low": ("min", "last_price"),
+        "first": ("first", "last_price"), "last": ("last", "last_price"), "mean": ("avg", "last_price"),
+        "total": ("sum", "volume"), "day": ("max", "trading_date"),
+    },
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def unasked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refreshed but what a test asks for."""
+    monkeypatch.setattr(aggregates, "EVERY_S", 3_600.0)
+
+
+async def rows(w: World, name: str, **more: Any) -> list[dict[str, Any]]:
+    request = QueryRequest(stream=name, start_time="2000-01-01", end_time="2200-01-01", **more)
+    result = await w.store.query.run(request)
+    assert isinstance(result.chunks, bytes)
+    found: list[dict[str, Any]] = json.loads(result.chunks)
+    return found
+
+
+def naive(ticks: list[dict[str, Any]], period_ns: int) -> dict[tuple[int, str], dict[str, Any]]:
+    groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
+    zone = 8 * 3_600 * S
+    for one in ticks:
+        at = (one["datetime"] + zone) // period_ns * period_ns - zone
+        groups[at, one["instrument_id"]].append(one)
+    made = {}
+    for key, members in groups.items():
+        members.sort(key=lambda one: (one["datetime"], one["seq"]))
+        prices = [one["last_price"] for one in members]
+        made[key] = {
+            "n": len(members), "high": max(prices), "low": min(prices), "first": prices[0],
+            "last": prices[-1], "total": sum(one["volume"] for one in members),
+        }  # fmt: skip
+    return made
+
+
+def check(found: list[dict[str, Any]], expected: dict[tuple[int, str], dict[str, Any]]) -> None:
+    from datetime import datetime
+
+    seen = {}
+    for row in found:
+        at = int(datetime.fromisoformat(row["datetime"]).timestamp()) * S
+        key = (at, row["instrument_id"])
+        assert key not in seen, "a group is there twice"
+        seen[key] = {name: row[name] for name in ("n", "high", "low", "first", "last", "total")}
+    assert seen == expected
+
+
+@pytest.mark.slow
+def test_it_equals_all_rows_at_once_whatever_comes_late(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    sent: list[dict[str, Any]] = []
+
+    async def story() -> None:
+        for round_number in range(4):
+            async with world(tmp_path, segment_bytes=1 << 16) as w:
+                made = w.store._open.aggregates  # type: ignore[union-attr]
+                if not round_number:
+                    await w.store.ingest.derive("five", FIVE)
+                for step in range(6):
+                    at = OPENING + (round_number * 6 + step) * 3 * MINUTE
+                    batch = [
+                        tick(
+                            rng.choice((AU, RB)),
+                            at + n * S,
+                            last_price=rng.randrange(90, 110) * 1.0,
+                            volume=n,
+                        )
+                        for n in range(60)
+                    ]
+                    if step == 3:  # rows of half an hour ago
+                        late = OPENING - 30 * MINUTE + (round_number * 60 + rng.randrange(60)) * S
+                        batch.append(tick(AU, late, last_price=1.0 + round_number, volume=9))
+                    sent.extend(batch)
+                    shown = [{k: v for k, v in one.items() if k != "source"} for one in batch]
+                    await w.store.ingest.ingest("futures_market", shown, {}, create=True)
+                    if rng.random() < 0.4:
+                        await w.store.compact()
+                    if rng.random() < 0.6:
+                        await made.refresh("five")
+                        check(await rows(w, "five"), naive(sent, 300 * S))
+            # what came last is not made yet, and is made after the start
+        async with world(tmp_path, segment_bytes=1 << 16) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            await made.refresh("five")
+            check(await rows(w, "five"), naive(sent, 300 * S))
+            assert await made.refresh("five") == 0, "nothing came: nothing is made"
+            (one,) = await rows(w, "five", filter="instrument = au2102", limit=1)
+            assert one["instrument_id"] == AU and one["day"] == "2021-01-04"
+        # the manifest can go: the rows are made again
+        (tmp_path / "tables" / "manifest.json").unlink()
+        async with world(tmp_path, segment_bytes=1 << 16) as w:
+            await w.store._open.aggregates.refresh("five")  # type: ignore[union-attr]
+            check(await rows(w, "five"), naive(sent, 300 * S))
+
+    run(story())
+
+
+def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            await w.store.ingest.derive("five", FIVE)
+            w.publish(tick(AU, OPENING + n * MINUTE, volume=n) for n in range(100))
+            assert await made.refresh("five") == 20
+            w.publish([tick(AU, OPENING + 100 * MINUTE, volume=1)])
+            assert await made.refresh("five") == 1
+            w.publish([tick(AU, OPENING + 2 * MINUTE + S, volume=1)])  # late
+            assert await made.refresh("five") == 1
+            await w.store.compact()
+            assert await made.refresh("five") == 0
+
+    run(story())
+
+
+def test_bars_of_any_period_and_of_days(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            await w.store.ingest.derive("bar_15m", Derived(source="bar_1m", period_s=900, bars=True))
+            await w.store.ingest.derive("bar_10s", Derived(source="market_data", period_s=10, bars=True))
+            total = 0
+            for part in range(5):
+                ticks = []
+                for n in range(part * 400, part * 400 + 400):
+                    total += n % 7
+                    ticks.append(tick(AU, OPENING + n * 3 * S, last_price=100.0 + n % 13, volume=total))
+                w.publish(ticks)
+                if part == 2:
+                    await w.store.compact()
+                for name, period, source in (
+                    ("bar_15m", "15m", "bar_1m"),
+                    ("bar_10s", "10s", "market_data"),
+                    ("bar_1d", "1d", "bar_1m"),
+                ):
+                    await made.refresh(name)
+                    asked = await w.answer(
+                        source, start_time="2021-01-01", end_time="2021-02-01",
+                        verb=Verb(name="sample_by", period=period),
+                    )  # fmt: skip
+                    assert await rows(w, name) == json.loads(asked), (name, part)
+            (day,) = await rows(w, "bar_1d")
+            assert day["volume"] == total and day["high"] == 112.0 and day["trading_date"] == "2021-01-04"
+            # bars that were stored as such are days too
+            bar = {
+                "datetime": "2020-12-30T09:01:00+08:00", "instrument_id": AU, "trading_date": "2020-12-30",
+                "open": 1, "high": 3, "low": 1, "close": 2, "volume": 5, "amount": 9,
+                "open_oi": 1, "close_oi": 2,
+            }  # fmt: skip
+            await w.store.ingest.ingest("bar_1m", [bar], {}, create=True)
+            await made.refresh("bar_1d")
+            assert [row["volume"] for row in await rows(w, "bar_1d")] == [5, total]
+            sql = SqlRequest(sql="SELECT count(*) AS n FROM bar_1d", start_time=0, end_time="2021-01-05")
+            result = await w.store.query.run(sql)
+            assert json.loads(result.chunks) == [{"n": 2}]  # type: ignore[arg-type]
+
+    run(story())
+
+
+def test_a_users_stream_is_a_source_too(tmp_path: Path) -> None:
+    derived = Derived(
+        source="app", period_s=3_600, by=("host",), values={"n": ("count", "*"), "most": ("max", "v")}
+    )
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            tables = w.store._open.tables  # type: ignore[union-attr]
+            fields = (("v", "float64"), ("host", "utf8"))
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=fields))
+            await w.store.ingest.derive("hourly", derived)
+
+            async def put(hour: int, host: str, v: float) -> None:
+                event = {"at": f"2026-01-02T{hour:02d}:30:00+08:00", "host": host, "v": v}
+                await w.store.ingest.ingest("app", [event], {}, create=False)
+
+            await put(1, "a", 1)
+            await put(2, "a", 2)
+            await put(2, "b", 3)
+            assert await made.refresh("hourly") == 3
+            await tables.file_away()
+            await put(1, "a", 9)  # late
+            assert await made.refresh("hourly") == 1 + 0
+            got = [(row["host"], row["n"], row["most"]) for row in await rows(w, "hourly")]
+            assert got[0] == ("a", 2, 9) and sorted(got[1:]) == [("a", 1, 2), ("b", 1, 3)]
+            # made anew, the source has none of its old rows, and neither has the aggregate
+            await w.store.ingest.drop("app")
+            with pytest.raises(NotFoundError):
+                await made.refresh("hourly")
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=fields))
+            await put(5, "z", 4)
+            await made.refresh("hourly")
+            assert [(row["host"], row["most"]) for row in await rows(w, "hourly")] == [("z", 4)]
+            await w.store.ingest.drop("hourly")
+            with pytest.raises(NotFoundError):
+                await rows(w, "hourly")
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("derived", "words"),
+    [
+        (Derived(source="futures_market", period_s=60, values={"x": ("max", "nope")}), "nope"),
+        (Derived(source="futures_market", period_s=60, values={"x": ("evil", "volume")}), "evil"),
+        (Derived(source="futures_market", period_s=60, values={"x": ("sum", "source")}), "is for numbers"),
+        (Derived(source="futures_market", period_s=60, values={"x": ("sum", "*")}), "is for count"),
+        (Derived(source="futures_market", period_s=60, values={"datetime": ("count", "*")}), "twice"),
+        (Derived(source="futures_market", period_s=60, values={'a" FROM x': ("count", "*")}), "cannot name"),
+        (Derived(source="futures_market", period_s=60, by=("nope",), values={"n": ("count", "*")}), "nope"),
+        (Derived(source="market_data", period_s=60, values={"n": ("count", "*")}, filter="1; X"), "filter"),
+        (Derived(source="bar_1d", period_s=60, values={"n": ("count", "*")}), "made of another"),
+        (Derived(source="futures_market", period_s=60, values={}), "values"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_is_refused(tmp_path: Path, derived: Derived, words: str) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            with pytest.raises(InputError, match=words):
+                await w.store.ingest.derive("x", derived)
+            assert "x" not in w.store.ingest.names()
+            for name in ("futures_market", "bar_1d"):
+                with pytest.raises(InputError) as refused:
+                    await w.store.ingest.derive(name, FIVE)
+                assert refused.value.status == 409
+            with pytest.raises(InputError):
+                await w.store.ingest.ingest("bar_1d", [{"a": 1}], {}, create=True)
+            with pytest.raises(InputError):
+                await w.store.ingest.drop("bar_1d")
+
+    run(story())
