@@ -133,6 +133,8 @@ class Reading:
                 value = _LEVELS.get(value.lower(), value.lower())
             elif key == "store.compression":
                 value = {"lz4_raw": "lz4"}.get(value.lower(), value.lower())
+        if key == "store.partition_by" and isinstance(value, str) and "," in value:
+            value = [part.strip() for part in value.split(",")]
         if key == "store.retention_days" and value is None:
             value = 0
         self.settings[key] = (value, origin)

@@ -173,6 +173,8 @@ def _from_text(leaf: Leaf, key: str, value: str) -> Any:
             except msgspec.DecodeError:
                 return value
         return [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(info, inspect.UnionType) and "," in value:
+        return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(info, inspect.BoolType):
         lowered = value.strip().lower()
         return True if lowered in _TRUE else False if lowered in _FALSE else value

@@ -77,6 +77,9 @@ class Schema(Struct, frozen=True, kw_only=True):
     cache_size: Annotated[int, Meta(ge=1, le=100_000)] = 100
 
 
+PartitionField = Literal["date", "hour", "instrument", "exchange", "product", "source"]
+
+
 class Store(Struct, frozen=True, kw_only=True):
     """The tick log, the hot tier in memory, the Parquet files. Empty data_dir: the XDG data directory."""
 
@@ -88,7 +91,7 @@ class Store(Struct, frozen=True, kw_only=True):
     retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     max_disk_percent: Annotated[float, Meta(gt=0, le=100)] = 95.0
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
-    partition_by: Literal["date"] = "date"
+    partition_by: PartitionField | Annotated[list[PartitionField], Meta(max_length=3)] = "date"
     row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 8_192
     query_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     query_timeout_s: Seconds = limits.QUERY_TIME_S

@@ -194,15 +194,16 @@ def rebuilt(data_dir: Path, log_first_lsns: frozenset[int]) -> State:
     """
     files: list[DataFile] = []
     generations: list[tuple[int, int]] = []
-    for path in sorted(data_dir.glob("stream=*/date=*/*.parquet")):
+    for path in sorted(data_dir.glob("stream=*/date=*/**/*.parquet")):
         match = _FILE_NAME.fullmatch(path.name)
         if match is None:
             continue
         first_lsn, last_lsn = int(match[1]), int(match[2])
         if first_lsn and first_lsn in log_first_lsns:
             continue
-        stream = path.parent.parent.name.removeprefix("stream=")
-        day = date.fromisoformat(path.parent.name.removeprefix("date="))
+        first, second = path.relative_to(data_dir).parts[:2]
+        stream = first.removeprefix("stream=")
+        day = date.fromisoformat(second.removeprefix("date="))
         inside(data_dir, partition_dir(data_dir, stream, day))
         try:
             table = pq.read_table(path, columns=[TIME, INSTRUMENT], partitioning=None)

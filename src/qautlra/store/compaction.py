@@ -84,7 +84,7 @@ class Compactor:
         data_dir = self._catalogue.data_dir
         keep = self._catalogue.state.latest
         stale = [path for path in data_dir.glob("latest-*.arrow") if path.name != keep]
-        for path in (*stale, *data_dir.glob(".*.tmp"), *data_dir.glob("stream=*/date=*/.*.tmp")):
+        for path in (*stale, *data_dir.glob(".*.tmp"), *data_dir.glob("stream=*/date=*/**/.*.tmp")):
             path.unlink(missing_ok=True)
 
     def _once(self, table: pa.Table, state: State) -> pa.Table:

@@ -148,10 +148,10 @@ class Keeper:
 
 def mergeable(state: State) -> list[list[DataFile]]:
     """Return runs of small files of one partition that follow each other in the log, with none between."""
-    partitions: dict[tuple[str, date], list[DataFile]] = {}
+    partitions: dict[str, list[DataFile]] = {}
     for file in state.files:
         if file.last_lsn:
-            partitions.setdefault((file.stream, file.day), []).append(file)
+            partitions.setdefault(file.path.rpartition("/")[0], []).append(file)
     found = []
     for files in partitions.values():
         run: list[DataFile] = []

@@ -6,6 +6,7 @@ import os
 import re
 from datetime import date
 from pathlib import Path
+from urllib.parse import quote
 
 from qautlra.base.errors import InputError, StorageError
 
@@ -25,6 +26,12 @@ def check_stream_name(name: str) -> str:
 def partition_dir(data_dir: Path, stream: str, day: date) -> Path:
     """Return `<data_dir>/stream=<stream>/date=<day>`, inside `data_dir` by construction and by check."""
     return inside(data_dir, data_dir / f"stream={check_stream_name(stream)}" / f"date={day.isoformat()}")
+
+
+def path_part(value: str) -> str:
+    """Return a value as one part of a path: nothing in it separates, climbs or hides."""
+    text = quote(value[:64], safe="")
+    return text.replace(".", "%2E") if not text.strip(".") or text.startswith(".") else text
 
 
 def inside(data_dir: Path, path: Path) -> Path:

@@ -64,7 +64,9 @@ class Opened:
         self.journal = journal
         self.damage = [f"{cut.path} at byte {cut.offset}: {cut.reason}" for cut in journal.cuts]
         self.compactor = Compactor(
-            catalogue, Layout(settings.compression, settings.row_group_rows), read_segment
+            catalogue,
+            Layout(settings.compression, settings.row_group_rows, fields=partition_fields(settings)),
+            read_segment,
         )
         self.hot_bytes = settings.hot_bytes
         self.hot = HotStore(instruments, settings.hot_bytes)
@@ -131,7 +133,7 @@ class Opened:
         """Delete Parquet files the manifest does not name: work a crash cut short, or undid. Blocking."""
         data_dir = self.catalogue.data_dir
         known = {file.path for file in self.catalogue.state.files}
-        for path in data_dir.glob("stream=*/date=*/*.parquet"):
+        for path in data_dir.glob("stream=*/date=*/**/*.parquet"):
             if str(path.relative_to(data_dir)) not in known:
                 path.unlink(missing_ok=True)
 
@@ -229,6 +231,13 @@ def open_store(given: Given) -> Opened:
     except BaseException:
         journal.close(1.0)
         raise
+
+
+def partition_fields(settings: Store) -> tuple[str, ...]:
+    """Return what files of ticks are partitioned by below the trading date, which is always the first."""
+    chosen = settings.partition_by
+    names = [chosen] if isinstance(chosen, str) else chosen
+    return tuple(dict.fromkeys(name for name in names if name != "date"))
 
 
 def read_segment(path: str) -> pa.Table:

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qautlra.store.catalogue import DataFile, describe, sync_directory
-from qautlra.store.names import inside, partition_dir
+from qautlra.store.names import inside, partition_dir, path_part
 from qautlra.store.schema import INSTRUMENT, TIME, TRADING_DATE, stream_of
 
 SOUGHT = (TIME, INSTRUMENT, TRADING_DATE)
+HOUR_US = 3_600_000_000
 EMPTY_KEY = "qautlra.empty"
 
 
@@ -28,6 +29,8 @@ class Layout:
     row_group_rows: int = 8_192
     level: int = 1
     "Of zstd; a higher one is smaller and slower to write, not to read."
+    fields: tuple[str, ...] = ()
+    "What ticks are partitioned by below the trading date: hour, instrument, exchange, product, source."
 
 
 def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool = False) -> None:
@@ -105,21 +108,60 @@ def write_partitions(
     stream: str = "",
     tag: int = 0,
 ) -> list[DataFile]:
-    """Write ordered rows, one file per (stream, trading date), and return their entries.
+    """Write ordered rows, one file per (stream, trading date, the layout's fields), and return their entries.
 
-    Names follow from the log positions, so doing it again replaces the files. `stream` empty: by exchange.
+    Names follow from the log positions, so doing it again replaces the files. `stream` empty: ticks.
     """
     name = f"{first_lsn:020d}-{last_lsn:020d}" + (f"-{tag}" if tag else "") + ".parquet"
     entries = []
-    for part, day, rows in _partitions(table, stream):
-        directory = partition_dir(data_dir, part, day)
-        path = inside(data_dir, directory / name)
-        created = [parent for parent in (directory, directory.parent) if not parent.exists()]
-        write_parquet(path, rows, layout, by_instrument=True)
-        for parent in (directory, *(child.parent for child in created)):
-            sync_directory(parent)
-        entries.append(describe(data_dir, path, rows, part, day, first_lsn, last_lsn))
+    for part, day, whole in _partitions(table, stream):
+        for below, rows in _divided(whole, () if stream else layout.fields):
+            directory = partition_dir(data_dir, part, day).joinpath(*below)
+            path = inside(data_dir, directory / name)
+            parents = (directory, *directory.parents)
+            created = [parent for parent in parents if data_dir in parent.parents and not parent.exists()]
+            write_parquet(path, rows, layout, by_instrument=True)
+            for parent in (directory, *(child.parent for child in created)):
+                sync_directory(parent)
+            entries.append(describe(data_dir, path, rows, part, day, first_lsn, last_lsn))
     return entries
+
+
+def _divided(rows: pa.Table, fields: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], pa.Table]]:
+    """Yield the directories below the date, and their rows in order."""
+    if not fields:
+        yield (), rows
+        return
+    keys = pa.table([_key(rows, field) for field in fields], names=list(fields))
+    groups = keys.group_by(list(fields)).aggregate([]).to_pylist()
+    for group in sorted(groups, key=lambda one: tuple(one.values())):
+        mask = None
+        for field in fields:
+            same = pc.equal(keys.column(field), group[field])
+            mask = same if mask is None else pc.and_(mask, same)
+        yield tuple(f"{field}={path_part(group[field])}" for field in fields), rows.filter(mask)
+
+
+def _key(rows: pa.Table, field: str) -> pa.ChunkedArray:
+    if field == "hour":
+        local = pc.add(rows.column(TIME).cast(pa.int64()), 8 * HOUR_US)
+        hours = pc.divide(local, HOUR_US)
+        hour = pc.subtract(hours, pc.multiply(pc.divide(hours, 24), 24))
+        return pc.utf8_lpad(hour.cast(pa.string()), 2, "0")
+    if field == "source":
+        return pc.fill_null(rows.column("source").cast(pa.string()), "none")
+    symbols = rows.column(INSTRUMENT).unique()
+    named = pa.array([_named(symbol, field) for symbol in symbols.to_pylist()], pa.string())
+    return named.take(pc.index_in(rows.column(INSTRUMENT), symbols).combine_chunks())
+
+
+def _named(symbol: str, field: str) -> str:
+    if field == "instrument":
+        return symbol
+    exchange, _, code = symbol.partition(".")
+    if field == "exchange":
+        return exchange
+    return code.rstrip("0123456789") if code[:1].isalpha() else "none"
 
 
 def dated(table: pa.Table) -> pa.Table:
