@@ -118,6 +118,15 @@ def test_rows_keep_their_ids_over_a_restart(serve: Serve, tq: TqClient, tmp_path
         assert [later[r[0]] for r in rows[:-1] if r[0] in later] == [r for r in rows[:-1] if r[0] in later]
 
 
+def test_main_contract_and_index_of_a_product(serve: Serve, tq: TqClient) -> None:
+    seen = tq("continuous", serve().ws)
+    assert seen["listed"] == [seen["underlying"]] == [seen["most_open_interest"]]
+    assert seen["class"] == ["CONT", "INDEX"]
+    assert seen["ticks"] == [0.2, 0.2]
+    for name in ("same", "index_between", "index_moves", "bar_close", "index_bar"):
+        assert seen[name] is True, (name, seen)
+
+
 def test_backtest_reads_the_past(serve: Serve, tq: TqClient) -> None:
     seen = tq("backtest", serve().ws)
     assert seen["ordered"]

@@ -170,7 +170,46 @@ def sells(url: str) -> dict[str, Any]:
     return seen
 
 
+def continuous(url: str) -> dict[str, Any]:
+    """Watch a product's main contract and its index, which nobody has asked for before."""
+    api = connect(url)
+    found: dict[str, Any] = {"listed": api.query_cont_quotes(exchange_id="CFFEX", product_id="IF")}
+    main = api.get_quote("KQ.m@CFFEX.IF")
+    contract = api.get_quote(main.underlying_symbol)
+    index = api.get_quote("KQ.i@CFFEX.IF")
+    bars = api.get_kline_serial("KQ.m@CFFEX.IF", 1, 10)
+    minutes = api.get_kline_serial("KQ.i@CFFEX.IF", 60, 10)
+    found |= {"underlying": main.underlying_symbol, "class": [main.ins_class, index.ins_class]}
+    names = ("last_price", "bid_price1", "ask_price1", "volume", "open_interest")
+    deadline, same, moves = time.time() + PATIENCE_S, 0, set()
+    while (same < 3 or len(moves) < 3) and time.time() < deadline:
+        api.wait_update(deadline=deadline)
+        moves.add(index.last_price)
+        same += main.datetime == contract.datetime and fields(main, *names) == fields(contract, *names)
+    others = [api.get_quote(symbol) for symbol in api.query_quotes("FUTURE", "CFFEX", "IF", expired=False)]
+    until = time.time() + 10
+    while any(math.isnan(one.last_price) for one in others) and time.time() < until:
+        api.wait_update(deadline=until)
+    prices = [one.last_price for one in others]
+    found["most_open_interest"] = max(others, key=lambda one: one.open_interest).instrument_id
+    found["index_between"] = min(prices) * 0.99 < index.last_price < max(prices) * 1.01
+    found["index_moves"] = len(moves) >= 3
+    found["same"] = same >= 3
+    found["ticks"] = [main.price_tick, contract.price_tick]
+    found["bar_close"] = plain(bars["close"].iloc[-1]) is not None
+    found["index_bar"] = plain(minutes["close"].iloc[-1]) is not None
+    api.close()
+    return found
+
+
 if __name__ == "__main__":
-    scenes = {"limits": limits, "series": series, "backtest": backtest, "days": days, "sells": sells}
+    scenes = {
+        "limits": limits,
+        "series": series,
+        "backtest": backtest,
+        "days": days,
+        "sells": sells,
+        "continuous": continuous,
+    }
     scene = scenes[sys.argv[1]]
     print(json.dumps(scene(sys.argv[2])))

@@ -120,7 +120,7 @@ def build(loaded: Loaded) -> App:
                 tape,
                 now_ns=market_clock.now_ns,
                 ends=_last_days(instruments, calendar),
-                main_of=continuous.main_of,
+                continuous=continuous,
             ),
         )
         drains.append(feed.on_batch)

@@ -39,11 +39,24 @@ class Last(Protocol):
     def last(self, instrument: int) -> dict[str, Any] | None: ...
 
 
-class Catalogue:
-    """Answers instrument queries. `ends(symbol)` is a contract's last trading day, YYYYMMDD; 0: not known.
+class Continuous(Protocol):
+    """Main contracts and indices of products, which need not be in the table before they are asked for."""
 
-    `main_of(symbol)` is the contract a continuous series follows.
-    """
+    def main_of(self, symbol: str) -> str | None:
+        """Return the contract a main series follows."""
+        ...
+
+    def enter(self, symbol: str) -> int:
+        """Return the number of a series that can be made or is there, -1 for any other."""
+        ...
+
+    def enter_all(self) -> None:
+        """Put every series that can be made into the table."""
+        ...
+
+
+class Catalogue:
+    """Answers instrument queries. `ends(symbol)` is a contract's last trading day, YYYYMMDD; 0: not known."""
 
     def __init__(
         self,
@@ -53,14 +66,14 @@ class Catalogue:
         *,
         now_ns: Callable[[], int],
         ends: Callable[[str], int] = lambda _symbol: 0,
-        main_of: Callable[[str], str | None] = lambda _symbol: None,
+        continuous: Continuous | None = None,
     ) -> None:
         self._instruments = instruments
         self._calendar = calendar
         self._tape = tape
         self._now_ns = now_ns
         self._ends = ends
-        self._main_of = main_of
+        self._continuous = continuous
 
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
@@ -77,6 +90,8 @@ class Catalogue:
         """Return what is known of an instrument; facts that are not known are left out."""
         info = self._instruments.info(instrument)
         symbol, kind = info["symbol"], info["kind"]
+        if symbol.startswith("KQ.i@"):
+            kind = "INDEX"  # as its clients class it
         last = self._tape.last(instrument) or {}
         multiple = info["volume_multiple"]
         row: dict[str, Any] = {
@@ -119,9 +134,13 @@ class Catalogue:
         return {key: value for key, value in row.items() if value is not None}
 
     def _candidates(self, asked: Asked) -> Iterable[tuple[int, str | None]]:
+        continuous = self._continuous
         if asked.instrument_ids is None:
+            if continuous is not None and (asked.classes is None or {"CONT", "INDEX"} & set(asked.classes)):
+                continuous.enter_all()
             return ((instrument, None) for instrument in range(len(self._instruments)))
-        named = ((self._instruments.find(name), name) for name in dict.fromkeys(asked.instrument_ids))
+        find = continuous.enter if continuous is not None else self._instruments.find
+        named = ((find(name), name) for name in dict.fromkeys(asked.instrument_ids))
         return [(instrument, name) for instrument, name in named if instrument >= 0]
 
     def _trading_time(self, symbol: str) -> dict[str, list[list[str]]]:
@@ -159,8 +178,8 @@ class Catalogue:
     def _add_relations(self, row: dict[str, Any], info: Any, kind: str) -> None:
         """Name what an option or a combination is made of."""
         underlying = info["underlying_symbol"] if kind == "OPTION" else None
-        if kind == "CONT":
-            underlying = self._main_of(info["symbol"])
+        if kind == "CONT" and self._continuous is not None:
+            underlying = self._continuous.main_of(info["symbol"])
         if underlying:
             row["underlying"] = {"edges": [{"node": self._related(underlying)}]}
         for leg in ("leg1", "leg2"):

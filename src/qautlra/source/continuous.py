@@ -42,8 +42,7 @@ class _Series:
         self.symbol = symbol
         self.product = symbol.partition("@")[2]
         self.is_index = symbol.startswith(INDEX)
-        self.main = -1
-        self.day = 0  # the trading day `main` was chosen for
+        self.day = 0  # of an index: the trading day `open` is of
         self.made_ns = 0
         self.open = self.highest = self.lowest = 0.0
         self.owed = True  # the first row does not wait for a tick
@@ -58,22 +57,47 @@ class Continuous:
         self._follower = follower
         self._demand = demand
         self._series: dict[str, _Series] = {}
-        self._members: dict[str, list[tuple[int, int]]] = {}  # product -> (delivery, instrument)
+        self._contracts: dict[
+            str, list[tuple[int, int]]
+        ] = {}  # of all shown: delivery, instrument
+        self._met = 0
+        self._mains: dict[str, tuple[int, int]] = {}  # product -> the trading day chosen for, instrument
         self._product_of: dict[int, str] = {}
         self._known = 0
         demand.listen(self._take_up)
 
+    # --- what there is, wanted or not ---
+
     def main_of(self, symbol: str) -> str | None:
-        """Return the contract that a `KQ.m@` series follows now, None when it is not made here."""
-        series = self._series.get(symbol)
-        return self._instruments.symbol(series.main) if series is not None and series.main >= 0 else None
+        """Return the contract that a `KQ.m@` series follows now, None when sources show none."""
+        product = symbol.removeprefix(MAIN)
+        if product == symbol:
+            return None
+        self._meet()
+        main = self._main(product, 0)
+        return self._instruments.symbol(main) if main >= 0 else None
+
+    def enter(self, symbol: str) -> int:
+        """Return the number of a series whose contracts are shown, put into the table if need be; else -1."""
+        self._meet()
+        is_ours = symbol.startswith((MAIN, INDEX)) and symbol.partition("@")[2] in self._contracts
+        return self._instruments.intern(symbol) if is_ours else self._instruments.find(symbol)
+
+    def enter_all(self) -> None:
+        """Put the series of every product whose contracts are shown into the table."""
+        self._meet()
+        for product in self._contracts:
+            for series in (MAIN, INDEX):
+                self._instruments.intern(series + product)
+
+    # --- rows of what is wanted ---
 
     def drain(self) -> None:
         """Take what the tape has and publish what follows from it."""
         if not self._series:
             return
         if len(self._instruments) != self._known:
-            self._meet()
+            self._watch()
         touched: dict[str, set[int]] = {}
         days: dict[str, int] = {}
         for instrument, _, _, day, _ in self._follower.read()[0]:
@@ -100,7 +124,6 @@ class Continuous:
             if product not in products:
                 self._follower.watch(instrument, False)
                 del self._product_of[instrument]
-        self._members = {product: self._members.get(product, []) for product in products}
 
     def _is_shown(self, symbol: str) -> bool:
         """Tell whether a source has a series of its own under this symbol."""
@@ -109,16 +132,22 @@ class Continuous:
         return last is not None and last["source"] != ""
 
     def _meet(self) -> None:
-        """Find the contracts of the products that are wanted."""
-        self._known = len(self._instruments)
-        for product in self._members:
-            self._members[product] = []
-        for instrument in range(self._known):
+        """Take up the contracts that sources have shown since the last call."""
+        count = len(self._instruments)
+        for instrument in range(self._met, count):
             info = self._instruments.info(instrument)
-            product = f"{info['exchange_id']}.{info['product_id']}"
-            if info["kind"] == "FUTURE" and product in self._members:
+            if info["kind"] == "FUTURE":
                 delivery = (info["delivery_year"] or 0) * 100 + (info["delivery_month"] or 0)
-                self._members[product].append((delivery, instrument))
+                product = f"{info['exchange_id']}.{info['product_id']}"
+                self._contracts.setdefault(product, []).append((delivery, instrument))
+        self._met = count
+
+    def _watch(self) -> None:
+        """Read the rows of the contracts of the products that are wanted."""
+        self._meet()
+        self._known = self._met
+        for product in {series.product for series in self._series.values()}:
+            for _, instrument in self._contracts.get(product, ()):
                 if instrument not in self._product_of:
                     self._product_of[instrument] = product
                     self._follower.watch(instrument)
@@ -127,33 +156,46 @@ class Continuous:
         if series.is_index:
             self._add_index(series, rows)
             return
-        if series.main < 0 or day > series.day:
-            self._choose(series, day)
-        if series.main >= 0 and (series.owed or series.main in touched):
-            self._add_main(series, rows)
+        main = self._main(series.product, day)
+        if main >= 0 and (series.owed or main in touched):
+            self._add_main(series, main, rows)
 
-    def _choose(self, series: _Series, day: int) -> None:
-        """Follow the contract with the most open interest, never one delivered before the present one."""
-        now = next((d for d, instrument in self._members[series.product] if instrument == series.main), 0)
+    def _main(self, product: str, day: int) -> int:
+        """Return a product's main contract, chosen when a trading day begins; -1 while no row is known.
+
+        It is the one with the most open interest, never one delivered before the present one.
+        """
+        chosen_day, main = self._mains.get(product, (0, -1))
+        if main >= 0 and day <= chosen_day:
+            return main
+        contracts = self._contracts.get(product, ())
+        newest = max((last["trading_day"] for _, i in contracts if (last := self._tape.last(i))), default=0)
+        now = next((d for d, instrument in contracts if instrument == main), newest // 100)
         best = (-1.0, -1.0)
-        for delivery, instrument in sorted(self._members[series.product]):
+        for delivery, instrument in sorted(contracts):
             last = self._tape.last(instrument) if delivery >= now else None
-            if last is None or last["trading_day"] < series.day:
+            if last is None or last["trading_day"] < chosen_day:
                 continue
             size = (last["open_interest"] or 0.0, float(last["volume"] or 0))
             if size > best:
-                best, series.main = size, instrument
-        series.day = max(series.day, day)
+                best, main = size, instrument
+        if main >= 0:
+            self._mains[product] = max(day, newest), main
+        return main
 
-    def _add_main(self, series: _Series, rows: Rows) -> None:
-        last = self._tape.last(series.main)
+    def _add_main(self, series: _Series, main: int, rows: Rows) -> None:
+        last = self._tape.last(main)
         if last is None or last["datetime"] < series.made_ns:
             return  # after a change: until it has news
         self._add(series, dict(last), rows)
 
     def _add_index(self, series: _Series, rows: Rows) -> None:
         """Add the mean of all contracts weighed by open interest, at most one in INDEX_EVERY_NS."""
-        found = [last for _, i in self._members[series.product] if (last := self._tape.last(i)) is not None]
+        found = [
+            last
+            for _, i in self._contracts.get(series.product, ())
+            if (last := self._tape.last(i)) is not None
+        ]
         day = max((last["trading_day"] for last in found), default=0)
         parts = [x for x in found if x["trading_day"] == day and x["last_price"] and x["open_interest"]]
         if not parts:
