@@ -67,11 +67,11 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     elif step == "second file":
         kept, calls = parquet.write_parquet, []
 
-        def second(*arguments: Any) -> None:
+        def second(*arguments: Any, **more: Any) -> None:
             calls.append(1)
             if len(calls) == 2:
                 raise PowerCut(step)
-            kept(*arguments)
+            kept(*arguments, **more)
 
         monkeypatch.setattr(parquet, "write_parquet", second)
     elif step == "latest":
