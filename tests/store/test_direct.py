@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from qautlra.base.errors import LimitError
-from qautlra.store import direct
+from qautlra.store import direct, footers
 from qautlra.store.catalogue import DataFile
 from qautlra.store.compaction import ordered
 from qautlra.store.direct import DirectReader, needed_columns
+from qautlra.store.footers import Footers
 from qautlra.store.mask import passing
 from qautlra.store.parquet import Layout, row_groups, write_partitions
 from qautlra.store.plan import Plan
@@ -89,9 +90,9 @@ def test_the_same_rows_as_the_plain_way(tmp_path: Path, seed: int, monkeypatch: 
     rng = random.Random(seed)
     if seed % 2:
         monkeypatch.setattr(direct, "GROUPS_BYTES", 4_096)  # hardly anything is kept
-        monkeypatch.setattr(direct, "FOOTER_CHUNKS_COUNT", 1)
+        monkeypatch.setattr(footers, "FOOTER_CHUNKS_COUNT", 1)
     files, table = written(tmp_path, rng)
-    reader = DirectReader(tmp_path, ROW_SCHEMA)
+    reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
     stream = STREAMS[FUTURES_MARKET]
     for _ in range(40):
         start = START_US + rng.randrange(SPAN_US)
@@ -119,7 +120,7 @@ def test_a_given_up_read_ends(tmp_path: Path) -> None:
     stream = STREAMS[FUTURES_MARKET]
     plan = Plan(stream, tuple(stream.columns), 0, 2**60, DAYS, frozenset(SYMBOLS), None, None, False, False)
     with pytest.raises(LimitError):
-        DirectReader(tmp_path, ROW_SCHEMA).read(plan, files, 0, 2**60, None, lambda: True)
+        DirectReader(tmp_path, Footers(), ROW_SCHEMA).read(plan, files, 0, 2**60, None, lambda: True)
 
 
 def test_little_is_read_for_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,7 @@ def test_little_is_read_for_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for descending in (False, True):
         opened.clear()
         asked = replace(plan, descending=descending)
-        found = DirectReader(tmp_path, ROW_SCHEMA).read(asked, files, 0, 2**60, 10, lambda: False)
+        found = DirectReader(tmp_path, Footers(), ROW_SCHEMA).read(asked, files, 0, 2**60, 10, lambda: False)
         assert found.num_rows == 10
         assert len(opened) <= 2 < len(files)
 

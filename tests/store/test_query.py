@@ -152,6 +152,39 @@ def test_every_form_says_the_same(tmp_path: Path, place: str) -> None:
     run(story())
 
 
+@PLACES
+def test_any_order_is_the_same_rows(tmp_path: Path, place: str) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await settle(w, place)
+            if place == "both":  # a copy of a filed row: once in the answer, as in every other
+                assert w.store._open is not None
+                w.store._open.hot.evict_through(2**62)
+                w.publish([tick(AU, OPENING + 3 * S, last_price=103.0, volume=3)])
+
+            async def rows(**asked: object) -> list[str]:
+                lines = (await w.answer(end_time=NOW, format=QueryFormat.NDJSON, **asked)).splitlines()
+                return [line.decode() for line in lines]
+
+            for asked in (
+                {},
+                {"filter": "instrument='au2102'"},
+                {"filter": "last_price > 104 AND volume < 9"},
+                {"start_time": (OPENING + 3 * S) // S},
+                {"columns": ("last_price", "seq")},
+            ):
+                wanted = await rows(**asked)
+                assert wanted
+                assert sorted(await rows(unordered=True, **asked)) == sorted(wanted)
+                some = await rows(unordered=True, limit=4, **asked)
+                assert len(some) == 4 and set(some) <= set(wanted)
+            assert await rows(unordered=True, start_time=0, limit=0) == []
+            arrow = await w.answer(end_time=NOW, format=QueryFormat.ARROW, unordered=True)
+            assert pa.ipc.open_stream(arrow).read_all().num_rows == len(await rows())
+
+    run(story())
+
+
 def test_the_cap_is_told_and_streams_have_none(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, query_rows=7) as w:

@@ -84,7 +84,7 @@ def test_accept(accept: str, form: QueryFormat) -> None:
         (b'{"stream": "s", "limit": true}', [], "limit", "got a boolean"),
         (b'{"stream": "s", "limit": 1.5}', [], "limit", "expected a whole number, got a number"),
         (b'{"stream": "s", "limit": -1}', [], "limit", "expected 0 or more"),
-        (b'{"stream": "s", "order": "up"}', [], "order", "expected asc or desc"),
+        (b'{"stream": "s", "order": "up"}', [], "order", "expected asc, desc or any"),
         (b'{"stream": "s", "filter": {}}', [], "filter", "expected a text, got an object"),
         (b'{"stream": "s", "start_time": []}', [], "start_time", "got an array"),
         (b'{"stream": "s", "fields": "datetime"}', [], "fields", "a list of column names"),

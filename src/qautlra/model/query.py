@@ -50,6 +50,7 @@ class QueryRequest(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     filter: str = ""
     descending: bool = False
+    unordered: bool = False
     columns: tuple[str, ...] | None = None
     verb: Verb | None = None
     format: QueryFormat = QueryFormat.ARRAY

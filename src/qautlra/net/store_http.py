@@ -22,7 +22,7 @@ _PARAMETERS = {
     "end_time": "now when left out; the range is half-open",
     "limit": "the first N rows in the order asked for",
     "filter": "instrument='au2512' AND last_price > 500",
-    "order": "asc or desc by time",
+    "order": "asc or desc by time; any: as rows come fastest",
     "fields": "names of columns, or true for {fields, records}",
     "format": "json, records, ndjson, csv, arrow or parquet",
     "sample_by": "bars of a period up to a day, like 5m, inside trading sections; with fill=null or prev",

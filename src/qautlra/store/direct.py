@@ -6,7 +6,6 @@ when no later group can hold an earlier row.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,44 +22,19 @@ import pyarrow.parquet as pq
 
 from qautlra.base.errors import LimitError
 from qautlra.store.catalogue import DataFile
+from qautlra.store.footers import Footer, Footers
 from qautlra.store.mask import passing
-from qautlra.store.parquet import empty_columns
-from qautlra.store.plan import Plan, microseconds
+from qautlra.store.plan import Plan
 from qautlra.store.predicate import columns_of
 from qautlra.store.schema import INSTRUMENT, TIME
 
 SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
-# Column chunks of the footers kept: about 0.5 KiB each.
-FOOTER_CHUNKS_COUNT = 200_000
 GROUPS_BYTES = 128 << 20
 
-_FIRST, _LAST = "", "\U0010ffff"
-
 
 @dataclass(frozen=True, slots=True)
-class _Footer:
-    """What a file says of its row groups: first and last instrument, least and greatest time (us)."""
-
-    meta: pq.FileMetaData
-    places: dict[str, int]
-    empty: frozenset[str]
-    first: list[str]
-    last: list[str]
-    low: np.ndarray[Any, Any]
-    high: np.ndarray[Any, Any]
-
-    def groups_of(self, symbol: str) -> range:
-        """Return the groups that can hold rows of an instrument; files are ordered by it."""
-        return range(bisect_left(self.last, symbol), bisect_right(self.first, symbol))
-
-    @property
-    def weight(self) -> int:
-        return int(self.meta.num_row_groups * self.meta.num_columns)
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
+class Group:
     """Decoded columns of a row group; `rest` are those of one value (None: of none)."""
 
     rows: int
@@ -84,14 +58,13 @@ class _Group:
 
 
 class DirectReader:
-    """Reads in any thread; keeps footers and decoded groups of what was asked for last, both bounded."""
+    """Reads in any thread; keeps the groups asked for last, decoded, within a bound."""
 
-    def __init__(self, data_dir: Path, schema: pa.Schema) -> None:
+    def __init__(self, data_dir: Path, footers: Footers, schema: pa.Schema) -> None:
         self._data_dir = data_dir
+        self._footers = footers
         self._schema = schema
-        self._footers: OrderedDict[str, _Footer] = OrderedDict()
-        self._footer_chunks = 0
-        self._groups: OrderedDict[tuple[str, int, tuple[str, ...]], _Group] = OrderedDict()
+        self._groups: OrderedDict[tuple[str, int, tuple[str, ...]], Group] = OrderedDict()
         self._groups_bytes = 0
         self._lock = Lock()
 
@@ -141,7 +114,7 @@ class DirectReader:
         self, path: str, symbols: Sequence[str], low_us: int, stop_us: int, descending: bool
     ) -> Iterator[tuple[int, str, int]]:
         """Yield (bound, path, group) of the groups of a file that can hold rows."""
-        footer = self._footer(path)
+        footer = self._footers.of(path)
         inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us))
         mine = {at for name in symbols for at in footer.groups_of(name)}
         for at in mine.intersection(inside.tolist()):
@@ -158,7 +131,7 @@ class DirectReader:
         stop_us: int,
     ) -> Iterable[pa.Table]:
         """Yield the rows of a group, instrument by instrument, each in order of time."""
-        footer = self._footer(path)
+        footer = self._footers.of(path)
         group = self._group(path, footer, at, names, schema)
         times = group.columns[TIME].cast(pa.int64()).to_numpy()
         for symbol in symbols:
@@ -177,24 +150,14 @@ class DirectReader:
             if first < last:
                 yield group.slice(first, last, schema)
 
-    def _group(
-        self, path: str, footer: _Footer, at: int, names: tuple[str, ...], schema: pa.Schema
-    ) -> _Group:
+    def _group(self, path: str, footer: Footer, at: int, names: tuple[str, ...], schema: pa.Schema) -> Group:
         key = path, at, names
         with self._lock:
             known = self._groups.get(key)
             if known is not None:
                 self._groups.move_to_end(key)
                 return known
-        live, rest = _columns(footer, at, schema)
-        with pq.ParquetFile(path, metadata=footer.meta) as file:
-            places = [footer.places[name] for name in live]
-            table = file.reader.read_row_group(at, column_indices=places, use_threads=False)
-        columns = {}
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            kind = schema.field(name).type
-            columns[name] = column if column.type == kind else column.cast(kind)
-        group = _Group(footer.meta.row_group(at).num_rows, columns, rest, table.nbytes)
+        group = read_group(path, footer, at, schema)
         with self._lock:
             if key not in self._groups:
                 self._groups[key] = group
@@ -203,27 +166,18 @@ class DirectReader:
                 self._groups_bytes -= self._groups.popitem(last=False)[1].bytes
         return group
 
-    def _footer(self, path: str) -> _Footer:
-        with self._lock:
-            known = self._footers.get(path)
-            if known is not None:
-                self._footers.move_to_end(path)
-                return known
-        meta = pq.read_metadata(path)
-        bounds = [_bounds(meta, at) for at in range(meta.num_row_groups)]
-        if any(bound[1] == _LAST for bound in bounds):  # then nothing is known of the order either
-            bounds = [(_FIRST, _LAST, *bound[2:]) for bound in bounds]
-        first, last, low, high = zip(*bounds, strict=True) if bounds else ((), (), (), ())
-        places = {name: place for place, name in enumerate(meta.schema.names)}
-        lows, highs = np.array(low, np.int64), np.array(high, np.int64)
-        known = _Footer(meta, places, empty_columns(meta), list(first), list(last), lows, highs)
-        with self._lock:
-            if path not in self._footers:
-                self._footers[path] = known
-                self._footer_chunks += known.weight
-            while self._footer_chunks > FOOTER_CHUNKS_COUNT and len(self._footers) > 1:
-                self._footer_chunks -= self._footers.popitem(last=False)[1].weight
-        return known
+
+def read_group(source: Any, footer: Footer, at: int, schema: pa.Schema) -> Group:
+    """Return a row group decoded; `source` is a path or an open file. Blocking."""
+    live, rest = group_columns(footer, at, schema)
+    with pq.ParquetFile(source, metadata=footer.meta) as file:
+        places = [footer.places[name] for name in live]
+        table = file.reader.read_row_group(at, column_indices=places, use_threads=False)
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = schema.field(name).type
+        columns[name] = column if column.type == kind else column.cast(kind)
+    return Group(footer.meta.row_group(at).num_rows, columns, rest, table.nbytes)
 
 
 def needed_columns(plan: Plan) -> tuple[str, ...]:
@@ -257,7 +211,7 @@ def _settled(times: list[np.ndarray[Any, Any]], bound: int, descending: bool) ->
     return sum(int(np.searchsorted(one, bound)) for one in times)
 
 
-def _columns(footer: _Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
+def group_columns(footer: Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
     """Return the columns of a group that have to be read, and the one value (or None) of the others."""
     live: list[str] = []
     rest: dict[str, Any] = {}
@@ -273,14 +227,3 @@ def _columns(footer: _Footer, at: int, schema: pa.Schema) -> tuple[list[str], di
 
 def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, kind), count)
-
-
-def _bounds(meta: pq.FileMetaData, at: int) -> tuple[str, str, int, int]:
-    """Return first and last instrument and time of a row group; everything where it does not say."""
-    names = meta.schema.names
-    group = meta.row_group(at)
-    texts = group.column(names.index(INSTRUMENT)).statistics
-    times = group.column(names.index(TIME)).statistics
-    if texts is None or times is None or not texts.has_min_max or not times.has_min_max:
-        return _FIRST, _LAST, -(2**63), 2**63 - 1
-    return texts.min, texts.max, microseconds(times.min), microseconds(times.max)

@@ -32,6 +32,8 @@ class Plan:
     descending: bool
     capped: bool
     "Whether `limit` is the server's and not the caller's."
+    unordered: bool = False
+    "Rows may leave in any order."
 
     def statement(
         self, files: list[str], low_us: int, stop_us: int, *, hot: bool, limit: int | None
@@ -87,7 +89,19 @@ def make_plan(
     limit, capped = request.limit, False
     if request.format in (QueryFormat.ARRAY, QueryFormat.RECORDS) and (limit is None or limit > cap_rows):
         limit, capped = cap_rows, True
-    return Plan(stream, columns, start_us, stop_us, days, symbols, rest, limit, request.descending, capped)
+    return Plan(
+        stream,
+        columns,
+        start_us,
+        stop_us,
+        days,
+        symbols,
+        rest,
+        limit,
+        request.descending,
+        capped,
+        request.unordered,
+    )
 
 
 def moment(us: int) -> datetime:

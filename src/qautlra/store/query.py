@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -26,6 +27,7 @@ INLINE_ROWS = 1_500
 INLINE_BYTES = 2 << 20
 # Rows of one chunk of an answer: what bounds its bytes, and how long rendering it can hold anybody up.
 PIECE_ROWS = 8_192
+AHEAD_COUNT = 1
 
 
 class StoreQuery:
@@ -136,18 +138,22 @@ class StoreQuery:
         yield render.head()
         rows = 0
         loop = asyncio.get_running_loop()
+        ahead: deque[asyncio.Future[Chunk]] = deque()  # rendered while the ones before are sent
         async with aclosing(self.tables(plan)) as tables:
             async for table in tables:
                 wanted = table.select(plan.columns)
                 for at in range(0, table.num_rows, PIECE_ROWS):
                     part = wanted.slice(at, PIECE_ROWS)
-                    if part.num_rows <= INLINE_ROWS:
-                        text = render.piece(part)
-                    else:
-                        text = await loop.run_in_executor(self._pool, render.piece, part)
-                    yield text
+                    if part.num_rows <= INLINE_ROWS and not ahead:
+                        yield render.piece(part)
+                        continue
+                    ahead.append(loop.run_in_executor(self._pool, render.piece, part))
+                    if len(ahead) > AHEAD_COUNT:
+                        yield await ahead.popleft()
                 rows += table.num_rows
                 result.elapsed_s = monotonic_s() - started_s
+        while ahead:
+            yield await ahead.popleft()
         result.rows = rows
         result.truncated = plan.capped and rows == plan.limit
         result.elapsed_s = monotonic_s() - started_s

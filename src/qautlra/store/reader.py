@@ -8,8 +8,10 @@ which they hold everything are taken together, and rows above it stay in the hot
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Literal
 
@@ -17,8 +19,10 @@ import pyarrow as pa
 
 from qautlra.store import direct
 from qautlra.store.compaction import without_repeats
+from qautlra.store.footers import Footers
 from qautlra.store.mask import passing
 from qautlra.store.predicate import columns_of
+from qautlra.store.scan import Scanner
 from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, stream_of
 
 if TYPE_CHECKING:
@@ -37,6 +41,9 @@ FIRST_SLICE_ROWS = 1_024
 # Rows a window of files and hot tier together aims at; what bounds the memory of one statement.
 FIRST_WINDOW_ROWS = 50_000
 WINDOW_ROWS = 400_000
+# Of a scan, which holds no more of a window than AHEAD_COUNT row groups.
+SCAN_ROWS = 20_000_000
+AHEAD_COUNT = 2
 
 
 class Pins:
@@ -110,13 +117,20 @@ class Reader:
         self._members = StreamMembers(instruments)
         self._engine = engine
         self._pins = pins
-        self._files_of = direct.DirectReader(catalogue.data_dir, ROW_SCHEMA)
+        footers = Footers()
+        self._files_of = direct.DirectReader(catalogue.data_dir, footers, ROW_SCHEMA)
+        self._scanner = Scanner(catalogue.data_dir, footers, ROW_SCHEMA)
 
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` rows; none of them is empty.
 
         `timeout_s` bounds each piece. InputError and LimitError as `SqlEngine.run`.
         """
+        if plan.unordered:
+            async with aclosing(self._scattered(plan, timeout_s)) as tables:
+                async for table in tables:
+                    yield table
+            return
         low, high, left = plan.start_us, plan.stop_us, plan.limit
         aim = FIRST_WINDOW_ROWS if left is None else max(FIRST_WINDOW_ROWS, min(2 * left, WINDOW_ROWS))
         rows = SLICE_ROWS if left is None else min(SLICE_ROWS, max(FIRST_SLICE_ROWS, 2 * left))
@@ -154,6 +168,45 @@ class Reader:
                 if left is not None:
                     left -= table.num_rows
                 yield table
+
+    async def _scattered(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
+        """Yield the rows of a plan in no order; a row group is read while the ones before it are sent."""
+        low, left = plan.start_us, plan.limit
+        while low < plan.stop_us and (left is None or left > 0):
+            numbers = self._members.of(plan)
+            _, top = self._window(plan, numbers, low, plan.stop_us, SCAN_ROWS)
+            async with aclosing(self._scanned(plan, numbers, low, top, timeout_s)) as tables:
+                async for table in tables:
+                    if left is not None and table.num_rows >= left:
+                        yield table.slice(0, left)
+                        return
+                    if table.num_rows:
+                        yield table
+                    left = None if left is None else left - table.num_rows
+            low = top
+
+    async def _scanned(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, timeout_s: float
+    ) -> AsyncGenerator[pa.Table, None]:
+        state = self._catalogue.state
+        scan, files = self._scanner, self._files(plan, state, low, high)
+        with self._pins.hold_above(state.watermark_lsn):
+            hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
+        if hot.num_rows:
+            yield await self._engine.call(lambda: scan.unfiled(hot, plan, files), timeout_s=timeout_s)
+        tasks = await self._engine.call(lambda: scan.tasks(plan, files, low, high), timeout_s=timeout_s)
+        ahead: deque[asyncio.Future[pa.Table]] = deque()
+        try:
+            for task in tasks:
+                work = partial(scan.read, task, plan, low, high)
+                ahead.append(asyncio.ensure_future(self._engine.call(work, timeout_s=timeout_s)))
+                if len(ahead) > AHEAD_COUNT:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for future in ahead:
+                future.cancel()
 
     def hot_json(self, plan: Plan, shape: Literal["array", "records"]) -> tuple[bytes, int] | None:
         """Return the whole answer as JSON, and its rows; None when it is not all in the hot tier.

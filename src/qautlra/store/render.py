@@ -97,7 +97,8 @@ class ArrowStream(Renderer):
     def piece(self, table: pa.Table) -> Chunk:
         """Return record batch messages."""
         # Rows of the hot tier have their texts as dictionaries; the stream has none.
-        batches = table.cast(self.schema).combine_chunks().to_batches()
+        plain = table if table.schema == self.schema else table.cast(self.schema)
+        batches = plain.combine_chunks().to_batches()
         messages = [memoryview(batch.serialize()) for batch in batches]
         return messages[0] if len(messages) == 1 else b"".join(messages)
 

@@ -220,8 +220,8 @@ def _request(values: dict[str, Any], form: QueryFormat) -> QueryRequest:
         if not 0 <= limit <= LIMIT_COUNT:
             _refuse("limit", f"expected 0 or more, got {limit}")
     order = (values.get("order") or "asc").lower()
-    if order not in ("asc", "desc"):
-        _refuse("order", f"expected asc or desc, got {order[:64]!r}")
+    if order not in ("asc", "desc", "any"):
+        _refuse("order", f"expected asc, desc or any, got {order[:64]!r}")
     columns = values.get("fields")
     if columns is not None and not (
         isinstance(columns, list) and all(isinstance(name, str) for name in columns)
@@ -234,6 +234,7 @@ def _request(values: dict[str, Any], form: QueryFormat) -> QueryRequest:
         limit=limit,
         filter=values.get("filter") or "",
         descending=order == "desc",
+        unordered=order == "any",
         columns=tuple(columns) if columns else None,
         verb=verb,
         format=form,

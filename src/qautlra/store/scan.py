@@ -1,0 +1,93 @@
+"""All rows of files as they lie in them: a row group after the other, for answers without an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qautlra.store.catalogue import DataFile
+from qautlra.store.compaction import IDENTITY, stored_identities
+from qautlra.store.direct import needed_columns, read_group
+from qautlra.store.footers import Footer, Footers
+from qautlra.store.mask import passing
+from qautlra.store.plan import Plan
+from qautlra.store.schema import INSTRUMENT, TIME
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTask:
+    """A row group to read; the open file is there even when its name is gone by then."""
+
+    source: pa.NativeFile
+    footer: Footer
+    at: int
+    is_inside: bool
+    "Whether all its rows are in the range asked for."
+
+
+class Scanner:
+    """Reads in any thread; keeps no rows."""
+
+    def __init__(self, data_dir: Path, footers: Footers, schema: pa.Schema) -> None:
+        self._data_dir = data_dir
+        self._footers = footers
+        self._schema = schema
+
+    def tasks(self, plan: Plan, files: Iterable[DataFile], low_us: int, stop_us: int) -> list[GroupTask]:
+        """Return the row groups that can hold rows with low <= time < stop. Blocking."""
+        found = []
+        for file in files:
+            path = str(self._data_dir / file.path)
+            footer = self._footers.of(path)
+            inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us)).tolist()
+            if plan.symbols is not None:
+                mine = {at for name in plan.symbols for at in footer.groups_of(name)}
+                inside = [at for at in inside if at in mine]
+            source = pa.OSFile(path)
+            for at in inside:
+                is_inside = footer.low[at] >= low_us and footer.high[at] < stop_us
+                found.append(GroupTask(source, footer, at, bool(is_inside)))
+        return found
+
+    def read(self, task: GroupTask, plan: Plan, low_us: int, stop_us: int) -> pa.Table:
+        """Return the plan's rows of a group. Blocking."""
+        schema = pa.schema([self._schema.field(name) for name in needed_columns(plan)])
+        group = read_group(task.source, task.footer, task.at, schema)
+        table = group.slice(0, group.rows, schema)
+        if not task.is_inside:
+            table = table.filter(_within(table, low_us, stop_us))
+        first, last = task.footer.first[task.at], task.footer.last[task.at]
+        if plan.symbols is not None and not (first == last and first in plan.symbols):
+            members = pa.array(sorted(plan.symbols), pa.string())
+            table = table.filter(pc.is_in(table.column(INSTRUMENT), members))
+        if plan.rest is not None:
+            table = passing(table, plan.rest)
+        return table.select(plan.read_columns)
+
+    def unfiled(self, hot: pa.Table, plan: Plan, files: list[DataFile]) -> pa.Table:
+        """Return the plan's rows of the hot tier but copies of rows that lie in these files. Blocking."""
+        names = needed_columns(plan)
+        hot = hot.cast(pa.schema([self._schema.field(name) for name in hot.column_names]))
+        newest_us = max((file.last_us for file in files), default=-(2**63))
+        moment = self._schema.field(TIME).type
+        suspects = hot.filter(pc.less_equal(hot.column(TIME), pa.scalar(newest_us, moment)))
+        if suspects.num_rows:
+            low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
+            paths = [str(self._data_dir / file.path) for file in files if file.last_us >= low]
+            filed = stored_identities(paths, suspects.column(INSTRUMENT).unique(), low, high)
+            hot = hot.join(filed, list(IDENTITY), join_type="left anti")
+        hot = hot.select(names)
+        return (hot if plan.rest is None else passing(hot, plan.rest)).select(plan.read_columns)
+
+
+def _within(table: pa.Table, low_us: int, stop_us: int) -> pa.ChunkedArray:
+    moment = table.schema.field(TIME).type
+    return pc.and_(
+        pc.greater_equal(table.column(TIME), pa.scalar(low_us, moment)),
+        pc.less(table.column(TIME), pa.scalar(stop_us, moment)),
+    )
