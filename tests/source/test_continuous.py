@@ -44,7 +44,7 @@ def test_nothing_is_made_that_nobody_wants(bench: Bench) -> None:
 
 
 def test_what_nobody_wants_is_known_by_its_contracts(bench: Bench) -> None:
-    assert bench.made.enter(MAIN) == -1 and bench.made.main_of(MAIN) is None  # no contract shown
+    assert bench.made.main_of(MAIN) is None  # no row yet
     bench.tick("SHFE.au2106", 390.0, 100.0)
     bench.tick("SHFE.au2112", 395.0, 50.0)
     assert bench.made.main_of(MAIN) == "SHFE.au2106"
@@ -52,7 +52,7 @@ def test_what_nobody_wants_is_known_by_its_contracts(bench: Bench) -> None:
     assert instruments.symbol(bench.made.enter(INDEX)) == INDEX and instruments.find(MAIN) == -1
     bench.made.enter_all()
     assert instruments.symbol(instruments.find(MAIN)) == MAIN
-    for other in ("KQ.m@SHFE.xx", "KQ.m@", "SHFE.au2199", "nonsense"):
+    for other in ("KQ.m@SHFE.xx", "KQ.m@DCE.jm", "KQ.m@", "SHFE.au2199", "nonsense"):
         assert bench.made.enter(other) == -1 and bench.made.main_of(other) is None
     bench.tick("SHFE.au2112", 395.0, 500.0)
     assert bench.made.main_of(MAIN) == "SHFE.au2106"  # today

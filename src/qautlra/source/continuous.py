@@ -57,9 +57,7 @@ class Continuous:
         self._follower = follower
         self._demand = demand
         self._series: dict[str, _Series] = {}
-        self._contracts: dict[
-            str, list[tuple[int, int]]
-        ] = {}  # of all shown: delivery, instrument
+        self._contracts: dict[str, list[tuple[int, int]]] = {}  # of all shown: delivery, instrument
         self._met = 0
         self._mains: dict[str, tuple[int, int]] = {}  # product -> the trading day chosen for, instrument
         self._product_of: dict[int, str] = {}
