@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from qautlra.app.brokers import TapeMarket
+from qautlra.app.ctp import follow_status
+from qautlra.base.clock import VirtualClock
 from qautlra.base.errors import UnavailableError
 from qautlra.base.secret import Secret
+from qautlra.feed.directory import AUCTION, NOT_TRADING, TRADING, Directory
 from qautlra.link.ctp_library import simulated_library
 from qautlra.link.ctp_login import State
 from qautlra.link.ctp_session import SessionOptions
@@ -106,6 +109,26 @@ def test_nothing_is_sent_before_the_account_is_synced(tmp_path: Path) -> None:
         assert broker.funds("one")["balance"] == 1_000_000.0
         assert broker.find("one", "early") is None
         assert broker.health()["state"] == "synced"
+
+    play(tmp_path, story)
+
+
+def test_what_the_exchange_says_of_trading_reaches_the_feeds_clients(tmp_path: Path) -> None:
+    async def story(venue: Venue, broker: CtpBroker) -> None:
+        rig = venue.rig
+        directory = Directory(rig.instruments, rig.calendar, VirtualClock("test", 0))  # a calendar of 1970
+        follow_status(broker, directory)
+        assert directory.trading_status(COPPER) == NOT_TRADING
+        await until(lambda: directory.trading_status(COPPER) == TRADING)
+        assert directory.trading_status("CFFEX.IF2109") == TRADING
+        assert directory.trading_status("SHFE.cu2109C70000") == NOT_TRADING  # of another product
+        rig.at("2021-08-02 10:16:00")
+        await until(lambda: directory.trading_status(COPPER) == NOT_TRADING)
+        assert directory.trading_status("CFFEX.IF2109") == TRADING
+        rig.at("2021-08-02 20:56:00")
+        await until(lambda: directory.trading_status(COPPER) == AUCTION)
+        await broker.stop(1.0)
+        assert directory.trading_status(COPPER) == NOT_TRADING  # the calendar again
 
     play(tmp_path, story)
 

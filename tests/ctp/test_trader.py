@@ -189,6 +189,34 @@ def test_who_is_let_in(tmp_path: Path) -> None:
     play(tmp_path, story, sessions_per_user=1)
 
 
+def test_what_trades_now_is_told_after_the_login_and_when_it_changes(tmp_path: Path) -> None:
+    async def statuses(one: Trader, count: int) -> dict[str, str]:
+        found = {}
+        for _ in range(count):
+            said = layout("InstrumentStatus").read((await one.program.next(Kind.INSTRUMENT_STATUS)).record)
+            found[f"{said['ExchangeID']}.{said['InstrumentID']}"] = said["InstrumentStatus"]
+        return found
+
+    async def story(venue: Venue) -> None:
+        one = await trader(venue, confirm=False)
+        now = await statuses(one, 4)
+        assert now == {"SHFE.cu": "2", "SHFE.rb": "2", "DCE.m": "2", "CFFEX.IF": "2"}
+        venue.rig.at("2021-08-02 10:16:00")  # the break of commodities, not of indices
+        assert await statuses(one, 3) == {"SHFE.cu": "1", "SHFE.rb": "1", "DCE.m": "1"}
+        venue.rig.at("2021-08-02 15:01:00")
+        assert await statuses(one, 4) == dict.fromkeys(now, "6")
+        two = await trader(venue, "two", confirm=False)
+        assert await statuses(two, 4) == dict.fromkeys(now, "6")
+        one.program.ask(Kind.LOGOUT, 5, BrokerID="9999", UserID="one")
+        await one.program.next(Kind.LOGOUT)
+        venue.rig.at("2021-08-02 20:56:00")
+        assert await statuses(two, 3) == {"SHFE.cu": "3", "SHFE.rb": "3", "DCE.m": "3"}
+        with pytest.raises(TimeoutError):
+            await one.program.next(Kind.INSTRUMENT_STATUS, timeout_s=0.2)
+
+    play(tmp_path, story)
+
+
 def test_a_configured_program_id_is_checked(tmp_path: Path) -> None:
     async def story(venue: Venue) -> None:
         one = Trader(await venue.program(TRADER))

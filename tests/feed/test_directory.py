@@ -74,3 +74,17 @@ def test_a_row_says_more_than_the_calendar_while_it_is_fresh() -> None:
     assert state("2021-01-04 14:00:00", "CFFEX.IF2101", rows) == NOT_TRADING
     assert state("2021-01-05 10:00:00", "CFFEX.IF2101", rows) == TRADING
     assert state("2021-01-04 10:00:30", "SHFE.au2106", rows) == TRADING
+
+
+def test_the_exchanges_word_goes_before_both_until_it_is_gone() -> None:
+    market = Market()
+    directory = Directory(market.instruments, market.calendar, VirtualClock("x", ns("2021-01-04 10:00:00")))
+    symbol, other = "CFFEX.IF2101", "CFFEX.IF2103"
+    directory.tell("ctp.one", "CFFEX.IF", NOT_TRADING)
+    assert directory.trading_status(symbol) == directory.trading_status(other) == NOT_TRADING
+    directory.tell("ctp.one", symbol, AUCTION)
+    assert (directory.trading_status(symbol), directory.trading_status(other)) == (AUCTION, NOT_TRADING)
+    directory.tell("ctp.two", "SHFE.au", NOT_TRADING)
+    directory.forget("ctp.one")
+    directory.forget("nobody")
+    assert directory.trading_status(symbol) == TRADING

@@ -196,7 +196,7 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
     front = make_front(
         feed={
             "send_buffer_bytes": 65536,
-            "slow_client_s": 1.0,
+            "slow_client_s": 3.0,
             "batch_interval_ms": 5,
             "incremental": {"enabled": False},
         }
@@ -220,7 +220,7 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
     slow.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
     with connect(front.url + "?flow=push", max_size=None) as quick:
         quick.send(text.decode())
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         most = 0
         got = 0
         while front.feed.clients_count == 2 and time.monotonic() < deadline:

@@ -125,6 +125,10 @@ def build(loaded: Loaded) -> App:
         )
         drains.append(feed.on_batch)
         parts["feed"] = feed
+        if config.trade.trader.broker == "ctp" and "broker" in parts:
+            from qautlra.app.ctp import follow_status
+
+            follow_status(parts["broker"], feed.directory)
 
     if trade is not None:
         drains.append(trade.on_batch)  # after the feed: prices do not wait for orders

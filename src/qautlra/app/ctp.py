@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from qautlra._core import book
 from qautlra._core.market import Calendar
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import ConfigError
 from qautlra.config.tree import Broker, Config
+from qautlra.feed.directory import AUCTION, NOT_TRADING, TRADING, Directory
 from qautlra.link.ctp_library import find_libraries
 from qautlra.link.ctp_login import LoginOptions
 from qautlra.link.ctp_session import SessionOptions
 from qautlra.source.base import SourceContext
 from qautlra.source.ctp import CtpSource
+from qautlra.trade.brokers.ctp import CtpBroker
 
 OPEN_PROBES = ("SHFE.au", "CFFEX.IF", "DCE.m")
 SLACK_NS = 10 * 60 * 1_000_000_000
 PROBE_S = 5.0
+_STATES = {book.CONTINUOUS: TRADING, book.AUCTION: AUCTION}
 
 
 def session_options(config: Config, name: str, *, market: bool) -> SessionOptions:
@@ -51,6 +55,17 @@ def market_source(config: Config, context: SourceContext) -> CtpSource:
         instruments=tuple(ctp.instruments),
         is_open=any_section(context.calendar, context.clock),
     )
+
+
+def follow_status(broker: CtpBroker, directory: Directory) -> None:
+    """Have clients told the trading status as the broker's front says it, for as long as it is there."""
+    who = f"{broker.bid}.{broker.account}"
+
+    def told(name: str, phase: int) -> None:
+        directory.tell(who, name, _STATES.get(phase, NOT_TRADING))
+
+    broker.status_told = told
+    broker.status_lost = lambda: directory.forget(who)
 
 
 def fronts_of(address: str, key: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +18,8 @@ _BREAK_NS = 120 * _MINUTE_NS  # the night and the day each open with an auction,
 FRESH_NS = _MINUTE_NS
 """A row tells the market's phase for so long."""
 PLACES_COUNT = 65_536
+TOLD_COUNT = 65_536
+_FUTURE = re.compile(r"([A-Z]+\.[A-Za-z]+)\d+")
 
 
 class Instruments(Protocol):
@@ -62,6 +65,7 @@ class Directory:
         self._calendar = calendar
         self._clock = clock
         self._phases = phases
+        self._told: dict[str, dict[str, str]] = {}  # by who tells: of products and instruments
         self._places: dict[str, Place] = {}  # of spellings met before: thousands of clients share them
 
     def __len__(self) -> int:
@@ -94,8 +98,26 @@ class Directory:
         wanted = pattern.casefold()
         return [symbol for symbol in self.symbols() if wanted in symbol.casefold()]
 
+    def tell(self, who: str, name: str, status: str) -> None:
+        """Take an exchange's word on a product (`SHFE.cu`) or an instrument, until `who` says else or goes.
+
+        Beyond TOLD_COUNT names of one source nothing new is taken.
+        """
+        told = self._told.setdefault(who, {})
+        if len(told) < TOLD_COUNT or name in told:
+            told[name] = status
+
+    def forget(self, who: str) -> None:
+        """What a source told counts no more: its link is gone."""
+        self._told.pop(who, None)
+
     def trading_status(self, symbol: str) -> str:
-        """Tell what can be done in `symbol` now: by the newest row where it says so, else by the calendar."""
+        """Tell what can be done in `symbol` now: by the exchange's word, the newest row, or the calendar."""
+        future = _FUTURE.fullmatch(symbol)
+        for told in self._told.values():
+            said = told.get(symbol) or (told.get(future[1]) if future is not None else None)
+            if said is not None:
+                return said
         if self._calendar is None or self._clock is None:
             return TRADING
         now = self._clock.now_ns()

@@ -14,8 +14,9 @@ from qautlra.config.tree import CtpFront
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
 from qautlra.net.ctp_flow import Engine, Flow
 from qautlra.net.ctp_trader import TraderSession
-from qautlra.wire.ctp_frames import Hello
+from qautlra.wire.ctp_frames import Hello, Kind, frame
 from qautlra.wire.ctp_login import LoginReply
+from qautlra.wire.ctp_status import write_status
 from qautlra.wire.settlement import Statement
 
 AUTH_CODE_CHARS: Final = 16
@@ -35,7 +36,10 @@ class Trading(Engine, Protocol):
     def head_lsn(self) -> int: ...
     @property
     def settling(self) -> Settling: ...
+    @property
+    def is_running(self) -> bool: ...
     def has(self, account_id: str) -> bool: ...
+    def phase(self, symbol: str) -> tuple[int, bool]: ...
     def insert(self, order: InsertOrder) -> Answer: ...
     def cancel(self, order: CancelOrder) -> Answer: ...
     def funds(self, account_id: str) -> dict[str, float]: ...
@@ -75,6 +79,10 @@ class Desk:
         self._flows: dict[str, Flow] = {}
         self._confirmed: dict[str, tuple[int, str, str]] = {}
         self._last_session = self._last_flow = 0
+        self._products: dict[str, str] = {}  # product -> a contract of it
+        self._listed = 0
+        self._states: dict[str, tuple[int, bool]] = {}
+        self._watchers: dict[object, Callable[[bytes], None]] = {}
         self._by_user: Counter[str] = Counter()
 
     def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
@@ -115,6 +123,42 @@ class Desk:
         """Tell whether the user is still one, and not disabled since the login."""
         user = self.auth.users.get(principal.user_id)
         return user is not None and not user.disabled
+
+    # --- which products trade now ---
+
+    def watch(self, session: object, send: Callable[[bytes], None]) -> None:
+        """Tell a session the status of every product now, and what changes from now on."""
+        self.turn()
+        self._watchers[session] = send
+        for product in self._states:
+            send(self._status(product))
+
+    def unwatch(self, session: object) -> None:
+        """End that."""
+        self._watchers.pop(session, None)
+
+    def turn(self) -> None:
+        """Tell what has changed; once a second."""
+        if not self.trade.is_running:
+            return
+        rows = self.listing.instruments()
+        for info, _ in rows[self._listed :]:
+            if info["kind"] == "FUTURE":
+                self._products.setdefault(f"{info['exchange_id']}.{info['product_id']}", info["symbol"])
+        self._listed = len(rows)
+        for product, symbol in self._products.items():
+            state = self.trade.phase(symbol)
+            if state != self._states.get(product):
+                self._states[product] = state
+                for send in list(self._watchers.values()):
+                    send(self._status(product))
+
+    def _status(self, product: str) -> bytes:
+        phase, before = self._states[product]
+        record = write_status(product, phase, before=before, clock=self.login().clock)
+        return frame(Kind.INSTRUMENT_STATUS, record)
+
+    # --- what sessions share ---
 
     def flow(self, account_id: str) -> Flow:
         """Return the private flow of an account, made now when nobody has followed it yet."""

@@ -53,6 +53,7 @@ class Desk(Protocol):
     """What makes trader sessions; a process without trading has none."""
 
     def session(self, send: Callable[[bytes], None], hello: Any) -> Session: ...
+    def turn(self) -> None: ...
     def health(self) -> dict[str, Any]: ...
 
 
@@ -193,6 +194,8 @@ class CtpFrontService(Service):
                     connection.cut("no_hello")
                 elif beat and connection.session is not None:
                     connection.send(frame(Kind.HEARTBEAT))
+            if self.desk is not None:
+                self.desk.turn()
             if self.faults.cut_due(now_s):
                 for connection in list(self.connections):
                     connection.cut("scripted")

@@ -66,6 +66,7 @@ class TraderSession:
         for flow in self._flows.values():
             self._desk.unfollow(flow, self)
         self._flows = {}
+        self._desk.unwatch(self)
         if self._principal is not None:
             self._desk.leave(self._principal)
             self._principal = None
@@ -151,6 +152,7 @@ class TraderSession:
             return
         record = reply.numbered(FRONT_ID, self._session).record(broker, user_id)
         self._answer(got, record)
+        self._desk.watch(self, self._send)
         for account_id in self._accounts():
             flow = self._flows[account_id] = self._desk.flow(account_id)
             flow.attach(self, self._send, self._hello.private_mode, self._hello.private_seen)

@@ -331,6 +331,11 @@ class TradeService(Service):
         """Tell whether an instrument is traded continuously now."""
         return self.engine.phases.at(symbol, self.clock.now_ns()).phase == book.CONTINUOUS
 
+    def phase(self, symbol: str) -> tuple[int, bool]:
+        """Return the phase of the book the hours say, and whether nothing has been open yet on this day."""
+        found = self.engine.phases.at(symbol, self.clock.now_ns())
+        return found.phase, found.since_ns == 0
+
     def insert(self, order: InsertOrder) -> Answer:
         """Enter an order."""
         return self._woken(self.engine.insert(order))

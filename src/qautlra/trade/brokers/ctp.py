@@ -32,6 +32,7 @@ from qautlra.wire import ctp_codes
 from qautlra.wire.ctp_frames import LAST, RECORDS, Frame, Kind
 from qautlra.wire.ctp_orders import Key
 from qautlra.wire.ctp_records import Record, layout
+from qautlra.wire.ctp_status import read_status
 
 QUIET_S: Final = 0.3
 RETRY_S: Final = 0.01
@@ -65,6 +66,10 @@ class CtpBroker(AccountBroker):
         super().__init__(account or options.user_id, options.name)
         self.book = CtpBook(self.account)
         self.synced_after_s = 0.0
+        self.status_told: Callable[[str, int], None] = lambda _name, _phase: None
+        "Told in which phase the exchange says a product or an instrument is."
+        self.status_lost: Callable[[], None] = lambda: None
+        "Told that the link is gone, and with it what was told."
         self.differences: deque[Difference] = deque(maxlen=DIFFERENCES_COUNT)
         self.shadow = Shadow(market, margin_side=margin_side)
         self._is_synced = False
@@ -168,6 +173,7 @@ class CtpBroker(AccountBroker):
     def _lose(self) -> None:
         """The link is gone: nothing that waits is sent later, and what was sent is unknown until shown."""
         self._is_synced = False
+        self.status_lost()
         self._rows = {}
         self._rates.clear()
         held, self._held = self._held, deque()
@@ -301,6 +307,10 @@ class CtpBroker(AccountBroker):
             orders = self._refused(got)
         elif got.kind in SYNC:
             self._on_row(Kind(got.kind), got)
+            return
+        elif got.kind == Kind.INSTRUMENT_STATUS:
+            if (said := read_status(got.record)) is not None:
+                self.status_told(*said)
             return
         if orders or trades:
             self._stale = True
