@@ -1,7 +1,7 @@
 """The SQL process as the server sees it: started when first needed, asked over one socket per statement.
 
-It is ended when the store closes, when it does not let go of a statement nobody waits for, and started again
-by the next statement.
+It is ended when the store closes, ends itself when it cannot stop a statement, and is started again by the next
+one. Statements that it had not begun to answer by then are asked again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +25,8 @@ from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError
 from qautlra.base.limits import QUERY_QUEUE_COUNT
 from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
 
-LET_GO_S = 20.0
+LET_GO_S = 5.0
+TRIES_COUNT = 3
 START_S = 30.0
 STDERR_BYTES = 64 << 10
 
@@ -93,12 +94,24 @@ class SqlProcess:
         if self._pending >= self.pending_max:
             raise LimitError(f"{self._pending} statements are waiting already", retry_after_s=1)
         self._pending += 1
-        try:
-            number, reader, writer = await self._link()
-        except BaseException:
-            self._pending -= 1
-            raise
         self.statements += 1
+        try:
+            for left in reversed(range(TRIES_COUNT)):
+                has_begun = False
+                try:
+                    async with aclosing(self._asked_once(ask, answer)) as pieces:
+                        async for piece in pieces:
+                            has_begun = True
+                            yield piece
+                    return
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    if has_begun or not left:
+                        raise StorageError("the SQL process ended; ask again") from None
+        finally:
+            self._pending -= 1
+
+    async def _asked_once(self, ask: Ask, answer: SqlAnswer) -> AsyncGenerator[bytes, None]:
+        number, reader, writer = await self._link()
         try:
             request = msgspec.json.encode(ask)
             writer.write(struct.pack("<I", len(request)) + request)
@@ -114,10 +127,7 @@ class SqlProcess:
                 elif kind == FAILED:
                     self._open.discard(number)
                     raise _WorkerError.told(json.loads(payload))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            raise StorageError("the SQL process ended; ask again") from None
         finally:
-            self._pending -= 1
             writer.close()
             if number in self._open:
                 asyncio.get_running_loop().call_later(LET_GO_S, self._check_let_go, number, self._process)
@@ -138,7 +148,7 @@ class SqlProcess:
             except OSError:
                 ours.close()
                 await self._end()
-                raise StorageError("the SQL process ended; ask again") from None
+                raise ConnectionResetError from None
             finally:
                 theirs.close()
             self._asked += 1

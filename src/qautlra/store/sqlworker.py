@@ -44,6 +44,9 @@ BATCH_ROWS = 8_192
 SEND_TIMEOUT_S = 30.0
 REQUEST_BYTES = 1 << 20
 NICENESS = 5
+# A statement that does not stop when it is told (some functions never look up) ends the process this much later.
+STUCK_S = 2.0
+SPARE_BYTES = 2 << 30
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -79,20 +82,34 @@ class _Job:
         self.lock = threading.Lock()
         self.connection: duckdb.DuckDBPyConnection | None = None
         self.deadline_s = float("inf")
+        self.timeout_s = 0.0
         self.why = ""
+        self.stopped_s = float("inf")
+        self.is_sending = False
 
     def stop(self, why: str) -> None:
         with self.lock:
-            self.why = self.why or why
+            if not self.why:
+                self.why, self.stopped_s = why, monotonic_s()
             if self.connection is not None:
                 self.connection.interrupt()
+
+    def is_stuck(self) -> bool:
+        """Tell whether the engine is still at it long after it was told to stop."""
+        with self.lock:
+            at_work = self.connection is not None and not self.is_sending
+        return at_work and monotonic_s() > self.stopped_s + STUCK_S
 
     def send(self, kind: bytes, payload: bytes) -> None:
         """Send a frame; the time it takes the other side to read it is not the statement's."""
         began_s = monotonic_s()
-        self.link.sendall(kind + struct.pack("<I", len(payload)))
-        self.link.sendall(payload)
-        self.deadline_s += monotonic_s() - began_s
+        self.is_sending = True
+        try:
+            self.link.sendall(kind + struct.pack("<I", len(payload)))
+            self.link.sendall(payload)
+        finally:
+            self.deadline_s += monotonic_s() - began_s
+            self.is_sending = False
 
 
 class Worker:
@@ -129,13 +146,24 @@ class Worker:
             poll = select.poll()
             links = {}
             for job in jobs:
-                if monotonic_s() > job.deadline_s:
+                if monotonic_s() > job.deadline_s and not job.is_sending:
                     job.stop("deadline")
+                if job.is_stuck():
+                    self._give_up(job)
                 if not job.why and job.link.fileno() >= 0:
                     links[job.link.fileno()] = job
                     poll.register(job.link.fileno(), select.POLLRDHUP)
             for descriptor, _event in poll.poll(POLL_MS):
                 links[descriptor].stop("left")
+
+    def _give_up(self, job: _Job) -> None:
+        """Tell whoever asked, and end; the other statements are asked again of the next process."""
+        print(f"sql: a statement did not stop ({job.why})", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            job.link.setblocking(False)
+            payload = _told(_given_up(job.why, job.timeout_s))
+            job.link.send(FAILED + struct.pack("<I", len(payload)) + payload)
+        os._exit(1)
 
     def _answer(self, job: _Job, control: socket.socket) -> None:
         try:
@@ -143,8 +171,7 @@ class Worker:
                 try:
                     job.send(DONE, json.dumps(self._run(job)).encode())
                 except QautlraError as error:
-                    told = error.to_dict() | {"status": error.status}
-                    job.send(FAILED, json.dumps(told, default=str).encode())
+                    job.send(FAILED, _told(error))
         except BaseException as error:
             print(f"sql: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         finally:
@@ -157,6 +184,7 @@ class Worker:
     def _run(self, job: _Job) -> dict[str, Any]:
         job.link.settimeout(SEND_TIMEOUT_S)
         ask = _request(job.link)
+        job.timeout_s = ask.timeout_s
         job.deadline_s = monotonic_s() + ask.timeout_s
         try:
             for _attempt in range(MOVED_COUNT):
@@ -215,6 +243,10 @@ def _send_rows(job: _Job, ask: Ask, reader: pa.RecordBatchReader) -> dict[str, A
             break
     job.send(DATA, render.tail())
     return {"rows": rows, "truncated": truncated}
+
+
+def _told(error: QautlraError) -> bytes:
+    return json.dumps(error.to_dict() | {"status": error.status}, default=str).encode()
 
 
 def _value(kind: str, value: Any) -> Any:
@@ -280,12 +312,17 @@ def _connect(data_dir: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
     return root
 
 
-def _confine() -> None:
-    """Take from this process what it does not need: writing files, core dumps, the machine's last memory."""
+def _confine(memory_bytes: int) -> None:
+    """Take from this process what it does not need: writing files, core dumps, the machine's last memory.
+
+    The engine counts its buffers, not the values its functions make: those end at the process's own limit.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit = 2 * memory_bytes + SPARE_BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     os.nice(NICENESS)
     with suppress(OSError), open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
         file.write(b"500")
@@ -296,7 +333,7 @@ def main() -> None:
     directory, threads, memory_bytes = sys.argv[1:4]
     control = socket.socket(fileno=os.dup(0))
     worker = Worker(Path(directory), int(threads), int(memory_bytes))
-    _confine()
+    _confine(int(memory_bytes))
     worker.serve(control)
 
 

@@ -147,6 +147,9 @@ def _arrow(body: bytes) -> pa.Table:
 def _csv(body: bytes) -> list[dict[str, Any]]:
     try:
         reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        names = reader.fieldnames or ()
+        if len(set(names)) < len(names):
+            raise InputError("the header names a column twice", key="body")
         rows = [{name: _cell(value) for name, value in row.items()} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"the body is not CSV: {error}", key="body") from None

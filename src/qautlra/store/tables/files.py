@@ -140,9 +140,10 @@ def _is_covered(file: DataFile, merges: list[DataFile]) -> bool:
 def _partitions(table: pa.Table, definition: Definition) -> Iterator[tuple[date, list[Any], pa.Table]]:
     times = table.column(definition.time_column).cast(pa.int64())
     days = pc.add(times, ZONE_US).cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
-    keyed = table.append_column("__day", days)
-    names = ["__day", *definition.custom_partition]
-    groups = keyed.select(names).group_by(names).aggregate([]).to_pylist()
+    # Numbered: whatever a user's column is called, these are others.
+    keyed = pa.table({"0": days} | {str(at): table.column(n) for at, n in enumerate(definition.custom_partition, 1)})
+    names = keyed.column_names
+    groups = keyed.group_by(names).aggregate([]).to_pylist()
     if len(groups) > PARTITIONS_COUNT:
         raise StorageError(f"{definition.name}: {len(groups)} partitions in one minute", retryable=False)
     for group in groups:
@@ -154,7 +155,8 @@ def _partitions(table: pa.Table, definition: Definition) -> Iterator[tuple[date,
             )
             mask = same if mask is None else pc.and_kleene(mask, same)
         rows = table if len(groups) == 1 else table.filter(pc.fill_null(mask, False))
-        yield group["__day"], [group[name] for name in definition.custom_partition], rows
+        day, *values = (group[name] for name in names)
+        yield day, values, rows
 
 
 def _part(value: Any) -> str:

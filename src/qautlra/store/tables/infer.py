@@ -32,6 +32,7 @@ DEPTH_COUNT: Final = 10
 _TIMELY = re.compile(r"time|date|timestamp|created|received|saved|delivered|at$|ts$", re.IGNORECASE)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 _INT_LIMIT = 2**63
+_EXACT_LIMIT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ def _flatten(prefix: str, value: Mapping[str, Any], depth: int, found: dict[str,
         key = f"{prefix}{name}"
         if isinstance(item, Mapping) and item and depth + 1 < DEPTH_COUNT:
             _flatten(f"{key}_", item, depth + 1, found)
-        elif isinstance(item, Mapping):
-            found[key] = _text(item)
-        else:
-            found[key] = item
+            continue
+        while key in found:  # {"a": {"b": 1}, "a_b": 2}: both are kept
+            key += "_"
+        found[key] = _text(item) if isinstance(item, Mapping) else item
 
 
 def rows_of(
@@ -81,8 +82,11 @@ def rows_of(
     given: dict[str, list[Any]] = {}
     for at, row in enumerate(flat):
         for name, value in row.items():
-            if value is not None:
-                given.setdefault(name, [None] * len(flat))[at] = value
+            if value is None:
+                continue
+            if name not in given:
+                given[name] = [None] * len(flat)
+            given[name][at] = value
     arrays: dict[str, pa.Array] = {}
     for name, values in given.items():
         _place(name, values, known, arrays, may_grow)
@@ -94,6 +98,8 @@ def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any]
     """Return the rows of a table whose columns have types; InputError for types that have no place."""
     known = {column.name: column for column in definition.columns}
     arrays: dict[str, pa.Array] = {}
+    if len(set(table.column_names)) < table.num_columns:
+        raise InputError("two columns have one name", key="body")
     for field in table.schema:
         if field.name in GIVEN_COLUMNS:
             continue
@@ -158,7 +164,10 @@ def _place(
             continue
         fitted = fit(value, kind)
         if fitted is None:
-            rest.setdefault(infer(name, value), [None] * len(values))[at] = value
+            other = infer(name, value)
+            if other not in rest:
+                rest[other] = [None] * len(values)
+            rest[other][at] = value
         else:
             kept[at] = fitted
     arrays[name] = pa.array(kept, TYPES[kind])
@@ -187,13 +196,15 @@ def infer(name: str, value: Any) -> TypeName:
     """Return the type a value of a column of that name speaks for."""
     if isinstance(value, bool):
         return "boolean"
+    if isinstance(value, int) and not _is_exact(value):
+        return "int64" if abs(value) < _INT_LIMIT else "utf8"
     if isinstance(value, int | float):
         return "float64"
     if isinstance(value, datetime):
         return "timestamp_us"
     if isinstance(value, date):
         return "date"
-    if isinstance(value, list) and all(type(item) in (int, float) for item in value):
+    if isinstance(value, list) and all(_is_plain(item) for item in value):
         return "list"
     if isinstance(value, str) and _TIMELY.search(name) and _moment(value) is not None:
         return "timestamp_us"
@@ -206,12 +217,14 @@ def fit(value: Any, kind: TypeName) -> Any:
         return None
     match kind:
         case "float64":
-            return _number(value)
+            return None if type(value) is int and not _is_exact(value) else _number(value)
         case "int64":
+            if type(value) is int:
+                return value if abs(value) < _INT_LIMIT else None
             number = _number(value)
             if number is None or abs(number) >= _INT_LIMIT or number != int(number):
                 return None
-            return value if type(value) is int else int(number)
+            return int(number)
         case "boolean":
             return value if isinstance(value, bool) else None
         case "timestamp_us":
@@ -219,7 +232,7 @@ def fit(value: Any, kind: TypeName) -> Any:
         case "date":
             return _day(value)
         case "list":
-            fits = isinstance(value, list) and all(type(item) in (int, float) for item in value)
+            fits = isinstance(value, list) and all(_is_plain(item) for item in value)
             return [float(item) for item in value] if fits else None
     return value if isinstance(value, str) else _text(value)
 
@@ -229,6 +242,15 @@ def _text(value: Any) -> str:
         return orjson.dumps(value, default=str).decode()
     except TypeError:  # whole numbers beyond 64 bits, lone surrogates
         return json.dumps(value, default=str)
+
+
+def _is_exact(value: int) -> bool:
+    """Tell whether a double holds the number with all its digits."""
+    return abs(value) <= _EXACT_LIMIT or (abs(value) < _INT_LIMIT and int(float(value)) == value)
+
+
+def _is_plain(item: Any) -> bool:
+    return type(item) is float or (type(item) is int and _is_exact(item))
 
 
 def _number(value: Any) -> float | None:

@@ -260,9 +260,10 @@ class TableStore:
                 await self._retire()
                 self._sweep()
                 self.error = ""
-            except (OSError, StorageError, pa.ArrowException) as error:
+            except Exception as error:
+                # Whatever one stream's rows do to it: they stay in the log, and every other door stays open.
                 self.error = f"files of streams: {error}"
-                _log.error("tables_failed", error=str(error))
+                _log.error("tables_failed", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(5.0)
 
     async def file_away(self) -> None:
