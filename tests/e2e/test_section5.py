@@ -1,4 +1,4 @@
-"""The contract's behaviours of the store (section 5), each through one real server; docs/store-contract.md lists them."""
+"""The behaviours of section 5 of the contract through one real server; docs/store-contract.md lists all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import Server, serving
-from tests.e2e.test_ingest import ARROW, BASIC, ENV, ingest, rows, send
+from tests.e2e.test_ingest import ARROW, ENV, ingest, rows, send
 
 pytestmark = pytest.mark.slow
 FIRST_MS = 1748914200000  # 2025-06-03 09:30 in Beijing
@@ -27,9 +27,13 @@ SQL_DAY = {"startTime": "2025-06-03", "endTime": "2025-06-04"}
 
 def tick(number: int, code: str) -> dict[str, Any]:
     return {
-        "instrument_id": code, "datetime": FIRST_MS + number * 500, "last_price": 780.0 + number, "volume": number + 1,
-        "settlement": "-", "pre_settlement": 779.5,
-    }  # fmt: skip
+        "instrument_id": code,
+        "datetime": FIRST_MS + number * 500,
+        "last_price": 780.0 + number,
+        "volume": number + 1,
+        "settlement": "-",
+        "pre_settlement": 779.5,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     places.close()  # type: ignore[attr-defined]
 
 
-def ask(server: Server, path: str = "/api/v1/query", body: Any = None, method: str = "POST", **headers: str) -> Any:
+def ask(
+    server: Server, path: str = "/api/v1/query", body: Any = None, method: str = "POST", **headers: str
+) -> Any:
     data = None if body is None else json.dumps(body).encode()
     return server.request(method, path, data, **headers)
 
@@ -67,13 +73,20 @@ def test_three_ways_to_ask(server: Server) -> None:
     body = {"stream": "futures_market", **DAY, "filter": "instrument=au2512", "limit": 3}
     by_get = ask(server, body=body, method="GET")[1]
     by_post = ask(server, body=body)[1]
-    text = "stream=futures_market&start_time=2025-06-03&end_time=2025-06-04&filter=instrument%3Dau2512&limit=3"
+    text = (
+        "stream=futures_market&start_time=2025-06-03&end_time=2025-06-04&filter=instrument%3Dau2512&limit=3"
+    )
     assert by_get == by_post == ask(server, f"/api/v1/query?{text}", method="GET")[1]
     assert len(json.loads(by_get)) == 3
 
 
 def test_forms_of_an_answer(server: Server) -> None:
-    body = {"stream": "futures_market", **DAY, "limit": 5, "fields": ["datetime", "instrument_id", "last_price"]}
+    body = {
+        "stream": "futures_market",
+        **DAY,
+        "limit": 5,
+        "fields": ["datetime", "instrument_id", "last_price"],
+    }
     status, answer, headers = ask(server, body=body)
     assert status == 200 and float(headers["p-time-elapsed"]) >= 0
     plain = json.loads(answer)
@@ -132,11 +145,21 @@ def test_the_filter_grammar(server: Server, text: str, count: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "nosuch = 1", "last_price = 1; DROP TABLE x", "last_price = 1 -- x", "last_price = 1 /* x */",
-        "last_price IN (SELECT 1)", "abs(last_price) = 1", "last_price =", "1", "'", "last_price = 1 UNION SELECT 2",
-        "read_text('/etc/passwd') = 'x'", "(" * 2000 + "last_price = 1" + ")" * 2000, "last_price = 1\x00",
+        "nosuch = 1",
+        "last_price = 1; DROP TABLE x",
+        "last_price = 1 -- x",
+        "last_price = 1 /* x */",
+        "last_price IN (SELECT 1)",
+        "abs(last_price) = 1",
+        "last_price =",
+        "1",
+        "'",
+        "last_price = 1 UNION SELECT 2",
+        "read_text('/etc/passwd') = 'x'",
+        "(" * 2000 + "last_price = 1" + ")" * 2000,
+        "last_price = 1\x00",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_filter(server: Server, text: str) -> None:
     told = refusal(server, {"stream": "futures_market", **DAY, "filter": text})
     if text.startswith("nosuch"):
@@ -147,7 +170,8 @@ def test_what_is_no_filter(server: Server, text: str) -> None:
 
 
 def test_sql_and_its_options(server: Server) -> None:
-    text = "SELECT instrument_id, settlement, last_price FROM futures_market ORDER BY datetime, instrument_id LIMIT 2"
+    text = "SELECT instrument_id, settlement, last_price FROM futures_market"
+    text += " ORDER BY datetime, instrument_id LIMIT 2"
     found = json.loads(ask(server, body={"query": text, **SQL_DAY, "sendNull": True})[1])
     assert [list(row) for row in found] == [["instrument_id", "settlement", "last_price"]] * 2
     snake = {"query": text, "start_time": "2025-06-03", "end_time": "2025-06-04", "send_null": False}
@@ -201,22 +225,44 @@ def test_events_are_ranged_by_arrival_unless_a_column_is_named(server: Server) -
 @pytest.mark.parametrize(
     "start",
     [
-        "1h-ago", "1h ago", "-1h", "now-1h", "now-1h30m", "2 hours", "90s", "1M", "1y", "100ms", "today", "yesterday",
-        "2025-06-03", "2025-06-03 09:30", "2025-06-03 09:30:00.5", "2025-06-03T01:30:00Z", "2025-06-03T09:30:00+08:00",
-        1748914200, 1748914200000, 1748914200000000, 1748914200000000000,
+        "1h-ago",
+        "1h ago",
+        "-1h",
+        "now-1h",
+        "now-1h30m",
+        "2 hours",
+        "90s",
+        "1M",
+        "1y",
+        "100ms",
+        "today",
+        "yesterday",
+        "2025-06-03",
+        "2025-06-03 09:30",
+        "2025-06-03 09:30:00.5",
+        "2025-06-03T01:30:00Z",
+        "2025-06-03T09:30:00+08:00",
+        1748914200,
+        1748914200000,
+        1748914200000000,
+        1748914200000000000,
     ],
-)  # fmt: skip
+)
 def test_moments(server: Server, start: Any) -> None:
     status, answer, _ = ask(server, body={"stream": "futures_market", "start_time": start})
     assert status == 200, answer
-    count = {"1y": 0, "1M": 0}.get(str(start), 0) if not str(start).startswith(("2025", "1748")) else 2 * COUNT
+    count = (
+        {"1y": 0, "1M": 0}.get(str(start), 0) if not str(start).startswith(("2025", "1748")) else 2 * COUNT
+    )
     if str(start).endswith(":00.5"):
         count -= 2
     assert len(json.loads(answer)) == count
     assert ask(server, body={"stream": "futures_market", "start_time": start, "end_time": "now"})[0] == 200
 
 
-@pytest.mark.parametrize("start", ["soon", "1x-ago", "now+", "2025-13-01", "2025-02-30", "", "-", "1e400", True, {}, []])
+@pytest.mark.parametrize(
+    "start", ["soon", "1x-ago", "now+", "2025-13-01", "2025-02-30", "", "-", "1e400", True, {}, []]
+)
 def test_no_moments(server: Server, start: Any) -> None:
     told = refusal(server, {"stream": "futures_market", "start_time": start})
     assert "start_time" in told
@@ -266,8 +312,13 @@ def test_an_event_gains_its_arrival(server: Server) -> None:
 
 def test_a_value_of_another_type_goes_beside(server: Server) -> None:
     events: list[dict[str, Any]] = [
-        {"level": 1.5}, {"level": "info"}, {"level": True}, {"level": [1]}, {"level": "2.5"}, {"level": {"x": 1}},
-    ]  # fmt: skip
+        {"level": 1.5},
+        {"level": "info"},
+        {"level": True},
+        {"level": [1]},
+        {"level": "2.5"},
+        {"level": {"x": 1}},
+    ]
     for event in events:
         assert ingest(server, "mixed", event)[0] == 200
     found = rows(server, "mixed")
@@ -284,8 +335,10 @@ def test_nothing_is_no_number(server: Server) -> None:
     assert row["a"] == 1e308 and row["b"] == 0
     for number in (2**53 + 1, 2**62 + 1, 5, 2**64 - 1):
         assert ingest(server, "ids", {"id": number})[0] == 200
-    found = [[value for name, value in row.items() if name.startswith("id") and value is not None]
-             for row in rows(server, "ids")]  # fmt: skip
+    found = [
+        [value for name, value in row.items() if name.startswith("id") and value is not None]
+        for row in rows(server, "ids")
+    ]
     assert found == [[2**53 + 1], [2**62 + 1], [5], [str(2**64 - 1)]]
 
 
@@ -312,7 +365,11 @@ def test_late_and_repeated_rows(server: Server) -> None:
         again = list(pool.map(lambda _: ingest(server, "futures_market", events)[0], range(8)))
     assert again == [200] * 8
     assert [volume for _, volume in mine()] == list(range(1, 21))
-    counted = {"query": "SELECT count(*) AS n FROM futures_market", "startTime": "2025-06-05", "endTime": "2025-06-06"}
+    counted = {
+        "query": "SELECT count(*) AS n FROM futures_market",
+        "startTime": "2025-06-05",
+        "endTime": "2025-06-06",
+    }
     assert json.loads(ask(server, body=counted)[1]) == [{"n": 20}]
     # rows of one moment are told apart by their order
     same = [tick(n, "cu2512") | {"datetime": base + 99_000, "seq": n} for n in range(3)]
@@ -323,7 +380,10 @@ def test_late_and_repeated_rows(server: Server) -> None:
 def test_files_are_where_they_belong(server: Server) -> None:
     data = Path(server.environment["QAUTLRA__STORE__DATA_DIR"])
     for n in range(12):
-        events = [tick(n * 400 + k, "ag2512") | {"datetime": FIRST_MS + 3_600_000 + (n * 400 + k) * 10} for k in range(400)]
+        events = [
+            tick(n * 400 + k, "ag2512") | {"datetime": FIRST_MS + 3_600_000 + (n * 400 + k) * 10}
+            for k in range(400)
+        ]
         assert ingest(server, "futures_market", events)[0] == 200
     place = data / "stream=futures_market" / "date=2025-06-03"
     deadline = time.monotonic() + 30

@@ -102,7 +102,9 @@ def test_whatever_comes_every_value_is_kept_somewhere(events: list[dict[str, Any
 
 def test_numbers_fit_or_they_do_not() -> None:
     assert fit(2**53, "float64") == 2.0**53 and fit(2**53 + 1, "float64") is None
-    assert fit(10**400, "int64") is fit(10**400, "float64") is None and fit(10**400, "utf8") == "1" + "0" * 400
+    assert (
+        fit(10**400, "int64") is fit(10**400, "float64") is None and fit(10**400, "utf8") == "1" + "0" * 400
+    )
     assert fit("1e3", "float64") == 1000.0 and fit("inf", "float64") is None and fit("", "float64") is None
     assert fit(2**60 + 1, "int64") == 2**60 + 1 and fit(1.5, "int64") is None and fit(2**63, "int64") is None
     assert fit(True, "float64") is None and fit("x", "date") is None and fit({"a": 1}, "utf8") == '{"a":1}'

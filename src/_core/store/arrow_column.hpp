@@ -43,6 +43,7 @@ class ArrowColumn {
   std::int64_t index(std::int64_t row) const;
   std::string_view dictionary_text(std::int64_t at) const { return text_at(at + dictionary_->offset); }
 
+  std::int64_t unit_ns() const { return unit_ns_; }
   // Nanoseconds of a timestamp; false when they do not fit.
   bool instant_ns(std::int64_t row, std::int64_t& ns) const {
     return !__builtin_mul_overflow(value<std::int64_t>(row), unit_ns_, &ns);

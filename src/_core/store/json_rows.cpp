@@ -25,18 +25,29 @@ struct Field {
   std::vector<std::string> words;  // escaped values of a dictionary
 };
 
+bool is_shown(std::int64_t days) { return days >= -719'162 && days <= 2'932'896; }  // years 1 to 9999
+
 char* write_instant(char* out, const ArrowColumn& column, std::int64_t row) {
   std::int64_t ns;
-  if (!column.instant_ns(row, ns)) return write_null(out);
-  *out++ = '"';
-  out = write_utc(out, ns);
+  if (column.instant_ns(row, ns)) {
+    *out++ = '"';
+    out = write_utc(out, ns);
+  } else {  // before 1677 or after 2262: the day by itself, and the clock as of 1970
+    const std::int64_t per_day = 86'400'000'000'000 / column.unit_ns();
+    const std::int64_t value = column.value<std::int64_t>(row), days = floor_div(value, per_day);
+    if (!is_shown(days)) return write_null(out);
+    *out++ = '"';
+    char* const end = write_utc(out, (value - days * per_day) * column.unit_ns());
+    write_date(out, date_from_days(static_cast<std::int32_t>(days)));
+    out = end;
+  }
   if (!column.has_zone()) --out;  // no zone, no "Z"
   *out++ = '"';
   return out;
 }
 
 char* write_day(char* out, std::int64_t days) {
-  if (days < -719'162 || days > 2'932'896) return write_null(out);  // years 1 to 9999
+  if (!is_shown(days)) return write_null(out);
   *out++ = '"';
   out = write_date(out, date_from_days(static_cast<std::int32_t>(days)));
   *out++ = '"';

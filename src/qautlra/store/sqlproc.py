@@ -1,7 +1,7 @@
 """The SQL process as the server sees it: started when first needed, asked over one socket per statement.
 
-It is ended when the store closes, ends itself when it cannot stop a statement, and is started again by the next
-one. Statements that it had not begun to answer by then are asked again.
+It is ended when the store closes, ends itself when it cannot stop a statement, and is started again by the
+next one. Statements that it had not begun to answer by then are asked again.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ BATCH_ROWS = 8_192
 SEND_TIMEOUT_S = 30.0
 REQUEST_BYTES = 1 << 20
 NICENESS = 5
-# A statement that does not stop when it is told (some functions never look up) ends the process this much later.
+# A statement that does not stop when it is told (some functions never look up) ends the process after this.
 STUCK_S = 2.0
 SPARE_BYTES = 2 << 30
 

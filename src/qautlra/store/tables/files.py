@@ -141,8 +141,9 @@ def _partitions(table: pa.Table, definition: Definition) -> Iterator[tuple[date,
     times = table.column(definition.time_column).cast(pa.int64())
     days = pc.add(times, ZONE_US).cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
     # Numbered: whatever a user's column is called, these are others.
-    keyed = pa.table({"0": days} | {str(at): table.column(n) for at, n in enumerate(definition.custom_partition, 1)})
-    names = keyed.column_names
+    fields = [days, *(table.column(name) for name in definition.custom_partition)]
+    names = [str(at) for at in range(len(fields))]
+    keyed = pa.table(fields, names=names)
     groups = keyed.group_by(names).aggregate([]).to_pylist()
     if len(groups) > PARTITIONS_COUNT:
         raise StorageError(f"{definition.name}: {len(groups)} partitions in one minute", retryable=False)
