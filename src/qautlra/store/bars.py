@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import date, datetime, time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.compute as pc
 
 from qautlra._core.store import rows_from_arrow
 from qautlra._core.tape import BarFolder
+from qautlra.store.barfiles import ROWS_COUNT, BarFiles
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan, microseconds, moment
 from qautlra.store.predicate import All, Compare
@@ -59,6 +61,7 @@ class BarReader:
         self._hot = hot
         self._instruments = instruments
         self._calendar = calendar
+        self._files = BarFiles(catalogue.data_dir)
 
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` bars; none of them is empty."""
@@ -92,6 +95,10 @@ class BarReader:
         timeout_s: float,
     ) -> pa.Table:
         """Return the first `left` bars of [low, high) that pass the filter, in order."""
+        if files and not derived.num_rows and sum(file.rows for file in files) <= ROWS_COUNT:
+            return await self._engine.call(
+                partial(self._files.read, plan, files, low, high, left), timeout_s=timeout_s
+            )
         if files:
             sql, values = plan.statement(
                 self._catalogue.paths(files), low, high, hot=bool(derived.num_rows), limit=left
