@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every fuzz target for the given seconds each, from its seed corpus, under address and undefined-behaviour
-# sanitizers. New inputs go to build/fuzz; a finding ends the run with its file.
+# sanitizers. New inputs go to build/fuzz; a finding fails the run, with its file.
 set -eu
 seconds=${1:-60}
 cxx=${FUZZ_CXX:-clang++}
@@ -19,21 +19,9 @@ for source in src/_core/base/*.cpp src/_core/market/*.cpp src/_core/tape/*.cpp s
   [ "$(jobs -p 2>/dev/null | wc -l)" -lt 2 ] || wait
 done
 wait
-for source in tests/fuzz/*_fuzz.cpp; do
-  name=$(basename "$source" .cpp)
-  $cxx $flags -fsanitize=fuzzer "$source" $objects -o "$out/$name" -lpthread
-  mkdir -p "$out/$name.found"
-  seeds=tests/fuzz/corpus/${name%_fuzz}
-  if [ ! -d "$seeds" ]; then  # a target whose seeds need true checksums writes them itself
-    seeds=$out/$name.seeds
-    mkdir -p "$seeds"
-    "$out/$name" --seeds="$seeds" >/dev/null
-  fi
-  echo "== $name for $seconds s"
-  "$out/$name" -max_total_time="$seconds" -len_control=0 -verbosity=0 \
-    -artifact_prefix="$out/$name." "$out/$name.found" "$seeds" 2>"$out/$name.log" || { tail -40 "$out/$name.log"; exit 1; }
-  echo "   no finding; $(ls "$seeds" | wc -l) seeds, $(ls "$out/$name.found" | wc -l) inputs kept"
-done
+export seconds cxx flags objects out
+jobs=${FUZZ_JOBS:-$(nproc)}
+ls tests/fuzz/*_fuzz.cpp | xargs -P "$jobs" -n 1 sh tests/fuzz/target.sh || exit 1
 # The parsers that are Python; the package is the checkout's where it is compiled there, else the installed one.
 ls src/qautlra/_core/feed.*.so >/dev/null 2>&1 || unset PYTHONPATH
 python3 -m tests.fuzz.python_targets "$seconds"
