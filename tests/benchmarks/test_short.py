@@ -42,6 +42,7 @@ def test_the_published_ones_are_there() -> None:
         "order_path",
         "order_socket",
         "page",
+        "power",
         "qifi",
         "query",
         "recovery",

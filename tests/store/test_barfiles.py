@@ -32,8 +32,9 @@ def test_the_same_bars_as_the_plain_way(
     rng = random.Random(4)
     rows = [
         {
-            INSTRUMENT: symbol, TIME: START_US + minute * MINUTE_US, "trading_date":
-            date(2021, 1, 4 + minute // 60), "open": rng.choice([None, 1.0, 2.0]), "close": rng.random(), "volume": rng.randrange(100),
+            INSTRUMENT: symbol, TIME: START_US + minute * MINUTE_US,
+            "trading_date": date(2021, 1, 4 + minute // 60), "volume": rng.randrange(100),
+            "open": rng.choice([None, 1.0, 2.0]), "close": rng.random(),
         }
         for minute in range(120)
         for symbol in rng.sample(SYMBOLS, 15)
