@@ -239,7 +239,7 @@ def test_a_process_that_died_is_started_again(tmp_path: Path) -> None:
                 sql(w, "SELECT sum(a.i*b.i) FROM range(1000000) a(i), range(1000000) b(i)")
             )
             for starts in (1, 2, 3):  # it is asked again, but not for ever
-                while door.restarts < starts or door.pid is None:
+                while door.restarts < starts or door.pid is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.2)
                 os.kill(door.pid, signal.SIGKILL)
