@@ -1,9 +1,11 @@
 """Fan-out of quotes to 50 and 500 WebSocket clients: a real `qautlra serve` against a C++ limit server.
 
-Pinned to one core and driven flat out by the same load generator on the other, in turns, beside `websockets`
-(`broadcast`) and aiohttp. The figure is CPU per delivered quote. The generator spins instead of sleeping:
-waking a sleeping reader costs a sender more than the sending. All others send prepared frames; the product
-simulates, compares and encodes.
+Pinned to one core and driven by the same load generator on the other, in turns, beside `websockets`
+(`broadcast`) and aiohttp. The figure is CPU per delivered quote. All others send prepared frames; the product
+simulates, compares and encodes. Flat out the generator spins instead of sleeping: waking a sleeping reader
+costs a sender more than the sending. But whoever is faster than the reader sends into buffers that are not
+empty, which is cheaper. So there are paced scenes besides: the product at a rate its reader keeps up with
+asleep, the limit server with as many quotes per message and as many per second.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from qautlra.source.contracts import listing  # noqa: E402
 
 CLIENTS = (50, 500)
 BURSTS = {1: 0.85, 20: 0.75}
+PACED = {1: 2_000.0, 20: 20_000.0}  # updates/s of the market: below what anybody can do
+PACED_SHARE = 0.95  # of the product's rate must arrive from the limit, or the scene says nothing
 SAME_RATIO = 0.9  # of the ratio at 50 clients, at 500
 OTHERS = ("limit", "websockets", "aiohttp")
 DAY = 20250603
@@ -35,6 +39,8 @@ SPREAD = ("cpu_us", "quotes_per_s")
 OWN_CLIENTS_NOTE = "driven by this benchmark's asyncio clients: the load, not the server, may be the limit"
 CONTENDERS = str(Path(__file__).with_name("_contenders.py"))
 Runs = dict[str, list[dict[str, float]]]
+Scene = tuple[int, int, float]
+"Clients, burst, updates/s (0: flat out)."
 
 
 def main() -> None:
@@ -44,33 +50,42 @@ def main() -> None:
         ("--clients", {"type": int}),
         ("--seconds", {"type": float}),
         ("--rounds", {"type": int}),
+        ("--only", {"choices": ["flat", "paced"]}),
     )
     rounds, seconds = (1, 1.0) if chosen.short else (3, 3.0)
     rounds, seconds = chosen.rounds or rounds, chosen.seconds or seconds
     counts = (chosen.clients,) if chosen.clients else CLIENTS[:1] if chosen.short else CLIENTS
-    scenes = [(clients, burst) for clients in counts for burst in BURSTS]
+    scenes = [(clients, burst, 0.0) for clients in counts for burst in BURSTS if chosen.only != "paced"]
+    scenes += [(counts[0], burst, rate) for burst, rate in PACED.items() if chosen.only != "flat"]
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as directory:
         tools = _bench.generators(Path(directory))
         verified = asyncio.run(verify(chosen.short))
-        measured: dict[tuple[int, int], Runs] = {scene: {} for scene in scenes}
+        measured: dict[Scene, Runs] = {scene: {} for scene in scenes}
         for _ in range(rounds):
-            for (clients, burst), found in measured.items():
-                found.setdefault("product", []).append(product(tools, burst, clients, seconds))
+            for (clients, burst, rate), found in measured.items():
+                found.setdefault("product", []).append(product(tools, burst, clients, seconds, rate=rate))
+                if rate and isinstance(tools, dict):
+                    # What moved twice in a burst is told once: the limit sends as many quotes.
+                    told = found["product"][-1]
+                    each, wide = told["quotes_per_s"] / clients, round(told["quotes_per_message"])
+                    found.setdefault("limit", []).append(
+                        other(tools, "limit", wide, clients, seconds, rate=each)
+                    )
+                    continue
                 for who in OTHERS if isinstance(tools, dict) else ():
                     found.setdefault(who, []).append(other(tools, who, burst, clients, seconds))
     server, load = _bench.cores()
     lines = {scene: summary(scene[1], found) for scene, found in measured.items()}
-    for (clients, burst), line in lines.items():
-        few = lines.get((CLIENTS[0], burst), {}).get("ratio_to_limit")
+    for (clients, burst, rate), line in lines.items():
+        if rate and "rate_ratio" in line:
+            line["same_rate"] = PACED_SHARE <= line["rate_ratio"] <= 1 / PACED_SHARE
+        few = lines.get((CLIENTS[0], burst, 0.0), {}).get("ratio_to_limit")
         if clients != CLIENTS[0] and few and "ratio_to_limit" in line:
             line["target_ratio"] = round(few * SAME_RATIO, 3)
             line["met"] = line["ratio_to_limit"] >= line["target_ratio"]
     _bench.report(
         "fanout",
-        **{
-            f"burst {burst}" if clients == counts[0] else f"burst {burst}, {clients} clients": line
-            for (clients, burst), line in lines.items()
-        },
+        **{name(scene, counts[0]): line for scene, line in lines.items()},
         clients=counts[0],
         seconds=seconds,
         verified=f"{verified} merged quotes equal full snapshots of the same stamp sent to a later client",
@@ -81,9 +96,16 @@ def main() -> None:
             if isinstance(tools, dict)
             else f"none: {tools}; {OWN_CLIENTS_NOTE}"
         ),
-        product="serve --mode md, sim flat out, 58 instruments, push flow, stamped frames",
+        product="serve --mode md, sim flat out or paced, 58 instruments, push flow, stamped frames",
+        paced_updates_per_s=PACED,
         cores={"server": server, "load": load},
     )
+
+
+def name(scene: Scene, usual: int) -> str:
+    """Return what a scene is called in the line."""
+    clients, burst, rate = scene
+    return f"{'paced ' if rate else ''}burst {burst}" + ("" if clients == usual else f", {clients} clients")
 
 
 def summary(burst: int, found: Runs) -> dict[str, Any]:
@@ -103,14 +125,19 @@ def summary(burst: int, found: Runs) -> dict[str, Any]:
     return line
 
 
-def product(tools: dict[str, Path] | str, burst: int, clients: int, seconds: float) -> dict[str, float]:
+def product(
+    tools: dict[str, Path] | str, burst: int, clients: int, seconds: float, *, rate: float = 0.0
+) -> dict[str, float]:
     """Return figures of one run of the product."""
     server_core, load_core = _bench.cores()
-    with _bench.serve(*arguments(burst, "max"), core=server_core) as server:
+    wanted = arguments(burst, str(rate) if rate else "max")
+    if rate:
+        wanted += ["--set", "feed.batch_size_threshold=1"]  # each burst at once, also when it tells fewer
+    with _bench.serve(*wanted, core=server_core) as server:
         if isinstance(tools, str):
             return asyncio.run(own_clients(server, clients, seconds))
         return run_load(
-            [*_bench.pin(load_core), str(tools["ws_load"]), "--busy"],
+            [*_bench.pin(load_core), str(tools["ws_load"]), *([] if rate else ["--busy"])],
             f"ws://127.0.0.1:{server.port}{PATH}",
             server.pid,
             clients,

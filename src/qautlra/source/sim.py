@@ -273,7 +273,8 @@ class SimSource(Source):
         while (last := simulator.due(burst - 1)) is not None:
             now = self._now()
             if now <= last:
-                await asyncio.sleep(min((last - now) / 1e9 + 0.0002, 0.5))
+                # Timers of the loop are of milliseconds: less than one would be a turn without rest.
+                await asyncio.sleep(min(max((last - now) / 1e9 + 0.0002, 0.001), 0.5))
                 continue
             self.context.clock.advance_to(now)
             simulator.run(rows, last + 1, burst)
