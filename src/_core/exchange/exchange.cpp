@@ -25,7 +25,7 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
 void Exchange::tell(std::uint32_t number) {
   OrderRecord& r = orders_.at(number);
   r.update_ns = clock_ns_;
-  Event e{};
+  Event& e = events_.emplace_back();
   e.kind = EventKind::kOrder;
   e.status = r.status;
   e.reason = r.reason;
@@ -37,7 +37,6 @@ void Exchange::tell(std::uint32_t number) {
   e.volume = r.volume;
   e.price = r.price;
   e.seq = r.seq = ++desks_[r.account].seq;
-  events_.push_back(e);
 }
 
 std::uint32_t Exchange::account_number(std::string_view name) const {
@@ -180,54 +179,65 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   Hold hold;
   const risk::Verdict verdict = gate_.check(request, c.now_ns, trading_day_, hold);
   Code code = code_of(verdict.code);
-  if (code == kOk) code = code_of(books_.check(c.instrument, book_order(c, hold.opens)));
+  book::NewOrder order;
+  if (code == kOk) {
+    order = book_order(c, hold.opens);
+    code = code_of(books_.check(c.instrument, order));
+  }
+  if (journal_.append != nullptr && !log_insert(c, code, verdict.code == account::Code::kOk ? hold.price : 0, out)) return out;
+  out.warnings = verdict.warnings;
+  out.code = code;
+  out.order = enter(c, tag, code, hold, order);
+  return out;
+}
 
+bool Exchange::log_insert(const Insert& c, Code code, Price freeze_at, Outcome& out) {
   RecordWriter record;
   record.add(c.account).add(c.instrument).add(c.client_id).add(c.volume).add(c.price).add(c.now_ns);
   record.add(c.min_volume).add(c.gtd_day).add(c.side).add(c.offset).add(c.price_type).add(c.time);
-  record.add(c.volume_condition).add(c.reduce_only).add(c.force).add(code).add(hold.price);
-  if (!logged(RecordKind::kInsert, record, out)) return out;
-  out.warnings = verdict.warnings;
-  out.code = code;
-  out.order = enter(c, tag, code, hold);
-  return out;
+  record.add(c.volume_condition).add(c.reduce_only).add(c.force).add(code).add(freeze_at);
+  return logged(RecordKind::kInsert, record, out);
 }
 
 // What the gate and the books have just let in, or the verdict of a record says they did; any other only as a refused
 // order of the day.
-std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, const Hold& hold) {
+std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, const Hold& hold,
+                              const book::NewOrder& order) {
   at(c.now_ns);
-  const std::uint32_t number = orders_.add(tag, c.account, c.client_id);
-  OrderRecord& r = orders_.at(number);
-  r.before = std::exchange(desks_[c.account].last_order, number);
-  r.hold.instrument = c.instrument;
-  r.hold.side = c.side;
-  r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
-  r.price = c.price == kNoValue ? 0 : c.price;
-  r.insert_ns = c.now_ns;
-  r.offset = c.offset;
-  r.price_type = c.price_type;
-  r.time = c.time;
-  r.volume_condition = c.volume_condition;
+  const auto lots = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
+  const std::uint32_t number =
+      orders_.add(tag, c.client_id,
+                  OrderRecord{.price = c.price == kNoValue ? 0 : c.price,
+                              .insert_ns = c.now_ns,
+                              .account = c.account,
+                              .before = desks_[c.account].last_order,
+                              .volume = lots,
+                              .left = lots,
+                              .code = verdict,
+                              .status = verdict == kOk ? Status::kAlive : Status::kFinished,
+                              .offset = c.offset,
+                              .price_type = c.price_type,
+                              .time = c.time,
+                              .volume_condition = c.volume_condition,
+                              .hold = hold});
+  desks_[c.account].last_order = number;
   if (verdict != kOk) {
-    r.status = Status::kFinished;
-    r.code = verdict;
+    orders_.at(number).hold = {.instrument = c.instrument, .side = c.side};
     tell(number);
     return number;
   }
-  r.hold = hold;
   ledger_.at(c.account).take(hold);
-  gate_.placed({.account = c.account,
-                .instrument = c.instrument,
-                .volume = c.volume,
-                .price = c.price,
-                .side = c.side,
-                .offset = c.offset,
-                .price_type = c.price_type,
-                .time = c.time},
-               hold);
+  gate_.placed(c.account, c.instrument, c.volume, hold.opens);
+  if (gate_.counts_repeats(c.account))
+    gate_.placed_like({.account = c.account,
+                       .instrument = c.instrument,
+                       .volume = c.volume,
+                       .price = c.price,
+                       .side = c.side,
+                       .offset = c.offset,
+                       .price_type = c.price_type});
   Sink sink{*this, number};
-  books_.place(c.instrument, book_order(c, hold.opens), sink);
+  books_.place(c.instrument, order, sink);
   return number;
 }
 

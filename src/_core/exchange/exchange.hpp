@@ -167,7 +167,9 @@ class Exchange {
 
   std::uint32_t do_open(std::string_view name);
   Code do_list(const Listing& listing, std::uint32_t& instrument);
-  std::uint32_t enter(const Insert& c, std::uint32_t tag, Code verdict, const account::Hold& hold);
+  bool log_insert(const Insert& c, Code code, Price freeze_at, Outcome& out);
+  std::uint32_t enter(const Insert& c, std::uint32_t tag, Code verdict, const account::Hold& hold,
+                      const book::NewOrder& order);
   Code do_cancel(std::uint32_t number, book::Reason reason);
   Code do_amend(std::uint32_t number, Price price, std::int32_t left);
   Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,

@@ -81,11 +81,10 @@ class OrderTable {
     return true;
   }
   // A new record under an id that was not used. After make_room().
-  std::uint32_t add(std::uint32_t tag, std::uint32_t account, std::string_view client_id) {
+  std::uint32_t add(std::uint32_t tag, std::string_view client_id, const OrderRecord& record) {
     const std::uint32_t number = count_++;
-    OrderRecord& r = at(number) = OrderRecord{};
-    r.account = account;
-    r.text = keep(client_id);
+    at(number) = record;
+    at(number).text = keep(client_id);
     enter({tag, number + 1});
     return number;
   }

@@ -42,6 +42,7 @@ constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::k
 
 class RecordWriter {
  public:
+  RecordWriter() {}  // leaves the bytes alone, which RecordWriter{} otherwise would set to zero
   template <class T>
     requires std::integral<T> || std::is_enum_v<T>
   RecordWriter& add(T x) {

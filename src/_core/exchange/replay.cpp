@@ -36,13 +36,15 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
     const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
     if (orders_.find(tag, c.account, c.client_id) != kNone || !orders_.make_room(c.client_id.size())) return kDiverged;
     account::Hold hold;
+    book::NewOrder order;
     if (verdict == kOk) {
       const account::Account& owner = ledger_.at(c.account);
-      if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, hold) != account::Code::kOk ||
-          books_.check(c.instrument, book_order(c, hold.opens)) != book::Code::kOk)
+      if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, hold) != account::Code::kOk)
         return kDiverged;
+      order = book_order(c, hold.opens);
+      if (books_.check(c.instrument, order) != book::Code::kOk) return kDiverged;
     }
-    enter(c, tag, verdict, hold);
+    enter(c, tag, verdict, hold, order);
     return kOk;
   }
   std::uint32_t number = kNone;

@@ -23,13 +23,15 @@ class Stream {
       : x_(x), bytes_(static_cast<const char*>(bytes)), count_(count), accounts_(accounts), now_ns_(now_ns) {}
 
   void run(book::StreamResult& result) {
-    for (std::size_t i = 0; i < std::min(kFirst, count_); ++i) begin(i);
+    for (std::size_t i = 0; i < std::min(kRing, count_); ++i) name(i);
+    for (std::size_t i = 0; i < std::min(kFirst, count_); ++i) begin(ops_[i]);
     for (std::size_t i = 0; i < count_; ++i) {
-      if (i + kFirst < count_) begin(i + kFirst);
+      if (i + kFirst < count_) begin(ops_[(i + kFirst) % kRing]);
       if (i + kSecond < count_) look_up(ops_[(i + kSecond) % kRing]);
       if (i + kThird < count_) meet(ops_[(i + kThird) % kRing]);
       if (i + kFourth < count_) finish(ops_[(i + kFourth) % kRing]);
       apply(ops_[i % kRing], result);
+      if (i + kRing < count_) name(i + kRing);
     }
     // Both sides of a match were told of it.
     result.trades /= 2;
@@ -52,11 +54,13 @@ class Stream {
     std::string_view client_id() const { return {id, id_size}; }
   };
 
-  void begin(std::size_t i) {
+  void name(std::size_t i) {
     Coming& c = ops_[i % kRing];
     std::memcpy(&c.op, bytes_ + i * sizeof c.op, sizeof c.op);
     c.id_size = static_cast<std::uint8_t>(std::to_chars(c.id, c.id + sizeof c.id, c.op.number).ptr - c.id);
     c.account = 1 + c.op.number % accounts_;
+  }
+  void begin(Coming& c) {
     c.tag = OrderTable::tag_of(c.account, c.client_id());
     c.number = kNone;
     c.maker = 0;

@@ -22,11 +22,6 @@ Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
 
 }  // namespace
 
-const Limits& Gate::limits(std::uint32_t account) const {
-  if (account < lines_.size() && lines_[account].own_limits) return own_.at(account);
-  return common_;
-}
-
 void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
   own_[account] = limits;
   line(account).own_limits = true;
@@ -134,7 +129,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     warnings |= cancel_warning(l, here);
   }
   // 13: lots
-  Hold plan;
+  Hold& plan = hold;
   if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, freeze_at, plan); code != Code::kOk)
     return refuse(13, code, warnings);
   if (!r.force) {
@@ -172,7 +167,6 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     if (r.reduce_only && opens) return refuse(18, Code::kReduceOnly, warnings);
     if (r.time == book::TimeCondition::kGtd && r.gtd_day < trading_day) return refuse(18, Code::kExpired, warnings);
   }
-  hold = plan;
   return {Code::kOk, 0, warnings};
 }
 
@@ -187,31 +181,11 @@ Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std:
   return {Code::kOk, 0, cancel_warning(l, here)};
 }
 
-void Gate::placed(const Request& r, const Hold& hold) {
-  Line& line_ = line(r.account);
-  const Limits& l = limits(r.account);
-  ++line_.orders;
-  Contract& here = contract(r.account, r.instrument);
-  ++here.orders;
-  if (hold.opens) {
-    ++here.opens;
-    here.open_volume += r.volume;
-  }
-  if (l.repeats_max <= 0) return;
+void Gate::placed_like(const Request& r) {
   const std::uint64_t like = likeness(r);
   auto& repeats = repeats_[r.account];
   if (const auto found = repeats.find(like); found != repeats.end()) ++found->second;
   else if (repeats.size() < kMaxRepeats) repeats.emplace(like, 1);
-}
-
-void Gate::cancelled(std::uint32_t account, std::uint32_t instrument) {
-  ++line(account).cancels;
-  ++contract(account, instrument).cancels;
-}
-
-void Gate::traded(std::uint32_t account, std::uint32_t instrument) {
-  ++line(account).trades;
-  ++contract(account, instrument).trades;
 }
 
 void Gate::new_day() {

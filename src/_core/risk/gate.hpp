@@ -63,9 +63,28 @@ class Gate {
   Verdict check(const Request& request, std::int64_t now_ns, std::int32_t trading_day, account::Hold& hold,
                 const SelfTradeProbe& probe = {});
   Verdict check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns);
-  void placed(const Request& request, const account::Hold& hold);
-  void cancelled(std::uint32_t account, std::uint32_t instrument);
-  void traded(std::uint32_t account, std::uint32_t instrument);
+  void placed(const Request& request, const account::Hold& hold) {
+    placed(request.account, request.instrument, request.volume, hold.opens);
+    if (counts_repeats(request.account)) placed_like(request);
+  }
+  void placed(std::uint32_t account, std::uint32_t instrument, std::int64_t volume, bool opens) {
+    ++line(account).orders;
+    Contract& here = contract(account, instrument);
+    ++here.orders;
+    if (!opens) return;
+    ++here.opens;
+    here.open_volume += volume;
+  }
+  bool counts_repeats(std::uint32_t account) const { return limits(account).repeats_max > 0; }
+  void placed_like(const Request& request);
+  void cancelled(std::uint32_t account, std::uint32_t instrument) {
+    ++line(account).cancels;
+    ++contract(account, instrument).cancels;
+  }
+  void traded(std::uint32_t account, std::uint32_t instrument) {
+    ++line(account).trades;
+    ++contract(account, instrument).trades;
+  }
   void new_day();
 
   // Level and alerts of an account; a day's loss beyond the limit leaves it reducing until someone resets it.
@@ -81,7 +100,10 @@ class Gate {
   void set_limits(const Limits& limits) { common_ = limits; }
   // An account's own limits, in place of the common ones.
   void set_account_limits(std::uint32_t account, const Limits& limits);
-  const Limits& limits(std::uint32_t account) const;
+  const Limits& limits(std::uint32_t account) const {
+    if (account < lines_.size() && lines_[account].own_limits) [[unlikely]] return own_.at(account);
+    return common_;
+  }
 
   // What an order of the account will touch, fetched ahead of it; the second when the first has come.
   void prefetch(std::uint32_t account) const {
