@@ -20,6 +20,17 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
       orders_(options.orders_max, options.books.live_orders_max),
       trades_(options.trades_max, std::size_t{2} * options.books.live_orders_max) {
   do_open("");  // the street
+  gate_.count_contracts_by_need([](void* x) { static_cast<Exchange*>(x)->recount(); }, this);
+}
+
+void Exchange::recount() {
+  std::vector<std::uint32_t> trades(orders_.size());
+  for (std::uint32_t n = 0; n < trades_.size(); ++n) ++trades[trades_.at(n).order];
+  for (std::uint32_t n = 0; n < orders_.size(); ++n) {
+    const OrderRecord& r = orders_.at(n);
+    if (r.code == kOk)
+      gate_.count(r.account, r.instrument(), r.volume, r.hold.opens, r.reason == Reason::kUser, trades[n]);
+  }
 }
 
 void Exchange::tell(std::uint32_t number) {

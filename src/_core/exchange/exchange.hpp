@@ -163,6 +163,7 @@ class Exchange {
   book::NewOrder book_order(const Insert& c, bool opens) const;
   std::int64_t sellable(std::uint32_t account, std::uint32_t instrument) const;
   void tell(std::uint32_t number);
+  void recount();
   Code plan_amend(OrderRecord& r, Price price, std::int32_t left, bool keep);
 
   std::uint32_t do_open(std::string_view name);

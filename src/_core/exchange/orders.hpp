@@ -13,7 +13,7 @@
 namespace qautlra::exchange {
 
 // Owner: the exchange. Bounded by `orders_max`; memory comes as it is touched and stays for the next day. The table of
-// ids doubles when it is half full: a quiet day's ids stay in the cache.
+// ids doubles when it is three quarters full: a quiet day's ids stay in the cache.
 class OrderTable {
  public:
   OrderTable(std::uint32_t orders_max, std::uint32_t slots)
@@ -68,7 +68,7 @@ class OrderTable {
   }
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
-    if (count_ == orders_max_ || (2 * std::size_t{count_} > mask_ && !grow())) return false;
+    if (count_ == orders_max_ || (4 * std::size_t{count_} > 3 * mask_ && !grow())) return false;
     if (text_page_ < texts_.size() && text_used_ + room_of(text_bytes) <= kTextBytes) return true;
     const std::size_t next = texts_.empty() ? 0 : text_page_ + 1;
     if (next == texts_.size()) {

@@ -25,6 +25,7 @@ Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
 void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
   own_[account] = limits;
   line(account).own_limits = true;
+  count_if_wanted(limits);
 }
 
 void Gate::widen(std::uint32_t account) {
@@ -179,6 +180,16 @@ Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std:
   if (reached(l.day_cancels, line_.cancels) || reached(l.contract_cancels, here.cancels))
     return refuse(12, Code::kDailyCancels);
   return {Code::kOk, 0, cancel_warning(l, here)};
+}
+
+void Gate::count(std::uint32_t account, std::uint32_t instrument, std::int64_t opened, bool opens, bool cancelled,
+                 std::uint32_t trades) {
+  Contract& here = contract(account, instrument);
+  ++here.orders;
+  here.opens += opens;
+  here.open_volume += opens ? opened : 0;
+  here.cancels += cancelled;
+  here.trades += trades;
 }
 
 void Gate::placed_like(const Request& r) {

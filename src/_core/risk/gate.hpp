@@ -69,6 +69,7 @@ class Gate {
   }
   void placed(std::uint32_t account, std::uint32_t instrument, std::int64_t volume, bool opens) {
     ++line(account).orders;
+    if (!counts_contracts_) return;
     Contract& here = contract(account, instrument);
     ++here.orders;
     if (!opens) return;
@@ -79,11 +80,11 @@ class Gate {
   void placed_like(const Request& request);
   void cancelled(std::uint32_t account, std::uint32_t instrument) {
     ++line(account).cancels;
-    ++contract(account, instrument).cancels;
+    if (counts_contracts_) ++contract(account, instrument).cancels;
   }
   void traded(std::uint32_t account, std::uint32_t instrument) {
     ++line(account).trades;
-    ++contract(account, instrument).trades;
+    if (counts_contracts_) ++contract(account, instrument).trades;
   }
   void new_day();
 
@@ -97,7 +98,10 @@ class Gate {
   State account_state(std::uint32_t account) const {
     return account < lines_.size() ? lines_[account].state : State::kActive;
   }
-  void set_limits(const Limits& limits) { common_ = limits; }
+  void set_limits(const Limits& limits) {
+    common_ = limits;
+    count_if_wanted(limits);
+  }
   // An account's own limits, in place of the common ones.
   void set_account_limits(std::uint32_t account, const Limits& limits);
   const Limits& limits(std::uint32_t account) const {
@@ -105,12 +109,23 @@ class Gate {
     return common_;
   }
 
+  // Counts of what was done in one instrument are kept from the moment that any limit looks at them; `recount` tells the
+  // gate then, by count(), what was done today before that. Without it (the default) they are always kept.
+  void count_contracts_by_need(void (*recount)(void* context), void* context) {
+    recount_ = recount;
+    recount_context_ = context;
+    counts_contracts_ = false;
+    count_if_wanted(common_);
+  }
+  void count(std::uint32_t account, std::uint32_t instrument, std::int64_t opened, bool opens, bool cancelled,
+             std::uint32_t trades);
+
   // What an order of the account will touch, fetched ahead of it; the second when the first has come.
   void prefetch(std::uint32_t account) const {
     if (account < lines_.size()) __builtin_prefetch(lines_.data() + account);
   }
   void prefetch(std::uint32_t account, std::uint32_t instrument) const {
-    if (account < lines_.size() && instrument < lines_[account].contracts_size)
+    if (counts_contracts_ && account < lines_.size() && instrument < lines_[account].contracts_size)
       __builtin_prefetch(lines_[account].contracts + instrument);
   }
 
@@ -196,7 +211,16 @@ class Gate {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;
   }
 
+  void count_if_wanted(const Limits& limits) {
+    if (counts_contracts_ || !limits.looks_at_contracts()) return;
+    counts_contracts_ = true;
+    recount_(recount_context_);
+  }
+
   account::Ledger* ledger_;
+  bool counts_contracts_ = true;
+  void (*recount_)(void* context) = nullptr;
+  void* recount_context_ = nullptr;
   Limits common_;
   State state_ = State::kActive;
   std::vector<Line> lines_;
