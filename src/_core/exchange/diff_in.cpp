@@ -167,7 +167,7 @@ struct DiffReader::Parser {
   bool string(std::string_view& out) {
     if (!take('"')) return false;
     const char* const begin = p;
-    while (end - p >= 8 && plain8(p)) p += 8;
+    p = skip_plain(p, end);
     while (p != end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) {
       const int length = static_cast<unsigned char>(*p) < 0x80 ? 1 : sequence(p, end);
       if (length == 0) return false;

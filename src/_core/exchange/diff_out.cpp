@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include "base/decimal.hpp"
@@ -32,10 +33,17 @@ char* put(char* p, std::string_view text) {
 // Names come in as UTF-8; what JSON wants escaped is.
 char* put_escaped(char* p, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
-  while (text.size() >= 8 && plain8(text.data())) {
-    std::memcpy(p, text.data(), 8);
-    p += 8;
-    text.remove_prefix(8);
+  const char* const plain_end = skip_plain(text.data(), text.data() + text.size());
+  const auto before = static_cast<std::size_t>(plain_end - text.data());
+  std::memcpy(p, text.data(), before);
+  p += before;
+  text.remove_prefix(before);
+  if (text.empty()) return p;
+  if (text.size() < 8) {
+    if (const std::uint64_t x = load_short(text.data(), text.size()); plain(x)) {
+      std::memcpy(p, &x, sizeof x);  // there is room behind every object
+      return p + text.size();
+    }
   }
   for (const char c : text) {
     if (c == '"' || c == '\\') {
@@ -52,6 +60,41 @@ char* put_escaped(char* p, std::string_view text) {
   return p;
 }
 
+// The eight decimal digits of a number below 10^8, one a byte, the first lowest: halves, quarters, then digits at once.
+std::uint64_t digits8(std::uint32_t x) {
+  const std::uint64_t fours = x / 10'000 | std::uint64_t{x % 10'000} << 32;
+  const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000007F0000007F;
+  const std::uint64_t pairs = ((fours - hundreds * 100) << 16) + hundreds;
+  const std::uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
+  return tens + ((pairs - tens * 10) << 8);
+}
+constexpr std::uint64_t kDigits = 0x3030303030303030;
+
+// These write up to seven bytes more than they count: there is room behind every object.
+char* put_uint(char* p, std::uint64_t x) {
+  if (x < 10) {
+    *p = static_cast<char>('0' + x);
+    return p + 1;
+  }
+  if (x >= 100'000'000) [[unlikely]] {
+    const std::uint64_t high = x / 100'000'000;
+    p = put_uint(p, high);
+    const std::uint64_t low = digits8(static_cast<std::uint32_t>(x - high * 100'000'000)) | kDigits;
+    std::memcpy(p, &low, sizeof low);
+    return p + 8;
+  }
+  const std::uint64_t digits = digits8(static_cast<std::uint32_t>(x));
+  const int zeros = std::countr_zero(digits) / 8;
+  const std::uint64_t text = (digits | kDigits) >> 8 * zeros;
+  std::memcpy(p, &text, sizeof text);
+  return p + 8 - zeros;
+}
+char* put_int(char* p, std::int64_t x) {
+  if (x >= 0) return put_uint(p, static_cast<std::uint64_t>(x));
+  *p = '-';
+  return put_uint(p + 1, 0 - static_cast<std::uint64_t>(x));
+}
+
 // 1e-6 CNY exactly, without a fraction where there is none.
 char* put_money(char* p, Money m) {
   std::uint64_t size = static_cast<std::uint64_t>(m);
@@ -64,24 +107,14 @@ char* put_money(char* p, Money m) {
     return p + 1;
   }
   const std::uint64_t whole = size / account::kUnit;
-  auto fraction = static_cast<std::uint32_t>(size - whole * account::kUnit);
-  p = write_uint(p, whole);
+  const auto fraction = static_cast<std::uint32_t>(size - whole * account::kUnit);
+  p = put_uint(p, whole);
   if (fraction == 0) return p;
-  int places = 6;
-  if (fraction % 10'000 == 0) {  // most fractions are of hundredths
-    fraction /= 10'000;
-    places = 2;
-  }
-  while (fraction % 10 == 0) {
-    fraction /= 10;
-    --places;
-  }
-  *p = '.';
-  for (int i = places; i > 0; --i) {
-    p[i] = static_cast<char>('0' + fraction % 10);
-    fraction /= 10;
-  }
-  return p + 1 + places;
+  const std::uint64_t digits = digits8(fraction * 100);
+  *p++ = '.';
+  const std::uint64_t text = digits | kDigits;
+  std::memcpy(p, &text, sizeof text);
+  return p + 8 - std::countl_zero(digits) / 8;
 }
 
 char* put_price(char* p, Price price) { return price == kNoValue ? put(p, "\"-\"") : put_money(p, price); }
@@ -130,7 +163,7 @@ char* put_names(char* p, const Exchange& x, std::uint32_t account, std::uint32_t
 char* put_trade_id(char* p, const Exchange& x, const TradeRecord& trade) {
   p = put_escaped(p, x.orders().client_id(trade.order));
   *p++ = '|';
-  return write_uint(p, trade.match);
+  return put_uint(p, trade.match);
 }
 
 // Keys put together at compile time, so that a leg's fields are written once for both.
@@ -154,15 +187,15 @@ char* put_key(char* p) {
 
 template <Text kLeg>
 char* put_lots(char* p, const account::Leg& leg) {
-  p = write_int(put_key<",\"volume_", kLeg, "_today\":">(p), leg.today);
-  p = write_int(put_key<",\"volume_", kLeg, "_his\":">(p), leg.his);
-  p = write_int(put_key<",\"volume_", kLeg, "\":">(p), leg.volume());
-  p = write_int(put_key<",\"volume_", kLeg, "_frozen_today\":">(p), leg.frozen_today);
-  p = write_int(put_key<",\"volume_", kLeg, "_frozen_his\":">(p), leg.frozen_his);
-  p = write_int(put_key<",\"volume_", kLeg, "_frozen\":">(p), leg.frozen());
-  p = write_int(put_key<",\"volume_", kLeg, "_yd\":">(p), leg.yd);
-  p = write_int(put_key<",\"pos_", kLeg, "_his\":">(p), leg.his);
-  return write_int(put_key<",\"pos_", kLeg, "_today\":">(p), leg.today);
+  p = put_int(put_key<",\"volume_", kLeg, "_today\":">(p), leg.today);
+  p = put_int(put_key<",\"volume_", kLeg, "_his\":">(p), leg.his);
+  p = put_int(put_key<",\"volume_", kLeg, "\":">(p), leg.volume());
+  p = put_int(put_key<",\"volume_", kLeg, "_frozen_today\":">(p), leg.frozen_today);
+  p = put_int(put_key<",\"volume_", kLeg, "_frozen_his\":">(p), leg.frozen_his);
+  p = put_int(put_key<",\"volume_", kLeg, "_frozen\":">(p), leg.frozen());
+  p = put_int(put_key<",\"volume_", kLeg, "_yd\":">(p), leg.yd);
+  p = put_int(put_key<",\"pos_", kLeg, "_his\":">(p), leg.his);
+  return put_int(put_key<",\"pos_", kLeg, "_today\":">(p), leg.today);
 }
 
 template <Text kLeg>
@@ -203,7 +236,7 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   const OrderRecord& r = x.orders().at(number);
   char* p = out.room(kObjectBytesMax);
   p = put(p, "{\"seqno\":");
-  p = write_uint(p, r.seq);
+  p = put_uint(p, r.seq);
   *p++ = ',';
   p = put_names(p, x, r.account, r.instrument());
   p = put(p, ",\"order_id\":\"");
@@ -213,7 +246,7 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, "\",\"offset\":\"");
   p = put(p, kOffsets[at(r.offset)]);
   p = put(p, "\",\"volume_orign\":");
-  p = write_int(p, r.volume);
+  p = put_int(p, r.volume);
   p = put(p, ",\"price_type\":\"");
   p = put(p, kPriceTypes[at(r.price_type)]);
   p = put(p, "\",\"limit_price\":");
@@ -223,13 +256,13 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, "\",\"volume_condition\":\"");
   p = put(p, kVolumes[at(r.volume_condition)]);
   p = put(p, "\",\"insert_date_time\":");
-  p = write_int(p, r.insert_ns);
+  p = put_int(p, r.insert_ns);
   p = put(p, ",\"exchange_order_id\":\"");
-  if (r.id != 0) p = write_uint(p, book::serial_of(r.id));
+  if (r.id != 0) p = put_uint(p, book::serial_of(r.id));
   p = put(p, "\",\"status\":\"");
   p = r.status == Status::kAlive ? put(p, "ALIVE") : put(p, "FINISHED");
   p = put(p, "\",\"volume_left\":");
-  p = write_int(p, r.left);
+  p = put_int(p, r.left);
   p = put(p, ",\"last_msg\":\"");
   p = put(p, message_of(r));
   p = put(p, "\"}");
@@ -241,7 +274,7 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
   const OrderRecord& r = x.orders().at(t.order);
   char* p = out.room(kObjectBytesMax + 6 * kClientIdBytesMax);
   p = put(p, "{\"seqno\":");
-  p = write_uint(p, t.seq);
+  p = put_uint(p, t.seq);
   *p++ = ',';
   p = put_names(p, x, t.account, r.instrument());
   p = put(p, ",\"trade_id\":\"");
@@ -249,17 +282,17 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, "\",\"order_id\":\"");
   p = put_escaped(p, x.orders().client_id(t.order));
   p = put(p, "\",\"exchange_trade_id\":\"");
-  p = write_uint(p, t.match);
+  p = put_uint(p, t.match);
   p = put(p, "\",\"direction\":\"");
   p = put(p, kSides[at(r.side())]);
   p = put(p, "\",\"offset\":\"");
   p = put(p, kOffsets[at(r.offset)]);
   p = put(p, "\",\"volume\":");
-  p = write_int(p, t.volume);
+  p = put_int(p, t.volume);
   p = put(p, ",\"price\":");
   p = put_money(p, t.price);
   p = put(p, ",\"trade_date_time\":");
-  p = write_int(p, t.time_ns);
+  p = put_int(p, t.time_ns);
   p = put(p, ",\"commission\":");
   p = put_money(p, t.commission);
   *p++ = '}';
@@ -420,10 +453,10 @@ void encode_notify(std::uint64_t key, Code code, Buffer& out) {
   const CodeWords& words = words_of(code);
   char* p = out.room(1024);
   p = put(p, "{\"aid\":\"rtn_data\",\"data\":[{\"notify\":{\"");
-  p = write_uint(p, key);
+  p = put_uint(p, key);
   p = code == kOk ? put(p, "\":{\"type\":\"MESSAGE\",\"level\":\"INFO\",\"code\":")
                   : put(p, "\":{\"type\":\"MESSAGE\",\"level\":\"WARNING\",\"code\":");
-  p = write_uint(p, words.diff != 0 ? words.diff : words.ctp);
+  p = put_uint(p, words.diff != 0 ? words.diff : words.ctp);
   p = put(p, ",\"session_id\":0,\"content\":\"");
   p = put(p, std::string_view(words.text));
   p = put(p, "\"}}}]}");

@@ -25,6 +25,7 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
 }
 
 DiffPath::Answer DiffPath::handle(std::uint32_t account, std::string_view message, std::int64_t now_ns) {
+  if (account < x_.accounts()) x_.expect(account);  // comes while the message is read
   const DiffCommand& command = reader_.read(message);
   Answer answer;
   answer.kind = command.kind;

@@ -168,6 +168,7 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   Outcome out;
   if (!owned(c.account)) return {code_of(book::Code::kNoAccount)};
   if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return {code_of(book::Code::kBadParameters)};
+  ledger_.at(c.account).prefetch(c.instrument, c.side);
   if (out.order = orders_.find(tag, c.account, c.client_id); out.order != kNone) {
     out.code = code_of(account::Code::kDuplicate);
     return out;
@@ -265,6 +266,8 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
   if (out.order == kNone) return out;
   const OrderRecord& r = orders_.at(out.order);
   if (r.status == Status::kFinished) return out;
+  books_.prefetch(r.id);
+  ledger_.at(account).prefetch(r.instrument(), r.side());
   out.code = kOk;
   if (!force) {
     if (!book::takes_cancels(books_.at(r.instrument()).phase)) {

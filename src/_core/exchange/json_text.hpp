@@ -1,20 +1,60 @@
-// Eight bytes of JSON text at a time, for both halves of the DIFF spelling.
+// Many bytes of JSON text at a time, for both halves of the DIFF spelling.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace qautlra::exchange {
 
-// Whether the next eight bytes of a string are ASCII that stands for itself: no quote, backslash or control.
-inline bool plain8(const char* p) {
+// Whether eight bytes of a string are ASCII that stands for itself: no quote, backslash or control.
+inline bool plain(std::uint64_t x) {
   constexpr std::uint64_t kLow = 0x0101010101010101ull;
   constexpr std::uint64_t kHigh = 0x8080808080808080ull;
-  std::uint64_t x;
-  std::memcpy(&x, p, sizeof x);
   const auto zeros = [](std::uint64_t v) { return (v - kLow) & ~v; };
   const std::uint64_t controls = (x - kLow * 0x20) & ~x;
   return ((x | controls | zeros(x ^ kLow * '"') | zeros(x ^ kLow * '\\')) & kHigh) == 0;
+}
+inline bool plain8(const char* p) {
+  std::uint64_t x;
+  std::memcpy(&x, p, sizeof x);
+  return plain(x);
+}
+
+// Behind the bytes from `p` on that stand for themselves; near the end of the text it may stop before it must.
+inline const char* skip_plain(const char* p, const char* end) {
+#if defined(__SSE2__)
+  while (end - p >= 16) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    // Bytes of no ASCII are negative, and so below the first that is printed.
+    const __m128i other = _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
+                                       _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
+    if (const auto found = static_cast<unsigned>(_mm_movemask_epi8(other)); found != 0) return p + std::countr_zero(found);
+    p += 16;
+  }
+#endif
+  while (end - p >= 8 && plain8(p)) p += 8;
+  return p;
+}
+
+// One to seven bytes, the rest of the eight filled with what stands for itself.
+inline std::uint64_t load_short(const char* p, std::size_t size) {
+  std::uint64_t x;
+  if (size >= 4) {
+    std::uint32_t head, tail;
+    std::memcpy(&head, p, 4);
+    std::memcpy(&tail, p + size - 4, 4);
+    x = head | static_cast<std::uint64_t>(tail) << 8 * (size - 4);
+  } else {
+    const auto byte = [p](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(p[i])} << 8 * i; };
+    x = byte(0) | byte(size / 2) | byte(size - 1);
+  }
+  return x | std::uint64_t{0x6161616161616161} << 8 * size;
 }
 
 }  // namespace qautlra::exchange
