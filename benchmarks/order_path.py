@@ -1,8 +1,9 @@
 """The order path natively: bytes of a DIFF order to bytes of its report in one call, journal `memory`.
 
 1,000 accounts trade 100 instruments: half limit orders, 45 % cancels, 5 % market orders, as in `matching`.
-A report is the `rtn_data` packet of the sender: his funds, the position, the order, the trades, whole; of a
-cancel that missed it is a notify. The control decodes, checks and encodes a smaller report in Python.
+A report is the `rtn_data` packet of the sender: what the order changed in his funds, his position and older
+orders, and new orders, positions and trades whole; of a cancel that missed it is a notify. It is the second day
+of the exchange, in memory used before. The control decodes, checks and encodes a smaller report in Python.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import json
 import tempfile
 import time
+from typing import Any
 
 import _bench
 
@@ -24,6 +26,7 @@ from qautlra._core.journal import Journal  # noqa: E402
 
 BOOKS = 100
 NOW_NS = 1_627_867_810_000_000_000
+DAY_NS = 86_400_000_000_000
 
 
 def main() -> None:
@@ -44,7 +47,9 @@ def main() -> None:
             Journal(place, durability="memory") as log,
         ):
             x = matching.new_exchange(BOOKS, log)
-            spent, total = bench.time_path(x, messages, accounts, NOW_NS)
+            bench.time_path(x, messages, accounts, NOW_NS)
+            matching.next_day(x, BOOKS)
+            spent, total = bench.time_path(x, messages, accounts, NOW_NS + DAY_NS)
             assert x.broken == 0
             trades, report_bytes = x.trades, total
             for values, share in ((p50, 0.5), (p99, 0.99), (p999, 0.999)):
@@ -118,18 +123,35 @@ def judged(messages: tuple[bytes, ...], accounts: tuple[int, ...]) -> bool:
     """Whether reports of the timed path are JSON and say what the exchange says."""
     x = matching.new_exchange(BOOKS)
     path = orders.Path(x)
+    trees: dict[int, dict[str, Any]] = {account: {} for account in range(1, matching.TRADERS + 1)}
     for at, (message, account) in enumerate(zip(messages, accounts, strict=True)):
         answer = path.handle(account, message, NOW_NS + at * 1_000_000)
         tree = json.loads(answer.report)["data"][0]
         if answer.code == 0 and answer.number is not None:
-            part = tree["trade"][f"acc{account - 1}"]
+            merge(trees[account], tree["trade"][f"acc{account - 1}"])
             order = x.order(answer.number)
-            assert part["orders"][order["order_id"]]["volume_left"] == order["left"]
-            assert part["accounts"]["CNY"]["available"] == x.account(account).funds()["available"]
+            assert trees[account]["orders"][order["order_id"]]["volume_left"] == order["left"]
         else:
             assert "notify" in tree
-        x.events()
+        for event in x.events():
+            if event[3] != account:  # what his order did to others is the owner's to tell
+                part = orders.encode_part(x, event[3], instruments=[event[4]], orders=[event[2]])
+                merge(trees[event[3]], json.loads(part))
+    for account, tree in trees.items():
+        for symbol, position in tree.get("positions", {}).items():
+            number = x.instrument(symbol)
+            assert number is not None
+            assert position == json.loads(orders.encode_position(x, account, number) or b"null")
     return x.trades > 0
+
+
+def merge(tree: dict[str, Any], patch: dict[str, Any]) -> None:
+    """Put a merge patch on a client's tree."""
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            merge(tree.setdefault(key, {}), value)
+        else:
+            tree[key] = value
 
 
 if __name__ == "__main__":

@@ -379,7 +379,7 @@ def test_the_decoder_beside_the_naive_one() -> None:
 def test_one_call_from_bytes_to_bytes(tmp_path: Path) -> None:
     with Journal(tmp_path / "log") as journal:
         x = opened(journal)
-        path = orders.Path(x)
+        path = orders.Path(x, whole=True)
         x.street(0, SELL, 75_000, 1)
         x.events()
         got = path.handle(1, bytes_of(), NOW)
@@ -406,6 +406,63 @@ def test_one_call_from_bytes_to_bytes(tmp_path: Path) -> None:
         order = json.loads(gone.report)["data"][0]["trade"]["acc001"]["orders"]["o1"]
         assert (order["status"], order["volume_left"], order["last_msg"]) == ("FINISHED", 1, "已撤单")
         assert path.handle(1, b'{"aid":"cancel_order","user_id":"acc001","order_id":"o1"}', NOW).code == 3001
+
+
+def merged(tree: Any, patch: Any) -> Any:
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    tree = dict(tree) if isinstance(tree, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            tree.pop(key, None)
+        else:
+            tree[key] = merged(tree.get(key), value)
+    return tree
+
+
+def whole_tree(x: Exchange, account: int) -> Any:
+    numbers = {"orders": x.orders_of(account), "trades": x.trades_of(account)}
+    return json.loads(orders.encode_part(x, account, instruments=range(x.instruments), **numbers))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_patches_of_changes_come_to_the_whole_tree(seed: int) -> None:
+    draw = random.Random(seed)
+    x = opened()
+    path = orders.Path(x)
+    accounts = [x.open_account(f"acc{n:03}") for n in (1, 2, 3)]
+    for account in accounts:
+        x.move_money(account, 1e7)
+    trees = {account: whole_tree(x, account) for account in accounts}
+    for step in range(900):
+        account = draw.choice(accounts)
+        name = x.account(account).name
+        if draw.random() < 0.3:
+            order_id = f"o{draw.randrange(step + 1)}"
+            message = json.dumps({"aid": "cancel_order", "user_id": name, "order_id": order_id}).encode()
+        else:
+            message = bytes_of(
+                user_id=name,
+                order_id=f"o{step}",
+                direction=draw.choice(["BUY", "SELL"]),
+                offset=draw.choice(["OPEN", "OPEN", "CLOSE", "CLOSETODAY"]),
+                volume=draw.randrange(1, 5),
+                limit_price=75_000 + 10 * draw.randrange(-4, 5),
+                **draw.choice([{}, {}, {}, {"price_type": "ANY", "time_condition": "IOC"}]),
+            )
+        got = path.handle(account, message, NOW + step * 50_000_000)
+        patch = json.loads(got.report)["data"][0]
+        if "trade" in patch:
+            trees[account] = merged(trees[account], patch["trade"][name])
+        others = {event[3] for event in x.events()} - {account}
+        if draw.random() < 0.05:
+            x.mark(0, 75_000 + 10 * draw.randrange(-4, 5))
+            others = set(accounts)
+        for other in others & set(accounts):  # what another's order did is the owner's to tell
+            trees[other] = merged(trees[other], whole_tree(x, other))
+        assert trees[account] == whole_tree(x, account), (step, message)
+    assert x.trades > 20
 
 
 def test_one_call_refuses_what_is_not_the_senders_or_is_nothing() -> None:

@@ -63,7 +63,7 @@ cdef extern from "exchange/diff_path.hpp" namespace "qautlra::exchange" nogil:
         Kind kind
         string_view field, report
     cdef cppclass DiffPath:
-        DiffPath(CExchange&) except +
+        DiffPath(CExchange&, cbool) except +
         PathAnswer handle(uint32_t, string_view, int64_t) except +
 
 
@@ -209,14 +209,15 @@ def message(Exchange x not None, uint32_t number):
 
 cdef class Path:
     """Order bytes to report bytes in one call. The report may go out once `lsn` is durable; the exchange's events
-    are the owner's to read."""
+    are the owner's to read. It is a merge patch of what changed, for a client that was told of everything before it;
+    with `whole` it carries whole objects."""
 
     cdef DiffPath* ptr
     cdef readonly Exchange exchange
 
-    def __cinit__(self, Exchange exchange not None):
+    def __cinit__(self, Exchange exchange not None, *, bint whole=False):
         self.exchange = exchange
-        self.ptr = new DiffPath(exchange.ptr[0])
+        self.ptr = new DiffPath(exchange.ptr[0], whole)
 
     def __dealloc__(self):
         del self.ptr

@@ -1,131 +1,22 @@
 #include "exchange/diff_out.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cmath>
 
-#include "base/decimal.hpp"
-#include "exchange/json_text.hpp"
+#include "exchange/diff_text.hpp"
 #include "exchange/words.hpp"
 
 namespace qautlra::exchange {
 
+using namespace diff;
+using account::Leg;
+
 namespace {
 
-using account::kNoValue;
 
 // Room for any of the objects: a few hundred bytes of keys, numbers, and names that may all need escaping.
 constexpr std::size_t kNamesBytesMax = 3 * 6 * kNameBytesMax + 6 * kClientIdBytesMax;
 constexpr std::size_t kObjectBytesMax = 4096 + kNamesBytesMax;
-
-// Text whose length is known where it is written: one copy of fixed size.
-template <std::size_t N>
-char* put(char* p, const char (&text)[N]) {
-  std::memcpy(p, text, N - 1);
-  return p + N - 1;
-}
-char* put(char* p, std::string_view text) {
-  std::memcpy(p, text.data(), text.size());
-  return p + text.size();
-}
-
-// Names come in as UTF-8; what JSON wants escaped is.
-char* put_escaped(char* p, std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  const char* const plain_end = skip_plain(text.data(), text.data() + text.size());
-  const auto before = static_cast<std::size_t>(plain_end - text.data());
-  std::memcpy(p, text.data(), before);
-  p += before;
-  text.remove_prefix(before);
-  if (text.empty()) return p;
-  if (text.size() < 8) {
-    if (const std::uint64_t x = load_short(text.data(), text.size()); plain(x)) {
-      std::memcpy(p, &x, sizeof x);  // there is room behind every object
-      return p + text.size();
-    }
-  }
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      *p++ = '\\';
-      *p++ = c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      p = put(p, "\\u00");
-      *p++ = kHex[static_cast<unsigned char>(c) >> 4];
-      *p++ = kHex[c & 15];
-    } else {
-      *p++ = c;
-    }
-  }
-  return p;
-}
-
-// The eight decimal digits of a number below 10^8, one a byte, the first lowest: halves, quarters, then digits at once.
-std::uint64_t digits8(std::uint32_t x) {
-  const std::uint64_t fours = x / 10'000 | std::uint64_t{x % 10'000} << 32;
-  const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000007F0000007F;
-  const std::uint64_t pairs = ((fours - hundreds * 100) << 16) + hundreds;
-  const std::uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
-  return tens + ((pairs - tens * 10) << 8);
-}
-constexpr std::uint64_t kDigits = 0x3030303030303030;
-
-// These write up to seven bytes more than they count: there is room behind every object.
-char* put_uint(char* p, std::uint64_t x) {
-  if (x < 10) {
-    *p = static_cast<char>('0' + x);
-    return p + 1;
-  }
-  if (x >= 100'000'000) [[unlikely]] {
-    const std::uint64_t high = x / 100'000'000;
-    p = put_uint(p, high);
-    const std::uint64_t low = digits8(static_cast<std::uint32_t>(x - high * 100'000'000)) | kDigits;
-    std::memcpy(p, &low, sizeof low);
-    return p + 8;
-  }
-  const std::uint64_t digits = digits8(static_cast<std::uint32_t>(x));
-  const int zeros = std::countr_zero(digits) / 8;
-  const std::uint64_t text = (digits | kDigits) >> 8 * zeros;
-  std::memcpy(p, &text, sizeof text);
-  return p + 8 - zeros;
-}
-char* put_int(char* p, std::int64_t x) {
-  if (x >= 0) return put_uint(p, static_cast<std::uint64_t>(x));
-  *p = '-';
-  return put_uint(p + 1, 0 - static_cast<std::uint64_t>(x));
-}
-
-// 1e-6 CNY exactly, without a fraction where there is none.
-char* put_money(char* p, Money m) {
-  std::uint64_t size = static_cast<std::uint64_t>(m);
-  if (m < 0) {
-    *p++ = '-';
-    size = 0 - size;
-  }
-  if (size == 0) {
-    *p = '0';
-    return p + 1;
-  }
-  const std::uint64_t whole = size / account::kUnit;
-  const auto fraction = static_cast<std::uint32_t>(size - whole * account::kUnit);
-  p = put_uint(p, whole);
-  if (fraction == 0) return p;
-  const std::uint64_t digits = digits8(fraction * 100);
-  *p++ = '.';
-  const std::uint64_t text = digits | kDigits;
-  std::memcpy(p, &text, sizeof text);
-  return p + 8 - std::countl_zero(digits) / 8;
-}
-
-char* put_price(char* p, Price price) { return price == kNoValue ? put(p, "\"-\"") : put_money(p, price); }
-
-// A cost over lots, the nearest double where it is no whole count of 1e-6.
-char* put_average(char* p, Money cost, std::int64_t volume, std::int64_t multiple) {
-  if (volume == 0) return put(p, "0");
-  const std::int64_t lots = volume * multiple;
-  if (cost % lots == 0) return put_money(p, cost / lots);
-  return write_whole(p, account::to_cny(cost) / static_cast<double>(lots));
-}
 
 struct Symbol {
   std::string_view exchange;
@@ -166,57 +57,153 @@ char* put_trade_id(char* p, const Exchange& x, const TradeRecord& trade) {
   return put_uint(p, trade.match);
 }
 
-// Keys put together at compile time, so that a leg's fields are written once for both.
-template <std::size_t N>
-struct Text {
-  char chars[N];
-  consteval Text(const char (&text)[N]) { std::copy_n(text, N, chars); }
+char* put_state(char* p, const OrderRecord& r) {
+  p = put(p, ",\"status\":\"");
+  p = r.status == Status::kAlive ? put(p, "ALIVE") : put(p, "FINISHED");
+  p = put_int(put(p, "\",\"volume_left\":"), r.left);
+  p = put(put(p, ",\"last_msg\":\""), message_of(r));
+  *p++ = '"';
+  return p;
+}
+
+// A number when it is not what it was, or whatever it is when there was nothing before.
+template <bool kAll, Text kBefore, Text kName, Text kAfter>
+char* put_lots_if(char* p, std::int64_t now, std::int64_t was) {
+  return kAll || now != was ? put_int(put_key<kBefore, kName, kAfter>(p), now) : p;
+}
+template <bool kAll, Text kBefore, Text kName, Text kAfter>
+char* put_money_if(char* p, Money now, Money was) {
+  return kAll || now != was ? put_money(put_key<kBefore, kName, kAfter>(p), now) : p;
+}
+
+template <bool kAll, Text kLeg>
+char* put_lots(char* p, const Leg& leg, const Leg& was) {
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_today\":">(p, leg.today, was.today);
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_his\":">(p, leg.his, was.his);
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "\":">(p, leg.volume(), was.volume());
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_frozen_today\":">(p, leg.frozen_today, was.frozen_today);
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_frozen_his\":">(p, leg.frozen_his, was.frozen_his);
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_frozen\":">(p, leg.frozen(), was.frozen());
+  p = put_lots_if<kAll, ",\"volume_", kLeg, "_yd\":">(p, leg.yd, was.yd);
+  p = put_lots_if<kAll, ",\"pos_", kLeg, "_his\":">(p, leg.his, was.his);
+  return put_lots_if<kAll, ",\"pos_", kLeg, "_today\":">(p, leg.today, was.today);
+}
+
+template <bool kAll, Text kLeg>
+char* put_costs(char* p, const Leg& leg, const Leg& was, std::int64_t multiple) {
+  const bool other_lots = kAll || leg.volume() != was.volume();
+  const char* price = nullptr;  // the average as it was written
+  std::size_t price_size = 0;
+  if (other_lots || leg.open_cost() != was.open_cost()) {
+    price = p = put_key<",\"open_price_", kLeg, "\":">(p);
+    p = put_average(p, leg.open_cost(), leg.volume(), multiple);
+    price_size = static_cast<std::size_t>(p - price);
+  }
+  p = put_money_if<kAll, ",\"open_cost_", kLeg, "\":">(p, leg.open_cost(), was.open_cost());
+  if (other_lots || leg.position_cost() != was.position_cost()) {
+    p = put_key<",\"position_price_", kLeg, "\":">(p);
+    p = price != nullptr && leg.open_cost() == leg.position_cost()
+            ? put(p, std::string_view(price, price_size))
+            : put_average(p, leg.position_cost(), leg.volume(), multiple);
+  }
+  return put_money_if<kAll, ",\"position_cost_", kLeg, "\":">(p, leg.position_cost(), was.position_cost());
+}
+
+struct Both {
+  Money longs;
+  Money shorts;
 };
-template <Text kBefore, Text kName, Text kAfter>
-char* put_key(char* p) {
-  constexpr auto kKey = [] {
-    std::array<char, sizeof(kBefore) + sizeof(kName) + sizeof(kAfter) - 3> key{};
-    char* to = std::copy_n(kBefore.chars, sizeof(kBefore) - 1, key.data());
-    to = std::copy_n(kName.chars, sizeof(kName) - 1, to);
-    std::copy_n(kAfter.chars, sizeof(kAfter) - 1, to);
-    return key;
-  }();
-  std::memcpy(p, kKey.data(), kKey.size());
-  return p + kKey.size();
+template <bool kAll, Text kName>
+char* put_both(char* p, const Both& now, const Both& was) {
+  const Money sum = account::add(now.longs, now.shorts);
+  p = put_money_if<kAll, ",\"", kName, "_long\":">(p, now.longs, was.longs);
+  p = put_money_if<kAll, ",\"", kName, "_short\":">(p, now.shorts, was.shorts);
+  return put_money_if<kAll, ",\"", kName, "\":">(p, sum, account::add(was.longs, was.shorts));
 }
 
-template <Text kLeg>
-char* put_lots(char* p, const account::Leg& leg) {
-  p = put_int(put_key<",\"volume_", kLeg, "_today\":">(p), leg.today);
-  p = put_int(put_key<",\"volume_", kLeg, "_his\":">(p), leg.his);
-  p = put_int(put_key<",\"volume_", kLeg, "\":">(p), leg.volume());
-  p = put_int(put_key<",\"volume_", kLeg, "_frozen_today\":">(p), leg.frozen_today);
-  p = put_int(put_key<",\"volume_", kLeg, "_frozen_his\":">(p), leg.frozen_his);
-  p = put_int(put_key<",\"volume_", kLeg, "_frozen\":">(p), leg.frozen());
-  p = put_int(put_key<",\"volume_", kLeg, "_yd\":">(p), leg.yd);
-  p = put_int(put_key<",\"pos_", kLeg, "_his\":">(p), leg.his);
-  return put_int(put_key<",\"pos_", kLeg, "_today\":">(p), leg.today);
+// The numbers of a position, each behind a comma.
+template <bool kAll>
+char* put_position(char* p, const Held& now, const Held& was) {
+  const auto floating = [](const Held& h) {
+    return Both{h.legs[0].value - h.legs[0].open_cost(), h.legs[1].open_cost() - h.legs[1].value};
+  };
+  const auto profit = [](const Held& h) {
+    return h.option ? Both{0, 0}
+                    : Both{h.legs[0].value - h.legs[0].position_cost(), h.legs[1].position_cost() - h.legs[1].value};
+  };
+  p = put_lots<kAll, "long">(p, now.legs[0], was.legs[0]);
+  p = put_lots<kAll, "short">(p, now.legs[1], was.legs[1]);
+  p = put_costs<kAll, "long">(p, now.legs[0], was.legs[0], now.multiple);
+  p = put_costs<kAll, "short">(p, now.legs[1], was.legs[1], now.multiple);
+  if (kAll || now.last != was.last) p = put_price(put(p, ",\"last_price\":"), now.last);
+  p = put_both<kAll, "float_profit">(p, floating(now), floating(was));
+  p = put_both<kAll, "position_profit">(p, profit(now), profit(was));
+  p = put_both<kAll, "margin">(p, {now.legs[0].margin, now.legs[1].margin}, {was.legs[0].margin, was.legs[1].margin});
+  if (kAll || now.frozen_margin != was.frozen_margin)
+    p = put_money(put(p, ",\"frozen_margin\":"), now.frozen_margin);
+  return p;
 }
 
-template <Text kLeg>
-char* put_costs(char* p, const account::Leg& leg, std::int64_t multiple) {
-  p = put_average(put_key<",\"open_price_", kLeg, "\":">(p), leg.open_cost(), leg.volume(), multiple);
-  p = put_money(put_key<",\"open_cost_", kLeg, "\":">(p), leg.open_cost());
-  p = put_average(put_key<",\"position_price_", kLeg, "\":">(p), leg.position_cost(), leg.volume(), multiple);
-  return put_money(put_key<",\"position_cost_", kLeg, "\":">(p), leg.position_cost());
+// Keys of the funds, in the order of Sums.
+struct Key {
+  char text[24];
+  std::uint8_t size;
+  template <std::size_t N>
+  consteval Key(const char (&key)[N]) : text{}, size(N - 1) {
+    std::copy_n(key, N - 1, text);
+  }
+};
+constexpr Key kFundKeys[] = {
+    ",\"pre_balance\":",    ",\"deposit\":",       ",\"withdraw\":",          ",\"WithdrawQuota\":",
+    ",\"close_profit\":",   ",\"commission\":",    ",\"premium\":",           ",\"static_balance\":",
+    ",\"position_profit\":", ",\"float_profit\":", ",\"balance\":",           ",\"margin\":",
+    ",\"frozen_margin\":",  ",\"frozen_commission\":", ",\"frozen_premium\":", ",\"available\":",
+    ",\"risk_ratio\":",     ",\"market_value\":",  ",\"value_balance\":"};
+constexpr std::size_t kQuotaKey = 3, kMarginKey = 11, kRatioKey = 16;
+static_assert(std::size(kFundKeys) == std::tuple_size_v<Sums>);
+
+Sums sums_of(const account::Account& a, bool with_quota) {
+  const account::Funds& f = a.funds();
+  const Money balance = a.balance();
+  return {f.pre_balance,
+          f.deposit,
+          f.withdraw,
+          with_quota ? a.withdraw_quota() : 0,
+          f.close_profit,
+          f.commission,
+          f.premium,
+          a.static_balance(),
+          f.position_profit,
+          a.float_profit(),
+          balance,
+          f.margin,
+          f.frozen_margin,
+          f.frozen_commission,
+          f.frozen_premium,
+          a.available(),
+          f.margin == 0 ? 0 : balance,  // what the ratio hangs on beside the margin
+          a.market_value(),
+          account::add(balance, a.option_value())};
 }
 
-template <Text kName>
-char* put_both(char* p, Money longs, Money shorts) {
-  p = put_money(put_key<",\"", kName, "_long\":">(p), longs);
-  p = put_money(put_key<",\"", kName, "_short\":">(p), shorts);
-  return put_money(put_key<",\"", kName, "\":">(p), account::add(longs, shorts));
+char* put_sum(char* p, const account::Account& a, const Sums& sums, std::size_t i) {
+  std::memcpy(p, kFundKeys[i].text, sizeof kFundKeys[i].text);
+  p += kFundKeys[i].size;
+  if (i != kRatioKey) return put_money(p, sums[i]);
+  const double ratio = a.risk_ratio();
+  return std::isfinite(ratio) ? write_whole(p, ratio) : put(p, "\"-\"");
+}
+
+Held held_of(const Exchange& x, const account::Account& a, const account::Position& p) {
+  const account::Terms& terms = x.ledger().board.terms(p.instrument);
+  return {p.last, p.frozen_margin, {a.leg(p, Side::kBuy), a.leg(p, Side::kSell)}, terms.multiple,
+          terms.asset == account::Asset::kOption};
 }
 
 }  // namespace
 
 void encode_order_key(const Exchange& x, std::uint32_t number, Buffer& out) {
-  char* p = out.room(6 * kClientIdBytesMax + 2);
+  char* p = out.room(6 * kClientIdBytesMax + 16);
   *p++ = '"';
   p = put_escaped(p, x.orders().client_id(number));
   *p++ = '"';
@@ -225,7 +212,7 @@ void encode_order_key(const Exchange& x, std::uint32_t number, Buffer& out) {
 
 void encode_trade_key(const Exchange& x, std::uint32_t number, Buffer& out) {
   const TradeRecord& t = x.trades().at(number);
-  char* p = out.room(6 * kClientIdBytesMax + 32);
+  char* p = out.room(6 * kClientIdBytesMax + 48);
   *p++ = '"';
   p = put_trade_id(p, x, t);
   *p++ = '"';
@@ -259,13 +246,9 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put_int(p, r.insert_ns);
   p = put(p, ",\"exchange_order_id\":\"");
   if (r.id != 0) p = put_uint(p, book::serial_of(r.id));
-  p = put(p, "\",\"status\":\"");
-  p = r.status == Status::kAlive ? put(p, "ALIVE") : put(p, "FINISHED");
-  p = put(p, "\",\"volume_left\":");
-  p = put_int(p, r.left);
-  p = put(p, ",\"last_msg\":\"");
-  p = put(p, message_of(r));
-  p = put(p, "\"}");
+  *p++ = '"';
+  p = put_state(p, r);
+  *p++ = '}';
   out.commit(p);
 }
 
@@ -301,51 +284,13 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
 
 void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool with_quota) {
   const account::Account& a = x.ledger().at(number);
-  const account::Funds& f = a.funds();
+  const Sums sums = sums_of(a, with_quota);
   char* p = out.room(kObjectBytesMax);
   p = put(p, "{\"user_id\":\"");
   p = put_escaped(p, x.account_name(number));
-  p = put(p, "\",\"currency\":\"CNY\",\"pre_balance\":");
-  p = put_money(p, f.pre_balance);
-  p = put(p, ",\"deposit\":");
-  p = put_money(p, f.deposit);
-  p = put(p, ",\"withdraw\":");
-  p = put_money(p, f.withdraw);
-  if (with_quota) {
-    p = put(p, ",\"WithdrawQuota\":");
-    p = put_money(p, a.withdraw_quota());
-  }
-  p = put(p, ",\"close_profit\":");
-  p = put_money(p, f.close_profit);
-  p = put(p, ",\"commission\":");
-  p = put_money(p, f.commission);
-  p = put(p, ",\"premium\":");
-  p = put_money(p, f.premium);
-  p = put(p, ",\"static_balance\":");
-  p = put_money(p, a.static_balance());
-  p = put(p, ",\"position_profit\":");
-  p = put_money(p, f.position_profit);
-  p = put(p, ",\"float_profit\":");
-  p = put_money(p, a.float_profit());
-  p = put(p, ",\"balance\":");
-  p = put_money(p, a.balance());
-  p = put(p, ",\"margin\":");
-  p = put_money(p, f.margin);
-  p = put(p, ",\"frozen_margin\":");
-  p = put_money(p, f.frozen_margin);
-  p = put(p, ",\"frozen_commission\":");
-  p = put_money(p, f.frozen_commission);
-  p = put(p, ",\"frozen_premium\":");
-  p = put_money(p, f.frozen_premium);
-  p = put(p, ",\"available\":");
-  p = put_money(p, a.available());
-  p = put(p, ",\"risk_ratio\":");
-  const double ratio = a.risk_ratio();
-  p = std::isfinite(ratio) ? write_whole(p, ratio) : put(p, "\"-\"");
-  p = put(p, ",\"market_value\":");
-  p = put_money(p, a.market_value());
-  p = put(p, ",\"value_balance\":");
-  p = put_money(p, account::add(a.balance(), a.option_value()));
+  p = put(p, "\",\"currency\":\"CNY\"");
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    if (i != kQuotaKey || with_quota) p = put_sum(p, a, sums, i);
   *p++ = '}';
   out.commit(p);
 }
@@ -354,24 +299,11 @@ bool encode_position(const Exchange& x, std::uint32_t number, std::uint32_t inst
   const account::Account& a = x.ledger().at(number);
   const account::Position* const found = a.find(instrument);
   if (found == nullptr) return false;
-  const account::Position& position = *found;
-  const account::Leg longs = a.leg(position, Side::kBuy);
-  const account::Leg shorts = a.leg(position, Side::kSell);
-  const std::int64_t multiple = x.ledger().board.terms(instrument).multiple;
+  const Held held = held_of(x, a, *found);
   char* p = out.room(kObjectBytesMax);
   *p++ = '{';
   p = put_names(p, x, number, instrument);
-  p = put_lots<"long">(p, longs);
-  p = put_lots<"short">(p, shorts);
-  p = put_costs<"long">(p, longs, multiple);
-  p = put_costs<"short">(p, shorts, multiple);
-  p = put(p, ",\"last_price\":");
-  p = put_price(p, position.last);
-  p = put_both<"float_profit">(p, a.open_profit(position, Side::kBuy), a.open_profit(position, Side::kSell));
-  p = put_both<"position_profit">(p, a.position_profit(position, Side::kBuy), a.position_profit(position, Side::kSell));
-  p = put_both<"margin">(p, longs.margin, shorts.margin);
-  p = put(p, ",\"frozen_margin\":");
-  p = put_money(p, position.frozen_margin);
+  p = put_position<true>(p, held, held);
   *p++ = '}';
   out.commit(p);
   return true;
@@ -390,6 +322,34 @@ void close_object(Buffer& out) {
   else out.push_back('}');
 }
 
+void encode_symbol(const Exchange& x, std::uint32_t instrument, Buffer& out) {
+  char* p = out.room(6 * kNameBytesMax + 16);
+  *p++ = '"';
+  p = put_escaped(p, x.symbol(instrument));
+  out.commit(put(p, "\":"));
+}
+
+void encode_trades(const Exchange& x, std::span<const std::uint32_t> trades, Buffer& out) {
+  out.append(",\"trades\":{");
+  for (const std::uint32_t trade : trades) {
+    encode_trade_key(x, trade, out);
+    out.push_back(':');
+    encode_trade(x, trade, out);
+    out.push_back(',');
+  }
+  close_object(out);
+}
+
+// What changes in an order's life, but for an amendment.
+void encode_order_state(const Exchange& x, std::uint32_t number, Buffer& out) {
+  const OrderRecord& r = x.orders().at(number);
+  char* p = out.room(kObjectBytesMax);
+  p = put_uint(put(p, "{\"seqno\":"), r.seq);
+  p = put_state(p, r);
+  *p++ = '}';
+  out.commit(p);
+}
+
 }  // namespace
 
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
@@ -399,11 +359,7 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
   out.append("},\"positions\":{");
   for (const std::uint32_t instrument : instruments) {
     const std::size_t before = out.size();
-    char* p = out.room(6 * kNameBytesMax + 3);
-    *p++ = '"';
-    p = put_escaped(p, x.symbol(instrument));
-    p = put(p, "\":");
-    out.commit(p);
+    encode_symbol(x, instrument, out);
     if (encode_position(x, account, instrument, out)) out.push_back(',');
     else out.truncate(before);
   }
@@ -416,18 +372,22 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
     out.push_back(',');
   }
   close_object(out);
-  out.append(",\"trades\":{");
-  for (const std::uint32_t trade : trades) {
-    encode_trade_key(x, trade, out);
-    out.push_back(':');
-    encode_trade(x, trade, out);
-    out.push_back(',');
-  }
-  close_object(out);
+  encode_trades(x, trades, out);
   out.push_back('}');
 }
 
-void Report::encode(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out) {
+void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instrument) {
+  const account::Account& a = x.ledger().at(account);
+  orders_before_ = x.orders().size();
+  instrument_before_ = kNone;
+  sums_ = sums_of(a, false);
+  const account::Position* const p = a.find(instrument);
+  if (p == nullptr) return;
+  instrument_before_ = instrument;
+  held_ = held_of(x, a, *p);
+}
+
+void Report::gather(std::uint32_t account, std::span<const Event> events) {
   orders_.clear();
   trades_.clear();
   instruments_.clear();
@@ -442,11 +402,66 @@ void Report::encode(const Exchange& x, std::uint32_t account, std::span<const Ev
   }
   sort_unique(orders_);
   sort_unique(instruments_);
-  out.append("{\"aid\":\"rtn_data\",\"data\":[{\"trade\":{\"");
-  out.commit(put_escaped(out.room(6 * kNameBytesMax), x.account_name(account)));
-  out.append("\":");
+}
+
+namespace {
+void open_report(const Exchange& x, std::uint32_t account, Buffer& out) {
+  char* p = put(out.room(6 * kNameBytesMax + 64), "{\"aid\":\"rtn_data\",\"data\":[{\"trade\":{\"");
+  p = put_escaped(p, x.account_name(account));
+  out.commit(put(p, "\":"));
+}
+}  // namespace
+
+void Report::encode(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out) {
+  gather(account, events);
+  open_report(x, account, out);
   encode_part(x, account, instruments_, orders_, trades_, out);
   out.append("}}]}");
+}
+
+void Report::encode_changes(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out) {
+  gather(account, events);
+  open_report(x, account, out);
+  const account::Account& a = x.ledger().at(account);
+  const Sums sums = sums_of(a, false);
+  char* p = put(out.room(kObjectBytesMax), "{\"accounts\":{\"CNY\":");
+  char* const funds = p;
+  *p = '{';
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    if (sums[i] != sums_[i] || (i == kRatioKey && sums[kMarginKey] != sums_[kMarginKey])) p = put_sum(p, a, sums, i);
+  if (p == funds) ++p;
+  *funds = '{';  // in place of the first comma
+  out.commit(put(p, "}},\"positions\":{"));
+  for (const std::uint32_t instrument : instruments_) {
+    const std::size_t before = out.size();
+    encode_symbol(x, instrument, out);
+    if (instrument != instrument_before_) {
+      if (!encode_position(x, account, instrument, out)) {
+        out.truncate(before);
+        continue;
+      }
+    } else {
+      char* const fields = out.room(kObjectBytesMax);
+      char* q = put_position<false>(fields, held_of(x, a, *a.find(instrument)), held_);
+      if (q == fields) ++q;
+      *fields = '{';
+      *q++ = '}';
+      out.commit(q);
+    }
+    out.push_back(',');
+  }
+  close_object(out);
+  out.append(",\"orders\":{");
+  for (const std::uint32_t order : orders_) {
+    encode_order_key(x, order, out);
+    out.push_back(':');
+    if (order >= orders_before_) encode_order(x, order, out);
+    else encode_order_state(x, order, out);
+    out.push_back(',');
+  }
+  close_object(out);
+  encode_trades(x, trades_, out);
+  out.append("}}}]}");
 }
 
 void encode_notify(std::uint64_t key, Code code, Buffer& out) {

@@ -1,7 +1,8 @@
-// The account tree of the DIFF trade socket as JSON: whole objects, numbers whole where they are, "-" for no value
+// The account tree of the DIFF trade socket as JSON: whole objects or what changed in them, numbers whole where they are, "-" for no value
 // (contract 1.2 to 1.5, 2.3). The other half of the spelling is diff_in.hpp.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -28,16 +29,39 @@ void encode_trade_key(const Exchange& x, std::uint32_t trade, Buffer& out);
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
                  std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
 
-// Everything of one account that a run of events touched, as one `rtn_data` packet: funds, positions, orders, trades.
+using Sums = std::array<Money, 19>;  // of an account's funds, in the order of their keys
+
+// A position in numbers.
+struct Held {
+  Price last = account::kNoValue;
+  Money frozen_margin = 0;
+  account::Leg legs[2];
+  std::int64_t multiple = 1;
+  bool option = false;
+};
+
+// What a run of events came to for one account, as one `rtn_data` packet: funds, positions, orders, trades.
 // Owner: one thread; the lists are kept between calls.
 class Report {
  public:
+  // Everything they touched, whole.
   void encode(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out);
 
+  // Only what is not as look() found it before the command that brought the events about: for a client that has been
+  // told of everything until then. What is new to him is whole.
+  void look(const Exchange& x, std::uint32_t account, std::uint32_t instrument);
+  void encode_changes(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out);
+
  private:
+  void gather(std::uint32_t account, std::span<const Event> events);
+
   std::vector<std::uint32_t> orders_;
   std::vector<std::uint32_t> trades_;
   std::vector<std::uint32_t> instruments_;
+  std::uint32_t orders_before_ = 0;
+  std::uint32_t instrument_before_ = kNone;  // of the position looked at, kNone: there was none
+  Sums sums_{};
+  Held held_;
 };
 
 // A `rtn_data` packet with one notify; `key` must be new to the session.

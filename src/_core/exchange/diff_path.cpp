@@ -11,7 +11,14 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
   // Sub-units of a user trade under names that begin with the user's.
   if (!command.user_id.empty() && !command.user_id.starts_with(x_.account_name(account)))
     return {code_of(book::Code::kNoAccount)};
-  if (command.kind == DiffCommand::Kind::kCancel) return x_.cancel(account, command.order_id, now_ns);
+  if (command.kind == DiffCommand::Kind::kCancel) {
+    const std::uint32_t tag = OrderTable::tag_of(account, command.order_id);
+    if (!whole_) {
+      const std::uint32_t number = x_.orders().find(tag, account, command.order_id);
+      if (number != kNone) report_.look(x_, account, x_.orders().at(number).instrument());
+    }
+    return x_.cancel(account, command.order_id, tag, now_ns);
+  }
   char symbol[2 * kNameBytesMax + 1];
   std::memcpy(symbol, command.exchange_id.data(), command.exchange_id.size());
   symbol[command.exchange_id.size()] = '.';
@@ -21,6 +28,7 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
   order.instrument = x_.instrument_number({symbol, command.exchange_id.size() + 1 + command.instrument_id.size()});
   order.client_id = command.order_id;
   order.now_ns = now_ns;
+  if (!whole_) report_.look(x_, account, order.instrument);
   return x_.insert(order);
 }
 
@@ -36,7 +44,8 @@ DiffPath::Answer DiffPath::handle(std::uint32_t account, std::string_view messag
   out_.clear();
   const std::span<const Event> events = std::span(x_.events()).subspan(before);
   if (events.empty()) encode_notify(++notices_, answer.outcome.code, out_);
-  else report_.encode(x_, account, events, out_);
+  else if (whole_) report_.encode(x_, account, events, out_);
+  else report_.encode_changes(x_, account, events, out_);
   answer.report = out_.view();
   return answer;
 }

@@ -13,7 +13,8 @@ namespace qautlra::exchange {
 // Owner: the exchange's thread. Events stay with the exchange for whoever else must hear of them.
 class DiffPath {
  public:
-  explicit DiffPath(Exchange& x) : x_(x) {}
+  // Reports say what changed, to clients that keep the tree and are told of everything; or whole objects.
+  explicit DiffPath(Exchange& x, bool whole = false) : x_(x), whole_(whole) {}
 
   struct Answer {
     Outcome outcome;
@@ -28,6 +29,7 @@ class DiffPath {
   Outcome apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns);
 
   Exchange& x_;
+  const bool whole_;
   DiffReader reader_;
   Report report_;
   Buffer out_{std::size_t{64} << 10};
