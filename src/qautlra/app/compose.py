@@ -181,6 +181,13 @@ def build(loaded: Loaded) -> App:
             connect_trading(auth, trade)
         if auth is not None and ctp_front is not None:
             ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
+    kafka = imports = None
+    if store is not None and modes.INGEST in rooms:
+        from qautlra.app import taking
+
+        imports = taking.imports(config.store, store, instruments, calendar)
+        if config.link.kafka.enabled:
+            kafka = taking.kafka(config.link.kafka, store)
     net = NetService(
         Deps(
             settings=settings,
@@ -191,6 +198,7 @@ def build(loaded: Loaded) -> App:
             store=store.query if store is not None and modes.QUERY in rooms else None,
             ingest=store.ingest if store is not None and modes.INGEST in rooms else None,
             streams=store.ingest if store is not None else None,
+            imports=imports,
             auth=auth,
             trade=trade,
             desk=desk,
@@ -200,13 +208,10 @@ def build(loaded: Loaded) -> App:
     )
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
-    kafka = None
-    if store is not None and modes.INGEST in rooms and config.link.kafka.enabled:
-        from qautlra.app.kafka import ingest as kafka_ingest
-
-        kafka = kafka_ingest(config.link.kafka, store)
     services += [
-        part for part in (store, kafka, desk, trade, *beside_trade, feed, ctp_front) if part is not None
+        part
+        for part in (store, imports, kafka, desk, trade, *beside_trade, feed, ctp_front)
+        if part is not None
     ]
     services += sources
     app = App(

@@ -26,6 +26,7 @@ Address = tuple[str, int]
 TABLE_ROWS = 20
 TABLE_COLUMNS = ("datetime", "instrument_id", "last_price", "volume", "bid_price1", "ask_price1")
 _FORMATS = ("table", "json", "ndjson", "csv")
+MARKET = ("market_data", "futures_market", "stock_market")
 _TYPES = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
 
 
@@ -53,25 +54,78 @@ def _query_options(function: Any) -> Any:
     return function
 
 
-@data.command("import", help=t("Import files of ticks (CSV, CSV.gz, Parquet, Arrow).", "导入行情文件。"))
+@data.command("import", help=t("Import files (CSV, CSV.gz, Parquet, Arrow, NDJSON).", "导入数据文件。"))
 @click.argument("paths", metavar="FILE…", nargs=-1, required=True, type=click.Path())
+@click.option("--stream", default="market_data", show_default=True, help=t("Into this one.", "目标数据流。"))
+@click.option("--port", type=int, help=t("Send to the server on this port.", "发送到此端口的服务。"))
+@click.option("--username", help=t("Log in as (auth.username).", "登录用户名（auth.username）。"))
+@click.option("--password-stdin", is_flag=True, help=t("Read the password.", "从标准输入读取密码。"))
 @options.configuration
 @options.data_dir
 @options.json_output
 def import_(
-    paths: tuple[str, ...], files: tuple[str, ...], sets: tuple[str, ...], data_dir: str | None, as_json: bool
+    paths: tuple[str, ...],
+    stream: str,
+    port: int | None,
+    username: str | None,
+    password_stdin: bool,
+    files: tuple[str, ...],
+    sets: tuple[str, ...],
+    data_dir: str | None,
+    as_json: bool,
 ) -> int:
     """Import each file; what is stored already changes nothing. 1 when any was damaged."""
     loaded = options.make(files, sets, store__data_dir=options.flag(data_dir, "--data-dir"))
     quiet(loaded)
-    address = _server(loaded, None)
+    found = [Path(path) for path in paths]
+    if missing := [path for path in found if not path.is_file()]:
+        raise InputError(f"{missing[0]}: no such file")
+    address = _server(loaded, port)
     if address is not None:
-        raise InputError(
-            f"a server on port {address[1]} holds this data directory; stop it first, or let it replay the "
-            "files (serve --source replay --replay FILE)"
-        )
-    reports = asyncio.run(_import(loaded, [Path(path) for path in paths], as_json))
+        auth = loaded.config.auth
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else auth.password.reveal()
+        return _send(address, (username or auth.username, password), found, stream, as_json)
+    if stream.lower() in MARKET:
+        reports = asyncio.run(_import(loaded, found, as_json))
+    else:
+        reports = asyncio.run(_import_stream(loaded, found, stream, as_json))
     return int(any(report.error for report in reports))
+
+
+def _send(address: Address, login: tuple[str, str], paths: list[Path], stream: str, as_json: bool) -> int:
+    from qautlra.cli.upload import Uploader
+    from qautlra.store.importer import ImportReport
+
+    uploader = Uploader(address, *login)
+    failed = False
+    for path in paths:
+        with bar(path.name) as told:
+            note = uploader.send(path, stream, told)
+        report = ImportReport(str(path), note["rows"], note["new_rows"], note["rows"] - note["new_rows"])
+        report.known_rows -= note["bad_rows"]
+        report.bad_rows, report.error, report.is_done = note["bad_rows"], note["error"], True
+        _print_report(report, as_json)
+        failed |= bool(report.error)
+    return int(failed)
+
+
+async def _import_stream(loaded: Loaded, paths: list[Path], stream: str, as_json: bool) -> list[ImportReport]:
+    from qautlra.app.offline import open_store
+    from qautlra.cli.upload import form_of, name_of
+    from qautlra.store.bulk import Local
+    from qautlra.store.importer import ImportReport
+
+    reports = []
+    async with open_store(loaded, to_write=True) as opened:
+        for path in paths:
+            with bar(path.name) as told:
+                work = Local(opened.store.ingest, opened.store.query, path, stream, form_of(path), told)
+                note = await work.run(name_of(path, stream))
+            report = ImportReport(str(path), note.rows, note.new_rows, note.rows - note.new_rows)
+            report.error, report.is_done = note.error, True
+            _print_report(report, as_json)
+            reports.append(report)
+    return reports
 
 
 async def _import(loaded: Loaded, paths: list[Path], as_json: bool) -> list[ImportReport]:

@@ -93,6 +93,7 @@ class Store(Struct, frozen=True, kw_only=True):
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
     partition_by: PartitionField | Annotated[list[PartitionField], Meta(max_length=3)] = "date"
     row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 8_192
+    import_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 44)] = 8 << 30
     query_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     query_timeout_s: Seconds = limits.QUERY_TIME_S
     query_memory_bytes: Annotated[int, Meta(ge=1 << 24, le=1 << 40)] = limits.QUERY_MEMORY_BYTES

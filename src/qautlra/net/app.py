@@ -19,6 +19,7 @@ from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
 from qautlra.net.deps import Deps
 from qautlra.net.http import middleware, raw_json
+from qautlra.net.import_http import ImportHttp
 from qautlra.net.ingest_http import IngestHttp
 from qautlra.net.market_http import MarketHttp
 from qautlra.net.ops_http import OpsHttp
@@ -45,6 +46,7 @@ def route_table(deps: Deps) -> list[Route]:
         *StoreHttp(deps).routes(),
         *IngestHttp(deps).routes(),
         *AggregateHttp(deps).routes(),
+        *ImportHttp(deps).routes(),
         *db_ws.routes(deps),
         *OpsHttp(deps).routes(),
         *AuthHttp(deps).routes(),

@@ -87,6 +87,17 @@ class StoreIngest(Protocol):
     def detect(self, event: Any) -> list[dict[str, Any]]: ...
 
 
+class StoreImports(Protocol):
+    """The store's importing of whole files."""
+
+    async def receive(
+        self, name: str, stream: str, form: str, at: int, pieces: AsyncIterator[bytes], *, more: bool = False
+    ) -> Any: ...
+    def all(self) -> list[Any]: ...
+    def get(self, name: str) -> Any: ...
+    async def forget(self, name: str) -> None: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deps:
     """Everything the doors reach; a part this mode does not run is None and its doors say so."""
@@ -101,6 +112,7 @@ class Deps:
     ingest: StoreIngest | None = None
     streams: StoreIngest | None = None
     "The streams of a process that only answers."
+    imports: StoreImports | None = None
     desk: Desk | None = None
     auth: AuthService | None = None
     "Users; None in a process that has none: then whatever needs a login is refused."

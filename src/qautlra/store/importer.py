@@ -7,12 +7,12 @@ our own exports are opened here (`OwnFile`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 SLICE_ROWS = 4_096
 BATCH_ROWS = 16_384
 BAD_LINES_KEPT_COUNT = 20
+
+
+_B = TypeVar("_B")
 
 
 class RecordedFile(Protocol):
@@ -87,7 +90,7 @@ async def import_file(
     """Import one file; `progress` is told after every few thousand rows. Rows before damage are kept."""
     report = ImportReport(str(file.path))
     normaliser = CtpNormaliser(instruments, calendar)
-    async for batch in _ahead(file.batches()):
+    async for batch in ahead(file.batches()):
         own = INSTRUMENT in batch.schema.names
         for at in range(0, batch.num_rows, SLICE_ROWS):
             part = batch.slice(at, SLICE_ROWS)
@@ -212,7 +215,8 @@ def _key(rows: Rows, index: int) -> tuple[str, int, int]:
     return rows.symbol(index), rows.ts_event_ns(index) // 1_000, rows.ordinal(index)
 
 
-async def _ahead(batches: Iterator[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
+async def ahead(batches: Iterator[_B]) -> AsyncGenerator[_B, None]:
+    """Yield what an iterator yields, which runs in a thread, one ahead."""
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1, "import") as thread:
         ahead = loop.run_in_executor(thread, next, batches, None)
@@ -226,7 +230,7 @@ def _columns(path: Path) -> list[str]:
     if kind in (".parquet", ".pq"):
         return list(pq.read_schema(path).names)
     if kind in (".arrow", ".ipc", ".feather"):
-        with pa.OSFile(str(path)) as file, _open_ipc(file) as reader:
+        with pa.OSFile(str(path)) as file, open_ipc(file) as reader:
             return list(reader.schema.names)
     with pa.input_stream(str(path), compression="detect") as file:
         head = file.read(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
@@ -239,7 +243,7 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as parquet:
             yield from parquet.iter_batches(BATCH_ROWS)
     elif kind in (".arrow", ".ipc", ".feather"):
-        with pa.OSFile(str(path)) as file, _open_ipc(file) as reader:
+        with pa.OSFile(str(path)) as file, open_ipc(file) as reader:
             if isinstance(reader, pa.RecordBatchFileReader):
                 for index in range(reader.num_record_batches):
                     yield reader.get_batch(index)
@@ -255,7 +259,8 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def _open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
+def open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
+    """Return the reader of an Arrow file or stream."""
     try:
         return pa.ipc.open_file(file)
     except pa.ArrowInvalid:

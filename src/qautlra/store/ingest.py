@@ -24,7 +24,7 @@ from qautlra.store.tables.infer import rows_of, static_columns
 from qautlra.store.tables.store import TableStore, wall_us
 
 if TYPE_CHECKING:
-    from qautlra._core.market import Calendar, Instruments
+    from qautlra._core.market import Calendar, Instruments, Rows
     from qautlra.base.clock import Clock
     from qautlra.store.opened import Opened
     from qautlra.store.service import StoreService
@@ -80,6 +80,20 @@ class IngestDoor:
                 await self._store.import_rows(rows)
         await _durable(opened)
         return int(table.num_rows)
+
+    async def import_rows(self, rows: Rows) -> int:
+        """Log the rows of the market not stored yet; return how many that were."""
+        self._disk.check()
+        async with self._importing:
+            return await self._store.import_rows(rows)
+
+    async def flush(self) -> None:
+        """Wait until everything taken so far is on the disk."""
+        await self._store.flush()
+
+    def check_room(self) -> None:
+        """StorageError 507 while the disk is too full."""
+        self._disk.check()
 
     def live(self, name: str, instruments: Sequence[str] | None) -> MarketTail | TableTail:
         """Return the rows of a stream from now on; NotFoundError when there is none."""

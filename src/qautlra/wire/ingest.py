@@ -150,7 +150,7 @@ def _csv(body: bytes) -> list[dict[str, Any]]:
         names = reader.fieldnames or ()
         if len(set(names)) < len(names):
             raise InputError("the header names a column twice", key="body")
-        rows = [{name: _cell(value) for name, value in row.items()} for row in reader]
+        rows = [{name: cell(value) for name, value in row.items()} for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"the body is not CSV: {error}", key="body") from None
     if any(None in row for row in rows):
@@ -158,7 +158,7 @@ def _csv(body: bytes) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell(text: Any) -> Any:
+def cell(text: Any) -> Any:
     """An empty cell is no value; what reads as a number is one."""
     if not isinstance(text, str) or not text:
         return None

@@ -26,7 +26,8 @@ PARTITION_FIELDS_COUNT = 3
 ARRIVAL: Final = "p_timestamp"
 OWN_COLUMNS: Final = (ARRIVAL, "p_user_agent", "p_src_ip", "p_format")
 KAFKA_COLUMNS: Final = ("p_kafka_topic", "p_kafka_partition", "p_kafka_offset")
-GIVEN_COLUMNS: Final = frozenset((*OWN_COLUMNS, *KAFKA_COLUMNS))
+IMPORT_COLUMNS: Final = ("p_import", "p_import_row")
+GIVEN_COLUMNS: Final = frozenset((*OWN_COLUMNS, *KAFKA_COLUMNS, *IMPORT_COLUMNS))
 """Columns only the store itself fills: what an event says of them is left out."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
