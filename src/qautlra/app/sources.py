@@ -78,6 +78,7 @@ def _one(kind: str, config: Config, context: SourceContext) -> Source:
                 password=upstream.password,
                 silence_s=upstream.silence_s,
                 retry_max_s=upstream.retry_max_s,
+                ca_path=upstream.ca_path,
             ),
         )
     if kind == "ctp":

@@ -20,6 +20,7 @@ from qautlra.config.load import Loaded
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from qautlra.cli.upload import Uploader
     from qautlra.store.importer import ImportReport
 
 Address = tuple[str, int]
@@ -82,9 +83,12 @@ def import_(
         raise InputError(f"{missing[0]}: no such file")
     address = _server(loaded, port)
     if address is not None:
+        from qautlra.cli.upload import Uploader
+
         auth = loaded.config.auth
         password = sys.stdin.readline().rstrip("\n") if password_stdin else auth.password.reveal()
-        return _send(address, (username or auth.username, password), found, stream, as_json)
+        uploader = Uploader(address, username or auth.username, password, loaded.config.net.tls_cert)
+        return _send(uploader, found, stream, as_json)
     if stream.lower() in MARKET:
         reports = asyncio.run(_import(loaded, found, as_json))
     else:
@@ -92,11 +96,9 @@ def import_(
     return int(any(report.error for report in reports))
 
 
-def _send(address: Address, login: tuple[str, str], paths: list[Path], stream: str, as_json: bool) -> int:
-    from qautlra.cli.upload import Uploader
+def _send(uploader: Uploader, paths: list[Path], stream: str, as_json: bool) -> int:
     from qautlra.store.importer import ImportReport
 
-    uploader = Uploader(address, *login)
     failed = False
     for path in paths:
         with bar(path.name) as told:
@@ -227,7 +229,7 @@ async def _export(
 
     from qautlra.cli import remote
 
-    with remote.ask(address, _body(asked), remote.ARROW) as reply:
+    with remote.ask(address, _body(asked), remote.ARROW, loaded.config.net.tls_cert) as reply:
         reader = pa.ipc.open_stream(reply)
         return await export_tables(_tables(reader), reader.schema, path, form, told)
 
@@ -264,7 +266,11 @@ def query(
         asked["limit"] = TABLE_ROWS
     address = _server(loaded, port)
     wanted = "json" if form == "table" else form
-    answer = _ask(address, asked, wanted) if address else asyncio.run(_answer(loaded, asked, wanted))
+    answer = (
+        _ask(address, asked, wanted, loaded.config.net.tls_cert)
+        if address
+        else asyncio.run(_answer(loaded, asked, wanted))
+    )
     if form == "table":
         _print_table(json.loads(answer))
     else:
@@ -272,10 +278,10 @@ def query(
     return 0
 
 
-def _ask(address: Address, asked: dict[str, Any], form: str) -> bytes:
+def _ask(address: Address, asked: dict[str, Any], form: str, cert: str) -> bytes:
     from qautlra.cli import remote
 
-    with remote.ask(address, _body(asked), _TYPES[form]) as reply:
+    with remote.ask(address, _body(asked), _TYPES[form], cert) as reply:
         return reply.read()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from qautlra.base.errors import AuthError, InputError, LinkError
+from qautlra.cli import remote
 
 PIECE_BYTES = 1 << 20
 TIMEOUT_S = 120.0
@@ -43,8 +44,9 @@ def name_of(path: Path, stream: str) -> str:
 class Uploader:
     """One server and the login for it."""
 
-    def __init__(self, address: tuple[str, int], username: str, password: str) -> None:
+    def __init__(self, address: tuple[str, int], username: str, password: str, cert: str = "") -> None:
         self._address = address
+        self._cert = cert
         given = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {given}"} if username else {}
 
@@ -81,7 +83,7 @@ class Uploader:
     def _ask(
         self, method: str, tail: str, body: Iterator[bytes] | None = None, size: int = 0
     ) -> dict[str, Any] | None:
-        connection = http.client.HTTPConnection(*self._address, timeout=TIMEOUT_S)
+        connection = remote.connection(self._address, self._cert, TIMEOUT_S)
         try:
             headers = self._headers | ({"Content-Length": str(size)} if body is not None else {})
             connection.request(method, f"/api/v1/import/{tail}", body, headers)

@@ -213,9 +213,9 @@ def not_in_force(loaded: Loaded) -> list[str]:
     """Return a warning per setting this build does not act on."""
     found = []
     remote = [endpoint.text for endpoint in loaded.endpoints if not is_loopback(endpoint.host)]
-    if remote:
+    if remote and not loaded.config.net.tls_cert:
         found.append(
             f"net.allow_remote: {', '.join(remote)} can be reached from other machines; everything there "
-            "needs a login, but there is no TLS in this build: passwords and tokens can be read on the way"
+            "needs a login, but without net.tls_cert passwords and tokens can be read on the way"
         )
     return found

@@ -71,6 +71,9 @@ _ENV_KEYS: Final = {
     "P_DATA_DIR": "store.data_dir",
     "QADB_DATA_DIR": "store.data_dir",
     "P_MODE": "mode",
+    "P_TLS_CERT_PATH": "net.tls_cert",
+    "P_TLS_KEY_PATH": "net.tls_key",
+    "P_TRUSTED_CA_CERTS_DIR": "source.upstream.ca_path",
     "P_USERNAME": "auth.username",
     "P_PASSWORD": "auth.password",
     "P_PARQUET_ROW_GROUP_SIZE": "store.row_group_rows",
@@ -104,9 +107,6 @@ _ENV_WITHOUT_PLACE: Final = {
     "P_FLIGHT_PORT": "there is no Flight door",
     "P_EXECUTION_BATCH_SIZE": "batches are sized by the query",
     "P_LIVETAIL_CAPACITY": "there is no live tail",
-    "P_TLS_CERT_PATH": "there is no TLS in this build",
-    "P_TLS_KEY_PATH": "there is no TLS in this build",
-    "P_TRUSTED_CA_CERTS_DIR": "there is no TLS in this build",
 }
 _LEVELS: Final = {"trace": "debug", "warn": "warning", "off": "critical", "fatal": "critical"}
 

@@ -31,7 +31,7 @@ class Cors(Struct, frozen=True, kw_only=True):
 
 
 class Net(Struct, frozen=True, kw_only=True):
-    """Listening: each entry `host:port` serves the whole front door."""
+    """Listening: each entry `host:port` serves the whole front door; by TLS when there is a certificate."""
 
     listen: Annotated[list[str], Meta(max_length=32)] = field(default_factory=lambda: list(DEFAULT_LISTEN))
     allow_remote: bool = False
@@ -39,6 +39,8 @@ class Net(Struct, frozen=True, kw_only=True):
     db_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/db"
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = limits.HTTP_BODY_BYTES
     message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
+    tls_cert: str = ""
+    tls_key: str = ""
     cors: Cors = Cors()
     reads_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] = 200.0
     reads_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
@@ -132,6 +134,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     instruments: Annotated[list[str], Meta(max_length=limits.SYMBOLS_PER_CLIENT_COUNT)] = []
     username: str = ""
     password: Secret = Secret()
+    ca_path: str = ""
     silence_s: Annotated[float, Meta(ge=1, le=3600)] = 30.0
     retry_max_s: Annotated[float, Meta(ge=0.2, le=3600)] = 20.0
 

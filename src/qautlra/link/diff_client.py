@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,6 +45,8 @@ class DiffClientOptions:
     retry_max_s: float = 20.0
     settled_s: float = 5.0
     "A connection that lasted so long starts the back-off anew."
+    ca_path: str = ""
+    "Certificates (a PEM file, or a directory of them) that are trusted besides the system's."
 
 
 def check_url(url: str) -> str:
@@ -55,6 +59,19 @@ def check_url(url: str) -> str:
     if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or parts.fragment:
         raise LinkError(f"{url!r} is not a WebSocket URL (ws://host:port/path)")
     return url
+
+
+def trusted(path: str) -> ssl.SSLContext:
+    """Return a context that trusts a certificate, or all of a directory; LinkError when there is none."""
+    context = ssl.create_default_context()
+    place = Path(path)
+    try:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        for file in files:
+            context.load_verify_locations(file)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError(f"{path}: no certificates can be read there: {error}") from None
+    return context
 
 
 class BackOff:
@@ -87,6 +104,8 @@ class DiffClient:
     ) -> None:
         check_url(options.url)
         self._options = options
+        is_secure = options.url.startswith("wss:")
+        self._trust = trusted(options.ca_path) if is_secure and options.ca_path else is_secure or None
         self._on_patches = on_patches
         self._on_connected = on_connected
         self._talk = Conversation(options.max_instruments)
@@ -160,6 +179,7 @@ class DiffClient:
                 ping_timeout=options.silence_s / 2,
                 compression=None,
                 proxy=None if _is_local(options.url) else True,
+                ssl=self._trust,
             ) as connection:
                 await self._converse(connection)
         except InvalidURI as error:

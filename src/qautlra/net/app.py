@@ -25,6 +25,7 @@ from qautlra.net.market_http import MarketHttp
 from qautlra.net.ops_http import OpsHttp
 from qautlra.net.route import Route
 from qautlra.net.store_http import StoreHttp
+from qautlra.net.tls import Certificate
 from qautlra.net.trade_channel import Channels
 
 KEEPALIVE_S = 75.0
@@ -106,11 +107,18 @@ class NetService(Service):
 
     @property
     def urls(self) -> list[str]:
-        """Where the front is reached, `http://host:port` each."""
-        return [f"http://{f'[{host}]' if ':' in host else host}:{port}" for host, port in self.addresses]
+        """Where the front is reached, `http://host:port` (or https) each."""
+        scheme = "https" if self._deps.settings.tls_cert else "http"
+        return [f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}" for host, port in self.addresses]
 
     async def start(self) -> None:
         """Bind every address; on return the doors are open."""
+        settings = self._deps.settings
+        certificate = None
+        if settings.tls_cert or settings.tls_key:
+            certificate = Certificate(settings.tls_cert, settings.tls_key)
+            self.spawn(certificate.follow(), "certificate")
+        context = certificate.context if certificate is not None else None
         runner = web.AppRunner(
             build(self._deps),
             access_log=None,
@@ -125,7 +133,7 @@ class NetService(Service):
         for number, text in enumerate(self._deps.settings.listen):
             host, port = parse_address(text)
             try:
-                await web.TCPSite(runner, host, port, backlog=BACKLOG_COUNT).start()
+                await web.TCPSite(runner, host, port, backlog=BACKLOG_COUNT, ssl_context=context).start()
             except OSError as error:
                 if number and not self._deps.explicit_listen and error.errno == errno.EADDRINUSE:
                     _log.warning("address_busy", address=text, action="skipped")

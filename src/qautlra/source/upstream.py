@@ -20,7 +20,7 @@ from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.limits import SYMBOLS_PER_CLIENT_COUNT
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.diff_client import DiffClient, DiffClientOptions, check_url
+from qautlra.link.diff_client import DiffClient, DiffClientOptions, check_url, trusted
 from qautlra.source.base import Source, SourceContext
 
 STREAMS = ("futures_market", "stock_market", "market_data")
@@ -47,6 +47,7 @@ class UpstreamOptions:
         password: Secret | None = None,
         silence_s: float = 30.0,
         retry_max_s: float = 20.0,
+        ca_path: str = "",
     ) -> UpstreamOptions:
         """Return options of the settings `source.upstream.*`; ConfigError names the wrong one."""
         try:
@@ -68,8 +69,22 @@ class UpstreamOptions:
             secret = password.reveal() if password is not None else ""
             token = base64.b64encode(f"{username}:{secret}".encode()).decode()
             headers = (("Authorization", f"Basic {token}"),)
+        if ca_path:
+            try:
+                trusted(ca_path)
+            except LinkError as error:
+                raise ConfigError(
+                    error.message,
+                    key="source.upstream.ca_path",
+                    expected="a PEM file, or a directory of them",
+                ) from None
         client = DiffClientOptions(
-            url, headers, SYMBOLS_PER_CLIENT_COUNT, silence_s=silence_s, retry_max_s=retry_max_s
+            url,
+            headers,
+            SYMBOLS_PER_CLIENT_COUNT,
+            silence_s=silence_s,
+            retry_max_s=retry_max_s,
+            ca_path=ca_path,
         )
         return cls(client, tuple(dict.fromkeys(name for one in instruments if (name := one.strip()))))
 
