@@ -38,6 +38,7 @@ def test_the_published_ones_are_there() -> None:
         "flood",
         "ingest",
         "latency",
+        "load",
         "matching",
         "order_path",
         "order_socket",
