@@ -3,7 +3,7 @@
 Rows of the reference generator arrive as Arrow over HTTP, paced; each of eight clients asks the
 specification's query (1,000 rows, all columns, JSON) twenty times a second, another instrument and range each
 time, from the hot tier. Some answers are compared with DuckDB's, value for value, before. The control of the
-asking is an aiohttp handler that sends as many bytes while the same rows arrive; that of the SQL readers is the
+asking is an aiohttp handler that sends as many bytes while the same rows arrive; that of the SQL readers the
 time without them.
 """
 

@@ -362,6 +362,23 @@ def rows_from_arrow(batch not None, Instruments instruments not None):
     return rows
 
 
+def rows_not_after(Rows rows not None, dict newest_ns not None):
+    cdef list found = []
+    cdef size_t i
+    cdef uint32_t instrument, last = 0
+    cdef int64_t newest = INT64_MIN
+    cdef bint is_first = True
+    for i in range(rows.data.size()):
+        instrument = deref(rows.data)[i].instrument
+        if is_first or instrument != last:
+            newest = newest_ns.get(instrument, INT64_MIN)
+            last = instrument
+            is_first = False
+        if deref(rows.data)[i].ts_event_ns() <= newest:
+            found.append(i)
+    return found
+
+
 cdef list batches_of(object batch):
     """The record batches of a batch or table; a table without rows is one empty batch."""
     if not hasattr(batch, "to_batches"):

@@ -168,6 +168,9 @@ class RecordTail:
     @property
     def last_lsn(self) -> int: ...
 
+def rows_not_after(rows: Rows, newest_ns: dict[int, int]) -> list[int]:
+    """Places of the rows that are not newer than what is named for their instrument (by number)."""
+
 def rows_from_arrow(batch: Any, instruments: Instruments) -> Rows:
     """Return the rows of a RecordBatch or Table in the row schema; missing columns have no value.
 

@@ -20,7 +20,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
 from qautlra._core.market import CtpNormaliser, Rows
-from qautlra._core.store import rows_from_arrow
+from qautlra._core.store import rows_from_arrow, rows_not_after
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
@@ -162,12 +162,7 @@ class KnownRows:
                 return found
 
     async def _fresh(self, rows: Rows) -> Rows:
-        newest_ns = self._newest()
-        suspects = [
-            index
-            for index in range(len(rows))
-            if rows.ts_event_ns(index) <= newest_ns.get(rows.instrument(index), -(2**63))
-        ]
+        suspects = rows_not_after(rows, self._newest())
         if not suspects:
             return rows
         keys = {index: _key(rows, index) for index in suspects}
@@ -272,8 +267,10 @@ def dated(batch: pa.RecordBatch, calendar: Calendar) -> pa.RecordBatch:
     """Return the batch with trading dates, the calendar's where it has none of its own."""
     if TRADING_DATE in batch.schema.names and not batch.column(TRADING_DATE).null_count:
         return batch
-    numbers = [calendar.trading_day(us * 1_000) for us in batch.column(TIME).cast(pa.int64()).to_pylist()]
-    days = pa.array([date(n // 10_000, n // 100 % 100, n % 100) for n in numbers], pa.date32())
+    times = batch.column(TIME).cast(pa.int64()).dictionary_encode()  # many rows of one moment
+    numbers = [calendar.trading_day(us * 1_000) for us in times.dictionary.to_pylist()]
+    each = pa.array([date(n // 10_000, n // 100 % 100, n % 100) for n in numbers], pa.date32())
+    days = each.take(times.indices)
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
     return pa.RecordBatch.from_pydict(columns | {TRADING_DATE: days})
 

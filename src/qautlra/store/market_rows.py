@@ -49,7 +49,10 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if name not in table.column_names or table.column(name).null_count:
             raise InputError(f"{name}: is missing", key=name)
     try:
-        columns = {name: table.column(name).cast(schema.field(name).type) for name in table.column_names}
+        columns = {}
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            kind = schema.field(name).type
+            columns[name] = column if column.type == kind else column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the columns have other types: {error}", key="body") from None
     return pa.table(columns)
