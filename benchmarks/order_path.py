@@ -2,8 +2,8 @@
 
 1,000 accounts trade 100 instruments: half limit orders, 45 % cancels, 5 % market orders, as in `matching`.
 A report is the `rtn_data` packet of the sender: what the order changed in his funds, his position and older
-orders, and new orders, positions and trades whole; of a cancel that missed it is a notify. It is the second day
-of the exchange, in memory used before. The control decodes, checks and encodes a smaller report in Python.
+orders, and new orders, positions and trades whole; of a cancel that missed it is a notify. It is the second
+day of the exchange, in memory used before. The control decodes, checks and encodes less in Python.
 """
 
 from __future__ import annotations
