@@ -26,6 +26,7 @@ from qautlra.base.limits import QUERY_QUEUE_COUNT
 from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
 
 LET_GO_S = 5.0
+GONE_S = 1.0
 TRIES_COUNT = 3
 START_S = 30.0
 STDERR_BYTES = 64 << 10
@@ -107,6 +108,7 @@ class SqlProcess:
                 except (asyncio.IncompleteReadError, ConnectionError):
                     if has_begun or not left:
                         raise StorageError("the SQL process ended; ask again") from None
+                    await self._gone()
         finally:
             self._pending -= 1
 
@@ -141,21 +143,36 @@ class SqlProcess:
         async with self._starting:
             if self._process is None or self._process.returncode is not None:
                 await self._start()
-            assert self._control is not None
-            ours, theirs = socket.socketpair()
-            try:
-                socket.send_fds(self._control, [b"q"], [theirs.fileno()])
-            except OSError:
-                ours.close()
-                await self._end()
-                raise ConnectionResetError from None
-            finally:
-                theirs.close()
+            ours = self._sent()
+            if ours is None:  # it has ended, and nobody has told us yet
+                await self._start()
+                ours = self._sent()
+            if ours is None:
+                raise ConnectionResetError
             self._asked += 1
             number = self._asked
             self._open.add(number)
         reader, writer = await asyncio.open_connection(sock=ours)
         return number, reader, writer
+
+    async def _gone(self) -> None:
+        """Wait until a process that lets go of its sockets has ended, so that the next one is asked."""
+        if self._process is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), GONE_S)
+
+    def _sent(self) -> socket.socket | None:
+        """Give the process one end of a new pair of sockets; return the other, None when it is not there."""
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [b"q"], [theirs.fileno()])
+        except OSError:
+            ours.close()
+            return None
+        finally:
+            theirs.close()
+        return ours
 
     async def _start(self) -> None:
         await self._end()
