@@ -142,25 +142,29 @@ class AmqpBus:
 
         Waits while there is no connection. A question on the same channel is answered after the messages
         before it were routed: cheaper than one confirmation each, and no weaker for transient messages.
+        What is published meanwhile is written at once, behind it, and does not wait for that answer.
         """
-        async with self._publishing:
-            while (channel := self._outgoing) is None:
-                await self._connected.wait()
-            payload = encode(messages, channel.number, self._frame_bytes)
-            try:
+        channel: AbstractChannel | None = None
+        try:
+            async with self._publishing:
+                while (channel := self._outgoing) is None:
+                    await self._connected.wait()
+                payload = encode(messages, channel.number, self._frame_bytes)
                 async with asyncio.timeout(self._options.answer_timeout_s):
                     await channel.connection.write_queue.put(
                         ChannelFrame(payload=payload, should_close=False)
                     )
-                    await channel.basic_qos(prefetch_count=0)
-            except asyncio.CancelledError:
-                if channel.is_closed and not _is_cancelling():
-                    raise LinkError("the broker is gone") from None
-                raise
-            except _FAILURES as error:
+            async with asyncio.timeout(self._options.answer_timeout_s):
+                await channel.basic_qos(prefetch_count=0)
+        except asyncio.CancelledError:
+            if channel is not None and channel.is_closed and not _is_cancelling():
+                raise LinkError("the broker is gone") from None
+            raise
+        except _FAILURES as error:
+            if channel is not None:
                 self._hang_up(channel)
-                raise LinkError(f"not published: {_text(error)}") from None
-            self.published_count += len(messages)
+            raise LinkError(f"not published: {_text(error)}") from None
+        self.published_count += len(messages)
 
     # --- life ---
 

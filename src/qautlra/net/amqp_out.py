@@ -136,8 +136,11 @@ class Results:
         "Accounts whose orders are still to be told again after a restart."
         self._due_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._telling: asyncio.Task[None] | None = None
+        "Accounts written and not confirmed yet: what changes meanwhile does not wait for that."
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
+        self._told = asyncio.Event()
         self.trades_count = 0
         self.dropped_events_count = 0
         self.retries_count = 0
@@ -162,6 +165,14 @@ class Results:
         while not self.has_room:
             self._room.clear()
             await self._room.wait()
+
+    async def settled(self, wait_s: float) -> None:
+        """Return when trades under way are confirmed, or after `wait_s`: then they are told again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                while self._under_way_count:
+                    self._told.clear()
+                    await self._told.wait()
 
     def begin(self) -> int:
         """Take up where a run before ended; return the trading day it ended in, 0 when there was none.
@@ -249,6 +260,14 @@ class Results:
 
     async def run(self) -> None:
         """Publish until cancelled. What may not have arrived is sent again, in the same order."""
+        try:
+            await self._tell_all()
+        finally:
+            if self._telling is not None:
+                self._telling.cancel()
+                self._telling = None
+
+    async def _tell_all(self) -> None:
         await self._trade.durable(self._begun_lsn)
         while True:
             await self._wake.wait()
@@ -260,7 +279,9 @@ class Results:
                 self._orders = {(day, order.number): order for order in again} | self._orders
             if self._trades or self._orders or self._events:
                 await self._tell_changes()
-            if self._asked or (self._dirty and monotonic_s() >= self._due_s):
+            if self._telling is not None:
+                pass  # looked at again when they are confirmed
+            elif self._asked or (self._dirty and monotonic_s() >= self._due_s):
                 await self._tell_accounts()
             elif self._dirty and self._timer is None:
                 self._timer = asyncio.get_running_loop().call_at(
@@ -290,6 +311,7 @@ class Results:
             return
         finally:
             self._under_way_count = 0
+            self._told.set()
         if trades:
             self.trades_count += len(trades)
             self._kept(trades[-1][0], trades[-1][1].number + 1)
@@ -297,13 +319,23 @@ class Results:
             self._room.set()
 
     async def _tell_accounts(self) -> None:
-        """Money and positions as they are now, which must be durable before anybody is told."""
+        """Money and positions as they are now, which must be durable before anybody is told.
+
+        Returns when they are written.
+        """
         dirty, self._dirty = self._dirty, {}
         asked, self._asked = self._asked, {}
         self._due_s = monotonic_s() + self._interval_s
+        messages = self._accounts_now(dirty, asked)
+        await self._trade.durable(self._trade.head_lsn)
+        self._telling = asyncio.create_task(self._confirmed(messages, dirty, asked))
+        await asyncio.sleep(0)  # it has its place before whatever is published now
+
+    async def _confirmed(
+        self, messages: list[Message], dirty: dict[str, set[str]], asked: dict[str, set[str]]
+    ) -> None:
+        """Publish what was read of accounts; what may not have arrived is read and told again."""
         try:
-            messages = self._accounts_now(dirty, asked)
-            await self._trade.durable(self._trade.head_lsn)
             await self._bus.publish(messages)
         except (LinkError, asyncio.CancelledError) as error:
             for account_id, symbols in dirty.items():
@@ -311,6 +343,9 @@ class Results:
             for account_id, parts in asked.items():
                 self._asked.setdefault(account_id, set()).update(parts)
             self._again(error)
+        finally:
+            self._telling = None
+            self._wake.set()
 
     def _again(self, error: BaseException) -> None:
         self.retries_count += 1

@@ -192,6 +192,8 @@ class TradeAmqp(Service):
     async def stop(self, grace_s: float) -> None:
         """Let go: what is not acknowledged comes again."""
         self._unsubscribe()
+        if self._bus.is_connected:
+            await self._results.settled(grace_s / 2)
         await self.cancel_tasks(grace_s)
         self._results.end()
         self._queues.clear()
