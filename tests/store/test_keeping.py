@@ -13,6 +13,17 @@ from qautlra.store import keeping
 from tests.store.world import MINUTE, OPENING, S, World, run, tick, world
 
 AU, IF, DAY = "SHFE.au2102", "CFFEX.IF2101", 86_400 * S
+STEP = keeping.Keeper.step
+
+
+@pytest.fixture(autouse=True)
+def only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's own turns do nothing: on a slow machine they would come in between."""
+
+    async def nothing(_keeper: object, _work: object) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(keeping.Keeper, "step", nothing)
 
 
 async def step(w: World) -> None:
@@ -20,7 +31,7 @@ async def step(w: World) -> None:
     assert opened is not None
     async with w.store._state_change:
         opened.keeper._next_s = 0.0
-        await opened.keeper.step(lambda work: w.store._work(opened, work))
+        await STEP(opened.keeper, lambda work: w.store._work(opened, work))
 
 
 async def small_files(w: World, count: int) -> None:
