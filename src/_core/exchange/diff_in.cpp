@@ -99,9 +99,10 @@ constexpr Needed kNeeded[] = {{kOrder, "order_id"},   {kExchange, "exchange_id"}
 
 bool id_allowed(std::string_view id) {
   if (id.size() > kClientIdBytesMax) return false;
+  bool bad = false;  // without a way out, so that many bytes are looked at together
   for (const char c : id)
-    if (c == '=' || c == '#' || c == '|' || c == ';' || c == '/' || static_cast<unsigned char>(c) < 0x20) return false;
-  return true;
+    bad |= (c == '=') | (c == '#') | (c == '|') | (c == ';') | (c == '/') | (static_cast<unsigned char>(c) < 0x20);
+  return !bad;
 }
 
 }  // namespace

@@ -378,6 +378,7 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
 
 void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instrument) {
   const account::Account& a = x.ledger().at(account);
+  a.prefetch(instrument);
   orders_before_ = x.orders().size();
   instrument_before_ = kNone;
   sums_ = sums_of(a, false);

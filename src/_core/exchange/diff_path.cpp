@@ -11,8 +11,9 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
   // Sub-units of a user trade under names that begin with the user's.
   if (!command.user_id.empty() && !command.user_id.starts_with(x_.account_name(account)))
     return {code_of(book::Code::kNoAccount)};
+  const std::uint32_t tag = OrderTable::tag_of(account, command.order_id);
+  x_.orders().prefetch(tag);
   if (command.kind == DiffCommand::Kind::kCancel) {
-    const std::uint32_t tag = OrderTable::tag_of(account, command.order_id);
     if (!whole_) {
       const std::uint32_t number = x_.orders().find(tag, account, command.order_id);
       if (number != kNone) report_.look(x_, account, x_.orders().at(number).instrument());
@@ -29,7 +30,7 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
   order.client_id = command.order_id;
   order.now_ns = now_ns;
   if (!whole_) report_.look(x_, account, order.instrument);
-  return x_.insert(order);
+  return x_.insert(order, tag);
 }
 
 DiffPath::Answer DiffPath::handle(std::uint32_t account, std::string_view message, std::int64_t now_ns) {
