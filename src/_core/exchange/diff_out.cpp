@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "exchange/diff_text.hpp"
 #include "exchange/words.hpp"
@@ -121,9 +122,16 @@ char* put_both(char* p, const Both& now, const Both& was) {
   return put_money_if<kAll, ",\"", kName, "\":">(p, sum, account::add(was.longs, was.shorts));
 }
 
-// The numbers of a position, each behind a comma.
 template <bool kAll>
-char* put_position(char* p, const Held& now, const Held& was) {
+char* put_legs(char* p, const Held& now, const Held& was) {
+  p = put_lots<kAll, "long">(p, now.legs[0], was.legs[0]);
+  p = put_lots<kAll, "short">(p, now.legs[1], was.legs[1]);
+  p = put_costs<kAll, "long">(p, now.legs[0], was.legs[0], now.multiple);
+  return put_costs<kAll, "short">(p, now.legs[1], was.legs[1], now.multiple);
+}
+
+template <bool kAll>
+char* put_worth(char* p, const Held& now, const Held& was) {
   const auto floating = [](const Held& h) {
     return Both{h.legs[0].value - h.legs[0].open_cost(), h.legs[1].open_cost() - h.legs[1].value};
   };
@@ -131,14 +139,34 @@ char* put_position(char* p, const Held& now, const Held& was) {
     return h.option ? Both{0, 0}
                     : Both{h.legs[0].value - h.legs[0].position_cost(), h.legs[1].position_cost() - h.legs[1].value};
   };
-  p = put_lots<kAll, "long">(p, now.legs[0], was.legs[0]);
-  p = put_lots<kAll, "short">(p, now.legs[1], was.legs[1]);
-  p = put_costs<kAll, "long">(p, now.legs[0], was.legs[0], now.multiple);
-  p = put_costs<kAll, "short">(p, now.legs[1], was.legs[1], now.multiple);
-  if (kAll || now.last != was.last) p = put_price(put(p, ",\"last_price\":"), now.last);
   p = put_both<kAll, "float_profit">(p, floating(now), floating(was));
   p = put_both<kAll, "position_profit">(p, profit(now), profit(was));
-  p = put_both<kAll, "margin">(p, {now.legs[0].margin, now.legs[1].margin}, {was.legs[0].margin, was.legs[1].margin});
+  return put_both<kAll, "margin">(p, {now.legs[0].margin, now.legs[1].margin},
+                                  {was.legs[0].margin, was.legs[1].margin});
+}
+
+// What both say where nothing is held, the first of most positions.
+struct Flat {
+  std::string legs, worth;
+  Flat() {
+    char text[2048];
+    legs.assign(text, put_legs<true>(text, {}, {}));
+    worth.assign(text, put_worth<true>(text, {}, {}));
+  }
+};
+bool is_flat(const Held& held) {
+  const auto none = [](const Leg& leg) { return (leg.today | leg.his | leg.yd) == 0; };  // and so nothing is frozen
+  return none(held.legs[0]) && none(held.legs[1]);
+}
+
+// The numbers of a position, each behind a comma.
+template <bool kAll>
+char* put_position(char* p, const Held& now, const Held& was) {
+  static const Flat flat;
+  const bool is_new = kAll && is_flat(now);
+  p = is_new ? put(p, std::string_view(flat.legs)) : put_legs<kAll>(p, now, was);
+  if (kAll || now.last != was.last) p = put_price(put(p, ",\"last_price\":"), now.last);
+  p = is_new ? put(p, std::string_view(flat.worth)) : put_worth<kAll>(p, now, was);
   if (kAll || now.frozen_margin != was.frozen_margin)
     p = put_money(put(p, ",\"frozen_margin\":"), now.frozen_margin);
   return p;
