@@ -214,6 +214,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(path)], check=False)
 
 
+def test_above_the_ceiling_nothing_is_taken(
+    serve: Serve,  # noqa: F811
+    small_disk: Path,
+) -> None:
+    server = serve("--set", "store.max_disk_percent=60", mode="db", env=ENV, data=small_disk / "data")
+    assert ingest(server, "app", [event(1)])[0] == 200
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(16 << 20))
+    wait(lambda: ingest(server, "app", [event(2)])[0] == 507)
+    status, answer = ingest(server, "futures_market", [tick(2)])
+    assert status == 507 and "max_disk_percent" in answer["error"] and answer["retryable"]
+    asked = {"stream": "app", "start_time": "1d", "end_time": "2200-01-01", "fields": ["n"]}
+    before = server.query(**asked)
+    assert before
+    filler.unlink()
+    wait(lambda: ingest(server, "app", [event(3)])[0] == 200)
+    assert len(server.query(**asked)) == len(before) + 1
+
+
 def test_a_full_disk_pauses_ingest_which_goes_on_by_itself(
     serve: Serve,  # noqa: F811
     small_disk: Path,
