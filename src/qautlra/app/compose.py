@@ -25,7 +25,7 @@ from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
 from qautlra.base.errors import ConfigError
 from qautlra.base.service import Service
 from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
-from qautlra.config.listen import Endpoint
+from qautlra.config.listen import Endpoint, endpoints
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Config
 from qautlra.feed.catalogue import Catalogue
@@ -188,29 +188,35 @@ def build(loaded: Loaded) -> App:
         imports = taking.imports(config.store, store, instruments, calendar)
         if config.link.kafka.enabled:
             kafka = taking.kafka(config.link.kafka, store)
-    net = NetService(
-        Deps(
-            settings=settings,
-            clock=market_clock,
-            process=late,
-            modes=config.mode,
-            feed=feed,
-            store=store.query if store is not None and modes.QUERY in rooms else None,
-            ingest=store.ingest if store is not None and modes.INGEST in rooms else None,
-            streams=store.ingest if store is not None else None,
-            imports=imports,
-            auth=auth,
-            trade=trade,
-            desk=desk,
-            require_login=config.auth.require_login,
-            explicit_listen=explicit,
-        )
+    deps = Deps(
+        settings=settings,
+        clock=market_clock,
+        process=late,
+        modes=config.mode,
+        feed=feed,
+        store=store.query if store is not None and modes.QUERY in rooms else None,
+        ingest=store.ingest if store is not None and modes.INGEST in rooms else None,
+        streams=store.ingest if store is not None else None,
+        imports=imports,
+        auth=auth,
+        trade=trade,
+        desk=desk,
+        require_login=config.auth.require_login,
+        explicit_listen=explicit,
     )
+    net = NetService(deps)
     parts["net"] = net
     services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
+    flight: Service | None = None
+    if store is not None and config.net.flight_listen:
+        from qautlra.net.flight import FlightDoor
+
+        origin = loaded.origin("net.flight_listen")
+        (place,) = endpoints([config.net.flight_listen], origin, allow_remote=config.net.allow_remote)
+        flight = FlightDoor(deps, place.host, place.port)
     services += [
         part
-        for part in (store, imports, kafka, desk, trade, *beside_trade, feed, ctp_front)
+        for part in (store, imports, kafka, flight, desk, trade, *beside_trade, feed, ctp_front)
         if part is not None
     ]
     services += sources

@@ -71,6 +71,8 @@ _ENV_KEYS: Final = {
     "P_DATA_DIR": "store.data_dir",
     "QADB_DATA_DIR": "store.data_dir",
     "P_MODE": "mode",
+    "P_EXECUTION_BATCH_SIZE": "net.flight_batch_rows",
+    "P_LIVETAIL_CAPACITY": "store.tail_rows",
     "P_TLS_CERT_PATH": "net.tls_cert",
     "P_TLS_KEY_PATH": "net.tls_key",
     "P_TRUSTED_CA_CERTS_DIR": "source.upstream.ca_path",
@@ -103,10 +105,7 @@ _ENV_WEBSOCKET = frozenset(
 )
 _ENV_WITHOUT_PLACE: Final = {
     "P_STAGING_DIR": "rows wait in the log under the data directory",
-    "P_GRPC_PORT": "there is no gRPC door",
-    "P_FLIGHT_PORT": "there is no Flight door",
-    "P_EXECUTION_BATCH_SIZE": "batches are sized by the query",
-    "P_LIVETAIL_CAPACITY": "there is no live tail",
+    "P_GRPC_PORT": "there is no gRPC door besides Flight",
 }
 _LEVELS: Final = {"trace": "debug", "warn": "warning", "off": "critical", "fatal": "critical"}
 
@@ -252,6 +251,9 @@ def read_environment(env: Mapping[str, str]) -> Reading:
         reading.set("store.query_memory_bytes", size_bytes, origin)
     if "P_KAFKA_BOOTSTRAP_SERVERS" in env:
         reading.set("link.kafka.enabled", True, "environment P_KAFKA_BOOTSTRAP_SERVERS")
+    if "P_FLIGHT_PORT" in env:
+        text = f"127.0.0.1:{env['P_FLIGHT_PORT']}"
+        reading.set("net.flight_listen", text, "environment P_FLIGHT_PORT")
     if "P_ADDR" in env:
         _env_address(reading, env["P_ADDR"], "environment P_ADDR")
     if env.get("QADB_WEBSOCKET_ENABLED", "").lower() in ("1", "true", "yes", "on"):

@@ -41,6 +41,8 @@ class Net(Struct, frozen=True, kw_only=True):
     message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
     tls_cert: str = ""
     tls_key: str = ""
+    flight_listen: Annotated[str, Meta(max_length=256)] = ""
+    flight_batch_rows: Annotated[int, Meta(ge=1, le=1 << 24)] = 20_000
     cors: Cors = Cors()
     reads_per_s: Annotated[float, Meta(gt=0, le=1_000_000)] = 200.0
     reads_burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 400
@@ -95,6 +97,7 @@ class Store(Struct, frozen=True, kw_only=True):
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
     partition_by: PartitionField | Annotated[list[PartitionField], Meta(max_length=3)] = "date"
     row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 8_192
+    tail_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
     import_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 44)] = 8 << 30
     query_threads: Annotated[int, Meta(ge=1, le=64)] = 1
     query_timeout_s: Seconds = limits.QUERY_TIME_S

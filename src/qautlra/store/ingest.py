@@ -45,7 +45,9 @@ class IngestDoor:
         calendar: Calendar,
         clock: Clock,
         disk: DiskGuard,
+        tail_rows: int,
     ) -> None:
+        self._tail_rows = tail_rows
         self._clock = clock
         self._members = StreamMembers(instruments)
         self._store = store
@@ -99,7 +101,7 @@ class IngestDoor:
         """Return the rows of a stream from now on; NotFoundError when there is none."""
         opened = self._need()
         if name.lower() not in STREAMS:
-            return TableTail(opened.tables, name)
+            return TableTail(opened.tables, name, self._tail_rows)
         stream = STREAMS[name.lower()]
         if name.lower() == BAR_1M:
             raise InputError("bars are not followed here; subscribe to the ticks", key="stream")
@@ -114,7 +116,7 @@ class IngestDoor:
         def numbers() -> list[int] | None:
             return self._members.numbers(stream.parts, symbols)
 
-        return MarketTail(self._opened, self._clock, numbers)
+        return MarketTail(self._opened, self._clock, numbers, self._tail_rows)
 
     # Streams
 

@@ -11,14 +11,15 @@ import pyarrow as pa
 from qautlra._core.store import render_json
 from qautlra.base.errors import UnavailableError
 from qautlra.model.query import QueryFormat
+from qautlra.store.schema import ROW_SCHEMA
 from qautlra.store.sqlrender import SqlRenderer
+from qautlra.store.tables.files import unite
 
 if TYPE_CHECKING:
     from qautlra.base.clock import Clock
     from qautlra.store.opened import Opened
     from qautlra.store.tables.store import TableStore
 
-WAITING_ROWS = 10_000
 # A row that comes later than this after the market's present is stored, but not told to who follows.
 LATE_NS = 60 * 10**9
 
@@ -27,27 +28,43 @@ class MarketTail:
     """Rows of the market's streams logged since the last `take`."""
 
     def __init__(
-        self, opened: Callable[[], Opened | None], clock: Clock, numbers: Callable[[], list[int] | None]
+        self,
+        opened: Callable[[], Opened | None],
+        clock: Clock,
+        numbers: Callable[[], list[int] | None],
+        waiting_rows: int,
     ) -> None:
+        self._waiting_rows = waiting_rows
         self._opened = opened
         self._clock = clock
         self._numbers = numbers
         self._lsn = self._need().journal.head_lsn
         self.dropped = 0
 
+    schema = ROW_SCHEMA
+
     def take(self) -> tuple[bytes, int]:
         """Return some new rows as a JSON array, and how many."""
+        batch = self._new()
+        return (b"[]", 0) if batch is None else (render_json(batch), batch.num_rows)
+
+    def take_table(self) -> pa.Table | None:
+        """Return some new rows, as `take`."""
+        batch = self._new()
+        return None if batch is None else pa.Table.from_batches([batch]).cast(self.schema)
+
+    def _new(self) -> pa.RecordBatch | None:
         opened = self._need()
         head = opened.journal.head_lsn
         if head == self._lsn:
-            return b"[]", 0
+            return None
         behind = head - self._lsn
-        if behind > WAITING_ROWS:
-            self.dropped += behind - WAITING_ROWS
-            self._lsn = head - WAITING_ROWS
+        if behind > self._waiting_rows:
+            self.dropped += behind - self._waiting_rows
+            self._lsn = head - self._waiting_rows
         batch = opened.hot.scan(self._numbers(), self._clock.now_ns() - LATE_NS, min_lsn=self._lsn)
         self._lsn = head
-        return render_json(batch), batch.num_rows
+        return batch
 
     def close(self) -> None:
         """Do nothing: a position in the log holds nothing."""
@@ -62,9 +79,11 @@ class MarketTail:
 class TableTail:
     """Rows of a user's stream ingested since the last `take`."""
 
-    def __init__(self, tables: TableStore, name: str) -> None:
+    def __init__(self, tables: TableStore, name: str, waiting_rows: int) -> None:
+        self._waiting_rows = waiting_rows
         self._tables = tables
-        self._name = tables.book.get(name).name
+        self._definition = tables.book.get(name)
+        self._name = self._definition.name
         self._waiting: deque[pa.Table] = deque()
         self._rows = 0
         self.dropped = 0
@@ -82,6 +101,19 @@ class TableTail:
             parts += [render.batch(batch).rstrip(b"\n").replace(b"\n", b",") for batch in table.to_batches()]
         return b"[" + b",".join(parts) + b"]", rows
 
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the stream when it began to be followed."""
+        return self._definition.schema
+
+    def take_table(self) -> pa.Table | None:
+        """Return the waiting rows, in the columns of `schema`."""
+        if not self._waiting:
+            return None
+        waiting, self._rows = list(self._waiting), 0
+        self._waiting.clear()
+        return unite(waiting, self._definition)
+
     def close(self) -> None:
         """Stop listening."""
         self._tables.followers.discard(self._heard)
@@ -91,7 +123,7 @@ class TableTail:
             return
         self._waiting.append(table)
         self._rows += table.num_rows
-        while self._rows > WAITING_ROWS and len(self._waiting) > 1:
+        while self._rows > self._waiting_rows and len(self._waiting) > 1:
             gone = self._waiting.popleft()
             self._rows -= gone.num_rows
             self.dropped += gone.num_rows

@@ -73,7 +73,9 @@ class StoreService(Service):
         self.data_dir = Path(data_dir)
         self.query = QueryDoor()
         self.disk = DiskGuard(self.data_dir, settings.max_disk_percent)
-        self.ingest = IngestDoor(self, lambda: self._open, instruments, calendar, clock, self.disk)
+        self.ingest = IngestDoor(
+            self, lambda: self._open, instruments, calendar, clock, self.disk, settings.tail_rows
+        )
         self._given = Given(
             settings=settings,
             data_dir=self.data_dir,
