@@ -1,8 +1,8 @@
-"""The cold tier beside DuckDB on the reference generator's data: size, point queries, bars, latest, Arrow.
+"""The cold tier beside other databases on the reference generator's data: size, points, bars, latest, Arrow.
 
 Rows come in by `qautlra data import`; answers over HTTP from `qautlra serve --mode db` with 1 MiB of memory,
-so that they come from files. The peer is a DuckDB table sorted by instrument and time, in this process,
-asked in turns. Answers are compared before anything is timed.
+so that they come from files. The peers are in this process (`_peers.py`), asked in turns with the product,
+the same question to all. Answers are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import http.client
 import importlib.util
 import json
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import _bench
+import _peers
 
 SHIFT_US = int(7.5 * 3600) * 1_000_000  # the generator's day begins in the evening; ours at 09:30
 NAMES = {
@@ -33,6 +35,7 @@ NAMES = {
     **{f"{side}v{k}": f"{side}_volume{k}" for side in ("bid", "ask") for k in range(1, 6)},
 }  # fmt: skip
 ARRIVAL_ROWS = 500_000
+DUCKDB_BLOCK_BYTES = 262_144
 ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -55,9 +58,12 @@ def main() -> None:
         began = time.perf_counter()
         run("data", "import", source, "--data-dir", str(data), "--json")
         import_s = time.perf_counter() - began
-        sizes = [path.stat().st_size for path in data.glob("stream=*/date=*/*.parquet")]
+        peers, missing = _peers.all_of(table, work, chosen.short)
         with _bench.serve("--mode", "db", "--set", "store.hot_bytes=1MiB", data_dir=data) as server:
-            found = measured(server.port, table, instruments, snapshots, calls)
+            wait_for_files(server)
+            found = measured(server, table, peers, calls)
+            sizes = [server.service("store")["file_bytes"]]
+        real = real_day_sizes(work)
     ours, theirs = sum(sizes) / rows, peer_bytes / rows
     _bench.report(
         "store",
@@ -68,14 +74,16 @@ def main() -> None:
         duckdb_bytes_per_row=round(theirs, 2),
         bytes_ratio=round(ours / theirs, 3),
         bytes_target_ratio=0.7,
+        real_day=real,
+        missing_peers=missing,
         **found,
-        control="DuckDB table sorted by instrument and time, one thread, in this process",
-        note="answers of the product are HTTP, those of the peer a call; equal rows checked first",
+        control="DuckDB table sorted by instrument and time, one thread; the peers named; in this process",
+        note="answers of the product are HTTP, those of the peers a call; equal rows checked first",
     )
 
 
 def measured(
-    port: int, table: duckdb.DuckDBPyConnection, instruments: int, snapshots: int, calls: int
+    server: _bench.Server, table: duckdb.DuckDBPyConnection, peers: dict[str, _peers.Peer], calls: int
 ) -> dict[str, Any]:
     """Return what the questions take, product and peer in turns."""
     symbols = [
@@ -85,7 +93,7 @@ def measured(
         "SELECT epoch_us(min(datetime)), epoch_us(max(datetime)) FROM ticks"
     ).fetchall()[0]
     rng = random.Random(7)
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
 
     def ask(accept: str = "application/json", **body: Any) -> tuple[bytes, float]:
         asked = {"stream": "futures_market", "start_time": low, "end_time": high + 1, **body}
@@ -98,19 +106,14 @@ def measured(
             raise SystemExit(f"{answer.status}: {text[:300]!r}")
         return text, float(answer.headers.get("p-time-elapsed", 0))
 
-    def point(peer: bool) -> Any:
-        symbol = rng.choice(symbols)
-        start = low + rng.randrange(max(high - low, 1)) // 2
-        if peer:
-            sql = (
-                "SELECT * FROM ticks WHERE instrument_id = ? AND datetime >= make_timestamptz(?) "
-                "ORDER BY datetime LIMIT 1000"
-            )
-            return table.sql(sql, params=[symbol, start]).to_arrow_table()
+    def point(symbol: str, start: int) -> Any:
         body, _ = ask(ARROW, filter=f"instrument='{symbol}'", start_time=start, limit=1000)
         return pa.ipc.open_stream(body).read_all()
 
-    check(point, rng)
+    def question() -> tuple[str, int]:
+        return rng.choice(symbols), low + rng.randrange(max(high - low, 1)) // 2
+
+    check(point, peers, [question() for _ in range(5)])
     minute = (
         "SELECT time_bucket(INTERVAL 1 MINUTE, datetime) AS t, instrument_id, arg_min(last_price, datetime), "
         "max(last_price), min(last_price), arg_max(last_price, datetime), max(volume) "
@@ -122,7 +125,7 @@ def measured(
     if bars != expected:
         raise SystemExit(f"{bars} bars, expected {expected}")
     found = {
-        "cold_point_1000_ms": turns(lambda: point(False), lambda: point(True), calls),
+        "cold_point_1000_ms": points(server.pid, point, peers, [question() for _ in range(calls)]),
         "bars_of_a_day_ms": turns(
             lambda: ask(ARROW, stream="bar_1m"), lambda: table.sql(minute).to_arrow_table(), calls // 10
         ),
@@ -130,27 +133,117 @@ def measured(
     }
     latest = [ask(latest_on=True, start_time=0)[1] * 1e3 for _ in range(calls)]
     found["latest_server_ms"] = _bench.spread(latest)
-    whole = []
-    for _ in range(3):
-        began = time.perf_counter()
-        body, _ = ask(ARROW)
-        whole.append(len(body) / (time.perf_counter() - began) / 1e9)
-    found["arrow_gb_per_s"] = _bench.spread(whole)
+    found["arrow_gb_per_s"] = arrow_rates(server.port, low, high + 1)
     return found
 
 
-def check(point: Callable[[bool], Any], rng: random.Random) -> None:
-    """End the run unless product and peer say the same about the same questions."""
+def arrow_rates(port: int, low: int, stop: int) -> dict[str, Any]:
+    """Return how fast a million rows leave as they lie in the files, read into one buffer."""
+    asked = {
+        "stream": "futures_market",
+        "start_time": low,
+        "end_time": stop,
+        "order": "any",
+        "limit": 1_000_000,
+    }
+    content = json.dumps(asked).encode()
+    head = (
+        f"POST /api/v1/query HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nAccept: {ARROW}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    buffer = memoryview(bytearray(1 << 20))
+    rates = []
     for _ in range(5):
-        state = rng.getstate()
-        ours = point(False)
-        rng.setstate(state)
-        theirs = point(True)
-        names = [name for name in theirs.column_names if name not in ("datetime", "recv_ns")]
-        for name in names:
-            a, b = (one.column(name).to_pylist() for one in (ours, theirs))
-            if a != b:
-                raise SystemExit(f"different answers in {name}: {a[:3]} {b[:3]}")
+        with socket.create_connection(("127.0.0.1", port)) as link:
+            began, size = time.perf_counter(), 0
+            link.sendall(head.encode() + content)
+            while got := link.recv_into(buffer):
+                size += got
+            rates.append(size / (time.perf_counter() - began) / 1e9)
+    return _bench.spread(rates)
+
+
+def check(
+    point: Callable[[str, int], Any], peers: dict[str, _peers.Peer], questions: list[tuple[str, int]]
+) -> None:
+    """End the run unless product and peers say the same about the same questions."""
+    for question in questions:
+        ours = point(*question)
+        theirs = peers["duckdb_table"].ask(*question)
+        for name in theirs.column_names:
+            if name not in ("datetime", "recv_ns"):
+                a, b = (one.column(name).to_pylist() for one in (ours, theirs))
+                if a != b:
+                    raise SystemExit(f"different answers in {name}: {a[:3]} {b[:3]}")
+        prices = ours.column("last_price").to_pylist()
+        for name, peer in peers.items():
+            if peer.prices(peer.ask(*question)) != prices:
+                raise SystemExit(f"{name} says something else about {question}")
+
+
+def points(
+    pid: int,
+    point: Callable[[str, int], Any],
+    peers: dict[str, _peers.Peer],
+    questions: list[tuple[str, int]],
+) -> dict[str, Any]:
+    """Return what the questions take, each asked of all in turn: ms, and ms of CPU (client and server)."""
+    engines = {"product": point, **{name: peer.ask for name, peer in peers.items()}}
+    taken: dict[str, list[float]] = {name: [] for name in engines}
+    cpu: dict[str, list[float]] = {name: [] for name in engines}
+    for question in questions:
+        for name, ask in engines.items():
+            used = time.process_time() + (_bench.cpu_s(pid) if name == "product" else 0.0)
+            began = time.perf_counter()
+            ask(*question)
+            taken[name].append((time.perf_counter() - began) * 1e3)
+            used -= time.process_time() + (_bench.cpu_s(pid) if name == "product" else 0.0)
+            cpu[name].append(-used * 1e3)
+    p50 = {name: round(_bench.quantile(times, 0.5), 3) for name, times in taken.items()}
+    cpu_p50 = {name: round(_bench.quantile(times, 0.5), 3) for name, times in cpu.items()}
+    best = min(peers, key=lambda name: p50[name])
+    return {
+        "p50": p50,
+        "p99": {name: round(_bench.quantile(times, 0.99), 3) for name, times in taken.items()},
+        "best_peer": best,
+        "ratio_to_best_p50": round(p50["product"] / p50[best], 3),
+        "cpu_p50": cpu_p50,
+        "cpu_ratio_to_best": round(cpu_p50["product"] / min(cpu_p50[name] for name in peers), 3),
+        "n": len(questions),
+    }
+
+
+def wait_for_files(server: _bench.Server) -> None:
+    """Wait until small files are merged."""
+    before, since = -1, time.monotonic()
+    while time.monotonic() - since < 5.0:
+        files = server.service("store")["files"]
+        if files != before:
+            before, since = files, time.monotonic()
+        time.sleep(0.25)
+
+
+def real_day_sizes(work: Path) -> dict[str, Any]:
+    """Return bytes per row of a recorded day of one instrument, and of a DuckDB table of the same rows."""
+    (day,) = _bench.real_day()
+    data = work / "real"
+    run("data", "import", str(day), "--data-dir", str(data), "--json")
+    files = list(data.glob("stream=*/date=*/*.parquet"))
+    peer = duckdb.connect(str(work / "real.duckdb"))
+    peer.execute("CREATE TABLE ticks AS SELECT * FROM read_parquet(?)", [[str(path) for path in files]])
+    peer.execute("CHECKPOINT")
+    ((rows, segments),) = peer.execute(
+        "SELECT (SELECT count(*) FROM ticks), "
+        "(SELECT count(DISTINCT block_id) FROM pragma_storage_info('ticks') WHERE block_id >= 0)"
+    ).fetchall()
+    ours = sum(path.stat().st_size for path in files)
+    theirs = segments * DUCKDB_BLOCK_BYTES
+    return {
+        "rows": rows,
+        "bytes_per_row": round(ours / rows, 2),
+        "duckdb_bytes_per_row": round(theirs / rows, 2),
+        "bytes_ratio": round(ours / theirs, 3),
+    }
 
 
 def wait_for_bars(ask: Callable[..., Any]) -> None:
