@@ -104,6 +104,13 @@ def test_only_neighbours_are_merged() -> None:
     assert keeping.mergeable(keeping.State(files=tuple(apart))) == []
     other = [file(n, path=f"p/{n}-{n}-1.parquet") for n in range(20, 24)]
     assert keeping.mergeable(keeping.State(files=(*small[:7], *other))) == []
+    pair = keeping.State(files=(file(1), file(2)), watermark_lsn=2)
+    assert keeping.mergeable(pair) == []
+    assert keeping.mergeable(pair, date(2021, 1, 4)) == []
+    assert [len(run) for run in keeping.mergeable(pair, date(2021, 1, 5))] == [2]
+    assert keeping.mergeable(pair, date(2021, 1, 5), is_quiet=False) == []
+    later = keeping.State(files=pair.files, watermark_lsn=3)
+    assert [len(run) for run in keeping.mergeable(later, date(2021, 1, 5), is_quiet=False)] == [2]
     many = [file(n, rows=keeping.MERGE_ROWS // 10) for n in range(1, 30)]
     assert [len(run) for run in keeping.mergeable(keeping.State(files=tuple(many)))] == [10, 10, 9]
 

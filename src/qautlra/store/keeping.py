@@ -34,6 +34,8 @@ MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
 # A merge holds all its rows in memory: no more files than make this many.
 MERGE_ROWS = 1_000_000
+# Without rows this long, whatever was imported is taken to be all.
+QUIET_S = 3.0
 # Written once, read for years.
 MERGED_LEVEL = 6
 LINGER_S = 120.0
@@ -52,6 +54,7 @@ class Keeper:
         self._timeout_s = timeout_s
         self._stale: list[tuple[float, str]] = []
         self._next_s = 0.0
+        self._seen_lsn, self._seen_s = -1, 0.0
         self.merged = 0
         self.retired = 0
 
@@ -92,7 +95,9 @@ class Keeper:
 
     async def _merge(self, work: Work) -> None:
         state = self._opened.catalogue.state
-        for files in mergeable(state):
+        if state.watermark_lsn != self._seen_lsn:
+            self._seen_lsn, self._seen_s = state.watermark_lsn, monotonic_s()
+        for files in mergeable(state, self._today(), monotonic_s() - self._seen_s > QUIET_S):
             layout = self._opened.compactor.layout
             one = await work(partial(merge, self._opened, files, layout))
             await self._replace(work, state, files, [one])
@@ -146,24 +151,31 @@ class Keeper:
         self._stale = [item for item in self._stale if item[0] >= now]
 
 
-def mergeable(state: State) -> list[list[DataFile]]:
-    """Return runs of small files of one partition that follow each other in the log, with none between."""
+def mergeable(state: State, before: date | None = None, is_quiet: bool = True) -> list[list[DataFile]]:
+    """Return runs of small files of one partition that follow each other in the log, with none between.
+
+    Of days `before` one nothing more is waited for: two files make a run, once rows of others came or all
+    `is_quiet`.
+    """
     partitions: dict[str, list[DataFile]] = {}
     for file in state.files:
         if file.last_lsn:
             partitions.setdefault(file.path.rpartition("/")[0], []).append(file)
     found = []
     for files in partitions.values():
+        is_over = before is not None and files[0].day < before
+        is_done = is_quiet or max(file.last_lsn for file in files) < state.watermark_lsn
+        least = 2 if is_over and is_done else MERGE_COUNT
         run: list[DataFile] = []
         for file in sorted(files, key=lambda one: (_generation(one), one.first_lsn)):
-            is_full = len(run) >= MERGE_COUNT and sum(one.rows for one in run) >= MERGE_ROWS
+            is_full = len(run) >= least and sum(one.rows for one in run) >= MERGE_ROWS
             if run and (is_full or file.bytes >= MERGE_BYTES or _generation(file) != _generation(run[0])):
-                if len(run) >= MERGE_COUNT:
+                if len(run) >= least:
                     found.append(run)
                 run = []
             if file.bytes < MERGE_BYTES:
                 run.append(file)
-        if len(run) >= MERGE_COUNT:
+        if len(run) >= least:
             found.append(run)
     return found
 
