@@ -492,3 +492,47 @@ def test_records_that_do_not_fit_are_said(tmp_path: Path) -> None:
             if mangled:
                 mangled[rng.randrange(len(mangled))] = rng.randrange(256)
         whole.replay(kind, bytes(mangled))
+
+
+@pytest.mark.parametrize("account_only", [False, True])
+@pytest.mark.parametrize(
+    ("limit", "refused_at", "code"),
+    [
+        ("contract_orders", 2, 3010),
+        ("contract_opens", 2, 3010),
+        ("contract_open_volume", 5, 3010),
+        ("contract_trades", 1, 3012),
+        ("cancels_block", 1, 3011),
+    ],
+)
+def test_limits_within_a_contract_that_begin_in_mid_day_know_the_day_so_far(
+    limit: str, refused_at: int, code: int, account_only: bool
+) -> None:
+    for value, expected in ((refused_at, code), (refused_at + 1, 0)):
+        x = opened()
+        assert x.insert(1, "resting", 0, BUY, OPEN, 2, 74_000)[0] == 0
+        x.street(0, SELL, 75_000, 3)
+        assert x.insert(1, "filled", 0, BUY, OPEN, 3, 75_000)[0] == 0
+        assert x.insert(1, "refused", 0, BUY, OPEN, 1, 10)[0] == 4003
+        assert x.insert(2, "another's", 0, BUY, OPEN, 1, 74_000)[0] == 0
+        assert x.cancel(1, "resting")[0] == 0
+        if account_only:
+            x.gate.set_account_limits(1, "paper", **{limit: value})
+        else:
+            x.gate.set_limits("paper", **{limit: value})
+        x.mark(0, 75_000)
+        assert x.insert(1, "next", 0, BUY, OPEN, 1, 74_000)[0] == expected
+        if expected == 0:  # and go on counting: of orders the next one, of lots and cancels those to come
+            assert x.cancel(1, "next")[0] == 0
+            assert x.insert(1, "last", 0, BUY, OPEN, 1, 74_000)[0] == (
+                0 if limit == "contract_trades" else code
+            )
+
+
+def test_cancels_within_a_contract_are_counted_from_the_days_orders() -> None:
+    x = opened()
+    for name in ("a", "b"):
+        assert x.insert(1, name, 0, BUY, OPEN, 1, 74_000)[0] == 0
+    assert x.cancel(1, "a")[0] == 0
+    x.gate.set_limits("paper", contract_cancels=1)
+    assert x.cancel(1, "b")[0] == 3011
