@@ -248,7 +248,7 @@ def real_day_sizes(work: Path) -> dict[str, Any]:
 
 def wait_for_bars(ask: Callable[..., Any]) -> None:
     """Wait until the day's bars are asked from files: it is over, so that they are made of themselves."""
-    for _ in range(100):
+    for _ in range(900):
         if ask(stream="bar_1m", limit=1)[1] < 0.05:
             return
         time.sleep(0.2)
