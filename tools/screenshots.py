@@ -1,8 +1,8 @@
 """Pictures of every page: `python tools/screenshots.py OUT`; needs the built page, Chromium and playwright.
 
-A server of its own on simulated data, a trader with a position and a working order, an administrator; each
-page in both themes, the dark ones in English, and once on a phone. Fails when a page reports an error or
-overflows.
+A server of its own on simulated data, a trader with two accounts, a settled day, a position and a working
+order, an administrator; each page, tab and dialog in both themes, one in Chinese and one in English, and on a
+phone. Fails when a page reports an error or overflows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from playwright.sync_api import sync_playwright
 PASSWORD = "Pictures-of-pages-1"
 OPEN = ["market", "overview", "store", "monitor", "api", "login", "no-such-page"]
 TRADER = ["trade", "positions", "orders", "account"]
+LISTS = ["legs", "trades", "quotes", "tape", "batch", "condition"]
 OFFICE = [
     "admin",
     "admin-accounts",
+    "admin-orders",
+    "admin-money",
     "admin-users",
     "admin-instruments",
     "admin-settlement",
@@ -38,6 +41,7 @@ LOOKS = [
     ("light-zh", {"theme": "light", "language": "zh"}, (1280, 720)),
     ("dark-en", {"theme": "dark", "language": "en"}, (1280, 720)),
     ("phone-zh", {"theme": "dark", "language": "zh"}, (390, 844)),
+    ("phone-en", {"theme": "light", "language": "en"}, (390, 844)),
 ]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 OVERFLOW = "document.querySelector('main').scrollWidth - document.querySelector('main').clientWidth"
@@ -122,13 +126,37 @@ def visit(
         if name == "store":
             page.click('[data-test="ask"]')
         take(page, name)
+    page.goto(f"{base}/#/market")
+    page.click('[data-test="search"]')
+    take(page, "dialog-search")
     page.context.close()
+    if act:
+        page = enter("ann")
+        page.click('[data-test="open-account"]')
+        page.fill('[data-test="fill-name"]', "ann2")
+        page.click('[data-test="confirm"]')
+        page.locator('[data-account="ann2"]').wait_for()
+        trade(page, base)
+        page.context.close()
+        page = enter("boss")
+        settle(page, base)
+        page.context.close()
     page = enter("ann")
     if act:
         trade(page, base)
-    for name in TRADER:
+    for name in ["overview", *TRADER]:
         page.goto(f"{base}/#/{name}")
-        take(page, name)
+        take(page, f"{name}-in" if name == "overview" else name)
+    page.goto(f"{base}/#/orders")
+    page.click('[data-test="tab-history"]')
+    page.click('[data-test="history-show"]')
+    take(page, "orders-history")
+    page.goto(f"{base}/#/trade")
+    for name in LISTS:
+        page.click(f'[data-test="tab-{name}"]')
+        if name == "batch":
+            page.fill('[data-test="batch"]', "SHFE.rb2701, BUY, OPEN, 3100, 1\nnonsense")
+        take(page, f"trade-{name}")
     page.context.close()
     page = enter("boss")
     for name in OFFICE:
@@ -136,9 +164,34 @@ def visit(
             page.goto(f"{base}/#/admin")
         else:
             page.click(f'[data-test="{name}"]')
+        if name == "admin-accounts":
+            page.locator('[data-test="accounts"] tbody tr').first.click()
+        if name == "admin-users":
+            page.locator('[data-test="users"] tbody tr').first.click()
+        if name == "admin-settlement":
+            page.locator('[data-test="settled-open"]').first.click()
         take(page, name)
+    page.click('[data-test="admin-accounts"]')
+    page.locator('[data-test="freeze"]').first.click()
+    take(page, "dialog-freeze")
     page.context.close()
     return faults
+
+
+def settle(page: Any, base: str) -> None:
+    """End the trading day, so that there are statements, a history and a curve of days."""
+    page.goto(f"{base}/#/admin")
+    page.click('[data-test="admin-settlement"]')
+    page.check('[data-test="settle-force"]')
+    page.click('[data-test="settle"]')
+    page.fill('[data-test="confirm-word"]', "SETTLE")
+    page.click('[data-test="confirm"]')
+    page.locator('[data-test="settled"] tbody tr').first.wait_for()
+    page.click('[data-test="admin-news"]')
+    page.fill('[data-test="news-title"]', "夜盘时间调整 / Night session hours")
+    page.fill('[data-test="news-content"]', "本周五夜盘 21:00 开始。\nThe night session of Friday begins at 21:00.")
+    page.click('[data-test="news-add"]')
+    page.locator('[data-test="news-drop"]').first.wait_for()
 
 
 def trade(page: Any, base: str) -> None:

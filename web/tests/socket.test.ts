@@ -51,6 +51,17 @@ describe("a connection", () => {
     expect(states).toEqual(["live"]);
   });
 
+  it("says live again after it was stopped and started, as another account does", () => {
+    socket.start();
+    line().onopen?.();
+    line().say({ aid: "rtn_data", data: [{ ins_list: "A,B" }] });
+    socket.stop();
+    socket.start();
+    line().onopen?.();
+    line().say({ aid: "rtn_data", data: [{ ins_list: "A,B" }] });
+    expect(states).toEqual(["live", "live"]);
+  });
+
   it("answers a recorded conversation with as many peeks as messages", () => {
     socket.start();
     line().onopen?.();

@@ -84,9 +84,12 @@ export async function call<D extends keyof Doors>(
   return (type.includes("json") ? await reply.json() : await reply.text()) as Doors[D]["reply"];
 }
 
+/** What a door has to say: the data of the envelope, or the reply itself where there is none. */
+export type Told<D extends keyof Doors> = Doors[D]["reply"] extends { data: infer T; success: boolean } ? T : Doors[D]["reply"];
+
 /** Call a door that answers `{"success", "data", "error"}` and return its data. */
-export async function data<T>(method: string, path: string, options: Call = {}): Promise<T> {
-  const reply = (await (await request(method, path, options)).json()) as { data?: T; success?: boolean; error?: unknown };
+export async function ask<D extends keyof Doors>(door: D, options: Parameters<typeof call<D>>[1] = {}): Promise<Told<D>> {
+  const reply = (await call(door, options)) as { data?: unknown; success?: boolean };
   if (reply.success === false) throw refusal(400, JSON.stringify(reply));
-  return (reply.data ?? reply) as T;
+  return reply.data as Told<D>;
 }

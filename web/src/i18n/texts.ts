@@ -47,20 +47,20 @@ export const texts = {
   state: {
     running: ["运行中", "running"], finished: ["已完成", "finished"], starting: ["启动中", "starting"], waiting: ["等待中", "waiting"], backoff: ["稍后重试", "retrying"], stopping: ["停止中", "stopping"], stopped: ["已停止", "stopped"], ok: ["正常", "ok"], degraded: ["部分异常", "degraded"], connected: ["已连接", "connected"], disconnected: ["未连接", "disconnected"], replaying: ["回放中", "replaying"],
   },
-  overview: {
+  overview: { all_accounts: ["全部 {n} 个账户：权益 {balance}，保证金 {margin}", "All {n} accounts: balance {balance}, margin {margin}"], no_trading: ["此进程不提供交易", "This process does not trade"],
     status: ["状态", "State"], instruments: ["合约", "Instruments"], stored_rows: ["已存行数", "Rows stored"], disk: ["数据文件", "Data files"], version: ["版本", "Version"], accounts: ["账户", "Accounts"], no_accounts: ["没有授予你的账户", "No account is granted to you"],
     alerts: ["提醒", "Alerts"], no_alerts: ["没有提醒", "Nothing to report"], no_alerts_text: ["所有服务都在运行，行情源都已连接。", "Every service runs and every source is connected."],
     service_alert: ["服务 {name}：{state}", "Service {name}: {state}"], source_alert: ["行情源 {name} 未连接", "Source {name} is not connected"],
     addresses: ["连接地址", "Addresses"], market_socket: ["行情 WebSocket", "Market WebSocket"], query_door: ["历史查询", "Query"], status_door: ["网关状态", "Gateway status"],
   },
-  monitor: {
+  monitor: { trade_clients: ["交易客户端", "Trade clients"], trading: ["交易与存储", "Trading and storage"], memory: ["内存峰值", "Memory, peak"], disk_free: ["磁盘剩余", "Disk free"],
     ticks_rate: ["行情 / 秒", "Ticks / s"], messages_rate: ["消息 / 秒", "Messages / s"], bytes_rate: ["发送", "Sent"], clients: ["客户端", "Clients"], slow_clients: ["慢客户端", "Slow clients"], wanted: ["订阅合约", "Subscribed"], uptime: ["已运行", "Uptime"],
     rates: ["流量", "Traffic"], rates_hint: ["打开本页以来，每 2 秒一次", "since this page was opened, every 2 s"],
     latency: ["延迟分布", "Latency"], latency_line: ["{n} 次 · 平均 {mean} · 一半不超过 {p50} · 99% 不超过 {p99}", "{n} observations · mean {mean} · half within {p50} · 99% within {p99}"], observations: ["次数", "Count"], no_latency: ["还没有测量", "Nothing measured yet"],
     sources: ["行情源", "Sources"], no_sources: ["没有行情源", "No source"], trading_day: ["交易日", "Trading day"], last_tick: ["最近行情", "Last tick"], rows: ["行数", "Rows"],
-    services: ["服务", "Services"], restarts: ["重启", "Restarts"], facts: ["详情", "Facts"], bounds: ["队列与上限", "Queues and bounds"], bounds_hint: ["当前值 / 上限", "now / bound"], no_bounds: ["服务器没有报告带上限的队列", "The server reports no bounded queues"], all_metrics: ["全部指标", "All metrics"],
+    services: ["服务", "Services"], restarts: ["重启", "Restarts"], facts: ["详情", "Facts"], bounds: ["队列与上限", "Queues and bounds"], bounds_hint: ["当前 / 上限，以及满了之后怎么办；每个客户端各有的队列取最满的一个", "now / bound, and what happens when full; of what every client has, the fullest"], no_bounds: ["服务器没有报告带上限的队列", "The server reports no bounded queues"], all_metrics: ["全部指标", "All metrics"],
   },
-  store: {
+  store: { keep_text: ["保存在此浏览器中。", "Kept in this browser."],
     streams: ["数据流", "Streams"], schema: ["字段", "Columns"], rows: ["行数", "Rows"], size: ["大小", "Size"], no_schema: ["没有字段信息", "No column information"],
     question: ["查询", "Query"], stream: ["数据流", "Stream"], start: ["开始", "Start"], end: ["结束（不含）", "End (excluded)"], limit: ["最多行数", "Rows at most"], order: ["顺序", "Order"], asc: ["从旧到新", "oldest first"], desc: ["从新到旧", "newest first"], filter: ["条件", "Filter"], fields: ["字段（空 = 全部）", "Columns (empty = all)"],
     ask: ["查询", "Run"], keep: ["保存查询", "Save query"], name_query: ["名称", "Name of the query"], forget: ["删除 {name}", "Delete {name}"],
@@ -72,4 +72,19 @@ export const texts = {
   stream: { futures_market: ["期货快照", "futures snapshots"], stock_market: ["股票快照", "stock snapshots"], market_data: ["以上两者", "both of the above"], bar_1m: ["一分钟 K 线", "one-minute bars"], bar_1d: ["日 K 线", "daily bars"], orders: ["委托", "orders"], trades: ["成交", "trades"], accounts: ["账户", "accounts"], own: ["自建数据流", "own stream"] },
   api: { note: ["全部接口，由服务器自述：", "Every door, as the server describes itself:"], find: ["查找接口", "Find a door"], parameters: ["参数", "Parameters"], body: ["请求体", "Body"], replies: ["回应", "Replies"], example: ["示例", "Example"] },
   tag: { feed: ["行情", "Feed"], store: ["数据", "Store"], operations: ["运维", "Operations"], users: ["用户", "Users"], audit: ["审计", "Audit"], trade: ["交易", "Trading"] },
+  pager: { pages: ["翻页", "Pages"], before: ["上一页", "Page before"], after: ["下一页", "Next page"], at: ["第 {page} / {last} 页，共 {total} 行", "page {page} of {last}, {total} rows"] },
+  queue: {
+    feed_clients: ["行情客户端", "Market clients"], feed_send_buffer: ["最满的行情发送缓冲", "Fullest market send buffer"], feed_client_symbols: ["单个客户端的订阅", "Subscriptions of one client"], feed_pinned_symbols: ["固定订阅", "Pinned subscriptions"], feed_series: ["图表序列", "Chart series"], feed_series_rows: ["图表序列的行", "Rows of chart series"],
+    auth_audit: ["待写审计日志", "Audit entries to write"], auth_hashes: ["正在校验的密码", "Passwords being checked"], auth_users: ["用户", "Users"],
+    net_db_messages: ["数据连接的待办消息", "Messages of a store client"], net_trade_clients: ["交易客户端", "Trade clients"], net_trade_held: ["登录前暂存的请求", "Requests held before a login"], net_trade_notices: ["未读交易通知", "Unread trade notices"], net_amqp_outbox: ["待发成交（消息队列）", "Trades to tell (message broker)"], net_amqp_events: ["待发回报（消息队列）", "Answers to tell (message broker)"], net_ctp_connections: ["CTP 前置连接", "CTP front connections"],
+    store_log: ["行情日志缓冲", "Market log buffer"], store_ingest_log: ["写入日志缓冲", "Ingest log buffer"], store_hot: ["内存中的行情", "Rows kept in memory"], store_queries: ["查询", "Queries"], store_sql: ["SQL 查询", "SQL queries"], store_streams: ["数据流", "Streams"],
+    trade_journal: ["交易日志缓冲", "Trading journal buffer"], trade_orders: ["当日委托", "Orders of the day"], trade_ended_days: ["待存的结算文档", "Ended days to store"],
+  },
+  when_full: { refuse: ["满了就拒绝新的", "refuses more when full"], coalesce: ["满了只发最新状态", "sends only the newest state when full"], disconnect: ["满了断开连接", "disconnects when full"], block: ["满了就等待", "waits when full"], drop: ["满了丢弃最旧的并计数", "drops the oldest when full, counted"] },
+  latency: { net_loop_lag_seconds: ["事件循环延迟", "Event loop lag"] },
+  console: {
+    title: ["WebSocket 调试", "Socket console"], about: ["直接收发报文，不影响页面自己的连接", "Messages as they go over the line, apart from the page's own connections"], socket: ["连接", "Socket"], message: ["要发送的 JSON", "JSON to send"], open: ["连接", "Connect"], close: ["断开", "Disconnect"], send: ["发送", "Send"], clear: ["清空", "Clear"], log: ["收发记录", "What was sent and received"], nothing: ["还没有报文", "Nothing sent or received yet"],
+    opened: ["已连接 {path}", "connected to {path}"], closed: ["已断开：{code} {reason}", "closed: {code} {reason}"], binary: ["（二进制报文）", "(a binary message)"], closed_state: ["未连接", "not connected"], connecting_state: ["连接中", "connecting"], open_state: ["已连接", "connected"],
+  },
+  service: { loop_lag: ["事件循环监视", "Event loop watch"], auth: ["用户与登录", "Users and logins"], net: ["网络入口", "Front door"], admin_socket: ["本机管理入口", "Local administration"], store: ["数据存储", "Store"], desk: ["交易记录", "Trading records"], trade: ["交易", "Trading"], trade_documents: ["账户文档", "Account documents"], trade_amqp: ["消息队列下单", "Orders by message broker"], feed: ["行情分发", "Market feed"], ctp_front: ["模拟 CTP 前置", "Simulated CTP front"], source: ["行情源", "Source"] },
 } as const;

@@ -62,6 +62,7 @@ export class DiffSocket {
     this.stopped = true;
     clearTimeout(this.retry);
     this.drop();
+    this.state = "connecting"; // another start says anew when it is live
   }
 
   /** Try now instead of at the end of the back-off: the network or the tab has come back. */

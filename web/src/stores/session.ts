@@ -1,7 +1,8 @@
 // Who is logged in. The token lives in this tab only (sessionStorage) and is renewed before it ends.
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
-import { ApiError, data, useToken } from "../api/client";
+import { ApiError, ask, useToken } from "../api/client";
+import type { LoginReply } from "../api/schema";
 import { say } from "../i18n";
 import { useNotices } from "./notices";
 
@@ -9,11 +10,7 @@ const KEY = "qautlra.session";
 const RENEW_BEFORE_S = 120;
 const OFFICE = ["view_risk", "manage_users", "manage_instruments", "settle", "view_audit", "announce"];
 
-/** What the login door answers. */
-export interface Login {
-  user_id: string; username: string; token: string; refresh_token: string; expires_in: number;
-  roles: string[]; permissions: string[]; accounts: Record<string, string>;
-}
+type Login = LoginReply;
 
 export const useSession = defineStore("session", () => {
   const notices = useNotices();
@@ -45,7 +42,7 @@ export const useSession = defineStore("session", () => {
     const old = login.value;
     if (!old) return;
     try {
-      adopt({ ...old, ...(await data<Login>("POST", "/api/auth/refresh", { body: { refresh_token: old.refresh_token } })) });
+      adopt({ ...old, ...(await ask("POST /api/auth/refresh", { body: { refresh_token: old.refresh_token } })) });
     } catch (error) {
       if (error instanceof ApiError && error.status === 0) renewal = setTimeout(() => void renew(), 10_000);
       else ended();
@@ -58,15 +55,20 @@ export const useSession = defineStore("session", () => {
     notices.say("warn", say("login.ended"));
   }
   async function enter(username: string, password: string): Promise<void> {
-    adopt(await data<Login>("POST", "/api/auth/login", { body: { username, password } }));
+    adopt(await ask("POST /api/auth/login", { body: { username, password } }));
   }
   async function logout(): Promise<void> {
     try {
-      await data("POST", "/api/auth/logout", { body: {} });
+      await ask("POST /api/auth/logout");
     } catch {
       // it ends here in any case
     }
     adopt(null);
+  }
+  /** Ask again who this is: an account opened meanwhile is among the user's. */
+  async function refresh(): Promise<void> {
+    const me = await ask("GET /api/auth/me");
+    if (login.value) adopt({ ...login.value, roles: me.roles, permissions: me.permissions, accounts: me.accounts });
   }
   /** Take up the login of this tab after a reload. */
   function start(): void {
@@ -79,5 +81,5 @@ export const useSession = defineStore("session", () => {
     }
   }
   start();
-  return { login, account, loggedIn, user, accounts, inOffice, may, enter, logout };
+  return { login, account, loggedIn, user, accounts, inOffice, may, enter, logout, refresh };
 });

@@ -89,8 +89,8 @@ export const useTrade = defineStore("trade", () => {
   /** Add to the curve. */
   function follow(): void {
     const balance = account.value?.balance;
-    const at = Date.now();
-    if (balance === undefined || at - (curve.value.at(-1)?.at ?? 0) < CURVE_MS) return;
+    const at = health.marketMs; // the server's own points bear the market's time
+    if (balance === undefined || !at || at - (curve.value.at(-1)?.at ?? 0) < CURVE_MS) return;
     curve.value = [...curve.value, { at, balance }].slice(-CURVE_COUNT);
   }
 
