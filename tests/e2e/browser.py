@@ -1,14 +1,21 @@
 """A real Chromium on the page of a real server: fixtures for journeys, and what counts as a fault."""
 
+import itertools
 import os
+import re
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.e2e.conftest import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -17,6 +24,12 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_MS = 20_000
+PASSWORD = "Secret-word-77"
+Visits = Callable[..., "Visit"]
+LOOKS = [
+    ("light", "en-US", (1280, 720)), ("dark", "zh-CN", (1280, 720)), ("light", "zh-CN", (390, 844)),
+    ("dark", "en-US", (390, 844)),
+]  # fmt: skip
 
 
 def missing(what: str) -> None:
@@ -135,3 +148,88 @@ def serious_faults(page: Any) -> list[str]:
         if one["impact"] in ("serious", "critical")
         for node in one["nodes"][:3]
     ]
+
+
+def as_look(look: tuple[str, str, tuple[int, int]]) -> dict[str, Any]:
+    """Return what a browser is started with to look so: theme, language, size; and nothing moves."""
+    theme, locale, (width, height) = look
+    return {
+        "color_scheme": theme, "locale": locale, "viewport": {"width": width, "height": height},
+        "reduced_motion": "reduce",
+    }  # fmt: skip
+
+
+def wide(page: Any) -> int:
+    """Return by how many pixels the page is wider than its window."""
+    found: int = page.evaluate(
+        "() => Math.max(...[document.documentElement, document.querySelector('main')]"
+        ".map((one) => one.scrollWidth - one.clientWidth))"
+    )
+    return found
+
+
+def judge(page: Any, name: str, faults: dict[str, Any]) -> None:
+    """Add to `faults` what axe-core finds, and whether the page is too wide."""
+    found = serious_faults(page)
+    if (over := wide(page)) > 0:
+        found.append(f"{over} px too wide")
+    if found:
+        faults[name] = found
+
+
+@dataclass
+class House:
+    """A server with an administrator `boss`, and a trader for this test."""
+
+    server: Server
+    visits: Visits
+    trader: str
+
+    def enter(self, name: str, route: str = "trade", **context: Any) -> Visit:
+        person = self.visits(self.server.base, **context)
+        person.go(f"login?next=/{route}")
+        person.see("name").fill(name)
+        person.see("password").fill(PASSWORD)
+        person.see("enter").click()
+        person.page.wait_for_url(f"**/#/{route}")
+        return person
+
+
+def add_user(server: Server, name: str, *more: str) -> None:
+    command = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", *more]
+    subprocess.run(
+        [*command, "--port", str(server.port)], input=f"{PASSWORD}\n".encode(), env=server.environment,
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+
+
+_numbers = itertools.count(1)
+
+
+def add_trader(server: Server) -> str:
+    """Add a trader with a fresh account of the same name; return the name."""
+    name = f"ann{next(_numbers)}"
+    add_user(server, name, "--role", "trader", "--account", name, "--broker", "paper", "--cash", "1000000")
+    return name
+
+
+def ready(person: Visit) -> None:
+    person.live()
+    person.page.locator('[data-test="trade-link"].good').first.wait_for()
+
+
+def number(text: str) -> float:
+    return float(re.sub(r"[^\d.+-]", "", text))
+
+
+def choose(person: Visit, symbol: str) -> None:
+    person.page.keyboard.press("/")
+    person.see("search-input").fill(symbol)
+    person.page.keyboard.press("Enter")
+    person.until(lambda: symbol in person.see("book").inner_text())
+
+
+def level(person: Visit, name: str) -> float:
+    """The price of a level of the book, when there is one."""
+    text = person.until(lambda: person.see(name).inner_text().split())
+    return number(person.until(lambda: person.see(name).inner_text().split()[-2]) if text else "")

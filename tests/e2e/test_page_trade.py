@@ -2,52 +2,34 @@
 
 import csv
 import io
-import itertools
-import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.browser import Visit, chromium, serious_faults, visit
+from tests.e2e.browser import (
+    LOOKS,
+    PASSWORD,
+    House,
+    Visits,
+    add_trader,
+    add_user,
+    as_look,
+    choose,
+    chromium,
+    judge,
+    level,
+    number,
+    ready,
+    visit,
+)  # fmt: skip
 from tests.e2e.conftest import Serve, Server, serving
 
 __all__ = ["chromium", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-Visits = Callable[..., Visit]
-PASSWORD = "Secret-word-77"
-ROUTES = ["overview", "trade", "positions", "orders", "account", "admin"]
-
-
-@dataclass
-class House:
-    """A server with an administrator `boss`, and a trader for this test."""
-
-    server: Server
-    visits: Visits
-    trader: str
-
-    def enter(self, name: str, route: str = "trade", **context: Any) -> Visit:
-        person = self.visits(self.server.base, **context)
-        person.go(f"login?next=/{route}")
-        person.see("name").fill(name)
-        person.see("password").fill(PASSWORD)
-        person.see("enter").click()
-        person.page.wait_for_url(f"**/#/{route}")
-        return person
-
-
-def add_user(server: Server, name: str, *more: str) -> None:
-    command = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", *more]
-    subprocess.run(
-        [*command, "--port", str(server.port)], input=f"{PASSWORD}\n".encode(), env=server.environment,
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+ROUTES = ["overview", "trade", "positions", "account", "orders"]
 
 
 @pytest.fixture(scope="module")
@@ -63,38 +45,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def house(server: Server, visit: Visits) -> House:
     return House(server, visit, add_trader(server))
-
-
-_numbers = itertools.count(1)
-
-
-def add_trader(server: Server) -> str:
-    """Add a trader with a fresh account of the same name; return the name."""
-    name = f"ann{next(_numbers)}"
-    add_user(server, name, "--role", "trader", "--account", name, "--broker", "paper", "--cash", "1000000")
-    return name
-
-
-def ready(person: Visit) -> None:
-    person.live()
-    person.page.locator('[data-test="trade-link"].good').first.wait_for()
-
-
-def number(text: str) -> float:
-    return float(re.sub(r"[^\d.+-]", "", text))
-
-
-def choose(person: Visit, symbol: str) -> None:
-    person.page.keyboard.press("/")
-    person.see("search-input").fill(symbol)
-    person.page.keyboard.press("Enter")
-    person.until(lambda: symbol in person.see("book").inner_text())
-
-
-def level(person: Visit, name: str) -> float:
-    """The price of a level of the book, when there is one."""
-    text = person.until(lambda: person.see(name).inner_text().split())
-    return number(person.until(lambda: person.see(name).inner_text().split()[-2]) if text else "")
 
 
 def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> None:
@@ -394,29 +344,28 @@ def test_trading_recovers_after_the_server_was_away(serve: Serve, visit: Visits)
     person.until(lambda: rows.count() == 0)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_serious_accessibility_fault_behind_the_login(house: House, theme: str) -> None:
-    person = house.enter(
-        "boss" if theme == "dark" else house.trader, color_scheme=theme, reduced_motion="reduce"
-    )
-    found = {}
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}-{look[2][0]}")
+def test_no_serious_accessibility_fault_and_nothing_overflows_behind_the_login(
+    house: House, look: tuple[str, str, tuple[int, int]]
+) -> None:
+    person = house.enter(house.trader, **as_look(look))
+    faults: dict[str, Any] = {}
     for route in ROUTES:
         person.go(route)
-        person.page.wait_for_timeout(1_000)
-        if faults := serious_faults(person.page):
-            found[route] = faults
-    assert not found, found
-
-
-@pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["laptop", "phone"])
-@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
-def test_nothing_overflows_behind_the_login(house: House, size: tuple[int, int], locale: str) -> None:
-    person = house.enter(house.trader, viewport={"width": size[0], "height": size[1]}, locale=locale)
-    for route in ROUTES:
-        person.go(route)
-        person.page.wait_for_timeout(700)
-        wide = person.page.evaluate(
-            "() => [document.documentElement, document.querySelector('main')]"
-            ".map((one) => one.scrollWidth - one.clientWidth)"
-        )
-        assert max(wide) <= 0, (route, wide)
+        person.page.wait_for_timeout(500)
+        judge(person.page, route, faults)
+    person.see("tab-history").click()
+    judge(person.page, "history", faults)
+    person.go("trade")
+    ready(person)
+    for tab in ("legs", "trades", "quotes", "tape", "batch", "condition"):
+        person.see(f"tab-{tab}").click()
+        person.page.wait_for_timeout(200)
+        judge(person.page, f"trade {tab}", faults)
+    person.until(lambda: "—" not in person.see("bid5").inner_text())
+    person.see("bid5").click()
+    person.see("buy").click()
+    person.see("submit").click()
+    person.see("confirm")
+    judge(person.page, "order question", faults)
+    assert not faults, faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -103,5 +104,23 @@ def test_a_statement_is_told_until_it_is_confirmed(tmp_path: Path) -> None:
             await again.send("qry_settlement_info", trading_day="junk")
             assert (await again.packet("qry_settlement_info"))["settlement_info"] == ""
             assert not [one for one in again.notices if one[0] == 325]
+
+    run(tmp_path, body)
+
+
+def test_an_order_that_ends_with_its_day_is_told_however_late_the_client_asks(tmp_path: Path) -> None:
+    async def body(front: TradeFront) -> None:
+        front.quotes()
+        async with front.client() as client:
+            await order(client, "o1", "BUY", "OPEN", 1, 74_000)
+            await client.until(lambda: client.tree.get("orders", {}).get("o1", {}).get("status") == "ALIVE")
+            await client.until(lambda: client.tree.get("trading_day") == "20210802")
+            assert front.trade.transfer(ACCOUNT, 10).ok
+            await asyncio.sleep(0.3)  # the answer to what was asked for
+            assert front.trade.settling.settle(by="root", force=True).ok
+            await asyncio.sleep(0.3)  # nothing is asked for meanwhile: both days wait in one message
+            await client.until(lambda: client.tree["trading_day"] == "20210803")
+            assert client.tree["orders"]["o1"]["status"] == "FINISHED"
+            assert close(client, pre_balance=1_000_010, frozen_margin=0)
 
     run(tmp_path, body)

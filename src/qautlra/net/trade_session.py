@@ -1,8 +1,8 @@
 """One connection's conversation on the DIFF trade socket: requests in order, packets out; no socket in here.
 
 Nothing is said of a command before its record is durable, and nothing to a user who may not look any more. A
-session that does not ask for data keeps at most one object per order, trade and position of the day, and
-MAX_NOTICES notices; one that has not logged in MAX_HELD_BYTES of requests.
+session that does not ask for data keeps at most one object per order, trade and position of the day and the
+one before, and MAX_NOTICES notices; one that has not logged in MAX_HELD_BYTES of requests.
 """
 
 from __future__ import annotations
@@ -381,7 +381,9 @@ class TradeSession:
         for packet in news.packets:
             self._out.send(packet)
         if news.new_day:
-            self._patch = self._refreshed = None  # of a day that is over
+            self._refreshed = None  # of a day that is over
+            if self._patch is not None and self._patch.whole:
+                self._patch = None  # nothing of that day was told; else how its orders ended is told yet
             self._spawn(self._show_statement())
         if self._refreshed is not None:
             self._refreshed.merge(news.patch)

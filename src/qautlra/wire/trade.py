@@ -135,6 +135,7 @@ class Patch:
 
     def merge(self, later: Patch) -> None:
         """Take a later patch over this one."""
+        self.whole = self.whole or later.whole
         if later.account:
             self.account = later.account
         if later.banks:

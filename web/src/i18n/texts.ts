@@ -9,7 +9,7 @@ export const texts = {
     admin: ["管理", "Admin"], api: ["接口", "API"], login: ["登录", "Log in"], missing: ["没有此页", "No such page"],
   },
   app: {
-    live: ["实时", "Live"], lost: ["已断开", "Disconnected"], connecting: ["连接中", "Connecting"],
+    live: ["实时", "Live"], lost: ["已断开", "Disconnected"], connecting: ["连接中", "Connecting"], unfed: ["无行情服务", "No market feed"],
     lost_banner: ["与服务器的连接已断开，显示的是旧数据；正在重新连接……", "The connection to the server is cut: what you see is old. Connecting again…"],
     starting_banner: ["尚未运行的服务：{names}", "Not running yet: {names}"],
     simulated: ["模拟行情", "Simulated market"], simulated_hint: ["行情由内置模拟器产生，不是真实市场", "Prices come from the built-in simulator, not from a real market"],

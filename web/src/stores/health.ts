@@ -12,8 +12,6 @@ export const useHealth = defineStore("health", () => {
   const health = shallowRef<Health | null>(null);
   const status = shallowRef<GatewayStatus | null>(null);
   const reachable = ref(true);
-  /** Paths the server describes: what is not among them is not part of its version. */
-  const doors = shallowRef<Set<string> | null>(null);
   let started = false;
 
   const services = computed(() => (health.value?.services ?? []) as Service[]);
@@ -27,20 +25,19 @@ export const useHealth = defineStore("health", () => {
       const [first, second] = await Promise.all([call("GET /healthz"), call("GET /api/status")]);
       health.value = first;
       status.value = second;
-      if (!reachable.value || !doors.value) doors.value = new Set(Object.keys((await call("GET /api/openapi.json")).paths ?? {}));
       reachable.value = true;
     } catch {
       reachable.value = false;
     }
   }
 
-  /** Whether a path is served; true while that is not known yet. */
-  const serves = (path: string): boolean => doors.value?.has(path) ?? true;
-  /** Wait until it is known what is served. */
+  /** Whether a service is part of this process, whatever its state; true while that is not known yet. */
+  const runs = (name: "feed" | "store" | "trade" | "auth"): boolean => health.value === null || services.value.some((one) => one.name === name);
+  /** Wait until it is known what runs. */
   function known(): Promise<void> {
     return new Promise((resolve) => {
-      if (doors.value) return resolve();
-      const stop = watch(doors, () => { stop(); resolve(); });
+      if (health.value) return resolve();
+      const stop = watch(health, () => { stop(); resolve(); });
     });
   }
 
@@ -54,5 +51,5 @@ export const useHealth = defineStore("health", () => {
     void loop();
     document.addEventListener("visibilitychange", () => { if (!document.hidden) void poll(); });
   }
-  return { health, status, reachable, services, sources, simulated, notRunning, marketMs, doors, serves, known, poll, start };
+  return { health, status, reachable, services, sources, simulated, notRunning, marketMs, runs, known, poll, start };
 });

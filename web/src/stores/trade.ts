@@ -27,7 +27,7 @@ export const useTrade = defineStore("trade", () => {
   const conditions = shallowRef<Condition[]>([]);
   const statement = shallowRef<{ day: string; text: string } | null>(null);
   const user = computed(() => session.account);
-  const offered = computed(() => health.serves("/ws/trade"));
+  const offered = computed(() => health.runs("trade"));
 
   const socket = new DiffSocket({
     url: () => socketUrl("/ws/trade"),
@@ -84,6 +84,15 @@ export const useTrade = defineStore("trade", () => {
   const transfers = computed(() => Object.entries((tree.value.transfers as Record<string, Transfer> | undefined) ?? {}).map(([seq, one]) => ({ seq, ...one })).reverse());
   const tradingDay = computed(() => String(tree.value.trading_day ?? ""));
   const live = computed(() => state.value === "live");
+  // A new trading day begins with nothing: what the last one left is not this day's.
+  watch(tradingDay, (now, before) => {
+    if (!now || !before) return;
+    socket.stop();
+    market.store.drop("trade");
+    tree.value = {};
+    state.value = "connecting";
+    socket.start();
+  });
   watch(() => legs.value.map((leg) => leg.symbol).sort().join(","), (list) => market.want("positions", list ? list.split(",") : []));
 
   /** Add to the curve. */
