@@ -175,7 +175,7 @@ def test_monitor_shows_traffic_latency_sources_and_queues_against_their_bounds(
     queues = bounds.locator("[data-queue]")
     person.until(lambda: queues.count() >= 18)
     clients = bounds.locator('[data-queue="feed_clients"] [data-cell="fill"]')
-    assert clients.inner_text() == "1 / 5,000"
+    person.until(lambda: clients.inner_text() == "1 / 5,000")
     assert "refuses more when full" in bounds.locator('[data-queue="feed_clients"]').inner_text()
     person.until(lambda: person.page.locator(".u-legend").count() >= 2)
     assert "sim" in person.page.get_by_role("region", name="Sources").inner_text()

@@ -20,7 +20,6 @@ from tests.e2e.browser import (
     chromium,
     judge,
     level,
-    number,
     ready,
     visit,
 )  # fmt: skip
@@ -29,6 +28,9 @@ from tests.e2e.conftest import Serve, Server, serving
 __all__ = ["chromium", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 TABS = ["risk", "accounts", "orders", "money", "users", "instruments", "settlement", "audit", "news"]
+QUESTIONS = {
+    "accounts": "freeze", "instruments": "instrument-create", "settlement": "settle", "risk": "risk-HALTED",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +91,10 @@ def test_money_goes_in_and_out_and_every_account_shows_its_numbers(house: House)
     person.see("amount").fill("9999999")
     person.see("withdraw").click()
     person.see("confirm").click()
-    person.until(lambda: person.page.locator('[data-test="transfers"] .bad').count() == 1)
+    person.page.locator(".toast.warn", has_text="failed").first.wait_for()
     assert person.see("account-balance").inner_text() == "1,002,000.00"
     person.until(lambda: int(person.see("curve").get_attribute("data-points") or 0) >= 2, 30)
-    assert "SHFE.rb2701" in person.see("rates").inner_text() or person.see("rates").is_visible()
+    person.until(lambda: "%" in person.see("rates").inner_text())
 
 
 def test_an_account_is_frozen_released_and_given_money_by_the_office(house: House) -> None:
@@ -125,12 +127,8 @@ def test_an_account_is_frozen_released_and_given_money_by_the_office(house: Hous
         boss.see("confirm").click()
         boss.until(lambda after=after: after in row_of(boss, "accounts", house.trader).inner_text())
     boss.see("admin-money").click()
-    boss.until(
-        lambda: (
-            "+250.00" in row_of(boss, "money", house.trader).inner_text()
-            or "by hand" in boss.see("money").inner_text()
-        )
-    )
+    boss.until(lambda: "-250.00" in row_of(boss, "money", house.trader).inner_text())
+    assert "by hand" in row_of(boss, "money", house.trader).inner_text()
     boss.see("admin-orders").click()
     order = row_of(boss, "office-order-rows", house.trader)
     assert "SHFE.rb2701" in order.inner_text()
@@ -160,7 +158,10 @@ def test_a_user_is_added_given_an_account_and_let_in(house: House) -> None:
     row_of(boss, "users", name).get_by_role("button", name="Disable").click()
     boss.see("confirm").click()
     boss.until(lambda: "Disabled" in row_of(boss, "users", name).inner_text())
-    person.page.locator('[data-test="trade-link"].warn').first.wait_for()
+    person.go("overview")
+    person.see("to-login")
+    person.go("account")
+    person.page.wait_for_url("**/#/login**")
 
 
 def test_announcements_reach_everyone_and_are_taken_back(house: House) -> None:
@@ -291,7 +292,7 @@ def test_a_day_is_settled_and_its_statement_and_history_are_there(serve: Serve, 
     assert boss.see("confirm").is_disabled()
     boss.see("confirm-word").fill("SETTLE")
     boss.see("confirm").click()
-    boss.until(lambda: "open" in boss.see("settlement-wrong").inner_text().lower())  # the market is
+    boss.until(lambda: "not over" in boss.see("settlement-wrong").inner_text())
     boss.see("settle-force").check()
     boss.see("settle").click()
     boss.see("confirm-word").fill("SETTLE")
@@ -325,12 +326,16 @@ def test_a_table_of_many_orders_comes_by_page(house: House) -> None:
     ready(trader)
     choose(trader, "SHFE.rb2701")
     low = level(trader, "bid5") - 20
-    trader.see("tab-batch").click()
-    trader.see("batch").fill("\n".join(f"SHFE.rb2701, BUY, OPEN, {low - n:.0f}, 1" for n in range(60)))
-    trader.see("batch-send").click()
-    trader.see("confirm").click()
-    trader.see("tab-working").click()
-    trader.until(lambda: "60" in trader.see("tab-working").inner_text())
+    lines = "\n".join(f"SHFE.rb2701, BUY, OPEN, {low - n:.0f}, 1" for n in range(30))
+    for _ in range(2):
+        trader.see("tab-batch").click()
+        trader.see("batch").fill(lines)
+        trader.see("batch-send").click()
+        trader.see("confirm").click()
+        trader.until(lambda: "30" in trader.see("tab-working").inner_text())
+        trader.see("cancel-all").click()
+        trader.see("confirm").click()
+        trader.until(lambda: trader.see("tab-working").inner_text() == "Working 0")
     boss = office(house, "orders")
     rows = boss.page.locator('[data-test="office-order-rows"] tbody tr')
     boss.until(lambda: rows.count() > 5)
@@ -340,9 +345,6 @@ def test_a_table_of_many_orders_comes_by_page(house: House) -> None:
     boss.see("page-after").click()
     boss.until(lambda: boss.see("page-at").inner_text().startswith("page 2 of "))
     boss.until(lambda: rows.first.inner_text() != first)
-    trader.see("cancel-all").click()
-    trader.see("confirm").click()
-    trader.until(lambda: "Working 0" in trader.see("tab-working").inner_text())
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look[0]}-{look[1]}-{look[2][0]}")
@@ -358,22 +360,12 @@ def test_no_serious_accessibility_fault_and_nothing_overflows_in_the_office(
             person.page.locator(f'[data-test="{tab}"] tbody td').first.click()
             person.page.wait_for_timeout(200)
         judge(person.page, tab, faults)
-        for button, where in (
-            ("freeze", "accounts"),
-            ("instrument-create", "instruments"),
-            ("settle", "settlement"),
-            ("risk-HALTED", "risk"),
-        ):
-            if tab == where:
-                person.see(button).click()
-                person.see("confirm")
-                judge(person.page, f"{tab} question", faults)
-                person.page.keyboard.press("Escape")
+        if tab in QUESTIONS:
+            person.see(QUESTIONS[tab]).click()
+            person.see("confirm")
+            judge(person.page, f"{tab} question", faults)
+            person.page.keyboard.press("Escape")
     person.go("monitor")
     person.see("trading-sums")
     judge(person.page, "monitor with trading", faults)
     assert not faults, faults
-    assert (
-        number(person.page.locator('[data-queue="auth_users"] [data-cell="fill"]').inner_text().split("/")[0])
-        >= 2
-    )
