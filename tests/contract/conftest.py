@@ -68,7 +68,7 @@ def account_service() -> Iterator[str]:
             claims = {
                 "sub": "tester",
                 "exp": int(time.time()) + 3600,
-                "grants": {"features": ["futr", "lmt_idx", "sec"], "accounts": ["check"]},
+                "grants": {"features": ["futr", "lmt_idx", "sec"], "accounts": ["check", "gw1", "ct1"]},
             }
             token = ".".join((part({"alg": "HS256", "typ": "JWT"}), part(claims), part("unsigned")))
             self._answer({"access_token": token, "refresh_token": token})
@@ -87,7 +87,7 @@ TqClient = Callable[..., dict[str, Any]]
 def tq(tqsdk_python: str, account_service: str, tmp_path: Path) -> TqClient:
     """Run one scene of `tq_client.py` with the unmodified TqSdk; return what it saw."""
 
-    def run(scene: str, url: str, timeout_s: float = 90.0) -> dict[str, Any]:
+    def run(scene: str, url: str, *more: str, timeout_s: float = 90.0) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
         environment |= {
             "TQ_AUTH_URL": account_service,
@@ -99,7 +99,7 @@ def tq(tqsdk_python: str, account_service: str, tmp_path: Path) -> TqClient:
         }
         environment.pop("PYTHONPATH", None)
         done = subprocess.run(
-            [tqsdk_python, str(CLIENT), scene, url],
+            [tqsdk_python, str(CLIENT), scene, url, *more],
             capture_output=True,
             text=True,
             timeout=timeout_s,

@@ -109,6 +109,31 @@ def backtest(url: str) -> dict[str, Any]:
     return {"bars": len(times), "ordered": times == sorted(set(times))}
 
 
+def outside(url: str, trade_url: str, bid: str, user: str) -> dict[str, Any]:
+    """Close one lot of today by an account of a broker beyond the gateway; rest an order and withdraw it."""
+    account = TqAccount(bid, user, "Check-pass-1", td_url=trade_url)
+    api = TqApi(account, auth=TqAuth("t", "s"), _md_url=url, debug=False, disable_print=True)
+    symbol, deadline = "SHFE.rb2701", time.time() + PATIENCE_S
+    quote, position = api.get_quote(symbol), api.get_position(symbol)
+
+    def until(done: Callable[[], bool]) -> None:
+        while not done() and time.time() < deadline:
+            api.wait_update(deadline=time.time() + 1)
+
+    until(lambda: position.pos_long == 1)
+    rest = api.insert_order(symbol, "BUY", "OPEN", 1, limit_price=quote.lower_limit)
+    until(lambda: rest.exchange_order_id != "")
+    rested = [rest.status]
+    api.cancel_order(rest)
+    until(lambda: rest.status == "FINISHED")
+    rested.append(rest.status)
+    sold = api.insert_order(symbol, "SELL", "CLOSETODAY", 1, limit_price=quote.lower_limit)
+    until(lambda: sold.status == "FINISHED" and position.pos_long == 0)
+    found = {"sold": fields(sold, "status", "volume_left"), "rested": rested, "position": position.pos}
+    api.close()
+    return found
+
+
 def days(url: str) -> dict[str, Any]:
     """Hold a lot over the end of a day that an operator forces, then close it as yesterday's."""
     address = url.removeprefix("ws://").partition("/")[0]
@@ -203,13 +228,14 @@ def continuous(url: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    scenes = {
+    scenes: dict[str, Callable[..., dict[str, Any]]] = {
         "limits": limits,
         "series": series,
         "backtest": backtest,
         "days": days,
         "sells": sells,
         "continuous": continuous,
+        "outside": outside,
     }
     scene = scenes[sys.argv[1]]
-    print(json.dumps(scene(sys.argv[2])))
+    print(json.dumps(scene(*sys.argv[2:])))

@@ -215,11 +215,14 @@ def test_a_restart_finds_its_orders_by_their_own_names(tmp_path: Path) -> None:
         await until(lambda: broker.is_synced)
         await shown(broker, broker.insert(order("kept", "BUY", "OPEN", 1, 75010)))
         await until(lambda: broker.trades("one"))
+        await shown(broker, broker.insert(order("many", "BUY", "OPEN", 400, 75000)))
+        assert broker.find("one", "many").code == codes.FUNDS
         await broker.stop(1.0)
         again = gateway(venue, tmp_path)
         await again.start()
         await until(lambda: again.is_synced)
-        assert [one.order_id for one in again.orders("one")] == ["kept"]
+        assert [one.order_id for one in again.orders("one")] == ["kept", "many"]
+        assert again.orders("one")[1].code == codes.FUNDS and not again.book.unknown_count
         assert [one.trade_id for one in again.trades("one")] == [t.trade_id for t in broker.trades("one")]
         assert not again.differences
         await again.stop(1.0)

@@ -29,7 +29,10 @@ class TapeMarket:
 
     def terms(self, symbol: str) -> Mapping[str, Any] | None:
         """Return the arguments of `Ledger.set_terms`; None for what is no future or option that is known."""
-        line = self._instruments.intern(symbol)
+        try:
+            line = self._instruments.intern(symbol)
+        except ValueError:
+            return None  # no contract has such a name
         if line < 0 or self._instruments.symbol(line) != symbol:
             return None
         info = self._instruments.info(line)
@@ -50,7 +53,8 @@ class Brokers:
     def __init__(self, config: Config, instruments: Instruments, tape: Tape, clock: Clock) -> None:
         self._config = config
         self._instruments = instruments
-        self._market = TapeMarket(instruments, tape)
+        self.market = TapeMarket(instruments, tape)
+        "What this process knows of instruments and prices."
         self._clock = clock
         self._sites = {name: _of_ctp(one) for name, one in config.source.ctp.brokers.items() if one.td_addr}
         self._sites |= config.trade.brokers
@@ -142,7 +146,7 @@ class Brokers:
             account=account,
             notes=data_directory(config.store.data_dir) / "trade" / f"ctp-{name}-{account}.jsonl",
             now_ns=self._clock.now_ns,
-            market=self._market,
+            market=self.market,
             margin_side=config.trade.margin_side,
             is_open=any_section(self._instruments.calendar, self._clock),
         )

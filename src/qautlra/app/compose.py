@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -40,6 +40,9 @@ from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
 from qautlra.source.base import Demand, Source, SourceContext, Wants
 from qautlra.source.continuous import Continuous
+
+if TYPE_CHECKING:
+    from qautlra.trade.service import TradeService
 
 _log = log.get_logger("app")
 
@@ -91,6 +94,7 @@ def build(loaded: Loaded) -> App:
             clock=market_clock,
         )
         parts["trade"] = trade
+        _brokers_of(loaded, trade, instruments, tape, market_clock)
         beside_trade = documents.services(loaded, trade, instruments, market_clock, parts)
 
     demand = Demand()
@@ -214,11 +218,9 @@ def build(loaded: Loaded) -> App:
         origin = loaded.origin("net.flight_listen")
         (place,) = endpoints([config.net.flight_listen], origin, allow_remote=config.net.allow_remote)
         flight = FlightDoor(deps, place.host, place.port)
-    services += [
-        part
-        for part in (store, imports, kafka, flight, desk, trade, *beside_trade, feed, ctp_front)
-        if part is not None
-    ]
+    trading = () if trade is None else (trade, trade.router)
+    parts_in_order = (store, imports, kafka, flight, desk, *trading, *beside_trade, feed, ctp_front)
+    services += [part for part in parts_in_order if part is not None]
     services += sources
     app = App(
         loaded=loaded,
@@ -232,6 +234,22 @@ def build(loaded: Loaded) -> App:
     )
     late.app = app
     return app
+
+
+def _brokers_of(
+    loaded: Loaded, trade: TradeService, instruments: Instruments, tape: Tape, clock: Clock
+) -> None:
+    """Give the router the brokers outside, where the configuration has any."""
+    from qautlra.app.brokers import Brokers
+    from qautlra.trade.brokers.gate import OutsideGate
+    from qautlra.trade.risk import changes
+
+    brokers = Brokers(loaded.config, instruments, tape, clock)
+    settings = loaded.config.trade
+    trade.router.sites = brokers
+    trade.router.gate = OutsideGate(
+        brokers.market, settings.profile, **changes(settings.profile, settings.limits)
+    )
 
 
 def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], int]:

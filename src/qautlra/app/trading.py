@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from qautlra.auth.audit import Act
 from qautlra.base.errors import InputError, UnavailableError
+from qautlra.base.log import get_logger
+from qautlra.trade.accounts import PAPER
 
 if TYPE_CHECKING:
     from qautlra.auth.service import AuthService
@@ -13,13 +15,24 @@ if TYPE_CHECKING:
     from qautlra.trade.alerts import Alert
     from qautlra.trade.service import TradeService
 
+_log = get_logger("app")
+
 
 def connect(auth: AuthService, trade: TradeService) -> None:
     """Have accounts opened as users get them, and at the start those that were wished for meanwhile."""
 
+    def may_open(account_id: str, broker: str, cash: float) -> None:
+        if broker == PAPER:
+            return
+        if cash:
+            raise InputError(f"money comes from {broker} itself: no cash can be given")
+        if trade.is_running:
+            trade.may_bind(account_id, broker)
+
     async def open_account(entry: AccountEntry) -> None:
-        if entry.broker not in trade.brokers():
-            raise InputError(f"there is no broker {entry.broker[:64]!r}", brokers=trade.brokers())
+        if entry.broker != PAPER:
+            await trade.bind(entry.account_id, entry.broker)
+            return
         if not trade.has(entry.account_id):
             answer = trade.open_account(entry.account_id, entry.cash)
         elif entry.cash and not any(trade.funds(entry.account_id).values()):
@@ -31,14 +44,24 @@ def connect(auth: AuthService, trade: TradeService) -> None:
             raise UnavailableError(f"account {entry.account_id} cannot be opened: {answer.text}")
         await trade.durable(answer.lsn)
 
-    async def open_wishes() -> None:
-        for entry in auth.users.wishes():
-            await auth.open_wish(entry)
+    async def open_all() -> None:
+        """Open what was wished for meanwhile; an account whose broker is gone keeps no other from it."""
+        for entry in auth.users.accounts():
+            try:
+                if not entry.opened:
+                    await auth.open_wish(entry)
+                elif entry.broker != PAPER:
+                    await trade.bind(entry.account_id, entry.broker)
+            except InputError as error:
+                _log.error("account_without_broker", account_id=entry.account_id, reason=error.message)
+                if entry.opened:
+                    trade.router.bind_nowhere(entry.account_id, entry.broker, error.message)
 
     def alerted(alert: Alert) -> None:
         facts = {name: getattr(alert, name) for name in ("alert_id", "kind", "level", "risk_ratio")}
         auth.audit.record(Act.RISK_ALERT, "", account_id=alert.account_id, **facts)
 
     trade.monitor.alerted.append(alerted)
+    auth.may_open = may_open
     auth.open_account = open_account
-    trade.started.append(open_wishes)
+    trade.started.append(open_all)

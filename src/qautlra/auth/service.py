@@ -75,6 +75,8 @@ class AuthService(Service):
         self.options = options or AuthOptions()
         self.open_account: OpenAccount | None = None
         "Opens a wished-for account at once; set by `app/compose` where an engine runs."
+        self.may_open: Callable[[str, str, float], None] = lambda _account_id, _broker, _cash: None
+        "Raises InputError before an account (name, broker, cash) is wished for that cannot be opened."
         self._opening = asyncio.Lock()
         self._audit: AuditLog | None = None
         o = self.options
@@ -273,6 +275,8 @@ class AuthService(Service):
         cash: float = 0.0,
     ) -> AccountEntry:
         """Grant an account; with a broker a new one is wished for, and opened where an engine runs."""
+        if broker is not None:
+            self.may_open(account_id, broker, cash)
         entry = await self.write(self.users.grant, user_id, account_id, access, broker=broker, cash=cash)
         return await self.open_wish(entry)
 

@@ -7,9 +7,12 @@ times Unix nanoseconds.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+OUTSIDE: Final = 1 << 30
+"""Orders and trades of brokers outside are numbered from here on."""
 
 
 class Direction(IntEnum):

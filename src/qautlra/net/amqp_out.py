@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, StorageError
 from qautlra.link.bus import Bus, Message
-from qautlra.model.order import Change, Order, Trade
+from qautlra.model.order import OUTSIDE, Change, Order, Trade
 from qautlra.wire import orders_out
 
 BATCH_COUNT = 512
@@ -186,7 +186,10 @@ class Results:
         self._retold = []
         day = self._trade.trading_day
         names = [name for name in self._trade.accounts() if self._wanted(name)]
-        trades = sorted((t for name in names for t in self._trade.trades(name)), key=lambda t: t.number)
+        trades = sorted(
+            (t for name in names for t in self._trade.trades(name) if t.number < OUTSIDE),
+            key=lambda t: t.number,
+        )
         if kept is None:
             self._next = trades[-1].number + 1 if trades else 0
         else:
@@ -237,7 +240,10 @@ class Results:
         if prepared is None:
             return
         day, orders, trades = prepared
-        self._trades.extend((day, trade) for trade in trades if (day, trade.number) >= self._begun)
+        # Brokers outside tell their day again after a start: the same trades have the same message ids.
+        self._trades.extend(
+            (day, trade) for trade in trades if trade.number >= OUTSIDE or (day, trade.number) >= self._begun
+        )
         for order in orders:
             self._orders[(day, order.number)] = order
         self._dirty.setdefault(change.account_id, set()).update(change.symbols)
@@ -314,7 +320,9 @@ class Results:
             self._told.set()
         if trades:
             self.trades_count += len(trades)
-            self._kept(trades[-1][0], trades[-1][1].number + 1)
+            ours = [item for item in trades if item[1].number < OUTSIDE]
+            if ours:
+                self._kept(ours[-1][0], ours[-1][1].number + 1)
         if self.has_room:
             self._room.set()
 
@@ -366,7 +374,9 @@ class Results:
             found.append(Message(exchange, f"{name}.order", orders_out.order(number(name), now_ns, order)))
         for day, trade in trades:
             name = trade.account_id
-            message_id = f"{day}-{trade.number}"  # the same when it is told again
+            # The same when it is told again; numbers of brokers outside are this process's only.
+            mark = trade.number if trade.number < OUTSIDE else f"{name}-{trade.trade_id}"
+            message_id = f"{day}-{mark}"
             found.append(Message(self._transactions, name, orders_out.bare_trade(trade), message_id))
             body = orders_out.trade(number(name), now_ns, trade)
             found.append(Message(exchange, f"{name}.trade", body, message_id))

@@ -107,6 +107,7 @@ class MarketHttp:
                 "active_subscriptions": len(deps.feed.book) if deps.feed else 0,
                 "sources": sources,
             }
+            | ({"brokers": deps.trade.router.states()} if deps.trade is not None else {})
         )
 
     async def instruments(self, request: web.Request) -> web.Response:

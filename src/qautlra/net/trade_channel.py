@@ -16,7 +16,7 @@ from qautlra.base.clock import monotonic_s, new_token
 from qautlra.base.limits import CLIENTS_COUNT
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
-from qautlra.model.order import Change
+from qautlra.model.order import Change, Trade
 from qautlra.trade.service import TradeService
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import conditions as conditions_wire
@@ -67,15 +67,14 @@ class Channel:
     def whole(self) -> wire.Patch:
         """Return the whole tree as it stands."""
         trade, account_id = self._trade, self._account_id
-        exchange, number = self._exchange()
         patch = wire.Patch(self._user_id)
         patch.whole = True
-        patch.account = orders.encode_account(exchange, number, with_quota=True)
+        patch.account = self._money()
         patch.banks = orjson.dumps(wire.SIM_BANK)
         for order in trade.orders(account_id):
-            patch.orders[order.order_id] = orders.encode_order(exchange, order.number)
+            patch.orders[order.order_id] = self._order(order.number)[1]
         for one in trade.trades(account_id):
-            patch.trades[one.trade_id] = orders.encode_trade(exchange, one.number)
+            patch.trades[one.trade_id] = self._trade_object(one)
         for position in trade.positions(account_id):
             self._position(patch, position["symbol"])
         for transfer in trade.transfers(account_id):
@@ -89,25 +88,23 @@ class Channel:
 
     def _prepare(self, change: Change) -> News:
         trade = self._trade
-        exchange, account = self._exchange()
         notices: list[bytes] = []
         patch = self.whole() if change.day or self._always_whole else wire.Patch(self._user_id)
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
         for number in change.orders:
-            order_id, alive, left, code = orders.brief(exchange, number)
-            patch.orders[order_id] = orders.encode_order(exchange, number)
+            (order_id, alive, left, code), patch.orders[order_id] = self._order(number)
             self._tell_order(number, alive, left, code, notices)
         for number in change.trades:
             one = trade.trade(number)
-            patch.trades[one.trade_id] = orders.encode_trade(exchange, number)
+            patch.trades[one.trade_id] = self._trade_object(one)
             notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
         if not patch.whole:
             for symbol in change.symbols:
                 self._position(patch, symbol)
             for transfer in trade.transfers(self._account_id, since=change.transfers):
                 patch.transfers[str(transfer.seq)] = _transfer(transfer)
-            patch.account = orders.encode_account(exchange, account, with_quota=True)
+            patch.account = self._money()
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
             notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))
@@ -127,16 +124,43 @@ class Channel:
     def _conditions(self, orders: list[Conditional]) -> bytes:
         return conditions_wire.packet(self._user_id, self._trade.trading_day, orders)
 
-    def _exchange(self) -> tuple[Exchange, int]:
+    # --- objects: the core's own writing where the account is the core's ---
+
+    def _core(self) -> tuple[Exchange, int] | None:
+        """Return the exchange and its number of the account; None for an account of a broker outside."""
+        if self._trade.router.seat(self._account_id) is not None:
+            return None
         engine = self._trade.engine
         number = engine.number(self._account_id)
         assert number is not None
         return engine.exchange, number
 
+    def _money(self) -> bytes:
+        core = self._core()
+        if core is None:
+            return wire.account_object(self._account_id, self._trade.funds(self._account_id))
+        return orders.encode_account(*core, with_quota=True)
+
+    def _order(self, number: int) -> tuple[tuple[str, bool, int, int], bytes]:
+        """Return an order's id, life, lots left and code, and its object."""
+        core = self._core()
+        if core is None:
+            order = self._trade.order(number)
+            brief = (order.order_id, order.is_alive, order.volume_left, order.code)
+            return brief, wire.order_object(order)
+        return orders.brief(core[0], number), orders.encode_order(core[0], number)
+
+    def _trade_object(self, trade: Trade) -> bytes:
+        core = self._core()
+        return wire.trade_object(trade) if core is None else orders.encode_trade(core[0], trade.number)
+
     def _position(self, patch: wire.Patch, symbol: str) -> None:
-        exchange, account = self._exchange()
-        instrument = self._trade.engine.instrument(symbol)
-        body = None if instrument is None else orders.encode_position(exchange, account, instrument)
+        core, body = self._core(), None
+        if core is None:
+            row = self._trade.position(self._account_id, symbol)
+            body = None if row is None else wire.position_object(self._account_id, row)
+        elif (instrument := self._trade.engine.instrument(symbol)) is not None:
+            body = orders.encode_position(*core, instrument)
         if body is not None:
             patch.positions[symbol] = body
 

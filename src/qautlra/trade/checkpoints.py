@@ -6,11 +6,17 @@ deleted. Losing the file costs only a longer start.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qautlra.base.log import get_logger
+
+if TYPE_CHECKING:
+    from qautlra._core.journal import Journal
 
 _log = get_logger("trade")
 Entry = tuple[int, int]  # (trading day that begins, LSN of the first record)
@@ -49,3 +55,12 @@ class Checkpoints:
             os.fsync(file.fileno())
         temporary.replace(self._path)
         return kept[0][1] - 1 if len(entries) > len(kept) else 0
+
+    async def count(self, journal: Journal, durable: Awaitable[None], day: int, first: int) -> None:
+        """Note one once it is durable; what no replay needs any more is deleted."""
+        await durable
+        loop = asyncio.get_running_loop()
+        unneeded = await loop.run_in_executor(None, self.add, day, first)
+        if unneeded:
+            deleted = await loop.run_in_executor(None, journal.drop_through, unneeded)
+            _log.info("journal_trimmed", through_lsn=unneeded, segments=deleted)

@@ -273,8 +273,10 @@ class Conditions:
             if closing is None or closing.volume_left:
                 return codes.NOT_REVERSED
         answer = trade.insert(order)
-        if answer.code == codes.NOT_JOURNALED or (again and answer.code == codes.NO_INSTRUMENT):
-            return None  # after a start its first price may not be there yet
+        if answer.code == codes.NOT_JOURNALED or (
+            again and answer.code in (codes.NO_INSTRUMENT, codes.UNAVAILABLE)
+        ):
+            return None  # after a start its first price, or its broker, may not be there yet
         if answer.code == codes.DUPLICATE and again:
             before = trade.find(order.account_id, order.order_id)
             return 0 if before is None else before.code
@@ -390,4 +392,4 @@ class Conditions:
             self._timed.pop(key, None)
 
     def _position(self, account_id: str, symbol: str) -> dict[str, Any] | None:
-        return next(iter(self._trade.engine.positions(account_id, (symbol,))), None)
+        return self._trade.position(account_id, symbol)

@@ -101,6 +101,7 @@ class Days:
                 trades=self._engine.trades(name),
             )
             for name in self._engine.accounts()
+            if self._engine.outside(name) is None
         ]
         return DayEnd(ended, next_day, accounts, prices)
 

@@ -101,6 +101,8 @@ class Engine:
         self._limited: dict[int, int] = {}  # by instrument: the trading day its price limits are of
         self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
         self._dirty: dict[int, _Dirty] = {}
+        self.outside: Callable[[str], object | None] = lambda _account_id: None
+        "Tells of an account whose orders go to a broker outside: it has no money and no day here."
         self.settlement_prices: dict[int, float] = {}
         "By instrument: what an operator set for the day that is traded."
         self.phased = False

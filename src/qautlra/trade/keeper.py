@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+import msgspec
+
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, StorageError, UnavailableError
@@ -67,6 +69,7 @@ class Accounts(Reads, Protocol):
     def trading_day(self) -> int: ...
     def accounts(self) -> list[str]: ...
     def broker_of(self, account_id: str) -> str: ...
+    def status_of(self, account_id: str) -> int: ...
     def funds(self, account_id: str) -> Mapping[str, Any]: ...
     def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
     def orders(self, account_id: str) -> Sequence[Order]: ...
@@ -288,8 +291,15 @@ class Keeper(Service):
             trades=recent.trades(),
             trading_day=trade.trading_day,
             now_ns=self._now_ns(),
-            settings=self._about,
+            settings=self._settings(account_id),
+            status=trade.status_of(account_id),
         )
+
+    def _settings(self, account_id: str) -> qifi_account.Settings:
+        """Return what a document says of its maker; the broker's name is the account's own."""
+        broker, about = self._trade.broker_of(account_id), self._about
+        named = broker == about.broker_name or about.broker_name != qifi_account.Settings().broker_name
+        return about if named else msgspec.structs.replace(about, broker_name=broker)
 
     def _recent_of(self, account_id: str) -> Recent:
         recent = self._recent.get(account_id)

@@ -13,6 +13,7 @@ import msgspec
 
 from qautlra._core import risk
 from qautlra.base import metrics
+from qautlra.base.errors import InputError
 from qautlra.base.log import get_logger
 from qautlra.model.order import Direction, InsertOrder, Offset, Order
 from qautlra.trade.notes import Note, to_bytes
@@ -112,8 +113,10 @@ class Liquidator:
     def start(self, account_id: str, *, reason: str, by: str = "") -> Liquidation:
         """Begin to liquidate an account; return the record, the one under way if there is one.
 
-        KeyError for an account there is not; UnavailableError while the journal takes nothing.
+        KeyError for an account there is not, InputError for one that trades outside: its broker sees to it.
         """
+        if (seat := self._trade.router.seat(account_id)) is not None:
+            raise InputError(f"{account_id} trades with {seat.broker.bid}, which liquidates it", status=409)
         active = self._active.get(account_id)
         if active is not None:
             return self._records[active]

@@ -7,6 +7,7 @@ the market's batches within `trade.mark_interval_ms`. Levels and the conditions 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 FreezeKind = Literal["TRADING_ONLY", "WITHDRAW_ONLY", "FULL"]
 State = Literal["ACTIVE", "REDUCING", "HALTED"]
+LEVEL_RATIOS: Final = (0.6, 0.8, 0.95)
+"""Where an account outside moves to the next level: the core's own steps."""
 STATES: Final[tuple[State, ...]] = ("ACTIVE", "REDUCING", "HALTED")
 LOCKS: Final[dict[str, int]] = {"TRADING_ONLY": 1, "WITHDRAW_ONLY": 2, "FULL": 3}
 _log = get_logger("trade")
@@ -80,7 +83,7 @@ class Monitor:
         """Look at an account; what it raises is told with its next change."""
         engine = self._trade.engine
         number = engine.number(account_id)
-        if number is None:
+        if number is None or self._trade.router.seat(account_id) is not None:
             return
         bits = engine.exchange.review(number, self._trade.clock.now_ns())
         told = self._unseen.pop(account_id, None)
@@ -133,6 +136,8 @@ class Monitor:
         number = engine.number(account_id)
         if number is None:
             raise KeyError(account_id)
+        if self._trade.router.seat(account_id) is not None:
+            return LEVELS[bisect_right(LEVEL_RATIOS, self._trade.funds(account_id)["leverage"])]
         return engine.exchange.gate.level(number)
 
     def alerts(self, account_id: str | None = None) -> list[Alert]:

@@ -21,9 +21,9 @@ from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
-from qautlra.base.service import Service
 from qautlra.model import codes
-from qautlra.model.order import AmendOrder, Answer, CancelOrder, InsertOrder, Order, Trade
+from qautlra.model.order import Answer
+from qautlra.trade.accounts import Accounts
 from qautlra.trade.checkpoints import Checkpoints
 from qautlra.trade.conditional import Conditions
 from qautlra.trade.days import DayEnd, Days
@@ -32,6 +32,7 @@ from qautlra.trade.liquidation import Liquidator
 from qautlra.trade.monitor import Monitor
 from qautlra.trade.notes import Notes, to_bytes
 from qautlra.trade.recovery import Recovery, recover
+from qautlra.trade.router import LSN_BITS, Router
 from qautlra.trade.settling import Settling
 from qautlra.trade.telling import Callback, Prepare, Teller
 from qautlra.trade.transfers import Transfer, Transfers
@@ -42,13 +43,12 @@ if TYPE_CHECKING:
     from qautlra.base.clock import Clock
     from qautlra.config.tree import Trade as Settings
 
-PAPER: Final = "paper"
 TURN_S: Final = 1.0
 CLOSE_S: Final = 10.0
 _log = get_logger("trade")
 
 
-class TradeService(Service):
+class TradeService(Accounts):
     """What every door of the order path talks to. Bounds: orders of the day (`trade.orders_max`), the
     journal's buffer (then commands are refused with 5004); changes conflate while a commit is under way.
     """
@@ -94,6 +94,7 @@ class TradeService(Service):
         self._recovery: Recovery | None = None
         self._fd = -1
         self._transfers = Transfers()
+        self.router = Router(self)
         self._new_transfers: dict[str, int] = {}
         self._new_conditions: dict[str, dict[str, None]] = {}
         self.notes.register(Transfer, self._restore_transfers)
@@ -144,6 +145,7 @@ class TradeService(Service):
             stopped=self.stopped,
             self_trade=self.settings.limits.self_trade,
         )
+        self._engine.outside = self.router.seat
         self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
         self.notes.restore(recovered.notes)
         self._recovery = recovered._replace(notes=[])
@@ -169,16 +171,7 @@ class TradeService(Service):
         if code:
             _log.warning("no_checkpoint", trading_day=day, code=code)
         else:
-            self.spawn(self._count_checkpoint(journal, day, first, lsn), "checkpoint")
-
-    async def _count_checkpoint(self, journal: journals.Journal, day: int, first: int, last: int) -> None:
-        """Note it once it is durable; what no replay needs any more is deleted."""
-        await self.durable(last)
-        loop = asyncio.get_running_loop()
-        unneeded = await loop.run_in_executor(None, self._checkpoints.add, day, first)
-        if unneeded:
-            deleted = await loop.run_in_executor(None, journal.drop_through, unneeded)
-            _log.info("journal_trimmed", through_lsn=unneeded, segments=deleted)
+            self.spawn(self._checkpoints.count(journal, self.durable(lsn), day, first), "checkpoint")
 
     def _restore_transfers(self, notes: list[Transfer]) -> None:
         self._transfers.clear()
@@ -277,19 +270,12 @@ class TradeService(Service):
         """The newest record: what is read now is durable when this is."""
         return self.engine.exchange.head_lsn
 
-    def brokers(self) -> list[str]:
-        """Return the names doors may log in to."""
-        return [PAPER]
-
-    def broker_of(self, account_id: str) -> str:
-        """Return the broker an account trades with; KeyError for an account there is not."""
-        if not self.has(account_id):
-            raise KeyError(account_id)
-        return PAPER
-
     def transfer(self, account_id: str, amount: float, *, bank_id: str = "SIM") -> Answer:
         """Move `amount` CNY between account and bank: in when positive, out when negative."""
         engine = self.engine
+        seat = self.router.seat(account_id)
+        if seat is not None:
+            return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
         answer = engine.move_money(account_id, amount)
         if answer.code == codes.NO_ACCOUNT or (not answer.ok and self._transfers.is_full(account_id)):
             return answer
@@ -336,50 +322,6 @@ class TradeService(Service):
         found = self.engine.phases.at(symbol, self.clock.now_ns())
         return found.phase, found.since_ns == 0
 
-    def insert(self, order: InsertOrder) -> Answer:
-        """Enter an order."""
-        return self._woken(self.engine.insert(order))
-
-    def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
-        """Withdraw what is left of an order."""
-        return self._woken(self.engine.cancel(order, force=force))
-
-    def cancel_all(self, account_id: str | None = None) -> Answer:
-        """Withdraw every order of an account, of all without one."""
-        return self._woken(self.engine.cancel_all(account_id))
-
-    def amend(self, order: AmendOrder) -> Answer:
-        """Set price and volume of a living order."""
-        return self._woken(self.engine.amend(order))
-
-    def funds(self, account_id: str) -> dict[str, float]:
-        """Return the account's money (contract 1.2); KeyError for an account there is not."""
-        return self.engine.funds(account_id)
-
-    def positions(self, account_id: str) -> list[dict[str, Any]]:
-        """Return the account's positions (contract 1.3)."""
-        return self.engine.positions(account_id)
-
-    def orders(self, account_id: str) -> list[Order]:
-        """Return the account's orders of the day."""
-        return self.engine.orders(account_id)
-
-    def trades(self, account_id: str) -> list[Trade]:
-        """Return the account's trades of the day."""
-        return self.engine.trades(account_id)
-
-    def order(self, number: int) -> Order:
-        """Return an order of the day by number."""
-        return self.engine.order(number)
-
-    def trade(self, number: int) -> Trade:
-        """Return a trade of the day by number."""
-        return self.engine.trade(number)
-
-    def find(self, account_id: str, order_id: str) -> Order | None:
-        """Return an order of the day by the account's own id."""
-        return self.engine.find(account_id, order_id)
-
     def subscribe(
         self, account_id: str | None, callback: Callback, prepare: Prepare | None = None
     ) -> Callable[[], None]:
@@ -388,13 +330,21 @@ class TradeService(Service):
         `prepare(change)` runs when the change is collected and may render what the accounts hold then;
         `callback(change, prepared)` runs when all of that is durable, in order.
         """
-        return self._teller.subscribe(account_id, callback, prepare)
+        ends = [one.subscribe(account_id, callback, prepare) for one in (self._teller, self.router)]
+
+        def end() -> None:
+            for one in ends:
+                one()
+
+        return end
 
     async def durable(self, lsn: int) -> None:
         """Return when record `lsn` is durable; UnavailableError when the service stops before."""
         journal = self._journal
         if journal is None:
             raise UnavailableError("Trading is not running; try again in a moment")
+        if lsn >> LSN_BITS:
+            return await self.router.durable(lsn)
         if not lsn or journal.durable_lsn >= lsn:
             return
         await self._teller.wait(lsn)

@@ -78,6 +78,7 @@ class Settling:
             hook(ended)
         trade.collect()  # numbers of orders and trades begin again with the next day
         days.settle(ended)
+        trade.router.new_day()
         trade.forget_day()
 
 

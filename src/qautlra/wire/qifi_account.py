@@ -43,6 +43,7 @@ def document(
     trading_day: int,
     now_ns: int,
     settings: Settings | None = None,
+    status: int = RUNNING,
 ) -> qifi.Qifi:
     """Return the document of an account. Passwords are never in it."""
     return assemble(
@@ -54,6 +55,7 @@ def document(
         trading_day=trading_day,
         now_ns=now_ns,
         settings=settings,
+        status=status,
     )
 
 
@@ -67,6 +69,7 @@ def assemble(
     trading_day: int,
     now_ns: int,
     settings: Settings | None = None,
+    status: int = RUNNING,
 ) -> qifi.Qifi:
     """Return the document of an account whose orders and trades are rendered already."""
     about = settings or Settings()
@@ -87,7 +90,7 @@ def assemble(
         taskid=about.taskid,
         updatetime=stamp(now_ns),
         trading_day=str(trading_day) if trading_day else "",
-        status=RUNNING,
+        status=status,
         ping_gap=about.ping_gap,
         accounts=account,
         banks={about.bankid: qifi.Bank(id=about.bankid, name=about.bankname)} if about.bankid else {},
@@ -100,6 +103,8 @@ def assemble(
 def funds_of(account_id: str, funds: Mapping[str, Any]) -> qifi.Account:
     """Return the funds; what has no value (no balance, so no risk_ratio) is 0."""
     values = {name: value for name, value in funds.items() if name in _FUNDS and value is not None}
+    if "withdraw_quota" in funds:
+        values["WithdrawQuota"] = funds["withdraw_quota"]
     return qifi.Account(**values | {"user_id": account_id, "currency": "CNY"})
 
 

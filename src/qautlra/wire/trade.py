@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 import orjson
 
-from qautlra.model.order import InsertOrder
+from qautlra.model.order import InsertOrder, Order, Trade
+from qautlra.wire import qifi_account
 
 
 def refused_object(order: InsertOrder, user_id: str, text: str, now_ns: int) -> dict[str, Any]:
@@ -36,6 +38,32 @@ def refused_object(order: InsertOrder, user_id: str, text: str, now_ns: int) -> 
         "volume_left": volume,
         "last_msg": text,
     }
+
+
+def order_object(order: Order) -> bytes:
+    """Return an order of a broker outside, as the core writes its own (contract 1.4)."""
+    return msgspec.json.encode(qifi_account.order_of(order))
+
+
+def trade_object(trade: Trade) -> bytes:
+    """Return a trade of a broker outside (contract 1.5)."""
+    return msgspec.json.encode(qifi_account.trade_of(trade))
+
+
+def account_object(account_id: str, funds: Mapping[str, Any]) -> bytes:
+    """Return the money of an account outside (contract 1.2)."""
+    return _without_nan(qifi_account.funds_of(account_id, funds))
+
+
+def position_object(account_id: str, row: Mapping[str, Any]) -> bytes:
+    """Return a position of an account outside (contract 1.3)."""
+    return _without_nan(qifi_account.position_of(account_id, row))
+
+
+def _without_nan(found: msgspec.Struct) -> bytes:
+    """DIFF says "-" for a number that there is not: null would take the key away."""
+    values = msgspec.structs.asdict(found)
+    return orjson.dumps({name: "-" if value != value else value for name, value in values.items()})
 
 
 def transfer_object(amount: float, code: int, text: str, time_ns: int) -> dict[str, Any]:

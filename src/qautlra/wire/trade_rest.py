@@ -96,12 +96,13 @@ class ConditionalRequest(Struct, frozen=True, kw_only=True):
 
 
 class OpenAccountRequest(Struct, frozen=True, kw_only=True):
-    """A new paper account of a user (of oneself, unless one manages users)."""
+    """A new account of a user (of oneself, unless one manages users): of `paper`, or of a broker outside."""
 
     user_id: Id = ""
     account_id: Id = ""
     account_name: Id = ""
     user_name: Short = ""
+    broker: Id = ""
     init_cash: float = 0.0
     account_type: str = "individual"
     password: Short = ""

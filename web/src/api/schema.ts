@@ -74,8 +74,8 @@ export type Envelope_AuditEntry = { "success": boolean; "data": AuditEntry; "err
 export type Envelope_AuditVerdict = { "success": boolean; "data": AuditVerdict; "error"?: null };
 /** Whether the chain of entries holds, and if not, where it breaks. */
 export type AuditVerdict = { "intact": boolean; "entries": number; "first_id": number; "last_id": number; "reason": string };
-/** A new paper account of a user (of oneself, unless one manages users). */
-export type OpenAccountRequest = { "user_id"?: string; "account_id"?: string; "account_name"?: string; "user_name"?: string; "init_cash"?: number; "account_type"?: string; "password"?: string };
+/** A new account of a user (of oneself, unless one manages users): of `paper`, or of a broker outside. */
+export type OpenAccountRequest = { "user_id"?: string; "account_id"?: string; "account_name"?: string; "user_name"?: string; "broker"?: string; "init_cash"?: number; "account_type"?: string; "password"?: string };
 /** A reply with data. */
 export type Envelope_Opened = { "success": boolean; "data": Opened; "error"?: null };
 /** A new account. */
@@ -471,6 +471,8 @@ export interface Doors {
   "GET /api/account/{account_id}/transfers": { query: {  }; body: undefined; reply: Envelope_list_TransferRow };
   /** Equity by day and by minute */
   "GET /api/account/{user_id}/equity-curve": { query: { "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_EquityCurve };
+  /** The account's broker, its figures beside ours */
+  "GET /api/account/{account_id}/broker": { query: {  }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** An account as a QIFI document */
   "GET /api/account/{account_id}": { query: {  }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** Enter an order */

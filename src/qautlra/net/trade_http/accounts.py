@@ -29,13 +29,15 @@ async def create(call: Call) -> dict[str, Any]:
         call.who.require(Right.MANAGE_USERS)
     if asked.account_type not in _TYPES:
         raise InputError(f"account_type: expected one of {', '.join(_TYPES)}", number=1008)
-    user = call.auth.users.find(user_id)
+    user, broker = call.auth.users.find(user_id), asked.broker or call.trade.brokers()[0]
+    if broker not in call.trade.brokers():
+        raise InputError(f"broker: expected one of {', '.join(call.trade.brokers())}", number=1008)
+    if broker != call.trade.brokers()[0]:
+        call.who.require(Right.MANAGE_USERS)  # it trades with the house's own login there
     name = asked.account_id or asked.account_name or _free_name(call, user.user_id)
     if call.auth.users.account(name) is not None or call.trade.has(name):
         raise refused(2001)
-    entry = await call.auth.give_account(
-        user.user_id, name, Access.OWN, broker=call.trade.brokers()[0], cash=asked.init_cash
-    )
+    entry = await call.auth.give_account(user.user_id, name, Access.OWN, broker=broker, cash=asked.init_cash)
     call.record(Act.ACCOUNT_OPEN, name, user=user.user_id, cash=asked.init_cash, broker=entry.broker)
     return {"account_id": name, "user_id": user.user_id, "broker": entry.broker, "opened": entry.opened}
 
@@ -77,6 +79,15 @@ def frozen_info(call: Call, account_id: str) -> dict[str, Any] | None:
     }
 
 
+async def reckoning(call: Call) -> dict[str, Any]:
+    """Show how an account stands with its broker, and our own ledger's figures beside the broker's."""
+    account_id = call.account(call.part("account_id"))
+    seat = call.trade.router.seat(account_id)
+    if seat is None:
+        return {"account": account_id, "broker": call.trade.broker_of(account_id), "state": "synced"}
+    return seat.status() | seat.broker.reckoning()
+
+
 async def of_user(call: Call) -> list[rows.AccountInfo]:
     """Show the accounts of a user."""
     return [account_info(call, account_id) for account_id in call.accounts_of(call.part("user_id"))]
@@ -95,6 +106,7 @@ async def one(call: Call) -> dict[str, Any]:
         trading_day=trade.trading_day,
         now_ns=trade.clock.now_ns(),
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
+        status=trade.status_of(account_id),
     )
     return qifi.to_dict(document)
 
@@ -234,6 +246,10 @@ DOORS = (
         "GET", "/api/account/{user_id}/equity-curve", equity_curve, "Equity by day and by minute", Right.VIEW,
         parameters=RANGE,
         reply=replies.EquityCurve,
+    ),
+    Door(
+        "GET", "/api/account/{account_id}/broker", reckoning, "The account's broker, its figures beside ours",
+        Right.VIEW,
     ),
     Door("GET", "/api/account/{account_id}", one, "An account as a QIFI document", Right.VIEW),
 )  # fmt: skip

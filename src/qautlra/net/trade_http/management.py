@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import Any
 
 from qautlra.auth.rights import Right
@@ -41,14 +42,14 @@ async def detail(call: Call) -> dict[str, Any]:
 
 async def orders(call: Call) -> dict[str, Any]:
     """List the day's orders, newest first, by page."""
-    engine = call.trade.engine
+    engine, outside = call.trade.engine, call.trade.router.orders()
     first, last = call.page()
-    total = engine.exchange.orders
+    total = engine.exchange.orders + len(outside)
     status = call.text("status")
     found = []
     seen = 0
-    for number in range(total - 1, -1, -1):
-        order = engine.order(number)
+    here = (engine.order(number) for number in range(engine.exchange.orders - 1, -1, -1))
+    for order in chain(reversed(outside), here):
         if status in ("", rows.status_of(order)):
             if first <= seen < last:
                 found.append(rows.order_info(order, call.owner(order.account_id)))
@@ -60,11 +61,11 @@ async def orders(call: Call) -> dict[str, Any]:
 
 async def trades(call: Call) -> dict[str, Any]:
     """List the day's trades, newest first, by page."""
-    engine = call.trade.engine
+    engine, outside = call.trade.engine, call.trade.router.trades()
     first, last = call.page()
-    total = engine.exchange.trades
-    numbers = range(total - 1, -1, -1)[first:last]
-    found = [engine.trade(number) for number in numbers]
+    total = engine.exchange.trades + len(outside)
+    here = (engine.trade(number) for number in range(engine.exchange.trades - 1, -1, -1))
+    found = list(islice(chain(reversed(outside), here), first, last))
     return {"total": total, "trades": [rows.trade_info(one, call.owner(one.account_id)) for one in found]}
 
 

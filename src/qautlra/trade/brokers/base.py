@@ -101,6 +101,12 @@ class AccountBroker(Service):
         """Return the positions the broker shows, the last it showed while it is away."""
         return []
 
+    def status_of(self, _account_id: str) -> int:
+        """Return QIFI's `status`: 200 synced, 600 the login is refused, 100 never in yet, 500 lost."""
+        if self.is_synced:
+            return 200
+        return 600 if self.state == "refused" else 500 if self._day else 100
+
     def reckoning(self) -> dict[str, Any]:
         """Return our own figures beside the broker's, where there are any."""
         return {}
@@ -207,6 +213,37 @@ class AccountBroker(Service):
     def _tell(self, change: Change) -> None:
         for callback, prepare in list(self._subscribers):
             callback(change, prepare(change) if prepare is not None else None)
+
+
+class NoBroker(AccountBroker):
+    """Stands for a broker that the configuration does not have any more: nothing is sent anywhere."""
+
+    def __init__(self, account: str, bid: str, why: str) -> None:
+        super().__init__(account, bid)
+        self.book = DayBook()
+        self._why = why
+
+    @property
+    def is_synced(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def state(self) -> str:
+        """`refused`: a person must act."""
+        return "refused"
+
+    def health(self) -> dict[str, Any]:
+        """Return what is missing."""
+        return {"error": self._why}
+
+    def insert(self, order: InsertOrder) -> Answer:
+        """Refuse."""
+        return answer(codes.UNAVAILABLE, order.order_id)
+
+    def cancel(self, order: CancelOrder) -> Answer:
+        """Refuse: there is no order."""
+        return answer(codes.NO_ORDER, order.order_id)
 
 
 def answer(number: int, order_id: str = "", order: int | None = None, why: str = "") -> Answer:

@@ -22,7 +22,7 @@ from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS
-from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
+from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder, Order
 from qautlra.trade.brokers.base import AccountBroker, answer
 from qautlra.trade.brokers.ctp_book import CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes
@@ -37,6 +37,7 @@ from qautlra.wire.ctp_status import read_status
 QUIET_S: Final = 0.3
 RETRY_S: Final = 0.01
 COMPARE_S: Final = 30.0
+SETTLE_S: Final = 0.2
 HELD_COUNT: Final = 1000
 DIFFERENCES_COUNT: Final = 100
 SYNC: Final = (Kind.QRY_ORDER, Kind.QRY_TRADE, Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
@@ -80,7 +81,7 @@ class CtpBroker(AccountBroker):
         self._notes = Notes(notes)
         self._session = self._new_session()
         self._front = self._number = self._ref = 0
-        self._heard_s = self._connected_s = self._compare_s = 0.0
+        self._heard_s = self._connected_s = self._compare_s = self._acted_s = 0.0
         self._rows: dict[int, list[Record]] = {}
         self._rates: deque[tuple[Kind, str]] = deque()  # asked for, in the order they are answered
         self._held: deque[tuple[Kind, bytes, int]] = deque()
@@ -88,7 +89,7 @@ class CtpBroker(AccountBroker):
         self._positions: list[dict[str, Any]] = []
         self._stale = False
         self._apart: set[tuple[str, str]] = set()  # differences of the last comparison
-        self._doubted: set[tuple[str, str]] = set()  # which a price on the move may have made
+        self._doubted: set[tuple[str, str]] = set()  # of it, those not told: seen once
         self._counts: Counter[str] = Counter()
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
@@ -165,7 +166,11 @@ class CtpBroker(AccountBroker):
             self.shadow.clear()
             for note in self._notes.open(day):
                 self.book.sent(note.order, note.key, note.sent_ns)
+                if note.code:
+                    self.book.on_refused(note.key, note.code, note.text)
             self._tell(Change(account_id=self.account, day=True))
+        elif not self._notes.is_open:
+            self._notes.open(day)  # this service was stopped meanwhile, and has not forgotten the day
         highest = login.text("MaxOrderRef")
         self._front, self._number = login.whole("FrontID"), login.whole("SessionID")
         self._ref = max(self._ref, self.book.highest_ref, int(highest) if highest.isdigit() else 0)
@@ -190,6 +195,7 @@ class CtpBroker(AccountBroker):
             now_s = monotonic_s()
             session = self._session
             self._send_held()
+            self._follow_prices()
             if session.brain.state is not State.CONFIRMED or session.queries_waiting:
                 continue
             if not self.is_synced:
@@ -252,12 +258,21 @@ class CtpBroker(AccountBroker):
         return Answer(code=0, order_id=order.order_id, number=number)
 
     def funds(self, _account_id: str) -> dict[str, float]:
-        """Return the money the broker shows, the last it showed while it is away."""
+        """Return the account's money: our ledger's while that agrees, else what the broker last showed.
+
+        The broker's figures are seconds old (one query a second); our ledger's follow each trade and price.
+        """
+        if self._agrees:
+            return self.shadow.funds()
         return self._funds or dict(NO_FUNDS)
 
     def positions(self, _account_id: str) -> list[dict[str, Any]]:
-        """Return the positions the broker shows, the last it showed while it is away."""
-        return self._positions
+        """Return the account's positions, from where its money comes."""
+        return self.shadow.positions() if self._agrees else self._positions
+
+    @property
+    def _agrees(self) -> bool:
+        return self.shadow.is_current and not self._apart
 
     def reckoning(self) -> dict[str, Any]:
         """Return our ledger's figures beside the broker's as of the last comparison, and what differed."""
@@ -268,6 +283,7 @@ class CtpBroker(AccountBroker):
         }
 
     def _send(self, kind: Kind, record: bytes, number: int) -> None:
+        self._acted_s = monotonic_s()
         code = self._session.request(kind, record) if not self._held else FLOW_CONTROL[0]
         if code in FLOW_CONTROL:
             self._counts["flow_control"] += 1
@@ -320,7 +336,19 @@ class CtpBroker(AccountBroker):
         record = layout("InputOrder").read(got.record)
         key = Key(self._front, self._number, record.text("OrderRef"))
         text = f"{ctp_codes.text(got.error)}（{got.error}）"
-        return self.book.on_refused(key, _house_code(got.error), text)
+        code = _house_code(got.error)
+        refused = self.book.on_refused(key, code, text)
+        for number in refused:
+            order = self.book.orders[number]
+            try:
+                self._notes.write(
+                    Note(
+                        self._day, key.front, key.session, key.ref, order.insert_ns, _asked(order), code, text
+                    )
+                )
+            except StorageError as error:
+                _log.warning("refusal_not_noted", order_id=order.order_id, reason=error.message)
+        return refused
 
     def _changed(self, orders: list[int], trades: list[int]) -> None:
         for number in orders:
@@ -371,7 +399,7 @@ class CtpBroker(AccountBroker):
                 self._is_synced = True
                 self.synced_after_s = monotonic_s() - self._connected_s
                 _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
-            self._tell(Change(account_id=self.account))
+            self._tell(Change(account_id=self.account, symbols=self._symbols()))
 
     # --- the shadow ---
 
@@ -381,9 +409,13 @@ class CtpBroker(AccountBroker):
 
     def _reckon(self) -> None:
         """Set our ledger beside the broker's figures, once its rates of everything in it are known."""
-        self._compare_s = monotonic_s() + COMPARE_S
-        if self._stale or self._rates:
-            return  # something happened since they were asked for
+        now_s = monotonic_s()
+        self._compare_s = now_s + COMPARE_S
+        if self._rates:
+            return  # again when they are here
+        if self._stale or self._sent or now_s < self._acted_s + SETTLE_S:
+            self._compare_s = now_s + SETTLE_S
+            return  # something happened since they were asked for, or is on its way
         symbols = dict.fromkeys(
             [held["symbol"] for held in self._positions]
             + [order.symbol for order in self.book.orders if order.is_alive and order.exchange_order_id]
@@ -398,16 +430,26 @@ class CtpBroker(AccountBroker):
         if not self.shadow.is_open:
             self.shadow.open(self._positions, self._funds)
         self._book()
-        found, priced = self.shadow.compare(self._positions, self._funds)
-        doubted = {(one.kind, one.subject) for one in priced}
-        found += [one for one in priced if (one.kind, one.subject) in self._doubted]
-        if doubted - self._doubted:
-            self._compare_s = 0.0  # seen twice is seen
-        self._doubted = doubted
-        for difference in found:
-            if (difference.kind, difference.subject) not in self._apart:
-                self._differs(difference)
-        self._apart = {(one.kind, one.subject) for one in found}
+        found = {(one.kind, one.subject): one for one in self.shadow.compare(self._positions, self._funds)}
+        if set(found) - self._doubted:
+            self._compare_s = 0.0  # only what is seen twice is: flow, queries and prices cross on their way
+        told = {name: one for name, one in found.items() if name in self._doubted}
+        self._doubted = set(found)
+        news = [one for name, one in told.items() if name not in self._apart]
+        was, self._apart = self._agrees, set(told)
+        for difference in news:
+            self._differs(difference)
+        if was != self._agrees:
+            self._tell(Change(account_id=self.account, symbols=self._symbols()))
+
+    def _symbols(self) -> frozenset[str]:
+        return frozenset(held["symbol"] for held in (*self._positions, *self.shadow.positions()))
+
+    def _follow_prices(self) -> None:
+        """Tell of positions whose price has moved."""
+        moved = self.shadow.mark()
+        if moved:
+            self._tell(Change(account_id=self.account, symbols=frozenset(moved)))
 
     def _book(self) -> None:
         """Book what our ledger has not yet; a trade of ours has the fee and the profit that it reckons."""
@@ -436,6 +478,12 @@ class CtpBroker(AccountBroker):
         _log.warning("ctp_difference", account_id=self.account, **difference._asdict())
         text = f"{difference.subject}: {difference.detail}"
         self._tell(Change(account_id=self.account, differences=(text,)))
+
+
+def _asked(order: Order) -> InsertOrder:
+    """Return what an order asked for."""
+    names = InsertOrder.__struct_fields__
+    return InsertOrder(**{name: getattr(order, name) for name in names if hasattr(order, name)})
 
 
 def _house_code(ctp: int) -> int:

@@ -1,4 +1,7 @@
-"""Notes of orders sent to a CTP front, written before they go: after a restart each finds its name again."""
+"""Notes of orders sent to a CTP front, written before they go: after a restart each finds its name again.
+
+A refusal is noted too, for CTP tells it once: no query and no flow has the order.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ class Note(msgspec.Struct, frozen=True):
     ref: str
     sent_ns: int
     order: InsertOrder
+    code: int = 0
+    text: str = ""
+    "Why the front refused it; 0 and empty otherwise."
 
     @property
     def key(self) -> Key:
@@ -40,7 +46,7 @@ class Notes:
     def open(self, day: int) -> list[Note]:
         """Return the notes of `day` and be ready to take more; what was cut by a crash is left out."""
         self.close()
-        found = []
+        found: dict[Key, Note] = {}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []
@@ -50,15 +56,15 @@ class Notes:
                 except msgspec.DecodeError:
                     continue
                 if note.day == day:
-                    found.append(note)
+                    found[note.key] = note
             fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(b"".join(msgspec.json.encode(note) + b"\n" for note in found))
+            fresh.write_bytes(b"".join(msgspec.json.encode(note) + b"\n" for note in found.values()))
             os.chmod(fresh, 0o600)
             fresh.replace(self._path)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         except OSError as error:
             raise StorageError(f"{self._path}: {error.strerror}") from None
-        return found
+        return list(found.values())
 
     def write(self, note: Note) -> None:
         """Append one; StorageError when the disk refuses, and then the order must not be sent."""
@@ -69,6 +75,11 @@ class Notes:
             raise StorageError(f"{self._path}: {error.strerror}") from None
         if written != len(line):
             raise StorageError(f"{self._path}: the note was not written whole")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether notes can be written."""
+        return self._file >= 0
 
     def close(self) -> None:
         """Close the file."""

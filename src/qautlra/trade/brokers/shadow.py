@@ -63,6 +63,7 @@ class Shadow:
         self._unknown: set[str] = set()
         self._refused: list[Difference] = []
         self._moved = 0.0
+        self._marks: dict[str, float] = {}
         self._waiting: deque[Order | Trade] = deque()
         self._holds: dict[str, Hold] = {}
         self._booked: Counter[str] = Counter()  # lots by order
@@ -157,23 +158,39 @@ class Shadow:
             if hold is not None:
                 self._account.release(hold)
 
-    def compare(
-        self, positions: Sequence[Mapping[str, Any]], funds: Mapping[str, float]
-    ) -> tuple[list[Difference], list[Difference]]:
-        """Set both sides beside each other; return what differs, and what a price on the move may explain."""
+    @property
+    def is_current(self) -> bool:
+        """Whether everything that has happened is booked."""
+        return self.is_open and not self._waiting and not self._unknown
+
+    def funds(self) -> dict[str, float]:
+        """Return the account's money as the ledger has it (contract 1.2)."""
+        return self._account.funds()
+
+    def positions(self) -> list[dict[str, Any]]:
+        """Return the account's positions as the ledger has them (contract 1.3)."""
+        return self._account.positions()
+
+    def compare(self, positions: Sequence[Mapping[str, Any]], funds: Mapping[str, float]) -> list[Difference]:
+        """Set both sides beside each other; return what differs by more than the tolerances."""
         self._move_money(funds)
-        moves = self._mark(positions)
+        self.mark(positions)
         ours = self._account.funds()
         mine = {row["symbol"]: row for row in self._account.positions()}
         self.figures = {name: (ours[name], funds[name]) for name in (*FREE, *FEES, *PRICED)}
         found = [*self._refused, *self._lots(positions, mine)]
-        found += [Difference("terms", symbol, "nothing is known of it") for symbol in sorted(self._unknown)]
-        if self._unknown:
-            return found, []  # without its terms no figure of the account can agree
+        if self._unknown:  # without its terms no figure of the account can agree
+            unknown = sorted(self._unknown)
+            return found + [Difference("terms", symbol, "nothing is known of it") for symbol in unknown]
         fees = CENT + CENT / 2 * self._trades_count
-        for names, tolerance in ((FREE, CENT), (FEES, fees)):
+        moves = sum(
+            (held["volume_long"] + held["volume_short"]) * terms["multiple"] * terms["tick"] * TICKS
+            for held in positions
+            if (terms := self._terms.get(held["symbol"])) is not None
+        )
+        for names, tolerance in ((FREE, CENT), (FEES, fees), (PRICED, fees + moves)):
             found += self._figures(names, tolerance)
-        return found, self._figures(PRICED, fees + moves)
+        return found
 
     def _figures(self, names: Iterable[str], tolerance: float) -> list[Difference]:
         return [
@@ -208,23 +225,19 @@ class Shadow:
                 Difference("figure", "withdraw", f"our ledger refuses {-amount:.2f} ({code})")
             )
 
-    def _mark(self, positions: Iterable[Mapping[str, Any]]) -> float:
-        """Value everything by our prices; return what profits may differ by."""
-        moves = 0.0
-        for held in positions:
-            symbol = held["symbol"]
-            line = self._lines.get(symbol)
-            if line is None:
-                continue
+    def mark(self, positions: Iterable[Mapping[str, Any]] = ()) -> list[str]:
+        """Value what is held by our prices, by `positions`' own where we have none; return what moved."""
+        shown = {held["symbol"]: held.get("last_price") for held in positions}
+        moved = []
+        for symbol, line in self._lines.items():
             last = self._market.price(symbol, "last_price")
             if last is None or not math.isfinite(last):
-                last = held.get("last_price")  # the broker's own: nobody here watches this instrument
-            if last is not None and math.isfinite(last):
+                last = shown.get(symbol)  # nobody here watches this instrument
+            if last is not None and math.isfinite(last) and last != self._marks.get(symbol):
+                self._marks[symbol] = last
                 self._ledger.mark(line, last)
-            terms = self._terms[symbol]
-            lots = held["volume_long"] + held["volume_short"]
-            moves += lots * terms["multiple"] * terms["tick"] * TICKS
-        return moves
+                moved.append(symbol)
+        return moved
 
     def _line(self, symbol: str) -> int | None:
         """Return the ledger's number of an instrument; None when nothing is known of it."""

@@ -1,0 +1,143 @@
+"""What doors ask of accounts, from where each trades: the built-in exchange, or a broker outside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from qautlra.base.errors import InputError
+from qautlra.base.service import Service
+from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, InsertOrder, Order, Trade
+
+if TYPE_CHECKING:
+    from qautlra.trade.engine import Engine
+    from qautlra.trade.router import Router
+
+PAPER: Final = "paper"
+RUNNING: Final = 200
+
+
+class Accounts(Service):
+    """The part of the trading service that is by account. Subclasses have the router and the engine."""
+
+    router: Router
+
+    @property
+    def engine(self) -> Engine:
+        """The built-in exchange."""
+        raise NotImplementedError
+
+    def open_account(self, account_id: str, cash: float = 0.0) -> Answer:
+        """Open an account."""
+        raise NotImplementedError
+
+    def has(self, account_id: str) -> bool:
+        """Tell whether there is such an account."""
+        raise NotImplementedError
+
+    async def durable(self, lsn: int) -> None:
+        """Return when record `lsn` is durable."""
+        raise NotImplementedError
+
+    def _woken(self, answer: Answer) -> Answer:
+        raise NotImplementedError
+
+    def brokers(self) -> list[str]:
+        """Return the names doors may log in to."""
+        return [PAPER, *self.router.names]
+
+    def may_bind(self, account_id: str, broker: str) -> None:
+        """Raise InputError when an account cannot trade with a broker outside: `bind` would."""
+        here = self.has(account_id) and self.router.seat(account_id) is None
+        if here and (any(self.engine.funds(account_id).values()) or self.engine.orders(account_id)):
+            raise InputError(f"{account_id} has traded on the built-in exchange", status=409)
+        self.router.may_bind(account_id, broker)
+
+    async def bind(self, account_id: str, broker: str) -> None:
+        """Have an account, opened here without money when there is none, trade with a broker outside.
+
+        InputError when the broker, or its login, is not configured or the account has traded here.
+        """
+        self.may_bind(account_id, broker)
+        self.router.bind(account_id, broker)
+        if not self.has(account_id):
+            await self.durable(self.open_account(account_id).lsn)
+
+    def broker_of(self, account_id: str) -> str:
+        """Return the broker an account trades with; KeyError for an account there is not."""
+        if not self.has(account_id):
+            raise KeyError(account_id)
+        seat = self.router.seat(account_id)
+        return PAPER if seat is None else seat.broker.bid
+
+    def status_of(self, account_id: str) -> int:
+        """Return QIFI's `status`: 200 it trades, 100 not yet, 500 its broker is lost, 600 refused."""
+        seat = self.router.seat(account_id)
+        return RUNNING if seat is None else seat.broker.status_of(account_id)
+
+    def insert(self, order: InsertOrder) -> Answer:
+        """Enter an order."""
+        seat = self.router.seat(order.account_id)
+        if seat is not None:
+            return self.router.insert(seat, order)
+        return self._woken(self.engine.insert(order))
+
+    def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
+        """Withdraw what is left of an order."""
+        seat = self.router.seat(order.account_id)
+        if seat is not None:
+            return self.router.cancel(seat, order)
+        return self._woken(self.engine.cancel(order, force=force))
+
+    def cancel_all(self, account_id: str | None = None) -> Answer:
+        """Withdraw every order of an account, of all without one."""
+        code = self.router.cancel_all(account_id)
+        answer = self._woken(self.engine.cancel_all(account_id))
+        return answer if not code else msgspec.structs.replace(answer, code=code)
+
+    def amend(self, order: AmendOrder) -> Answer:
+        """Set price and volume of a living order."""
+        seat = self.router.seat(order.account_id)
+        if seat is not None:
+            return self.router.amend(seat, order)
+        return self._woken(self.engine.amend(order))
+
+    def funds(self, account_id: str) -> dict[str, float]:
+        """Return the account's money (contract 1.2); KeyError for an account there is not."""
+        seat = self.router.seat(account_id)
+        return self.engine.funds(account_id) if seat is None else seat.broker.funds(account_id)
+
+    def positions(self, account_id: str) -> list[dict[str, Any]]:
+        """Return the account's positions (contract 1.3)."""
+        seat = self.router.seat(account_id)
+        return self.engine.positions(account_id) if seat is None else seat.broker.positions(account_id)
+
+    def position(self, account_id: str, symbol: str) -> dict[str, Any] | None:
+        """Return the account's position in one instrument, None without one."""
+        if self.router.seat(account_id) is None:
+            return next(iter(self.engine.positions(account_id, (symbol,))), None)
+        return next((row for row in self.positions(account_id) if row["symbol"] == symbol), None)
+
+    def orders(self, account_id: str) -> list[Order]:
+        """Return the account's orders of the day."""
+        seat = self.router.seat(account_id)
+        return self.engine.orders(account_id) if seat is None else seat.orders()
+
+    def trades(self, account_id: str) -> list[Trade]:
+        """Return the account's trades of the day."""
+        seat = self.router.seat(account_id)
+        return self.engine.trades(account_id) if seat is None else seat.trades()
+
+    def order(self, number: int) -> Order:
+        """Return an order of the day by number."""
+        return self.engine.order(number) if number < OUTSIDE else self.router.of_number(number).order(number)
+
+    def trade(self, number: int) -> Trade:
+        """Return a trade of the day by number."""
+        return self.engine.trade(number) if number < OUTSIDE else self.router.of_number(number).trade(number)
+
+    def find(self, account_id: str, order_id: str) -> Order | None:
+        """Return an order of the day by the account's own id."""
+        seat = self.router.seat(account_id)
+        return self.engine.find(account_id, order_id) if seat is None else seat.find(order_id)

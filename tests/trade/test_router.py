@@ -1,0 +1,300 @@
+"""Accounts outside, in one loop: the house's trading service, our CTP broker, a front and its exchange."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from qautlra.app.brokers import TapeMarket
+from qautlra.base.errors import InputError, StorageError
+from qautlra.link.bus import Message
+from qautlra.link.documents import SqliteRepository
+from qautlra.link.memory_bus import MemoryBus
+from qautlra.model import codes
+from qautlra.model.condition import Conditional
+from qautlra.model.order import OUTSIDE, AmendOrder, CancelOrder, Change
+from qautlra.net.amqp_out import Cursor
+from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
+from qautlra.trade.brokers.base import AccountBroker
+from qautlra.trade.brokers.ctp import CtpBroker
+from qautlra.trade.brokers.gate import OutsideGate
+from qautlra.trade.keeper import Keeper
+from tests.ctp.test_broker import options, order, until
+from tests.ctp.test_trader import Venue
+from tests.trade.rig import Rig
+from tests.trade.test_conditional import at_price, leg
+
+COPPER = "SHFE.cu2109"
+
+
+class House:
+    """The house beside the venue: account `one` is bound to `front`, `here` trades on its own exchange."""
+
+    def __init__(self, directory: Path, venue: Venue) -> None:
+        self.directory = directory
+        self.venue = venue
+        self.rig = Rig(directory)
+        self.trade = self.rig.trade
+        self.router = self.trade.router
+        self.market = TapeMarket(self.rig.instruments, self.rig.tape)
+        self.router.sites = self
+        self.router.gate = OutsideGate(self.market, "paper")
+        self.fails = 0
+        self.names = ["front"]
+
+    def make(self, name: str, account: str) -> AccountBroker:
+        house = self
+
+        class Fragile(CtpBroker):
+            async def start(self) -> None:
+                if house.fails:
+                    house.fails -= 1
+                    raise StorageError("no room for notes")
+                await super().start()
+
+        return Fragile(
+            replace(options(self.venue, account), name=name), account=account,
+            notes=self.directory / f"{account}.jsonl", now_ns=self.rig.clock.now_ns, market=self.market,
+        )  # fmt: skip
+
+    async def __aenter__(self) -> "House":
+        await self.trade.start()
+        self.rig.quotes()
+        self.quote(75000)
+        self.trade.open_account("here", 1_000_000.0)
+        await self.trade.bind("one", "front")
+        await self.router.start()
+        await until(lambda: self.broker.is_synced)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.router.stop(1.0)
+        await self.trade.stop(1.0)
+
+    @property
+    def broker(self) -> CtpBroker:
+        seat = self.router.seat("one")
+        assert seat is not None and isinstance(seat.broker, CtpBroker)
+        return seat.broker
+
+    def quote(self, last: float) -> None:
+        book = {"bid_price1": last - 10, "ask_price1": last + 10, "bid_volume1": 9, "ask_volume1": 9}
+        limits = {"upper_limit": 82500, "lower_limit": 67500, "pre_settlement": 75000}
+        for rig in (self.rig, self.venue.rig):
+            rig.tick(COPPER, last, **book, **limits)
+
+
+def play(tmp_path: Path, story: Callable[[House], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with Venue(tmp_path / "venue") as venue, House(tmp_path / "house", venue) as house:
+            await asyncio.wait_for(story(house), 60)
+
+    for place in ("venue", "house"):
+        (tmp_path / place).mkdir()
+    asyncio.run(main())
+
+
+@pytest.fixture(autouse=True)
+def release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QAUTLRA__CTP__ABI", "6.7.11")
+
+
+def test_one_service_for_accounts_here_and_outside(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade = house.trade
+        heard: dict[str | None, list[tuple[Change, Any]]] = {None: [], "one": [], "here": []}
+        for name in heard:
+            trade.subscribe(
+                name,
+                lambda change, read, name=name: heard[name].append((change, read)),
+                lambda change: (
+                    [trade.order(n) for n in change.orders] + [trade.trade(n) for n in change.trades]
+                ),
+            )
+        assert trade.brokers() == ["paper", "front"] and trade.accounts() == ["here", "one"]
+        assert (trade.broker_of("one"), trade.broker_of("here")) == ("front", "paper")
+        for account in ("one", "here"):
+            answer = trade.insert(order("a", "BUY", "OPEN", 2, 75010, account_id=account))
+            assert answer.ok, answer
+            await trade.durable(answer.lsn)
+            assert trade.insert(order("a", "BUY", "OPEN", 2, 75010, account_id=account)).code == 3002
+            await until(lambda account=account: trade.trades(account))
+            found = trade.find(account, "a")
+            assert found is not None and found.volume_left == 0 and found.account_id == account
+            assert trade.order(found.number) == found
+            assert (found.number >= OUTSIDE) == (account == "one")
+            held = await until(lambda account=account: trade.position(account, COPPER))
+            assert held["volume_long_today"] == 2
+        await until(lambda: trade.funds("one")["margin"])
+        await until(lambda: house.broker.shadow.figures.get("margin", (0.0, 0.0))[0])
+        for key in ("margin", "commission", "position_profit"):
+            assert trade.funds("one")[key] == pytest.approx(trade.funds("here")[key]), key
+        house.quote(75100)
+        await until(lambda: trade.funds("one")["position_profit"] == pytest.approx(900.0))
+        await until(lambda: heard["here"])
+        named = {name: {change.account_id for change, _ in found} for name, found in heard.items()}
+        assert named["one"] == {"one"} and named["here"] == {"here"} and named[None] == {"one", "here"}
+        assert {one.order_id for _, read in heard["one"] for one in read} == {"a"}
+        venue = house.venue.rig.trade
+        assert len(venue.orders("one")) == 1 and len(trade.engine.orders("one")) == 0
+        assert trade.engine.exchange.trades == 1
+        assert trade.monitor.level("one") == "low" and trade.status_of("one") == 200
+        amended = trade.amend(AmendOrder(account_id="one", order_id="a", price=1.0))
+        assert amended.code == codes.BAD_PARAMETERS
+        assert trade.transfer("one", 5.0).code == codes.BAD_PARAMETERS
+        with pytest.raises(ValueError, match="no number"):
+            trade.order(OUTSIDE + (500 << 20))
+
+    play(tmp_path, story)
+
+
+def test_the_house_refuses_before_a_broker_is_asked(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade, monitor = house.trade, house.trade.monitor
+
+        def code(offset: str = "OPEN", price: float = 74000, volume: float = 1, **more: Any) -> int:
+            direction = "BUY" if offset == "OPEN" else "SELL"
+            made = order(f"r{price}{offset}", direction, offset, 1, price, **more)
+            made = msgspec.structs.replace(made, volume=volume)
+            return trade.insert(made).code
+
+        assert code(price=74001) == 3004 and code(price=99000) == 4002 and code(symbol="SHFE.zz1") == 1007
+        assert code(price=74010, volume=1.5) == codes.BAD_VOLUME
+        assert trade.insert(order("rest", "BUY", "OPEN", 1, 74000)).ok
+        await until(lambda: house.venue.rig.trade.orders("one"))
+        assert monitor.freeze("one", "TRADING_ONLY", "because", "admin").ok
+        assert code() == codes.FROZEN
+        assert monitor.unfreeze("one", "", "admin").ok
+        assert monitor.set_state("REDUCING", "one").ok
+        assert code() == codes.REDUCING
+        assert monitor.set_state("ACTIVE", "one").ok and monitor.set_state("HALTED").ok
+        assert code() == codes.HALTED and code("CLOSETODAY") == codes.HALTED
+        (rest,) = house.venue.rig.trade.orders("one")
+        await until(lambda: not house.venue.rig.trade.order(rest.number).is_alive)  # the switch withdrew it
+        assert len(house.venue.rig.trade.orders("one")) == 1
+        with pytest.raises(InputError, match="liquidates"):
+            trade.liquidator.start("one", reason="x")
+
+    play(tmp_path, story)
+
+
+def test_accounts_are_bound_once_and_never_fall_back_on_the_house(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade = house.trade
+        with pytest.raises(InputError, match="traded on the built-in exchange"):
+            await trade.bind("here", "front")
+        with pytest.raises(InputError, match="no broker 'other'"):
+            await trade.bind("two", "other")
+        await trade.bind("one", "front")
+        house.router.bind_nowhere("lost", "gone", "no such broker")
+        trade.open_account("lost", 0.0)
+        assert trade.insert(order("x", "BUY", "OPEN", 1, 75010, account_id="lost")).code == codes.UNAVAILABLE
+        assert trade.status_of("lost") == 600 and trade.funds("lost")["balance"] == 0.0
+        states = {one["name"]: one for one in house.router.states()}
+        assert states["gone"] == {"name": "gone", "accounts": 1, "synced": 0, "states": ["refused"]}
+        assert "gone: refused" in house.router.health()["error"]
+        assert (states["front"]["accounts"], states["front"]["synced"]) == (1, 1)
+
+    play(tmp_path, story)
+
+
+def test_a_broker_that_fails_is_started_again(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        house.fails = 2
+        broker = house.broker
+        broker.fail(StorageError("the disk is full"))
+        await until(lambda: house.fails < 2)
+        assert house.trade.insert(order("a", "BUY", "OPEN", 1, 75010)).code == codes.UNAVAILABLE
+        await until(lambda: broker.is_synced, 20)
+        answer = house.trade.insert(order("a", "BUY", "OPEN", 1, 75010))
+        assert answer.ok, answer
+        await house.trade.durable(answer.lsn)
+        assert len(house.venue.rig.trade.orders("one")) == 1
+
+    play(tmp_path, story)
+
+
+def test_rabbitmq_tells_of_both_kinds_and_forgets_neither_over_a_restart(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        bus = MemoryBus(prefetch_count=64)
+        told: list[tuple[str, str]] = []
+        publish = bus.publish
+
+        async def listened(messages: Any) -> None:
+            told.extend((m.key, m.message_id) for m in messages if m.exchange == "QATRANSACTION")
+            await publish(messages)
+
+        bus.publish = listened  # type: ignore[method-assign]
+
+        def door() -> TradeAmqp:
+            return TradeAmqp(
+                trade=house.trade, bus=bus, cursor=Cursor(house.directory / "cursor"),
+                resolve=house.rig.instruments.canonical, now_ns=house.rig.clock.now_ns,
+                settings=AmqpSettings(account_interval_ms=20),
+            )  # fmt: skip
+
+        async def send(account: str, order_id: str) -> None:
+            data = {"instrument_id": "cu2109", "exchange_id": "SHFE", "price": 75010, "volume": 1}
+            data |= {"direction": "BUY", "offset": "OPEN", "order_id": order_id}
+            body = {"topic": "order", "action": "send_order", "account_cookie": account, "data": data}
+            await publish([Message("QAORDER_ROUTER", account, json.dumps(body).encode())])
+
+        first = door()
+        await first.start()
+        for account in ("one", "here"):
+            await send(account, "m1")
+        await until(lambda: len(told) == 2)
+        await first.stop(1.0)
+        house.trade.insert(order("m2", "BUY", "OPEN", 1, 75010, account_id="here"))
+        second = door()
+        await second.start()
+        await send("one", "m1")  # delivered again: one order
+        await send("one", "m3")
+        await until(lambda: len({mark for _, mark in told}) == 4)
+        names = sorted(mark for account, mark in told if account == "here")
+        assert names == ["20210802-0", "20210802-1"]
+        assert {m for a, m in told if a == "one"} == {
+            f"20210802-one-{t.trade_id}" for t in house.trade.trades("one")
+        }
+        assert len(house.venue.rig.trade.orders("one")) == 2
+        await second.stop(1.0)
+
+    play(tmp_path, story)
+
+
+def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade = house.trade
+        asked = Conditional(
+            account_id="one", order_id="c1", conditions=(at_price(75100),), legs=(leg(limit_price=75200.0),)
+        )
+        assert trade.conditions.insert(asked).ok
+        house.quote(75100)
+        await until(lambda: trade.trades("one"))
+        assert [one.account_id for one in house.venue.rig.trade.trades("one")] == ["one"]
+        await until(lambda: trade.funds("one")["margin"])
+        keeper = Keeper(
+            trade=trade,
+            repository=SqliteRepository(tmp_path / "documents.sqlite"),
+            now_ns=house.rig.clock.now_ns,
+        )
+        document = keeper.document("one")
+        assert (document.broker_name, document.status) == ("front", 200)
+        assert len(document.trades) == 1 and COPPER in document.positions
+        ended: list[Any] = []
+        trade.day_ended.append(ended.append)
+        house.rig.at("2021-08-03 09:30:00")
+        trade.follow_day()
+        assert [one.account_id for one in ended[0].accounts] == ["here"]
+        for connection in list(house.venue.service.connections):
+            connection.cut("test")
+        await until(lambda: not house.broker.is_synced)
+        assert keeper.document("one").status == 500
+        assert trade.cancel(CancelOrder(account_id="one", order_id="nobody")).code == codes.NO_ORDER
+
+    play(tmp_path, story)
