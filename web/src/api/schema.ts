@@ -409,6 +409,24 @@ export interface Doors {
   "GET /api/v1/liveness": { query: {  }; body: undefined; reply: unknown };
   /** Whether the store answers */
   "GET /api/v1/readiness": { query: {  }; body: undefined; reply: unknown };
+  /** List aggregates */
+  "GET /api/v1/aggregate": { query: {  }; body: undefined; reply: unknown };
+  /** How an aggregate is made */
+  "GET /api/v1/aggregate/{stream}": { query: {  }; body: undefined; reply: unknown };
+  /** Make an aggregate */
+  "PUT /api/v1/aggregate/{stream}": { query: {  }; body: undefined; reply: unknown };
+  /** Delete an aggregate and its rows */
+  "DELETE /api/v1/aggregate/{stream}": { query: {  }; body: undefined; reply: unknown };
+  /** Refresh it now */
+  "POST /api/v1/aggregate/{stream}/refresh": { query: {  }; body: undefined; reply: unknown };
+  /** List imports */
+  "GET /api/v1/import": { query: {  }; body: undefined; reply: unknown };
+  /** How far an import is */
+  "GET /api/v1/import/{id}": { query: {  }; body: undefined; reply: unknown };
+  /** Import a file */
+  "PUT /api/v1/import/{id}": { query: { "stream"?: string | number; "format"?: string | number; "at"?: string | number; "more"?: string | number }; body: undefined; reply: unknown };
+  /** Stop an import; stored rows stay */
+  "DELETE /api/v1/import/{id}": { query: {  }; body: undefined; reply: unknown };
   /** State of the process */
   "GET /healthz": { query: {  }; body: undefined; reply: Health };
   /** Whether every service runs */
