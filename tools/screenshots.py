@@ -189,7 +189,7 @@ def settle(page: Any, base: str) -> None:
     page.locator('[data-test="settled"] tbody tr').first.wait_for()
     page.click('[data-test="admin-news"]')
     page.fill('[data-test="news-title"]', "夜盘时间调整 / Night session hours")
-    page.fill('[data-test="news-content"]', "本周五夜盘 21:00 开始。\nThe night session of Friday begins at 21:00.")
+    page.fill('[data-test="news-content"]', "本周五夜盘 21:00 开始。\nFriday night begins at 21:00.")
     page.click('[data-test="news-add"]')
     page.locator('[data-test="news-drop"]').first.wait_for()
 

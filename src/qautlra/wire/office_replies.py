@@ -20,8 +20,8 @@ class FeeShown(TypedDict):
     by: str
 
 
-class InstrumentRow(TypedDict):
-    """An instrument with its terms, its newest prices and what stands in it here."""
+class InstrumentInfo(TypedDict):
+    """An instrument with its terms and its newest prices."""
 
     instrument_id: str
     instrument_name: str
@@ -39,6 +39,11 @@ class InstrumentRow(TypedDict):
     status: str
     expire_year: int | None
     expire_month: int | None
+
+
+class InstrumentRow(InstrumentInfo):
+    """An instrument, and what stands in it here."""
+
     listed: bool
     live_orders: int
     holders: int

@@ -137,7 +137,7 @@ DOORS = (
     ),
     Door(
         "POST", "/api/admin/instrument/create", create, "List an instrument of our own", _MANAGE,
-        wire.CreateInstrument,
+        wire.CreateInstrument, replies.InstrumentInfo,
     ),
     Door(
         "PUT", "/api/admin/instrument/{id}/update", update, "Set price limits", _MANAGE,
