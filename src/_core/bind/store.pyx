@@ -268,6 +268,13 @@ cdef class TickLog:
     def waiting(self):
         return self.ptr.waiting()
 
+    def shed(self):
+        return self.ptr.shed()
+
+    @property
+    def rows_shed(self):
+        return self.ptr.rows_shed()
+
     @property
     def rows_logged(self):
         return self.ptr.rows_logged()

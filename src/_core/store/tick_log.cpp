@@ -79,6 +79,13 @@ std::size_t TickLog::drain() {
   return static_cast<std::size_t>(seq - span.begin);
 }
 
+std::uint64_t TickLog::shed() {
+  const Tape::Span span = tape_.read(cursor_);
+  tape_.advance(cursor_, span.end);
+  rows_shed_ += span.end - span.begin;
+  return span.end - span.begin;
+}
+
 std::size_t TickLog::append_rows(const Snapshot* rows, std::size_t count) {
   held_ = Held::kNo;
   std::size_t done = 0;

@@ -44,6 +44,9 @@ class TickLog {
   // Entries on the tape not taken yet.
   std::uint64_t waiting() const;
 
+  // Gives up what waits on the tape, so that a live market goes on without the log. How many.
+  std::uint64_t shed();
+
   // Imports: to log and hot tier without touching the tape. How many were done with (new or duplicate), from the
   // first; fewer than `count` when held.
   std::size_t append_rows(const Snapshot* rows, std::size_t count);
@@ -55,6 +58,7 @@ class TickLog {
 
   Held held() const { return held_; }
   std::uint64_t rows_logged() const { return rows_logged_; }
+  std::uint64_t rows_shed() const { return rows_shed_; }
   std::uint64_t duplicates() const { return duplicates_; }
 
  private:
@@ -67,6 +71,7 @@ class TickLog {
   int cursor_;
   Held held_ = Held::kNo;
   std::uint64_t rows_logged_ = 0;
+  std::uint64_t rows_shed_ = 0;
   std::uint64_t duplicates_ = 0;
   std::vector<std::uint64_t> defined_in_;  // per instrument: the segment (first LSN) that last defined it
 };

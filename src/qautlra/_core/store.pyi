@@ -129,6 +129,10 @@ class TickLog:
     def waiting(self) -> int:
         """Rows on the tape that were not taken yet."""
 
+    def shed(self) -> int:
+        """Give up what waits on the tape, so that a live market goes on without the log; return how many."""
+    @property
+    def rows_shed(self) -> int: ...
     @property
     def rows_logged(self) -> int: ...
     @property

@@ -150,6 +150,7 @@ def build(loaded: Loaded) -> App:
             tape,
             drains,
             when_held=held,
+            shed=None if store is None else store.shed,
             is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
         )
         context = SourceContext(

@@ -59,7 +59,8 @@ class Pump:
     """Publishes rows on the tape, then calls the cursors' drains in order, then yields to the loop.
 
     When a holding cursor is full, `when_held="wait"` waits for room (recorded or simulated data can wait);
-    `"drop"` counts the rows in `dropped` and goes on (a live market does not wait). A drain that raises
+    `"drop"` has `shed` make room by giving up what that cursor had not read (a live market does not wait);
+    without one it counts its rows in `dropped` and goes on. A drain that raises
     ends the source's run: what it could not take is still on the tape or was never taken.
     """
 
@@ -69,10 +70,12 @@ class Pump:
         drains: Sequence[Callable[[], object]] = (),
         *,
         when_held: Literal["wait", "drop"] = "wait",
+        shed: Callable[[], int] | None = None,
     ) -> None:
         self._tape = tape
         self._drains = list(drains)
         self._wait = when_held == "wait"
+        self._shed = shed
         self.rows = 0
         self.dropped = 0
         self.held_count = 0
@@ -93,6 +96,8 @@ class Pump:
                 drain()
             if taken == at:  # nothing taken although everyone has drained: a cursor holds the tape
                 self.held_count += 1
+                if not self._wait and self._shed is not None and self._shed():
+                    continue
                 if not self._wait:
                     self.dropped += end - at
                     break

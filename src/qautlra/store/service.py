@@ -150,6 +150,10 @@ class StoreService(Service):
             taken += step
         return taken
 
+    def shed(self) -> int:
+        """Give up the rows the log cannot take now, counted: a live market does not wait; return how many."""
+        return 0 if self._open is None else int(self._open.log.shed())
+
     def health(self) -> dict[str, Any]:
         """Return positions, sizes, and what holds the log back when something does."""
         facts: dict[str, Any] = {
@@ -173,6 +177,8 @@ class StoreService(Service):
                 "file_bytes": sum(file.bytes for file in state.files),
                 "blocked": opened.log.blocked,
             }
+            if opened.log.rows_shed:
+                facts["rows_shed"] = opened.log.rows_shed
             if opened.damage:
                 facts["log_damage"] = opened.damage
             logs = opened.journal.error or opened.tables.log_error

@@ -17,6 +17,10 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
     """Give out what an open store knows of itself, until `metrics.unwatch`."""
     note, tables = metrics.watch, opened.tables
     note("qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter")
+    note(
+        "qautlra_store_rows_shed_total", "Live rows the log could not take", lambda: opened.log.rows_shed,
+        kind="counter",
+    )  # fmt: skip
     note("qautlra_store_hot_rows", "Rows in the hot tier", lambda: opened.hot.rows)
     note("qautlra_store_hot_bytes", "Size of the hot tier", lambda: opened.hot.bytes)
     note(

@@ -90,6 +90,8 @@ cdef extern from "store/tick_log.hpp" namespace "qautlra" nogil:
         CTickLog(CTape&, CJournal&, CHotStore&) except +
         size_t drain() except +
         uint64_t waiting()
+        uint64_t shed()
+        uint64_t rows_shed()
         size_t append_rows(const Snapshot*, size_t) except +
         cbool recover(const string&, uint64_t, CInstrumentTable&, CTape*, Recovery&, string&) except +
         Held held()
