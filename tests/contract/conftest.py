@@ -68,7 +68,10 @@ def account_service() -> Iterator[str]:
             claims = {
                 "sub": "tester",
                 "exp": int(time.time()) + 3600,
-                "grants": {"features": ["futr", "lmt_idx", "sec"], "accounts": ["check", "gw1", "ct1"]},
+                "grants": {
+                    "features": ["futr", "lmt_idx", "sec"],
+                    "accounts": ["check", "gw1", "ct1", "ct2"],
+                },
             }
             token = ".".join((part({"alg": "HS256", "typ": "JWT"}), part(claims), part("unsigned")))
             self._answer({"access_token": token, "refresh_token": token})

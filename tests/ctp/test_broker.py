@@ -306,6 +306,42 @@ def test_our_ledger_says_what_the_broker_says_and_tells_what_differs(tmp_path: P
     play(tmp_path, story)
 
 
+def test_the_day_after_begins_with_what_was_left(tmp_path: Path) -> None:
+    """Orders and trades are gone, lots are yesterday's, our ledger begins with them at their settlement."""
+
+    async def story(venue: Venue, broker: CtpBroker) -> None:
+        rig = venue.rig
+        await until(lambda: broker.is_synced)
+        await shown(broker, broker.insert(order("a", "BUY", "OPEN", 3, 75010)))
+        await shown(broker, broker.insert(order("b", "BUY", "OPEN", 1, 74000)))
+        await until(lambda: broker.trades("one"))
+        days: list[int] = []
+        broker.subscribe("one", lambda change, _: days.append(broker.trading_day) if change.day else None)
+        venue.quote(COPPER, 75100)
+        rig.at("2021-08-03 09:30:00")
+        rig.trade.follow_day()
+        venue.day = 20210803
+        venue.quote(COPPER, 75100)
+        for connection in list(venue.service.connections):
+            connection.cut("the night")
+        await until(lambda: not broker.is_synced)
+        await until(lambda: broker.is_synced)
+        assert days == [20210803] and broker.orders("one") == [] and broker.trades("one") == []
+        await shown(broker, broker.insert(order("a", "SELL", "CLOSE", 1, 75000)))  # ids are of a day
+        await until(lambda: broker.trades("one"))
+        await until(lambda: broker.shadow.figures.get("close_profit", (0.0, 0.0))[1])
+        held, theirs = broker.positions("one")[0], rig.trade.positions("one")[0]
+        for name in ("volume_long_his", "volume_long_today", "volume_long_yd", "position_cost_long"):
+            assert held[name] == theirs[name], name
+        assert held["volume_long_his"] == 2 and held["volume_long_yd"] == 3
+        funds = rig.trade.funds("one")
+        for name, (ours, shown_) in broker.shadow.figures.items():
+            assert ours == pytest.approx(shown_) == pytest.approx(funds[name]), name
+        assert not broker.differences
+
+    play(tmp_path, story)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_day_with_cuts_gives_the_account_of_paper_trading(tmp_path: Path) -> None:

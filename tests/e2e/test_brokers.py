@@ -1,6 +1,7 @@
-"""Accounts of one `serve` trade at two brokers outside: another `serve` as DIFF gateway, and its CTP front.
+"""Accounts of one `serve` trade at brokers outside: another `serve` as DIFF gateway, and its CTP front.
 
-The market comes from there, too. The broker side is killed and comes back; nothing is lost or done twice.
+One broker is configured as in the specification's `config_ctp.json`, and two share a BrokerID. The market
+comes from there, too. The broker side is killed and comes back; nothing is lost or done twice.
 """
 
 import base64
@@ -23,7 +24,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PASSWORD = "Check-pass-1"
 SYMBOL = "SHFE.rb2701"
-ACCOUNTS = {"gw1": "gate", "ct1": "front"}
+ACCOUNTS = {"gw1": "gate", "ct1": "front", "ct2": "second"}
+ALL, NONE = (dict.fromkeys(("second", "gate", "front"), synced) for synced in (1, 0))
 MONEY = ("static_balance", "close_profit", "commission", "margin", "frozen_margin")
 
 
@@ -99,6 +101,13 @@ url = "tcp://127.0.0.1:{front}"
 bid = "9999"
 app_id = "qautlra_tests"
 auth_code = "{"0" * 16}"
+[source.ctp.brokers.second]
+td_addr = "tcp://127.0.0.1:{front}"
+broker_id = "9999"
+user_id = "ct2"
+password = "{PASSWORD}"
+app_id = "qautlra_tests"
+auth_code = "{"0" * 16}"
 [trade.logins.gw1]
 password_file = "{self._directory / "password"}"
 [trade.logins.ct1]
@@ -132,7 +141,7 @@ def sides(serve: Serve, tmp_path: Path) -> Iterator[Sides]:
     for name, broker in ACCOUNTS.items():
         user(found.house, name, broker)
     user(found.house, "here", "paper")
-    until(lambda: found.synced() == {"gate": 1, "front": 1})
+    until(lambda: found.synced() == ALL)
     yield found
 
 
@@ -196,7 +205,7 @@ def test_orders_go_to_the_accounts_broker_and_everything_comes_back(sides: Sides
         shown = ask(house, name, f"/api/account/{name}/broker")
         assert (shown["broker"], shown["state"]) == (ACCOUNTS[name], "synced")
         assert not shown.get("differences")
-    figures = ask(house, "ct1", "/api/account/ct1/broker")["figures"]
+    figures = ask(house, "ct2", "/api/account/ct2/broker")["figures"]
     assert figures["commission"]["ours"] == pytest.approx(figures["commission"]["broker"])
     # The unmodified TqSdk through the house, with each broker's name in the place of a broker's.
     for name, at in ACCOUNTS.items():
@@ -214,7 +223,7 @@ def test_a_dead_broker_is_refused_at_and_nothing_is_lost_when_it_is_back(sides: 
         order(sides.house, name, "o1", high)
         before[name] = fixed(same_account(sides, name))
     sides.broker.kill()
-    until(lambda: sides.synced() == {"gate": 0, "front": 0})
+    until(lambda: sides.synced() == NONE)
     health = sides.house.get_json("/healthz")
     assert health["status"] == "degraded"
     (brokers,) = [one for one in health["services"] if one["name"] == "brokers"]
@@ -227,14 +236,14 @@ def test_a_dead_broker_is_refused_at_and_nothing_is_lost_when_it_is_back(sides: 
         assert len(shown["trades"]) == 1 and "d0" not in shown["orders"]
     assert ask(sides.house, "here", "/api/account/here")["accounts"]["balance"] == 1_000_000.0
     sides.broker = sides.start_broker()
-    until(lambda: sides.synced() == {"gate": 1, "front": 1}, 60.0)
+    until(lambda: sides.synced() == ALL, 60.0)
     for name in ACCOUNTS:
         assert "d0" not in same_account(sides, name)["orders"]
         order(sides.house, name, "o2", high)
         assert len(same_account(sides, name)["trades"]) == 2
     sides.house.kill()
     sides.house = sides.start_house()
-    until(lambda: sides.synced() == {"gate": 1, "front": 1}, 60.0)
+    until(lambda: sides.synced() == ALL, 60.0)
     for name in ACCOUNTS:
         document = same_account(sides, name)
         assert sorted(document["orders"]) == ["o1", "o2"] and len(document["trades"]) == 2
