@@ -42,9 +42,7 @@ def until(condition: Callable[[], bool], wait_s: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize(
-    "path", ["/ws/market", "/ws/diff", "/ws/qq/market", "/ws/sina/market", "/ws/market?source=qq"]
-)
+@pytest.mark.parametrize("path", ["/ws/market", "/ws/diff", "/ws/market?source=qq"])
 def test_pull_conversation(front: Front, path: str) -> None:
     front.tick(0, last_price=5240.2)
     with connect(f"ws://{front.host}:{front.port}{path}") as ws:
@@ -61,6 +59,32 @@ def test_pull_conversation(front: Front, path: str) -> None:
         ws.send(PEEK)
         front.tick(0, last_price=5240.4)
         assert recv(ws)["data"][0]["quotes"]["IF2101"]["last_price"] == 5240.4
+
+
+@pytest.mark.parametrize("path", ["/ws/qq/market", "/ws/sina/market"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        '{"aid":"subscribe_quote","ins_list":"IF2101"}',
+        '{"type":"subscribe","payload":{"instruments":["IF2101"]}}',
+    ],
+)
+def test_the_oldest_paths_tell_every_quote_whole_and_in_both_forms(front: Front, path: str, ask: str) -> None:
+    front.tick(0, last_price=5240.2, volume=10)
+    with connect(f"ws://{front.host}:{front.port}{path}") as ws:
+        ws.send(ask)
+        for price in (5240.2, 5240.4, 5240.6):
+            if price != 5240.2:
+                front.tick(0, last_price=price)
+            forms: dict[str, dict[str, Any]] = {}
+            while len(forms) < 2:
+                told = recv(ws)
+                if told.get("aid") == "rtn_data" and any("quotes" in part for part in told["data"]):
+                    forms["rtn_data"] = next(p["quotes"]["IF2101"] for p in told["data"] if "quotes" in p)
+                elif told.get("type") == "market_data":
+                    forms["market_data"] = told["payload"]["data"]
+            for quote in forms.values():
+                assert quote["last_price"] == price and "volume" in quote and "open_interest" in quote
 
 
 def test_the_configured_path_is_served_too(make_front: MakeFront) -> None:

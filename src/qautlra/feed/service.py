@@ -159,12 +159,14 @@ class FeedService(Service):
                 f"At most {self.settings.max_clients} clients; try again later", status=503, retry_after_s=5
             )
 
-    def attach(self, sink: Sink, *, flow: Flow | None = None, stamp: bool = False) -> Client:
-        """Take a connection in; call `detach` when it is gone."""
+    def attach(
+        self, sink: Sink, *, flow: Flow | None = None, stamp: bool = False, whole: bool = False
+    ) -> Client:
+        """Take a connection in; call `detach` when it is gone. `whole`: it merges nothing (see Session)."""
         self.check_room()
         now = asyncio.get_running_loop().time()
         handle = self.hub.open()
-        client = Client(Session(new_uuid(), handle, self, flow=flow, stamp=stamp), sink, now)
+        client = Client(Session(new_uuid(), handle, self, flow=flow, stamp=stamp, whole=whole), sink, now)
         self._clients[handle] = client
         # What is compressed comes back from the hub instead of going straight to the kernel.
         self.hub.connect(handle, sink.outlet if client.deflate is None else None)

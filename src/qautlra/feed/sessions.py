@@ -38,6 +38,7 @@ class Session:
         "_notices",
         "_stamp",
         "_style",
+        "_whole",
         "charts",
         "client",
         "context",
@@ -57,7 +58,14 @@ class Session:
     )
 
     def __init__(
-        self, key: str, client: int, context: Context, *, flow: Flow | None = None, stamp: bool = False
+        self,
+        key: str,
+        client: int,
+        context: Context,
+        *,
+        flow: Flow | None = None,
+        stamp: bool = False,
+        whole: bool = False,
     ) -> None:
         self.key = key
         self.client = client
@@ -68,6 +76,7 @@ class Session:
         self.context = context
         self._fixed = flow is not None
         self._stamp = stamp
+        self._whole = whole  # as the oldest servers: each quote whole, as rtn_data and as market_data
         self._first: Dialect | None = None
         self.speaks: set[Dialect] = set()
         self._greeted = False
@@ -246,8 +255,8 @@ class Session:
         self.context.hub.set_style(
             self.client,
             _STYLES[dialect],
-            market_data=dialect is Dialect.GATEWAY and settings.market_data_frames,
-            full_only=not settings.incremental.enabled,
+            market_data=settings.market_data_frames and (self._whole or dialect is Dialect.GATEWAY),
+            full_only=self._whole or not settings.incremental.enabled,
             stamp=self._stamp,
         )
         if self._style is not None:

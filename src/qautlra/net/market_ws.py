@@ -13,19 +13,26 @@ from qautlra.net.deps import Deps
 from qautlra.net.route import Route
 from qautlra.net.ws_socket import Socket, serve_socket
 
+OLDEST = ("/ws/qq/market", "/ws/sina/market")
+"""Paths of servers whose clients merge nothing: each change tells the quote whole, in both of their forms."""
+
 
 class Guest:
     """A client of the feed as its socket sees it."""
 
     __slots__ = ("_client", "_feed", "_greeting")
 
-    def __init__(self, feed: FeedService, socket: Socket, query: Mapping[str, str]) -> None:
+    def __init__(
+        self, feed: FeedService, socket: Socket, query: Mapping[str, str], *, whole: bool = False
+    ) -> None:
         flow = query.get("flow")
         if flow not in (None, "push", "pull"):
             raise InputError("flow: expected push or pull")
         self._feed = feed
         self._greeting = query.get("greeting") == "1"
-        self._client = feed.attach(socket, flow=Flow(flow) if flow else None, stamp=query.get("stamp") == "1")
+        self._client = feed.attach(
+            socket, flow=Flow(flow) if flow else None, stamp=query.get("stamp") == "1", whole=whole
+        )
 
     def opened(self) -> None:
         if self._greeting:
@@ -50,7 +57,7 @@ def routes(deps: Deps) -> list[Route]:
     async def market(request: web.Request) -> web.StreamResponse:
         return await _serve(request, deps)
 
-    paths = dict.fromkeys(("/ws/market", deps.settings.market_path, "/ws/qq/market", "/ws/sina/market"))
+    paths = dict.fromkeys(("/ws/market", deps.settings.market_path, *OLDEST))
     return [
         Route(
             "GET",
@@ -77,7 +84,7 @@ async def _serve(request: web.Request, deps: Deps) -> web.StreamResponse:
     return await serve_socket(
         request,
         deps,
-        lambda socket: Guest(feed, socket, request.query),
+        lambda socket: Guest(feed, socket, request.query, whole=request.path in OLDEST),
         max_message_bytes=deps.settings.message_bytes,
         send_buffer_bytes=feed.settings.send_buffer_bytes,
         deflate=feed.settings.deflate,
