@@ -1,5 +1,6 @@
 """`serve --source tencent|sina` against a local site that speaks their formats, on the live clock."""
 
+import contextlib
 import datetime as dt
 import json
 import time
@@ -19,7 +20,7 @@ from tests.source.quote_server import (
     tencent_line,
 )
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def source(server: Server, kind: str) -> dict[str, Any]:
     return next(s for s in services if s["name"] == f"source.{kind}")
 
 
-def until(condition: Any, timeout_s: float = 20.0) -> Any:
+def until(condition: Any, timeout_s: float = 40.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if found := condition():
@@ -50,10 +51,15 @@ class Feed:
         self.quotes: dict[str, dict[str, Any]] = {}
         self.socket.send(json.dumps({"aid": "subscribe_quote", "ins_list": names}))
 
-    def wait(self, condition: Any, timeout_s: float = 20.0) -> None:
+    def wait(self, condition: Any, timeout_s: float = 40.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition(self.quotes):
             assert time.monotonic() < deadline, self.quotes
+            self.take(timeout_s)
+
+    def take(self, timeout_s: float) -> None:
+        """Merge one message, if one comes."""
+        with contextlib.suppress(TimeoutError):
             message = json.loads(self.socket.recv(timeout=timeout_s))
             for part in message.get("data", []) if message.get("aid") == "rtn_data" else []:
                 for key, value in part.get("quotes", {}).items():
@@ -142,13 +148,22 @@ def test_one_site_takes_over_from_the_other_and_gives_back(serve: Serve, site: Q
             return metric("qautlra_source_takeovers_total", "sina") == takeovers + 1
 
         until(taken_over)
-        say(7.7, 2900, sina_ahead_s=8)
-        feed.wait(lambda quotes: quotes["SSE.600000"]["last_price"] == 7.7)
+
+        def seen(price: float, lots: int, ahead_s: int, sina_ahead_s: int) -> None:
+            """Say it until the client has it: each time with more lots and, after a second, a newer stamp."""
+
+            def told() -> bool:
+                say(price, lots + next(step), ahead_s, sina_ahead_s)
+                feed.take(0.3)
+                return bool(feed.quotes["SSE.600000"]["last_price"] == price)
+
+            until(told)
+
+        seen(7.7, 2900, 0, 8)
         assert source(server, "tencent")["connected"] is False
         site.manner = "ok"
         until(lambda: leads(10.7, 3000, 14, 8))
-        say(11.9, 5000, 20, 8)
-        feed.wait(lambda quotes: quotes["SSE.600000"]["last_price"] == 11.9)
+        seen(11.9, 5000, 20, 8)
         assert metric("qautlra_source_compared_total", "sina") > 0
         end = (beijing_now() + dt.timedelta(minutes=2)).strftime("%Y-%m-%d %H:%M:%S")
         asked = {"stream": "stock_market", "start_time": "1h-ago", "end_time": end, "limit": 1000}
