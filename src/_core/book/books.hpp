@@ -4,7 +4,8 @@
 // throws and, once books and bands are set, nothing allocates. Everything that happens goes to the caller's
 // sink, in order, before the call returns:
 //   on_accept(const Accepted&)  on_fill(const Fill&)  on_cancel(const Cancelled&)  on_amend(const Amended&)
-// A sink must not call back into the books.
+// A sink must not call back into the books. One that has on_next(slot) is told of the order that is likely to be
+// filled after the one it is told of next, so that it can fetch what it keeps of it.
 #pragma once
 
 #include <cstddef>

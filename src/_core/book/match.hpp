@@ -178,6 +178,11 @@ std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint3
     std::uint32_t slot = level.head;
     do {
       Order& maker = pool_[slot];
+      if constexpr (requires { sink.on_next(maker.next); })
+        if (maker.next != 0 && maker.left < left) {
+          pool_.prefetch(maker.next);
+          sink.on_next(maker.next);
+        }
       const std::int32_t volume = std::min(left, maker.left);
       left -= volume;
       maker.left -= volume;

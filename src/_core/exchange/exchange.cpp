@@ -165,16 +165,21 @@ book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
 Outcome Exchange::insert(const Insert& c) { return insert(c, OrderTable::tag_of(c.account, c.client_id)); }
 
 Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
-  Outcome out;
-  if (!owned(c.account)) return {code_of(book::Code::kNoAccount)};
-  if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return {code_of(book::Code::kBadParameters)};
+  Outcome out;  // the only one that is returned, so that it is made where it goes
+  out.code = code_of(book::Code::kNoAccount);
+  if (!owned(c.account)) return out;
+  out.code = code_of(book::Code::kBadParameters);
+  if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return out;
   ledger_.at(c.account).prefetch(c.instrument, c.side);
   if (out.order = orders_.find(tag, c.account, c.client_id); out.order != kNone) {
     out.code = code_of(account::Code::kDuplicate);
     return out;
   }
-  if (!known(c.instrument)) return {code_of(book::Code::kNoInstrument)};
-  if (trades_.full() || !orders_.make_room(c.client_id.size())) return {kFull};
+  out.code = code_of(book::Code::kNoInstrument);
+  if (!known(c.instrument)) return out;
+  out.code = kFull;
+  if (trades_.full() || !orders_.make_room(c.client_id.size())) return out;
+  out.code = kOk;
 
   risk::Request request{.account = c.account,
                         .instrument = c.instrument,
@@ -194,6 +199,10 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   book::NewOrder order;
   if (code == kOk) {
     order = book_order(c, hold.opens);
+    // The order it will meet comes while this one is checked and kept.
+    const bool any_price = c.price_type != book::PriceType::kLimit;
+    if (const std::uint32_t maker = books_.prefetch_queue(c.instrument, c.side, order.price, any_price); maker != 0)
+      orders_.prefetch_placed(maker);
     code = code_of(books_.check(c.instrument, order));
   }
   if (journal_.append != nullptr && !log_insert(c, code, verdict.code == account::Code::kOk ? hold.price : 0, out)) return out;
@@ -260,7 +269,8 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
 Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std::uint32_t tag, std::int64_t now_ns,
                          bool force) {
   Outcome out;
-  if (!owned(account)) return {code_of(book::Code::kNoAccount)};
+  out.code = code_of(book::Code::kNoAccount);
+  if (!owned(account)) return out;
   out.order = orders_.find(tag, account, client_id);
   out.code = code_of(book::Code::kNoOrder);
   if (out.order == kNone) return out;

@@ -18,6 +18,7 @@ struct Exchange::Sink {
     ++x.live_[r.instrument()];
     x.tell(entering);
   }
+  void on_next(std::uint32_t slot) { x.orders_.prefetch_placed(slot); }
   void on_fill(const book::Fill& f) {
     const Price price = x.price_of(f.book, f.price);
     // The taker is told first; in an auction, which has none, the buyer.
