@@ -97,6 +97,12 @@ constexpr Needed kNeeded[] = {{kOrder, "order_id"},   {kExchange, "exchange_id"}
                               {kDirection, "direction"}, {kOffset, "offset"},     {kVolume, "volume"},
                               {kPriceType, "price_type"}};
 
+// Whether a text is this word; of known length, so that no call is needed.
+template <std::size_t N>
+bool is(std::string_view text, const char (&word)[N]) {
+  return text.size() == N - 1 && std::memcmp(text.data(), word, N - 1) == 0;
+}
+
 bool id_allowed(std::string_view id) {
   if (id.size() > kClientIdBytesMax) return false;
   bool bad = false;  // without a way out, so that many bytes are looked at together
@@ -396,49 +402,49 @@ struct DiffReader::Parser {
     std::int64_t number_ = 0;
     switch (key.size()) {
       case 3:
-        if (key == "aid") return name(kAid, "aid", aid);
+        if (is(key, "aid")) return name(kAid, "aid", aid);
         break;
       case 6:
-        if (key == "offset") return word(kOffset, "offset", kOffsets, o.offset);
-        if (key == "volume") return whole(kVolume, "volume", o.volume);
+        if (is(key, "offset")) return word(kOffset, "offset", kOffsets, o.offset);
+        if (is(key, "volume")) return whole(kVolume, "volume", o.volume);
         break;
       case 7:
-        if (key == "user_id") return name(kUser, "user_id", c.user_id);
+        if (is(key, "user_id")) return name(kUser, "user_id", c.user_id);
         break;
       case 8:
-        if (key == "order_id") return name(kOrder, "order_id", c.order_id);
-        if (key == "GTD_date") {
+        if (is(key, "order_id")) return name(kOrder, "order_id", c.order_id);
+        if (is(key, "GTD_date")) {
           if (!whole(Field{}, "GTD_date", number_)) return false;
           o.gtd_day = number_ > 0 && number_ <= 99'991'231 ? static_cast<std::int32_t>(number_) : 0;
           return true;
         }
         break;
       case 9:
-        if (key == "direction") return word(kDirection, "direction", kSides, o.side);
+        if (is(key, "direction")) return word(kDirection, "direction", kSides, o.side);
         break;
       case 10:
-        if (key == "price_type") return word(kPriceType, "price_type", kPriceTypes, o.price_type);
-        if (key == "min_volume") {
+        if (is(key, "price_type")) return word(kPriceType, "price_type", kPriceTypes, o.price_type);
+        if (is(key, "min_volume")) {
           if (!whole(Field{}, "min_volume", number_)) return false;
           o.min_volume = number_ > 0 && number_ <= 1 << 30 ? static_cast<std::int32_t>(number_) : 0;
           return true;
         }
         break;
       case 11:
-        if (key == "exchange_id") return name(kExchange, "exchange_id", c.exchange_id);
-        if (key == "limit_price") return price("limit_price", o.price);
+        if (is(key, "exchange_id")) return name(kExchange, "exchange_id", c.exchange_id);
+        if (is(key, "limit_price")) return price("limit_price", o.price);
         break;
       case 13:
-        if (key == "instrument_id") return name(kInstrument, "instrument_id", c.instrument_id);
+        if (is(key, "instrument_id")) return name(kInstrument, "instrument_id", c.instrument_id);
         break;
       case 14:
-        if (key == "time_condition") return word(kTime, "time_condition", kTimes, o.time);
+        if (is(key, "time_condition")) return word(kTime, "time_condition", kTimes, o.time);
         break;
       case 16:
-        if (key == "volume_condition") return word(Field{}, "volume_condition", kVolumes, o.volume_condition);
+        if (is(key, "volume_condition")) return word(Field{}, "volume_condition", kVolumes, o.volume_condition);
         break;
       case 20:
-        if (key == "contingent_condition") return name(Field{}, "contingent_condition", contingent);
+        if (is(key, "contingent_condition")) return name(Field{}, "contingent_condition", contingent);
         break;
       default: break;
     }
@@ -473,8 +479,8 @@ struct DiffReader::Parser {
   }
 
   void finish(std::string_view aid, std::string_view contingent) {
-    const bool insert = aid == "insert_order";
-    if (!insert && aid != "cancel_order") {
+    const bool insert = is(aid, "insert_order");
+    if (!insert && !is(aid, "cancel_order")) {
       c.kind = DiffCommand::Kind::kOther;
       c.code = kOk;
       c.field = {};

@@ -29,11 +29,11 @@ Symbol split(std::string_view symbol) {
   return {symbol.substr(0, dot), symbol.substr(dot + 1)};
 }
 
-constexpr std::string_view kSides[] = {"BUY", "SELL"};
-constexpr std::string_view kOffsets[] = {"OPEN", "CLOSE", "CLOSETODAY"};
-constexpr std::string_view kPriceTypes[] = {"LIMIT", "ANY", "BEST", "FIVELEVEL"};
-constexpr std::string_view kTimes[] = {"", "IOC", "GFS", "GFD", "GTD", "GTC", "GFA"};
-constexpr std::string_view kVolumes[] = {"", "ANY", "MIN", "ALL"};
+constexpr Short kSides[] = {"BUY", "SELL"};
+constexpr Short kOffsets[] = {"OPEN", "CLOSE", "CLOSETODAY"};
+constexpr Short kPriceTypes[] = {"LIMIT", "ANY", "BEST", "FIVELEVEL"};
+constexpr Short kTimes[] = {"", "IOC", "GFS", "GFD", "GTD", "GTC", "GFA"};
+constexpr Short kVolumes[] = {"", "ANY", "MIN", "ALL"};
 template <class T>
 std::size_t at(T value) {
   return static_cast<std::size_t>(value);

@@ -29,14 +29,30 @@ inline char* put(char* p, std::string_view text) {
   return p + text.size();
 }
 
+// A short word, copied with all its room.
+struct Short {
+  char text[16];
+  std::uint8_t size;
+  template <std::size_t N>
+  consteval Short(const char (&word)[N]) : text{}, size(N - 1) {
+    std::copy_n(word, N - 1, text);
+  }
+};
+inline char* put(char* p, const Short& word) {
+  std::memcpy(p, word.text, sizeof word.text);
+  return p + word.size;
+}
+
 // Names come in as UTF-8; what JSON wants escaped is.
 inline char* put_escaped(char* p, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
-  const char* const plain_end = skip_plain(text.data(), text.data() + text.size());
-  const auto before = static_cast<std::size_t>(plain_end - text.data());
-  std::memcpy(p, text.data(), before);
-  p += before;
-  text.remove_prefix(before);
+  if (text.size() >= 8) {
+    const char* const plain_end = skip_plain(text.data(), text.data() + text.size());
+    const auto before = static_cast<std::size_t>(plain_end - text.data());
+    std::memcpy(p, text.data(), before);
+    p += before;
+    text.remove_prefix(before);
+  }
   if (text.empty()) return p;
   if (text.size() < 8) {
     if (const std::uint64_t x = load_short(text.data(), text.size()); plain(x)) {
