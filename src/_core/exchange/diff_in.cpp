@@ -104,11 +104,7 @@ bool is(std::string_view text, const char (&word)[N]) {
 }
 
 bool id_allowed(std::string_view id) {
-  if (id.size() > kClientIdBytesMax) return false;
-  bool bad = false;  // without a way out, so that many bytes are looked at together
-  for (const char c : id)
-    bad |= (c == '=') | (c == '#') | (c == '|') | (c == ';') | (c == '/') | (static_cast<unsigned char>(c) < 0x20);
-  return !bad;
+  return id.size() <= kClientIdBytesMax && is_clean(id.data(), id.data() + id.size());
 }
 
 }  // namespace
@@ -175,6 +171,13 @@ struct DiffReader::Parser {
     if (!take('"')) return false;
     const char* const begin = p;
     p = skip_plain(p, end);
+    if (p == end || *p != '"') [[unlikely]] return string_on(begin, out);
+    out = {begin, static_cast<std::size_t>(p - begin)};
+    ++p;
+    return true;
+  }
+  // The same from the first byte on that may be more than it looks.
+  [[gnu::noinline]] bool string_on(const char* const begin, std::string_view& out) {
     while (p != end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) {
       const int length = static_cast<unsigned char>(*p) < 0x80 ? 1 : sequence(p, end);
       if (length == 0) return false;

@@ -42,6 +42,25 @@ inline const char* skip_plain(const char* p, const char* end) {
   return p;
 }
 
+// Whether none of the bytes is below a space or one of `=#|;/`.
+inline bool is_clean(const char* p, const char* end) {
+#if defined(__SSE2__)
+  const auto found = [](__m128i x, char c) { return _mm_cmpeq_epi8(x, _mm_set1_epi8(c)); };
+  while (end - p >= 16) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1F)), x);
+    const __m128i marks = _mm_or_si128(_mm_or_si128(found(x, '='), found(x, '#')),
+                                       _mm_or_si128(_mm_or_si128(found(x, '|'), found(x, ';')), found(x, '/')));
+    if (_mm_movemask_epi8(_mm_or_si128(low, marks)) != 0) return false;
+    p += 16;
+  }
+#endif
+  for (; p != end; ++p)
+    if (static_cast<unsigned char>(*p) < 0x20 || *p == '=' || *p == '#' || *p == '|' || *p == ';' || *p == '/')
+      return false;
+  return true;
+}
+
 // One to seven bytes, the rest of the eight filled with what stands for itself.
 inline std::uint64_t load_short(const char* p, std::size_t size) {
   std::uint64_t x;
