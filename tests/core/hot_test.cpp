@@ -251,7 +251,7 @@ TEST_CASE(safe_rows_make_way_and_unsafe_ones_stay) {
   EXPECT_EQ(hot.rows(), 0u);
   EXPECT_EQ(hot.bytes(), 0u);
   HotRows newest;
-  hot.latest({}, true, newest);
+  EXPECT(hot.latest({}, newest));
   EXPECT_EQ(newest.rows.size(), 3u);
   for (std::size_t i = 0; i < newest.rows.size(); ++i)
     EXPECT(decoded(newest.rows[i]).ts_event_ns() > kMorning + static_cast<std::int64_t>(lsn - 4) * kStep);
@@ -259,7 +259,7 @@ TEST_CASE(safe_rows_make_way_and_unsafe_ones_stay) {
   EXPECT(insert(hot, row(0, kMorning), lsn + 1) == Admitted::kNew);
   EXPECT(insert(hot, decoded(newest.rows[0]), lsn + 2) == Admitted::kDuplicate);
   HotRows still;
-  hot.latest({}, true, still);
+  EXPECT(hot.latest({}, still));
   EXPECT(decoded(still.rows[0]).ts_event_ns() > kMorning);
 }
 

@@ -145,6 +145,12 @@ def test_scan_filters_orders_limits_and_projects(log: Log) -> None:
         log.hot.scan(fields=["nonsense"])
     assert log.hot.latest()["datetime"].to_pylist() == [newest[0]["datetime"]] * 4
     assert log.hot.latest([2]).num_rows == 1
+    text = render_json(log.hot.latest())
+    assert log.hot.latest_json() == (text, 4)
+    assert log.hot.latest_json(limit=2) == (render_json(log.hot.latest().slice(0, 2)), 2)
+    moments = sorted(log.hot.latest()["datetime"].cast(pa.int64()).to_pylist())
+    assert log.hot.latest_json(stop_ns=moments[-1] * 1_000) is None
+    assert log.hot.latest_json(start_ns=moments[-1] * 1_000 + 1_000) == (b"[]", 0)
 
 
 def test_the_same_identity_is_dropped_and_counted(log: Log) -> None:

@@ -129,13 +129,16 @@ cdef class HotStore:
         cdef HotRows rows
         cdef vector[int] columns = column_list(fields)
         self.ptr.scan(q, rows)
+        return self.written(rows, columns, shape), rows.rows.size()
+
+    cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape):
         self.text.clear()
         render_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
                     ColumnSpan(columns.data(), columns.size()), shape, self.text)
         found = PyBytes_FromStringAndSize(self.text.data(), self.text.size())
         if self.text.capacity() > KEPT_TEXT_BYTES:
             self.text = Buffer()
-        return found, rows.rows.size()
+        return found
 
     def count(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *, uint64_t min_lsn=0):
         cdef vector[uint32_t] ids = id_list(instruments)
@@ -144,8 +147,18 @@ cdef class HotStore:
     def latest(self, instruments=None, *, fields=None):
         cdef vector[uint32_t] ids = id_list(instruments)
         cdef HotRows rows
-        self.ptr.latest(IdSpan(ids.data(), ids.size()), instruments is None, rows)
+        self.ptr.latest(query_of(instruments, ids, INT64_MIN, INT64_MAX, 0, 0, False), rows)
         return exported(rows, fields)
+
+    def latest_json(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *,
+                    uint64_t limit=0, fields=None, mode="array"):
+        cdef vector[uint32_t] ids = id_list(instruments)
+        cdef JsonShape shape = shape_of(mode)
+        cdef HotRows rows
+        cdef vector[int] columns = column_list(fields)
+        if not self.ptr.latest(query_of(instruments, ids, start_ns, stop_ns, 0, limit, False), rows):
+            return None
+        return self.written(rows, columns, shape), rows.rows.size()
 
     def contains(self, uint32_t instrument, int64_t ts_event_ns, uint32_t ordinal):
         cdef RowKey key

@@ -221,9 +221,10 @@ std::vector<std::uint32_t> HotStore::chosen(const HotQuery& query) const {
     for (const std::uint32_t i : query.instruments)
       if (line(i)) ids.push_back(i);
   }
-  std::sort(ids.begin(), ids.end(), [this](std::uint32_t a, std::uint32_t b) {
+  const auto before = [this](std::uint32_t a, std::uint32_t b) {
     return a != b && instruments_.at(a).symbol < instruments_.at(b).symbol;
-  });
+  };
+  if (!std::is_sorted(ids.begin(), ids.end(), before)) std::sort(ids.begin(), ids.end(), before);
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   return ids;
 }
@@ -362,10 +363,7 @@ void HotStore::scan(const HotQuery& query, HotRows& out) const {
   }
 }
 
-void HotStore::latest(std::span<const std::uint32_t> instruments, bool all_instruments, HotRows& out) const {
-  HotQuery query;
-  query.all_instruments = all_instruments;
-  query.instruments = instruments;
+bool HotStore::latest(const HotQuery& query, HotRows& out) const {
   for (const std::uint32_t id : chosen(query)) {
     const Line& found = *lines_[id];
     const std::byte* row = nullptr;
@@ -373,9 +371,15 @@ void HotStore::latest(std::span<const std::uint32_t> instruments, bool all_instr
       row = found.chunks.back()->row(found.chunks.back()->count() - 1);
     else if (!found.kept.empty()) row = found.kept.data();
     if (row == nullptr) continue;
+    std::int64_t ts_ns;
+    std::memcpy(&ts_ns, row + offsetof(RowHead, ts_event_ns), sizeof ts_ns);
+    if (ts_ns >= query.stop_ns) return false;
+    if (ts_ns < query.start_ns) continue;
+    if (query.limit != 0 && out.rows.size() == query.limit) break;
     out.rows.push_back({row, static_cast<std::uint32_t>(out.names.size())});
     out.names.push_back(instruments_.at(id).symbol);
   }
+  return true;
 }
 
 }  // namespace qautlra

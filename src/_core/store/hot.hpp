@@ -119,7 +119,9 @@ class HotStore {
   bool contains(std::uint32_t instrument, const RowKey& key) const;
   void scan(const HotQuery& query, HotRows& out) const;
   std::uint64_t count(const HotQuery& query) const;
-  void latest(std::span<const std::uint32_t> instruments, bool all_instruments, HotRows& out) const;
+  // The newest row of each instrument, of those in the query's time; false when one is newer than that: only the
+  // files know then. `min_lsn` and `descending` mean nothing here.
+  bool latest(const HotQuery& query, HotRows& out) const;
 
   // Newest event time of rows of the instrument that are not here any more, or never were; kNever when all are.
   std::int64_t cold_max_ts(std::uint32_t instrument) const;

@@ -62,6 +62,18 @@ class HotStore:
     def latest(self, instruments: Iterable[int] | None = None, *, fields: Iterable[str] | None = None) -> Any:
         """Return the newest row of each instrument that had one, evicted or not, in instrument_id order."""
 
+    def latest_json(
+        self,
+        instruments: Iterable[int] | None = None,
+        start_ns: int = ...,
+        stop_ns: int = ...,
+        *,
+        limit: int = 0,
+        fields: Iterable[str] | None = None,
+        mode: Literal["array", "records", "ndjson"] = "array",
+    ) -> tuple[bytes, int] | None:
+        """Return the newest rows with start <= time as text and count; None when one is not before `stop`."""
+
     def contains(self, instrument: int, ts_event_ns: int, ordinal: int) -> bool: ...
     def load(self, rows: Rows, lsn: int) -> int:
         """Put rows that Parquet already holds, known there up to `lsn` >= 1; how many were new and fitted."""

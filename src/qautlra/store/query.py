@@ -28,6 +28,10 @@ INLINE_BYTES = 2 << 20
 # Rows of one chunk of an answer: what bounds its bytes, and how long rendering it can hold anybody up.
 PIECE_ROWS = 8_192
 AHEAD_COUNT = 1
+SHAPES: dict[QueryFormat, Literal["array", "records"]] = {
+    QueryFormat.ARRAY: "array",
+    QueryFormat.RECORDS: "records",
+}
 
 
 class StoreQuery:
@@ -75,10 +79,7 @@ class StoreQuery:
             return await self._verb(request.verb, plan, request)
         result = QueryResult(request.format.content_type, self._clock.name)
         if plan.stream.name != BAR_1M and not request.format.streamed:
-            shape: Literal["array", "records"] = (
-                "records" if request.format is QueryFormat.RECORDS else "array"
-            )
-            found = self._reader.hot_json(plan, shape)
+            found = self._reader.hot_json(plan, SHAPES[request.format])
             if found is not None:
                 result.chunks, result.rows = found
                 result.truncated = plan.capped and result.rows == plan.limit
@@ -105,6 +106,13 @@ class StoreQuery:
 
     async def _verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
         started_s = monotonic_s()
+        if verb.name == "latest_on" and (shape := SHAPES.get(request.format)) is not None:
+            text = self._reader.latest_json(plan, shape)
+            if text is not None:
+                result = QueryResult(request.format.content_type, self._clock.name)
+                result.chunks, result.rows = text
+                result.elapsed_s = monotonic_s() - started_s
+                return result
         if verb.name == "latest_on" and (found := self._reader.latest(plan)) is not None:
             render = renderer(request.format, found.schema)
             result = QueryResult(request.format.content_type, self._clock.name)

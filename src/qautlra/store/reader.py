@@ -94,10 +94,13 @@ class StreamMembers:
             return [number for number in found if number >= 0]
         if len(parts) > 1:
             return None
-        for number in range(self._known, len(self._instruments)):
-            part = stream_of(self._instruments.symbol(number))
-            self._members.setdefault(part, []).append(number)
-        self._known = len(self._instruments)
+        if self._known < len(self._instruments):
+            for number in range(self._known, len(self._instruments)):
+                part = stream_of(self._instruments.symbol(number))
+                self._members.setdefault(part, []).append(number)
+            for members in self._members.values():
+                members.sort(key=self._instruments.symbol)  # as the hot tier wants them
+            self._known = len(self._instruments)
         return self._members.get(parts[0], [])
 
 
@@ -230,6 +233,25 @@ class Reader:
             plan.stop_us * 1_000,
             limit=plan.limit,
             descending=plan.descending,
+            fields=plan.columns,
+            mode=shape,
+        )
+
+    def latest_json(self, plan: Plan, shape: Literal["array", "records"]) -> tuple[bytes, int] | None:
+        """Return the newest row of each instrument as JSON, and how many; None as `latest`."""
+        if (
+            plan.rest is not None
+            or plan.descending
+            or not plan.limit
+            or plan.stream.name not in TICK_STREAMS
+            or plan.start_us >= plan.stop_us
+        ):
+            return None
+        return self._hot.latest_json(
+            self._members.of(plan),
+            max(plan.start_us * 1_000, -(2**63)),
+            min(plan.stop_us * 1_000, 2**63 - 1),
+            limit=plan.limit,
             fields=plan.columns,
             mode=shape,
         )

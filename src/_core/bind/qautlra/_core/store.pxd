@@ -63,7 +63,7 @@ cdef extern from "store/hot.hpp" namespace "qautlra" nogil:
         cbool contains(uint32_t, const RowKey&)
         void scan(const HotQuery&, HotRows&) except +
         uint64_t count(const HotQuery&) except +
-        void latest(IdSpan, cbool, HotRows&) except +
+        cbool latest(const HotQuery&, HotRows&) except +
         int64_t cold_max_ts(uint32_t)
         int64_t cold_max_ts_of_all "cold_max_ts"()
         void note_cold(uint32_t, int64_t) except +
@@ -129,6 +129,8 @@ cdef class HotStore:
     cdef CHotStore* ptr  # owned
     cdef Buffer text  # of the answer being written
     cdef readonly Instruments instruments
+
+    cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape)
 
 
 cdef class TickLog:
