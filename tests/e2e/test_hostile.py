@@ -135,9 +135,9 @@ def test_statements_that_look_outside_are_refused(server: Server) -> None:
     [
         ("SELECT count(*) FROM range(1000000) a, range(1000000) b", 504),
         ("WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t", 504),
-        ("SELECT string_agg(repeat('x', 100000), '') FROM range(1000000)", 413),
-        ("SELECT list(i) FROM range(1000000000) t(i)", 413),
-        # these never look whether they are to stop, or count no memory: the process is what ends
+        ("SELECT string_agg(repeat('x', 100000), '') FROM range(1000000)", None),
+        ("SELECT list(i) FROM range(1000000000) t(i)", None),
+        # memory or time ends first; some never look whether they are to stop: then the process ends
         ("SELECT lpad('', 2147483647, 'x')", None),
         ("SELECT bitstring('1', 2000000000)", None),
         ("SELECT array_to_string(range(100000000), ',')", None),
@@ -286,11 +286,12 @@ def test_strange_columns_are_kept_filed_and_answered(server: Server) -> None:
     is_well(server)
 
 
+@pytest.mark.alone
 def test_many_rows_at_once_take_time_in_proportion(server: Server) -> None:
     took = []
     for count in (20_000, 200_000):
         began = time.monotonic()
         assert ingest(server, "many", b"a\n" + b"1\n" * count, "text/csv")[0] == 200
         took.append(time.monotonic() - began)
-    assert took[1] < 10, took  # it was 22 s when each cell cost as much as all rows
+    assert took[1] < 40 * took[0] + 5, took  # a hundred times when each cell cost as much as all rows
     assert sql(server, "SELECT count(*) AS n FROM many") == (200, [{"n": 220_000}])

@@ -231,8 +231,8 @@ class SqlDoor:
         else:
             async with aclosing(pieces):
                 try:
-                    # The process keeps the time; this is for one that does not.
-                    async with asyncio.timeout(2 * ask.timeout_s + 5.0):
+                    # The process keeps the time; this is for waiting behind others and its starting again.
+                    async with asyncio.timeout(3 * ask.timeout_s + 15.0):
                         result.chunks = b"".join([piece async for piece in pieces])
                 except TimeoutError:
                     raise LimitError(f"the query took longer than {ask.timeout_s:g} s", status=504) from None
