@@ -25,6 +25,7 @@ from qautlra.store.compaction import Compactor
 from qautlra.store.engine import SqlEngine
 from qautlra.store.importer import KnownRows
 from qautlra.store.keeping import Keeper
+from qautlra.store.logs import readable_lsn
 from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.query import StoreQuery
 from qautlra.store.reader import Pins, Reader
@@ -83,7 +84,7 @@ class Opened:
             given.clock,
             lambda: readable_lsn(journal),
             self.tables.book,
-            table_position=lambda: self.tables.head_lsn,
+            table_position=lambda: self.tables.readable_lsn,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )
@@ -188,14 +189,6 @@ class Opened:
         self.writer.shutdown(wait=True)
         self.tables.close(grace_s)
         self.journal.close(grace_s)
-
-
-def readable_lsn(journal: Journal) -> int:
-    """Return how much of the log other processes find in its files, now or when the writer gets there.
-
-    While the log cannot be written that is what was safe before: questions do not wait for a disk.
-    """
-    return min(journal.written_lsn, journal.durable_lsn) if journal.error else journal.head_lsn
 
 
 def open_store(given: Given) -> Opened:

@@ -25,6 +25,7 @@ from qautlra.base.errors import InputError, NotFoundError, StorageError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
 from qautlra.store.catalogue import Catalogue, DataFile, Progress, State
+from qautlra.store.logs import readable_lsn
 from qautlra.store.parquet import Layout
 from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
@@ -73,6 +74,11 @@ class TableStore:
     def buffered_bytes(self) -> int:
         """Return how much of the log is not written yet."""
         return 0 if self._journal is None else self._journal.stats["buffered_bytes"]
+
+    @property
+    def readable_lsn(self) -> int:
+        """Return how much of the log other processes find in its files."""
+        return readable_lsn(self._log())
 
     @property
     def log_error(self) -> str:
