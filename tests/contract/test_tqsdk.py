@@ -127,6 +127,25 @@ def test_main_contract_and_index_of_a_product(serve: Serve, tq: TqClient) -> Non
         assert seen[name] is True, (name, seen)
 
 
+def test_options_by_what_they_are_on(serve: Serve, tq: TqClient, tmp_path: Path) -> None:
+    codes = ["IO2101-C-5200", "IO2101-P-5200", "IO2103-C-5400"]
+    with (tmp_path / "options.csv").open("w", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(HEAD)
+        for step in range(80):
+            for code in ("IF2101", *codes):
+                out.writerow(row(code, "CFFEX", step / 2, "5230.0", 100 + step))
+    server = serve("--source", "replay", "--replay", str(tmp_path / "options.csv"), "--speed", "1")
+    full = [f"CFFEX.{code}" for code in codes]
+    assert tq("options", server.ws) == {
+        "all": full,
+        "calls": [full[0], full[2]],
+        "march": [full[2]],
+        "at_5200": full[:2],
+        "none": [],
+    }
+
+
 def test_backtest_reads_the_past(serve: Serve, tq: TqClient) -> None:
     seen = tq("backtest", serve().ws)
     assert seen["ordered"]

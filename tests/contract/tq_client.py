@@ -227,6 +227,23 @@ def continuous(url: str) -> dict[str, Any]:
     return found
 
 
+def options(url: str) -> dict[str, Any]:
+    """Ask for the options on an index, which no source shows itself."""
+    api = connect(url)
+    index, deadline = "SSE.000300", time.time() + PATIENCE_S
+    while len(api.query_options(index)) < 3 and time.time() < deadline:
+        api.wait_update(deadline=time.time() + 0.5)
+    found = {
+        "all": sorted(api.query_options(index)),
+        "calls": sorted(api.query_options(index, option_class="CALL")),
+        "march": sorted(api.query_options(index, exercise_year=2021, exercise_month=3)),
+        "at_5200": sorted(api.query_options(index, strike_price=5200.0)),
+        "none": list(api.query_options("CFFEX.IF2101")),
+    }
+    api.close()
+    return found
+
+
 if __name__ == "__main__":
     scenes: dict[str, Callable[..., dict[str, Any]]] = {
         "limits": limits,
@@ -235,6 +252,7 @@ if __name__ == "__main__":
         "days": days,
         "sells": sells,
         "continuous": continuous,
+        "options": options,
         "outside": outside,
     }
     scene = scenes[sys.argv[1]]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from qautlra.feed import charts as charts_room
+from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.context import Flow
 from tests.feed.chart_rig import MINUTE_NS, ChartRig, bar, shown
 from tests.feed.rig import AU, IF, PEEK
@@ -436,6 +437,50 @@ def test_instruments_are_found_by_what_is_asked(rig: ChartRig) -> None:
     found = peer.say(PEEK)
     assert [p["symbols"] for m in found for p in m["data"]] == [{"q": None}]
     assert peer.say(PEEK) == []
+
+
+def test_options_come_with_what_they_are_on(rig: ChartRig) -> None:
+    market = rig.market
+    ends = {"CFFEX.IO2101C5200": 20210115, "CFFEX.IO2101P5000": 20210115, "SHFE.au2106C400": 20210525}
+    rig.feed.catalogue = Catalogue(
+        market.instruments,
+        market.calendar,
+        rig.tape,
+        now_ns=lambda: rig.now_ns,
+        ends=lambda symbol: ends.get(symbol, 0),
+    )
+    peer = rig.peer()
+    peer.say(PEEK)
+    asked = 0
+
+    def ask(text: str) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        query = f"query {{ multi_symbol_info({text} }}"
+        peer.say({"aid": "ins_query", "query_id": f"q{asked}", "query": query})
+        peer.say(PEEK)
+        rows: list[dict[str, Any]] = peer.tree["symbols"][f"q{asked}"]["result"]["multi_symbol_info"]
+        return rows
+
+    derivatives = "{ derivatives(class: [OPTION]) { edges { node { instrument_id } } } }"
+    index = f'instrument_id: ["CFFEX.IO2101"]) {derivatives}'  # shown by nobody
+    assert ask(index) == []
+    for code in (*ends, "SHFE.au2112P300"):  # the last one's end is not known: clients sort by it
+        market.instruments.intern(code)
+    (row,) = ask(index)
+    nodes = [edge["node"] for edge in row["derivatives"]["edges"]]
+    assert [(n["instrument_id"], n["call_or_put"], n["strike_price"]) for n in nodes] == [
+        ("CFFEX.IO2101C5200", "CALL", 5200.0),
+        ("CFFEX.IO2101P5000", "PUT", 5000.0),
+    ]
+    assert all(n["last_exercise_datetime"] == n["expire_datetime"] and not n["expired"] for n in nodes)
+    assert "derivatives" not in ask('instrument_id: ["SHFE.au2106"]) { instrument_id }')[0]
+    (gold,) = ask(f'instrument_id: ["SHFE.au2106"]) {derivatives}')
+    assert gold["derivatives"]["edges"][0]["node"]["instrument_id"] == "SHFE.au2106C400"
+    with_them = ask("has_derivatives: true, class: [FUTURE]) { instrument_id }")
+    assert [r["instrument_id"] for r in with_them] == ["SHFE.au2106"]
+    without = ask("has_derivatives: false, class: [FUTURE]) { instrument_id }")
+    assert "SHFE.au2106" not in [r["instrument_id"] for r in without]
 
 
 def test_an_instrument_is_answered_under_the_name_it_was_asked_by(rig: ChartRig) -> None:

@@ -254,13 +254,19 @@ def _brokers_of(
 
 
 def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], int]:
-    """Return what tells the last trading day (YYYYMMDD) of a future, 0 when it is not known."""
+    """Return what tells the last trading day (YYYYMMDD) of a contract, 0 when it is not known.
+
+    Of options it is CFFEX's only: its index options end with the futures. The others' rules have changed.
+    """
 
     def last_day(symbol: str) -> int:
         info = instruments.info(instruments.find(symbol))
         product, year, month = info["product_id"], info["delivery_year"], info["delivery_month"]
-        rule = expiry_rule(info["exchange_id"], product or "")
-        if info["kind"] != "FUTURE" or rule is None or not year or not month:
+        kind, exchange = info["kind"], info["exchange_id"]
+        if kind == "OPTION" and exchange == "CFFEX":
+            kind, product = "FUTURE", "IF"
+        rule = expiry_rule(exchange, product or "")
+        if kind != "FUTURE" or rule is None or not year or not month:
             return 0
         return expiry_day(rule, year, month, calendar)
 

@@ -78,8 +78,20 @@ class Catalogue:
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
         found: list[dict[str, Any]] = []
+        options = self._options() if asked.options or asked.has_derivatives is not None else {}
+        for name in asked.instrument_ids or () if asked.options else ():
+            if name in options and self._instruments.find(name) < 0:  # an index nobody shows has options too
+                exchange, _, _ = name.partition(".")
+                found.append(
+                    {"instrument_id": name, "exchange_id": exchange, "derivatives": _edges(options[name])}
+                )
         for instrument, shown in self._candidates(asked):
             row = self.row(instrument, shown)
+            on_it = options.get(self._instruments.symbol(instrument))
+            if asked.has_derivatives is not None and asked.has_derivatives != bool(on_it):
+                continue
+            if asked.options and on_it:
+                row["derivatives"] = _edges(on_it)
             if _fits(row, asked):
                 if len(found) >= ROWS_COUNT:
                     return found, f"Only the first {ROWS_COUNT} instruments; ask for fewer"
@@ -186,6 +198,17 @@ class Catalogue:
             if info[f"{leg}_symbol"]:
                 row[leg] = self._related(info[f"{leg}_symbol"])
 
+    def _options(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the rows of options by underlying, those whose end is known: clients sort by it."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for instrument in range(len(self._instruments)):
+            info = self._instruments.info(instrument)
+            if info["kind"] == "OPTION" and info["underlying_symbol"]:
+                row = self.row(instrument)
+                if "last_exercise_datetime" in row and len(found) < ROWS_COUNT:
+                    found.setdefault(info["underlying_symbol"], []).append(row)
+        return found
+
     def _related(self, symbol: str) -> dict[str, Any]:
         instrument = self._instruments.find(symbol)
         if instrument >= 0:
@@ -201,8 +224,11 @@ def _fits(row: dict[str, Any], asked: Asked) -> bool:
         and (asked.product_ids is None or row.get("product_id") in asked.product_ids)
         and (asked.expired is None or row["expired"] == asked.expired)
         and (asked.has_night is None or bool(row["trading_time"]["night"]) == asked.has_night)
-        and asked.has_derivatives is not True
     )
+
+
+def _edges(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"edges": [{"node": row} for row in rows]}
 
 
 def _whole(value: float | None) -> float | int | None:

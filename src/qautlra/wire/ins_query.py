@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 _CALL = re.compile(r"\b(?:multi_symbol_info|symbol_info)\s*(\()?")
+_DERIVATIVES = re.compile(r"\bderivatives\b")
 _ARGUMENT = re.compile(
     r"""[\s,]*([A-Za-z_]\w*)\s*:\s*(?: \$(\w+) | \[([^\]]*)\] | "((?:[^"\\]|\\.)*)" | ([\w.+\-]+) )""",
     re.VERBOSE,
@@ -31,6 +32,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     expired: bool | None = None
     has_night: bool | None = None
     has_derivatives: bool | None = None
+    options: bool = False
+    "The rows of options on an instrument are asked for with it."
 
 
 _LISTS = {
@@ -71,7 +74,7 @@ def parse(query: str, variables: bytes) -> tuple[Asked | None, str]:
     for name in found:
         if isinstance(found[name], tuple) and len(found[name]) > NAMES_COUNT:
             return None, f"{name}: more than {NAMES_COUNT} values"
-    return Asked(**found), ""
+    return Asked(**found, options=_DERIVATIVES.search(query, call.end()) is not None), ""
 
 
 def _put(found: dict[str, Any], name: str, value: Any) -> None:
