@@ -30,6 +30,7 @@ from qautlra.model.calendar import load_calendar  # noqa: E402
 HOT_BYTES = 512 << 20
 WINDOW_ROWS = 20_000  # not yet acknowledged, when pipelined
 CALENDAR = load_calendar()
+CPU_US: dict[int, list[float]] = {}  # a row, of all threads, by batch, pipelined
 
 
 class Product:
@@ -81,7 +82,7 @@ def pipelined(place: Path, table: pa.Table, batch: int, seconds: float) -> float
     engine = Product(place)
     count = min(table.num_rows, int(seconds * (600_000 if batch == 1 else 3_000_000)))
     parts = list(prepared(engine, table.slice(0, count), batch))
-    began, sent = time.perf_counter(), 0
+    began, sent, used = time.perf_counter(), 0, time.process_time()
     for part in parts:
         last = engine.append(part)
         sent += len(part)
@@ -91,6 +92,7 @@ def pipelined(place: Path, table: pa.Table, batch: int, seconds: float) -> float
             break
     engine.acknowledged(engine.journal.head_lsn)
     took = time.perf_counter() - began
+    CPU_US.setdefault(batch, []).append((time.process_time() - used) / sent * 1e6)
     return checked(engine, sent) / took
 
 
@@ -204,6 +206,7 @@ def main() -> None:
             "pipelined_1": 250_000,
             "pipelined_batches": 1_000_000,
         },
+        pipelined_cpu_us_per_row={str(batch): _bench.spread(used, 3) for batch, used in CPU_US.items()},
         seconds=seconds,
         control="DuckDB autocommit from Arrow, SQLite WAL FULL from ready tuples, in turns within each round",
         note="in this process, no HTTP; every acknowledged row is in the log once and in the hot tier",

@@ -215,9 +215,10 @@ def points(
 
 def wait_for_files(server: _bench.Server) -> None:
     """Wait until small files are merged."""
+    server.wait("store", "state", "running", 120.0)
     before, since = -1, time.monotonic()
     while time.monotonic() - since < 5.0:
-        files = server.service("store")["files"]
+        files = server.service("store").get("files", -1)
         if files != before:
             before, since = files, time.monotonic()
         time.sleep(0.25)
