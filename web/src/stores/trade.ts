@@ -99,9 +99,11 @@ export const useTrade = defineStore("trade", () => {
   function follow(): void {
     const balance = account.value?.balance;
     const at = health.marketMs; // the server's own points bear the market's time
-    if (balance === undefined || !at || at - (curve.value.at(-1)?.at ?? 0) < CURVE_MS) return;
+    if (balance === undefined || !at || at - (curve.value.at(-1)?.at ?? 0) < CURVE_MS - 1_000) return;
     curve.value = [...curve.value, { at, balance }].slice(-CURVE_COUNT);
   }
+
+  setInterval(() => { if (live.value) follow(); }, CURVE_MS); // an account where nothing happens has a curve too
 
   // --- what a person does ---
   function send(pack: { aid: string; [key: string]: unknown }): boolean {
