@@ -32,6 +32,7 @@ def test_a_first_visit_sees_prices_move(server: Server, visit: Visits) -> None:
     person.moves()
     assert person.page.title().startswith("Market")
     assert person.see("ask1").inner_text().split()[-1] != "—"
+    assert "KQ." not in person.see("book").inner_text(), "what is shown first can be traded"
     assert person.page.locator('[data-test="tape"] tbody tr').first.is_visible()
 
 

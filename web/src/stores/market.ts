@@ -139,7 +139,8 @@ export const useMarket = defineStore("market", () => {
     return [say(key), ...facts].join(" · ");
   }
   function busiest(list: Instrument[]): string {
-    return (list.find((one) => one.product_id === "rb") ?? list[0])?.instrument_id ?? "";
+    const real = list.filter((one) => !one.instrument_id.startsWith("KQ.")); // no index, no continuous contract
+    return (real.find((one) => one.product_id === "rb") ?? real[0] ?? list[0])?.instrument_id ?? "";
   }
 
   function decimals(symbol: string): number {
