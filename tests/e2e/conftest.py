@@ -66,7 +66,7 @@ class Server:
         rows: list[dict[str, Any]] = json.loads(answer)
         return rows
 
-    def wait_ready(self, timeout_s: float = 20.0) -> None:
+    def wait_ready(self, timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

@@ -60,7 +60,7 @@ def test_sql_beside_a_running_market(serve: Serve) -> None:
 
 
 def test_hostile_sql_and_a_client_that_leaves(serve: Serve) -> None:
-    server = serve(*DAY)
+    server = serve(*DAY, "--set", "store.query_timeout_s=90")
     both = {"startTime": "1h", "endTime": "now"}
     for text in (
         "SELECT * FROM read_text('/etc/passwd')",
@@ -84,7 +84,7 @@ def test_hostile_sql_and_a_client_that_leaves(serve: Serve) -> None:
     # it holds the one thread of SQL until it is stopped: the next answer shows that it was
     began = time.monotonic()
     assert ask(server, {"query": "SELECT 1 AS one", **both}) == [{"one": 1}]
-    assert time.monotonic() - began < 8  # the limit of time is 10 s
+    assert time.monotonic() - began < 60  # its limit of time is 90 s
     assert server.request("GET", "/readyz")[0] == 200
 
 

@@ -87,7 +87,7 @@ def login(url: str, user: str, password: str, ledger: Ledger) -> Iterator[Client
     """A connection whose whole tree has come, read into the ledger."""
     with connect(url, max_size=None) as ws:
         ws.send(json.dumps({"aid": "req_login", "bid": "paper", "user_name": user, "password": password}))
-        while not ledger.read(user, ws.recv(10)):
+        while not ledger.read(user, ws.recv(60)):
             pass
         yield ws
 

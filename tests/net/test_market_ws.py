@@ -2,7 +2,9 @@
 
 import json
 import socket
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -244,6 +246,14 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
     slow.sendall(b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text)
     with connect(front.url + "?flow=push", max_size=None) as quick:
         quick.send(text.decode())
+        heard: deque[str | bytes] = deque(maxlen=100)
+
+        def listen() -> None:
+            with suppress(ConnectionClosed):
+                heard.extend(quick)
+
+        listening = threading.Thread(target=listen)
+        listening.start()
         deadline = time.monotonic() + 60
         most = 0
         got = 0
@@ -252,11 +262,12 @@ def test_slow_client_is_bounded_then_closed_and_others_go_on(make_front: MakeFro
             move(got)
             sinks = [client.sink for client in list(front.feed._clients.values())]
             most = max(most, front.on_loop(lambda sinks=sinks: max(sink.buffered() for sink in sinks)))
-            quick.recv(timeout=5)
+            time.sleep(0.005)
         assert front.feed.clients_count == 1
         assert 65536 < most < 65536 + 512 * 1024  # the bound and one frame
         front.tick(symbols[0], volume=77)
-        until(lambda: '"volume":77' in str(quick.recv(timeout=5)))
+        until(lambda: any('"volume":77' in str(message) for message in list(heard)), 30)
+    listening.join()
     slow.close()
 
 
@@ -268,7 +279,7 @@ def test_flood_is_closed_with_1008_and_others_go_on(front: Front, monkeypatch: p
         other.send(PEEK)
         recv(other)
         message = b"\x81\x8e" + bytes(4) + b'{"aid":"ping"}'
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         try:
             while time.monotonic() < deadline:
                 flood.socket.sendall(message * 500)
