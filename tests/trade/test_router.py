@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from qautlra.app.brokers import TapeMarket
-from qautlra.base.errors import InputError, StorageError
+from qautlra.base.errors import InputError, LimitError, StorageError
+from qautlra.base.limits import SESSIONS_PER_ACCOUNT_COUNT
 from qautlra.link.bus import Message
 from qautlra.link.documents import SqliteRepository
 from qautlra.link.memory_bus import MemoryBus
@@ -20,7 +21,7 @@ from qautlra.model.condition import Conditional
 from qautlra.model.order import OUTSIDE, AmendOrder, CancelOrder, Change
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
-from qautlra.net.trade_channel import Channel, News
+from qautlra.net.trade_channel import Channel, Channels, News
 from qautlra.trade.brokers.base import AccountBroker
 from qautlra.trade.brokers.ctp import CtpBroker
 from qautlra.trade.brokers.gate import OutsideGate
@@ -235,6 +236,14 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
         said = b"".join(news[-1].notices).decode()
         assert '"code":607' in said and "账户核对差异,commission: ours 1.00" in said
         assert channel.detach(1)
+        channels = Channels(trade)
+        for key in range(SESSIONS_PER_ACCOUNT_COUNT):
+            last = channels.enter("one", "one", key, news.append, always_whole=False)
+        with pytest.raises(LimitError):
+            channels.enter("one", "other name", 999, news.append, always_whole=True)
+        assert channels.enter("here", "here", 1000, news.append, always_whole=True)
+        channels.leave(last, 0)
+        assert channels.enter("one", "one", 1001, news.append, always_whole=False) is last
 
     play(tmp_path, story)
 

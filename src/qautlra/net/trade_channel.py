@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -13,7 +14,8 @@ from qautlra._core import orders
 from qautlra._core.exchange import Exchange
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
-from qautlra.base.limits import CLIENTS_COUNT
+from qautlra.base.errors import LimitError
+from qautlra.base.limits import CLIENTS_COUNT, SESSIONS_PER_ACCOUNT_COUNT
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
 from qautlra.model.order import Change, Trade
@@ -55,6 +57,11 @@ class Channel:
     def attach(self, key: int, sink: Callable[[News], None]) -> None:
         """Have a session hear of changes from now on."""
         self._sinks[key] = sink
+
+    @property
+    def account_id(self) -> str:
+        """Whose changes they are."""
+        return self._account_id
 
     def detach(self, key: int) -> bool:
         """Let a session go; True when it was the last: then the channel has ended."""
@@ -193,6 +200,13 @@ class Channels:
         "Connections, logged in or not."
         metrics.bound("net_trade_clients", lambda: self.clients_count, CLIENTS_COUNT, when_full="refuse")
         metrics.watch("qautlra_net_trade_clients_count", "Trade sockets", lambda: self.clients_count)
+        self._sessions: Counter[str] = Counter()
+        metrics.bound(
+            "net_trade_sessions_per_account",
+            lambda: max(self._sessions.values(), default=0),
+            SESSIONS_PER_ACCOUNT_COUNT,
+            when_full="refuse",
+        )
         self._turns: dict[str, asyncio.Lock] = {}
         self._busy_until_s: dict[str, float] = {}
         self.confirmed: dict[str, int] = {}
@@ -201,12 +215,18 @@ class Channels:
     def enter(
         self, account_id: str, user_id: str, key: int, sink: Callable[[News], None], *, always_whole: bool
     ) -> Channel:
-        """Return the channel of an account, `sink` attached."""
+        """Return the channel of an account, `sink` attached; LimitError when too many watch it."""
+        if self._sessions[account_id] >= SESSIONS_PER_ACCOUNT_COUNT:
+            raise LimitError(
+                f"no more than {SESSIONS_PER_ACCOUNT_COUNT} sessions of one account",
+                zh="该账户登录数已达上限",
+            )
         name = (account_id, user_id, always_whole)
         channel = self._open.get(name)
         if channel is None:
             channel = self._open[name] = Channel(self._trade, account_id, user_id, always_whole=always_whole)
         channel.attach(key, sink)
+        self._sessions[account_id] += 1
         return channel
 
     @asynccontextmanager
@@ -221,6 +241,9 @@ class Channels:
 
     def leave(self, channel: Channel, key: int) -> None:
         """Let go; the last one ends the channel."""
+        self._sessions[channel.account_id] -= 1
+        if not self._sessions[channel.account_id]:
+            del self._sessions[channel.account_id]
         if channel.detach(key):
             self._open = {name: other for name, other in self._open.items() if other is not channel}
 
