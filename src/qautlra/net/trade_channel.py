@@ -217,10 +217,8 @@ class Channels:
     ) -> Channel:
         """Return the channel of an account, `sink` attached; LimitError when too many watch it."""
         if self._sessions[account_id] >= SESSIONS_PER_ACCOUNT_COUNT:
-            raise LimitError(
-                f"no more than {SESSIONS_PER_ACCOUNT_COUNT} sessions of one account",
-                zh="该账户登录数已达上限",
-            )
+            text = f"no more than {SESSIONS_PER_ACCOUNT_COUNT} sessions of one account"
+            raise LimitError(text, zh="该账户登录数已达上限")
         name = (account_id, user_id, always_whole)
         channel = self._open.get(name)
         if channel is None:
