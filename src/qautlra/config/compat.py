@@ -34,6 +34,7 @@ _GATEWAY_KEYS: Final = {
     "rest_api.cors.allowed_origins": "net.cors.allowed_origins",
     "rest_api.cors.allow_credentials": "net.cors.allow_credentials",
     "subscription.default_instruments": "feed.default_instruments",
+    "subscription.auto_subscribe_patterns": "feed.auto_subscribe_patterns",
     "incremental_updates.enabled": "feed.incremental.enabled",
     "incremental_updates.batch_interval_ms": "feed.batch_interval_ms",
     "incremental_updates.batch_size_threshold": "feed.batch_size_threshold",
@@ -51,7 +52,6 @@ _BROKER_FIELDS: Final = (
     "auth_code",
     "source_type",
 )
-_GATEWAY_QUIET = frozenset({"subscription.auto_subscribe_patterns"})
 _QADB_KEYS: Final = {
     "data_directory": "store.data_dir",
     "kafka.enabled": "link.kafka.enabled",
@@ -86,6 +86,7 @@ _ENV_KEYS: Final = {
     "P_KAFKA_CONSUMER_GROUP_ID": "link.kafka.group_id",
     "P_KAFKA_CONSUMER_AUTO_OFFSET_RESET": "link.kafka.offset_reset",
     "QADB_WEBSOCKET_PATH": "net.db_path",
+    "QADB_WEBSOCKET_STREAM": "net.db_stream",
     "QADB_WS_CLIENT_ENABLED": "source.upstream.enabled",
     "QADB_WS_CLIENT_HOST": "source.upstream.host",
     "QADB_WS_CLIENT_PORT": "source.upstream.port",
@@ -100,7 +101,6 @@ _ENV_WEBSOCKET = frozenset(
         "QADB_WEBSOCKET_ENABLED",
         "QADB_WEBSOCKET_ADDRESS",
         "QADB_WEBSOCKET_PORT",
-        "QADB_WEBSOCKET_STREAM",
     }
 )
 _ENV_WITHOUT_PLACE: Final = {
@@ -209,9 +209,7 @@ def read_gateway(data: Mapping[str, Any], origin: str) -> Reading:
         )
     for door in ("websocket", "rest_api"):
         _take_address(reading, rest, door, origin)
-    _map(reading, rest, origin, _GATEWAY_KEYS, _GATEWAY_QUIET)
-    if _at(data, "subscription.auto_subscribe_patterns"):
-        reading.warnings.append(f"{origin}: subscription.auto_subscribe_patterns is not used")
+    _map(reading, rest, origin, _GATEWAY_KEYS, frozenset())
     return reading
 
 
@@ -325,10 +323,3 @@ def _flat(data: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
         else:
             found.append((f"{prefix}{name}", value))
     return found
-
-
-def _at(data: Mapping[str, Any], path: str) -> Any:
-    value: Any = data
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value

@@ -22,6 +22,9 @@ Mode = Literal["all", "md", "db", "ingest", "query", "trade", "realtime", "strat
 SourceKind = Literal["sim", "replay", "ctp", "tencent", "sina", "upstream"]
 
 
+StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{0,64}$")]
+
+
 class Cors(Struct, frozen=True, kw_only=True):
     """Which pages of other origins may call the REST doors; none unless named."""
 
@@ -37,6 +40,7 @@ class Net(Struct, frozen=True, kw_only=True):
     allow_remote: bool = False
     market_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/market"
     db_path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9_\-./]*$")] = "/ws/db"
+    db_stream: StreamName = ""
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = limits.HTTP_BODY_BYTES
     message_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = limits.WS_MESSAGE_IN_BYTES
     tls_cert: str = ""
@@ -64,6 +68,7 @@ class Feed(Struct, frozen=True, kw_only=True):
     incremental: Incremental = Incremental()
     market_data_frames: bool = True
     default_instruments: Annotated[list[str], Meta(max_length=limits.PINNED_SYMBOLS_COUNT)] = []
+    auto_subscribe_patterns: Annotated[list[Annotated[str, Meta(max_length=128)]], Meta(max_length=100)] = []
     max_clients: Annotated[int, Meta(ge=1, le=100_000)] = limits.CLIENTS_COUNT
     max_symbols: Annotated[int, Meta(ge=1, le=limits.INSTRUMENTS_COUNT)] = limits.SYMBOLS_PER_CLIENT_COUNT
     send_buffer_bytes: Annotated[int, Meta(ge=4096, le=1 << 28)] = limits.CLIENT_SEND_BUFFER_BYTES
@@ -79,6 +84,17 @@ class Schema(Struct, frozen=True, kw_only=True):
 
     auto_detect: bool = True
     cache_size: Annotated[int, Meta(ge=1, le=100_000)] = 100
+
+
+class Lake(Struct, frozen=True, kw_only=True):
+    """Delta tables of the cold tier: a directory or `s3://bucket/prefix`; an empty url is none."""
+
+    url: Annotated[str, Meta(max_length=2048)] = ""
+    interval_s: Annotated[float, Meta(ge=0.5, le=86_400)] = 60.0
+    endpoint: Annotated[str, Meta(max_length=2048)] = ""
+    region: Annotated[str, Meta(max_length=64)] = ""
+    access_key_id: Secret = Secret()
+    secret_access_key: Secret = Secret()
 
 
 PartitionField = Literal["date", "hour", "instrument", "exchange", "product", "source"]
@@ -104,6 +120,7 @@ class Store(Struct, frozen=True, kw_only=True):
     query_memory_bytes: Annotated[int, Meta(ge=1 << 24, le=1 << 40)] = limits.QUERY_MEMORY_BYTES
     query_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = limits.QUERY_ROWS_COUNT
     schema: Schema = Schema()
+    lake: Lake = Lake()
 
 
 class Sim(Struct, frozen=True, kw_only=True):
@@ -229,7 +246,6 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._\-]{1,249}$")]
-StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{0,64}$")]
 
 
 class Kafka(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
 from qautlra.base.clock import new_uuid, wall_ns
@@ -71,6 +72,7 @@ class FeedService(Service):
         self._waiting: dict[str, set[int]] = {}
         self._empty = asyncio.Event()
         self._known = 0
+        self._matched = 0
         self._demand_due = False
         self._running = False
         self.ticks_count = 0
@@ -88,6 +90,7 @@ class FeedService(Service):
             self.book.pin(self.settings.default_instruments, DEFAULT)
         except InputError as error:
             raise ConfigError(error.message, key="feed.default_instruments") from None
+        self._matched = 0
         self._running = True
         self._delivery.start()
         self.spawn(self._sweep_always(), "sweep")
@@ -342,6 +345,24 @@ class FeedService(Service):
         while True:
             await asyncio.sleep(period)
             self._sweep(loop.time())
+            self._match()
+
+    def _match(self) -> None:
+        """Pin what sources list and the configured patterns name, by full symbol or code."""
+        patterns, first = self.settings.auto_subscribe_patterns, self._matched
+        self._matched = len(self.directory)
+        if not patterns or self._matched == first:
+            return
+        symbols = self.directory.symbols()[first:]
+        found = [
+            symbol
+            for symbol in symbols
+            if any(fnmatchcase(symbol, p) or fnmatchcase(symbol.partition(".")[2], p) for p in patterns)
+        ]
+        try:
+            self.book.pin(found, DEFAULT)
+        except LimitError as error:
+            _log.warning("patterns_too_wide", error=error.message, matched=len(found))
 
     def _sweep(self, now: float) -> None:
         """Look after silent and slow clients and changed trading states."""

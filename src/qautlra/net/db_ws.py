@@ -94,7 +94,7 @@ class Follower:
             text = await self._messages.get()
             request_id = None
             try:
-                message = db_socket.decode_message(text)
+                message = db_socket.decode_message(text, self._deps.settings.db_stream)
                 request_id = message.request_id
                 await self._do(message)
             except QautlraError as error:

@@ -23,6 +23,7 @@ from qautlra.model.query import Verb
 from qautlra.model.streams import Derived
 from qautlra.store.catalogue import Progress
 from qautlra.store.filter import parse_filter
+from qautlra.store.logs import readable_lsn
 from qautlra.store.plan import Plan, microseconds, moment
 from qautlra.store.predicate import Predicate, to_sql
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ORDINAL, STREAMS, TIME, Stream
@@ -204,7 +205,7 @@ class Aggregates:
         """Return the times of rows that came since, and the progress that is reached with them."""
         opened = self._opened
         state = opened.catalogue.state
-        head_lsn = opened.journal.head_lsn
+        head_lsn = readable_lsn(opened.journal)
         if before.generation != state.generation or before.lsn > head_lsn:
             before = Progress()
         parts = STREAMS[MARKET_DATA].parts if source.name == BAR_1M else source.parts
@@ -227,13 +228,14 @@ class Aggregates:
     def _table_news(self, name: str, before: Progress) -> tuple[bool, Spans, Progress]:
         """As `_market_news`, and whether the source is another one than before."""
         tables = self._opened.tables
-        born_lsn, head_lsn = tables.book.get(name).born_lsn, tables.head_lsn
-        is_new = before.lsn > head_lsn or (before.lsn > 0 and before.born_lsn != born_lsn)
+        # What statements see now; what they do not see yet counts as new the next time.
+        born_lsn, seen_lsn = tables.book.get(name).born_lsn, tables.readable_lsn
+        is_new = before.lsn > seen_lsn or (before.lsn > 0 and before.born_lsn != born_lsn)
         since = 0 if is_new else before.lsn
         files = [f for f in tables.catalogue.state.files if f.stream == name and f.last_lsn > since]
         found = [(f.first_us, f.last_us) for f in files]
         found += [(low, high) for lsn, low, high in tables.fresh.get(name, ()) if lsn > since]
-        return is_new, found, Progress(lsn=head_lsn, born_lsn=born_lsn)
+        return is_new, found, Progress(lsn=seen_lsn, born_lsn=born_lsn)
 
     def _grid(self, found: Spans, derived: Derived) -> Iterator[tuple[int, int]]:
         """Yield the ranges widened to whole periods, of a day or so each; bars to the end of their day."""

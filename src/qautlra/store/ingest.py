@@ -93,6 +93,10 @@ class IngestDoor:
         """Wait until everything taken so far is on the disk."""
         await self._store.flush()
 
+    async def settle(self) -> None:
+        """Wait until what was taken into users' streams is durable: an answer then has all of it."""
+        await self._tables().settle()
+
     def check_room(self) -> None:
         """StorageError 507 while the disk is too full."""
         self._disk.check()

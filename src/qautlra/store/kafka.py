@@ -73,6 +73,7 @@ class Door(Protocol):
         """Store events durably; return how many."""
 
     async def create(self, name: str, options: StreamOptions) -> None: ...
+    async def settle(self) -> None: ...
     def names(self) -> list[str]: ...
     def schema(self, name: str) -> list[dict[str, Any]]: ...
 
@@ -246,6 +247,7 @@ class KafkaIngest(Service):
         """Return how many rows are stored of each message from `at` on."""
         if stream.lower() in STREAMS or stream.lower() not in {name.lower() for name in self._door.names()}:
             return Counter()
+        await self._door.settle()
         if "p_kafka_offset" not in {column["name"] for column in self._door.schema(stream)}:
             return Counter()
         request = QueryRequest(

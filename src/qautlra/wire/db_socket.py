@@ -24,14 +24,16 @@ class DbMessage(Struct, frozen=True, kw_only=True):
     request_id: str | int | None = None
 
 
-def decode_message(text: str) -> DbMessage:
-    """Return a client's message; InputError says what is wrong with it."""
+def decode_message(text: str, default_stream: str = "") -> DbMessage:
+    """Return a client's message; InputError says what is wrong; `default_stream` when it names none."""
     try:
         raw = orjson.loads(text)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise InputError(f"Invalid message format: {error}") from None
     if not isinstance(raw, dict) or raw.get("type") not in KINDS:
         raise InputError(f"Unknown message type; expected one of {', '.join(KINDS)}")
+    if default_stream and raw["type"] != "ping" and not raw.get("stream"):
+        raw = {**raw, "stream": default_stream}
     stream = raw.get("stream", "")
     request_id = raw.get("id", raw.get("request_id"))
     if not isinstance(stream, str) or not isinstance(request_id, str | int | None):
