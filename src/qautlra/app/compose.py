@@ -186,13 +186,15 @@ def build(loaded: Loaded) -> App:
             connect_trading(auth, trade)
         if auth is not None and ctp_front is not None:
             ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
-    kafka = imports = None
+    kafka = imports = lake = None
     if store is not None and modes.INGEST in rooms:
         from qautlra.app import taking
 
         imports = taking.imports(config.store, store, instruments, calendar)
         if config.link.kafka.enabled:
             kafka = taking.kafka(config.link.kafka, store)
+        if config.store.lake.url:
+            lake = taking.lake(config.store.lake, store)
     deps = Deps(
         settings=settings,
         clock=market_clock,
@@ -220,7 +222,7 @@ def build(loaded: Loaded) -> App:
         (place,) = endpoints([config.net.flight_listen], origin, allow_remote=config.net.allow_remote)
         flight = FlightDoor(deps, place.host, place.port)
     trading = () if trade is None else (trade, trade.router)
-    parts_in_order = (store, imports, kafka, flight, desk, *trading, *beside_trade, feed, ctp_front)
+    parts_in_order = (store, imports, lake, kafka, flight, desk, *trading, *beside_trade, feed, ctp_front)
     services += [part for part in parts_in_order if part is not None]
     services += sources
     app = App(

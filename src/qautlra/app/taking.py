@@ -1,14 +1,16 @@
-"""Configuration to what takes rows in beside the doors: Kafka topics, uploaded files."""
+"""Configuration to what takes rows in and out beside the doors: Kafka topics, uploaded files, open tables."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qautlra.app.offline import recorded
-from qautlra.config.tree import Kafka, Store
+from qautlra.base.secret import Secret
+from qautlra.config.tree import Kafka, Lake, Store
 from qautlra.link.kafka import KafkaOptions, KafkaReader, check_installed
 from qautlra.store.bulk import Imports
 from qautlra.store.kafka import KafkaIngest, KafkaSettings
+from qautlra.store.lake import LakeService
 from qautlra.store.service import StoreService
 
 if TYPE_CHECKING:
@@ -49,3 +51,16 @@ def imports(settings: Store, store: StoreService, instruments: Instruments, cale
         calendar,
         settings.import_bytes,
     )
+
+
+def lake(settings: Lake, store: StoreService) -> LakeService:
+    """Return the service that writes the files as Delta tables; ConfigError without the client."""
+    options = {
+        "AWS_ENDPOINT_URL": Secret(settings.endpoint),
+        "AWS_REGION": Secret(settings.region),
+        "AWS_ACCESS_KEY_ID": settings.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": settings.secret_access_key,
+        "AWS_ALLOW_HTTP": Secret("true" if settings.endpoint.startswith("http:") else ""),
+    }
+    given = {name: value for name, value in options.items() if value.reveal()}
+    return LakeService(store.state, store.data_dir, settings.url, settings.interval_s, given)

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from qautlra.base import log
 from qautlra.base.clock import monotonic_s, wall_ns
-from qautlra.base.errors import InputError, NotFoundError, QautlraError
+from qautlra.base.errors import InputError, NotFoundError, QautlraError, StorageError
 from qautlra.model.query import Verb
 from qautlra.model.streams import Derived
 from qautlra.store.catalogue import Progress
@@ -178,6 +178,7 @@ class Aggregates:
             source = self._source(derived.source)
             before = self._opened.tables.catalogue.state.derived.get(definition.name, Progress())
             revision = before.revision
+            self._check_logs()
             if source.name in STREAMS:
                 found, after = self._market_news(source, before)
             else:
@@ -191,6 +192,7 @@ class Aggregates:
             made = 0
             for within in ranges:
                 table = await self._made(derived, source, within)
+                self._check_logs()
                 reached = after if within == ranges[-1] else before
                 revision += 1
                 reached = msgspec.structs.replace(reached, revision=revision)
@@ -201,12 +203,17 @@ class Aggregates:
                 self.rows += made
             return made
 
+    def _check_logs(self) -> None:
+        """StorageError while a log cannot be written: statements may see less than was taken then."""
+        if error := self._opened.journal.error or self._opened.tables.log_error:
+            raise StorageError(f"the log cannot be written: {error}")
+
     def _market_news(self, source: Stream, before: Progress) -> tuple[Spans, Progress]:
         """Return the times of rows that came since, and the progress that is reached with them."""
         opened = self._opened
         state = opened.catalogue.state
-        head_lsn = readable_lsn(opened.journal)
-        if before.generation != state.generation or before.lsn > head_lsn:
+        seen_lsn = readable_lsn(opened.journal)
+        if before.generation != state.generation or before.lsn > opened.journal.head_lsn:
             before = Progress()
         parts = STREAMS[MARKET_DATA].parts if source.name == BAR_1M else source.parts
         found = [
@@ -223,19 +230,19 @@ class Aggregates:
             days = pc.divide(pc.add(times, ZONE_US), DAY_US)
             spans = pa.table({"day": days, "us": times}).group_by("day").aggregate([("us", "min_max")])
             found += [(row["min"], row["max"]) for row in spans.column("us_min_max").to_pylist()]
-        return found, Progress(lsn=head_lsn, generation=state.generation, bar_tag=tag)
+        return found, Progress(lsn=max(seen_lsn, before.lsn), generation=state.generation, bar_tag=tag)
 
     def _table_news(self, name: str, before: Progress) -> tuple[bool, Spans, Progress]:
         """As `_market_news`, and whether the source is another one than before."""
         tables = self._opened.tables
         # What statements see now; what they do not see yet counts as new the next time.
         born_lsn, seen_lsn = tables.book.get(name).born_lsn, tables.readable_lsn
-        is_new = before.lsn > seen_lsn or (before.lsn > 0 and before.born_lsn != born_lsn)
+        is_new = before.lsn > tables.head_lsn or (before.lsn > 0 and before.born_lsn != born_lsn)
         since = 0 if is_new else before.lsn
         files = [f for f in tables.catalogue.state.files if f.stream == name and f.last_lsn > since]
         found = [(f.first_us, f.last_us) for f in files]
         found += [(low, high) for lsn, low, high in tables.fresh.get(name, ()) if lsn > since]
-        return is_new, found, Progress(lsn=seen_lsn, born_lsn=born_lsn)
+        return is_new, found, Progress(lsn=max(seen_lsn, since), born_lsn=born_lsn)
 
     def _grid(self, found: Spans, derived: Derived) -> Iterator[tuple[int, int]]:
         """Yield the ranges widened to whole periods, of a day or so each; bars to the end of their day."""

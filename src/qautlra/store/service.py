@@ -40,6 +40,7 @@ from qautlra.store.watching import watch
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
     from qautlra._core.tape import Tape
+    from qautlra.store.catalogue import State
 
 COMPACT_POLL_S = 0.25
 RETRY_S = 5.0
@@ -186,6 +187,10 @@ class StoreService(Service):
             if error:
                 facts["error"] = error
         return facts
+
+    def state(self) -> State | None:
+        """Return what the manifest says, None when the store does not run."""
+        return None if self._open is None else self._open.catalogue.state
 
     # Bars
 

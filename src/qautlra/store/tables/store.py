@@ -310,9 +310,14 @@ class TableStore:
         self.catalogue.store(replaced)
         return replaced
 
+    @property
+    def head_lsn(self) -> int:
+        """Position of the newest row taken."""
+        return int(self._log().head_lsn)
+
     async def settle(self) -> None:
         """Wait until everything taken so far is durable."""
-        await self._durable(int(self._log().head_lsn))
+        await self._durable(self.head_lsn)
 
     async def make(self, name: str, within: tuple[int, int], table: pa.Table, progress: Progress) -> None:
         """Put rows in the place of a made stream's rows with start <= time < stop, and note how far it is."""

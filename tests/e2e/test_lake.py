@@ -1,0 +1,126 @@
+"""The files as Delta tables on a local S3 and on a disk: read by other programs, whole at every moment."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Serve, Server, free_port
+from tests.e2e.test_ingest import ENV, ingest
+from tests.e2e.test_kafka import until
+
+DAY_US = 1_733_101_500_000_000  # 2024-12-02 09:05 in Beijing
+KEYS = {"AWS_ACCESS_KEY_ID": "test-key", "AWS_SECRET_ACCESS_KEY": "test-secret-1", "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """A local S3 with one bucket."""
+    from moto.server import ThreadedMotoServer
+
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port)
+    server.start()
+    import boto3
+
+    boto3.client(
+        "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
+        aws_access_key_id="test-key", aws_secret_access_key="test-secret-1",
+    ).create_bucket(Bucket="lake")  # fmt: skip
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+def ticks(server: Server, first: int, count: int, day: int = 0) -> None:
+    rows = [
+        {"instrument_id": ("SHFE.au2512", "SHFE.rb2505")[n % 2], "last_price": n / 2, "volume": n,
+         "datetime": DAY_US + day * 86_400_000_000 + n * 1_000_000}
+        for n in range(first, first + count)
+    ]  # fmt: skip
+    assert ingest(server, "futures_market", rows)[0] == 200
+
+
+def lake(server: Server) -> dict[str, Any]:
+    services = server.get_json("/healthz")["services"]
+    found: dict[str, Any] = next(one for one in services if one["name"] == "lake")
+    return found
+
+
+def volumes(table: Any) -> list[int]:
+    found: list[int] = sorted(table.to_pyarrow_table(columns=["volume"]).column("volume").to_pylist())
+    return found
+
+
+SMALL = ("--set", "store.segment_bytes=64KiB", "--set", "store.lake.interval_s=0.5")
+
+
+def test_tables_in_object_storage(serve: Serve, s3: str) -> None:
+    import duckdb
+    import polars
+    from deltalake import DeltaTable
+
+    more = ("--set", "store.lake.url=s3://lake/qautlra", "--set", f"store.lake.endpoint={s3}")
+    env = ENV | {
+        "QAUTLRA__STORE__LAKE__ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"],
+        "QAUTLRA__STORE__LAKE__SECRET_ACCESS_KEY": KEYS["AWS_SECRET_ACCESS_KEY"],
+        "QAUTLRA__STORE__LAKE__REGION": KEYS["AWS_REGION"],
+    }
+    server = serve(*SMALL, *more, mode="db", env=env)
+    ticks(server, 0, 2_000)
+    until(lambda: lake(server)["commits"] >= 1, 60)
+    options = KEYS | {"AWS_ENDPOINT_URL": s3, "AWS_ALLOW_HTTP": "true"}
+    url = "s3://lake/qautlra/futures_market"
+    table = DeltaTable(url, storage_options=options)
+    first = volumes(table)
+    assert first == list(range(len(first))) and first
+    server.kill()
+    server = serve(*SMALL, *more, mode="db", env=env)
+    ticks(server, 2_000, 2_000)
+    ticks(server, 4_000, 2_000, day=1)
+    ticks(server, 10, 1)  # it is there already
+
+    def stored() -> int:
+        return int(server.get_json("/api/v1/logstream/futures_market/stats")["ingestion"]["count"])
+
+    def equal() -> bool:
+        found = volumes(DeltaTable(url, storage_options=options))
+        assert len(found) == len(set(found)), "a row is there twice"
+        return len(found) == stored() and len(found) > len(first)
+
+    until(equal, 60)
+    table = DeltaTable(url, storage_options=options)
+    days = {
+        row["trading_date"].isoformat()
+        for row in table.to_pyarrow_table(columns=["trading_date"]).to_pylist()
+    }
+    assert "2024-12-02" in days
+    arrow = table.to_pyarrow_table()
+    (count, top) = duckdb.sql("SELECT count(*), max(volume) FROM arrow").fetchall()[0]
+    frame = polars.read_delta(url, storage_options=options)
+    assert (frame.height, frame["volume"].max()) == (count, top) == (len(arrow), max(volumes(table)))
+    asked = {"stream": "futures_market", "start_time": "2024-12-01", "end_time": "2024-12-10"}
+    right = {(row["datetime"], row["instrument_id"]): row["last_price"] for row in server.query(**asked)}
+    for row in frame.select("datetime", "instrument_id", "last_price").head(200).iter_rows(named=True):
+        stamp = row["datetime"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        assert right[stamp, row["instrument_id"]] == row["last_price"]
+    assert "test-secret-1" not in server.log.read_text() + json.dumps(lake(server))
+
+
+def test_storage_that_is_away_holds_nothing_else_up(serve: Serve, tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    dead = f"http://127.0.0.1:{free_port()}"
+    more = ("--set", "store.lake.url=s3://lake/x", "--set", f"store.lake.endpoint={dead}")
+    env = ENV | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "r"}
+    server = serve(*SMALL, *more, mode="db", env=env)
+    ticks(server, 0, 2_000)
+    time.sleep(1)
+    assert len(server.query(stream="futures_market", start_time="2024-12-01", end_time="2024-12-10")) == 2_000
+    server.stop()
+    place = tmp_path / "lake"
+    server = serve(*SMALL, "--set", f"store.lake.url={place}", mode="db", env=ENV)
+    until(lambda: lake(server)["commits"] >= 1)
+    assert volumes(DeltaTable(str(place / "futures_market")))[0] == 0
