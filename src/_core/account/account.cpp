@@ -499,8 +499,8 @@ Money Account::balance() const {
                funds_.commission + funds_.premium);
 }
 
-Money Account::available() const {
-  return clamp(static_cast<Wide>(balance()) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
+Money Account::available(Money balance) const {
+  return clamp(static_cast<Wide>(balance) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
                funds_.frozen_premium);
 }
 

@@ -248,7 +248,8 @@ class alignas(64) Account {
 
   Money static_balance() const;
   Money balance() const;
-  Money available() const;
+  Money available() const { return available(balance()); }
+  Money available(Money balance) const;  // where the balance is known already
   Money withdraw_quota() const;
   Money market_value() const { return worth_; }         // of shares and options
   Money option_value() const { return option_worth_; }  // of options alone

@@ -120,6 +120,7 @@ struct DiffReader::Parser {
   bool is_full = false;  // the scratch, once
 
   void space() {
+    if (p == end || static_cast<unsigned char>(*p) > ' ') [[likely]] return;
     while (p != end && is_space(*p)) ++p;
   }
   bool take(char wanted) {

@@ -208,7 +208,7 @@ Sums sums_of(const account::Account& a, bool with_quota) {
           f.frozen_margin,
           f.frozen_commission,
           f.frozen_premium,
-          a.available(),
+          a.available(balance),
           f.margin == 0 ? 0 : balance,  // what the ratio hangs on beside the margin
           a.market_value(),
           account::add(balance, a.option_value())};

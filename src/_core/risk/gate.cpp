@@ -144,7 +144,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       }
       // 14: funds
       const Money equity = owner->balance();
-      if (Account::due(plan) > owner->available()) return refuse(14, Code::kFunds, warnings);
+      if (Account::due(plan) > owner->available(equity)) return refuse(14, Code::kFunds, warnings);
       // 15: concentration
       if (l.concentration > 0) {
         Wide margin = plan.margin();
