@@ -27,6 +27,8 @@ FREE_DISK_BYTES = 2 << 30
 OPEN_FILES_COUNT = 8192
 PARTS = {
     "pandas": (t("data frames in qautlra.qamd", "qautlra.qamd 的 DataFrame"), "qautlra[pandas]"),
+    "aiokafka": (t("rows by Kafka", "从 Kafka 接收数据"), "qautlra[kafka]"),
+    "deltalake": (t("open tables", "Delta 开放表"), "qautlra[lake]"),
     "websockets": (t("benchmarks", "性能测试"), "qautlra[bench]"),
 }
 CORE = ("market", "tape", "feed", "journal", "store", "sim", "ctp", "ctp_feed")
