@@ -14,6 +14,7 @@ from qautlra.base.errors import UnavailableError
 from qautlra.base.secret import Secret
 from qautlra.link.trade_client import TradeClientOptions
 from qautlra.model.order import CancelOrder, Change, Direction, InsertOrder, Offset
+from qautlra.trade.brokers.base import UNKNOWN
 from qautlra.trade.brokers.diff import DiffBroker
 from qautlra.wire.trade_client import Tree
 from tests.link.test_bus import until
@@ -57,10 +58,13 @@ class Gateway:
         self.orders: dict[str, Any] = {}
         self.got: list[dict[str, Any]] = []
         self.silent = False
+        self.deaf = False
         self.password = "pass"
         self.url = ""
+        self.sockets: list[ServerConnection] = []
 
     async def talk(self, socket: ServerConnection) -> None:
+        self.sockets.append(socket)
         async for message in socket:
             frame = json.loads(message)
             self.got.append(frame)
@@ -71,6 +75,10 @@ class Gateway:
             elif kind == "req_login":
                 await socket.send("not json")
                 await socket.send(json.dumps(account(orders=self.orders)))
+            elif kind == "insert_order" and self.deaf:
+                self.deaf = False
+                await socket.close()
+                return
             elif kind == "insert_order":
                 self.orders[frame["order_id"]] = shown(frame["order_id"])
                 if self.silent:
@@ -142,6 +150,33 @@ def test_what_was_sent_and_not_shown_is_unknown_and_never_sent_again() -> None:
         await until(lambda: broker.health()["connects"] == 2)
         assert broker.insert(order("o1")).code == 3002  # the next login shows that it arrived
         assert sum(frame["aid"] == "insert_order" for frame in gateway.got) == 1
+
+    run(body)
+
+
+def test_an_order_that_never_arrived_is_shown_as_unknown_and_not_sent_again() -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.health()["state"] == "running")
+        told: list[str] = []
+        broker.subscribe(USER, lambda change, _: told.extend(broker.order(n).message for n in change.orders))
+        gateway.deaf = True
+        answer = broker.insert(order("o1"))
+        found = broker.find(USER, "o1")
+        assert found is not None and found.is_alive and found.number == answer.number
+        assert broker.cancel(CancelOrder(account_id=USER, order_id="o1")).code == 3001  # on its way
+        with pytest.raises(UnavailableError):
+            await broker.durable(answer.lsn)
+        await until(lambda: broker.health()["connects"] == 2)
+        await asyncio.sleep(0.1)
+        found = broker.find(USER, "o1")
+        assert found is not None and found.message == UNKNOWN and told[-1] == UNKNOWN
+        assert broker.insert(order("o1")).code == 3002
+        assert sum(frame["aid"] == "insert_order" for frame in gateway.got) == 1
+        gateway.orders["o1"] = shown("o1", "FINISHED", 0)  # it did arrive, late
+        for socket in list(gateway.sockets):
+            await socket.close()
+        await until(lambda: not broker.orders(USER)[0].is_alive)
+        assert broker.orders(USER)[0].volume_left == 0 and len(broker.orders(USER)) == 1
 
     run(body)
 

@@ -94,30 +94,6 @@ def write_cancel(key: Key, order: Order, *, broker: str, user: str) -> bytes:
     )
 
 
-def pending(order: InsertOrder, number: int, now_ns: int) -> Order:
-    """Return an order of which the broker has said nothing yet."""
-    return Order(
-        number=number,
-        account_id=order.account_id,
-        order_id=order.order_id,
-        exchange_order_id="",
-        symbol=order.symbol,
-        direction=order.direction,
-        offset=order.offset,
-        price_type=order.price_type,
-        time_condition=order.time_condition,
-        volume_condition=order.volume_condition,
-        limit_price=order.limit_price,
-        volume=int(order.volume),
-        volume_left=int(order.volume),
-        is_alive=True,
-        code=0,
-        message="已报送，等待柜台回报",
-        insert_ns=now_ns,
-        update_ns=now_ns,
-    )
-
-
 def order_of(record: Record, *, number: int, account_id: str, order_id: str, now_ns: int) -> Order:
     """Return the order as the broker shows it."""
     status, submitted = record.text("OrderStatus"), record.text("OrderSubmitStatus")

@@ -19,6 +19,7 @@ from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertO
 
 CONFIRM_S: Final = 10.0
 WAITS_COUNT: Final = 65_536
+UNKNOWN: Final = "状态未知：已报送但柜台没有回报，不会重发"
 Callback = Callable[[Change, Any], None]
 Prepare = Callable[[Change], Any]
 
@@ -260,3 +261,27 @@ def answer(number: int, order_id: str = "", order: int | None = None, why: str =
 def _check(number: int, found: Sized) -> None:
     if not 0 <= number < len(found):
         raise ValueError(f"no number {number} today")
+
+
+def pending(order: InsertOrder, number: int, now_ns: int) -> Order:
+    """Return an order of which the broker has said nothing yet."""
+    return Order(
+        number=number,
+        account_id=order.account_id,
+        order_id=order.order_id,
+        exchange_order_id="",
+        symbol=order.symbol,
+        direction=order.direction,
+        offset=order.offset,
+        price_type=order.price_type,
+        time_condition=order.time_condition,
+        volume_condition=order.volume_condition,
+        limit_price=order.limit_price,
+        volume=int(order.volume),
+        volume_left=int(order.volume),
+        is_alive=True,
+        code=0,
+        message="已报送，等待柜台回报",
+        insert_ns=now_ns,
+        update_ns=now_ns,
+    )

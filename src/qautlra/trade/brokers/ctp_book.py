@@ -11,13 +11,11 @@ import msgspec
 
 from qautlra.model import codes
 from qautlra.model.order import InsertOrder, Order
-from qautlra.trade.brokers.base import DayBook
+from qautlra.trade.brokers.base import UNKNOWN, DayBook, pending
 from qautlra.trade.brokers.shadow import Difference
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire.ctp_orders import Key
 from qautlra.wire.ctp_records import Record
-
-UNKNOWN = "状态未知：已报送但柜台没有回报，不会重发"
 
 
 class CtpBook(DayBook):
@@ -56,7 +54,7 @@ class CtpBook(DayBook):
     def sent(self, order: InsertOrder, key: Key, now_ns: int) -> int:
         """Note an order before it is sent; return its number."""
         number = len(self.orders)
-        self.orders.append(wire.pending(order, number, now_ns))
+        self.orders.append(pending(order, number, now_ns))
         self._name(number, order.order_id, key)
         self._silent.add(number)
         return number

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
+from qautlra.base.clock import wall_ns
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.link.trade_client import TradeClient, TradeClientOptions
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS, flat
 from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
-from qautlra.trade.brokers.base import AccountBroker, DayBook, answer
+from qautlra.trade.brokers.base import UNKNOWN, AccountBroker, DayBook, answer, pending
 from qautlra.wire import trade_client as wire
 
 _log = get_logger("trade")
@@ -39,9 +42,10 @@ class DiffBroker(AccountBroker):
         super().__init__(account or options.user, name or options.bid)
         self.book = DayBook()
         self._user = options.user
-        self._client = TradeClient(options, self._on_packet, self._not_known)
+        self._client = TradeClient(options, self._on_packet, self._on_lost)
         self._bank_password, self._capital_password = bank_password, capital_password
         self._trade_numbers: dict[str, int] = {}
+        self._connects_count = 0
         self._funds: dict[str, Any] = dict(NO_FUNDS)
         self._positions: list[dict[str, Any]] = []
 
@@ -80,18 +84,23 @@ class DiffBroker(AccountBroker):
         if order.account_id != self.account:
             return answer(codes.NO_ACCOUNT, order.order_id)
         number = self.book.number(order.order_id)
-        if number is not None or order.order_id in self._sent:
+        if number is not None:
             return answer(codes.DUPLICATE, order.order_id, number)
         if order.volume <= 0:
             return answer(codes.BAD_VOLUME, order.order_id)
         refused = self._try_send(wire.insert(order, self._user), order.order_id)
         if refused is not None:
             return refused
-        return Answer(code=0, order_id=order.order_id, lsn=self._await_shown(order.order_id))
+        number = len(self.book.orders)
+        self.book.put(pending(order, number, wall_ns()))
+        lsn = self._await_shown(order.order_id)
+        self._tell(Change(account_id=self.account, orders=(number,)))
+        return Answer(code=0, order_id=order.order_id, number=number, lsn=lsn)
 
     def cancel(self, order: CancelOrder) -> Answer:
         """Ask for an order's withdrawal; 3001 when the gateway shows no such order."""
-        if self.book.number(order.order_id) is None:
+        number = self.book.number(order.order_id)
+        if number is None or order.order_id in self._sent:
             return answer(codes.NO_ORDER, order.order_id)
         refused = self._try_send(wire.cancel(order, self._user), order.order_id)
         return refused if refused is not None else Answer(code=0, order_id=order.order_id)
@@ -137,7 +146,8 @@ class DiffBroker(AccountBroker):
             self.book = DayBook()
             self._trade_numbers.clear()
         # The first packets of a login may come before the account is whole: then everything is new.
-        everything = tree.is_whole and (new_day or not self.book.orders)
+        everything = new_day or self._connects_count != self._client.connects_count
+        self._connects_count = self._client.connects_count
         self._funds = {**NO_FUNDS, **tree.funds()}
         self._positions = [flat(row["symbol"]) | row for row in tree.positions()]
         orders = self._take_orders(tree.keys("orders") if everything else touched.get("orders", ()))
@@ -154,6 +164,15 @@ class DiffBroker(AccountBroker):
                 day=new_day,
             )
         )
+
+    def _on_lost(self) -> None:
+        """The link is gone: what was sent and not shown is unknown until a login shows it, if one does."""
+        lost = [number for name in self._sent if (number := self.book.number(name)) is not None]
+        for number in lost:
+            self.book.put(msgspec.structs.replace(self.book.orders[number], message=UNKNOWN))
+        self._not_known()
+        if lost:
+            self._tell(Change(account_id=self.account, orders=tuple(lost)))
 
     def _take_orders(self, keys: Iterable[str]) -> list[int]:
         book, found = self.book, []
