@@ -78,10 +78,14 @@ class Told:
 
 
 @contextmanager
-def login(server: Server) -> Iterator[ClientConnection]:
+def login(server: Server, told: Told) -> Iterator[ClientConnection]:
+    """A connection that is let in: what comes before that would refuse every request."""
     with connect(f"ws://127.0.0.1:{server.port}/ws/trade?flow=push", max_size=None) as socket:
         who = {"bid": "paper", "user_name": "check", "password": "Check-pass-1"}
         socket.send(json.dumps({"aid": "req_login", **who}))
+        while '"trade"' not in (text := str(socket.recv(60))):
+            told.hear(text)
+        told.hear(text)
         yield socket
 
 
@@ -140,7 +144,7 @@ def test_no_kill_loses_or_repeats_one(serve: Serve, tmp_path: Path) -> None:
     waiting_at_kill = 0
     for kill in range(KILLS):
         now = quote(server)
-        with suppress(ConnectionClosed), login(server) as socket:
+        with suppress(ConnectionClosed), login(server, told) as socket:
             told.listen(socket, 0.5)
             for number in range(BURST):
                 socket.send(request(f"k{kill}-{number}", now["last_price"], now["lower_limit"], number))
@@ -155,9 +159,9 @@ def test_no_kill_loses_or_repeats_one(serve: Serve, tmp_path: Path) -> None:
         server = serve(*arguments, wait=False)
         server.wait_ready(60)
     last = Told()
-    with login(server) as socket:
+    with login(server, last) as socket:
         last.listen(socket, 3.0)
-        for _ in range(10):  # more are touched meanwhile: their orders come in a frame of their own
+        for _ in range(50):  # more are touched meanwhile: their orders come in a frame of their own
             if last.entered == last.expected:
                 break
             last.listen(socket, 0.2)
