@@ -207,7 +207,10 @@ log_level = "info"
 
         def both() -> Any:
             found = trader.document(account)
-            return found if found is not None and {"g1", "g2"} <= set(found.orders) else None
+            if found is None or not {"g1", "g2"} <= set(found.orders):
+                return None
+            ended = all(found.orders[name].status == "FINISHED" for name in ("g1", "g2"))
+            return found if ended else None  # first they are on their way
 
         document = until(both, trader)
         assert document.accounts.static_balance == pytest.approx(5_000_000.0)
