@@ -171,7 +171,8 @@ class KafkaIngest(Service):
             "messages": self.messages,
             "rows": self.rows,
             "dead_letters": self.dead_letters,
-            "lag_messages": sum(lag.values()),
+            # Not known before each partition has answered once.
+            "lag_messages": sum(lag.values()) if lag and len(lag) == len(self._stored) else None,
         }
         return facts | ({"error": self.error} if self.error else {})
 
