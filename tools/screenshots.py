@@ -111,11 +111,11 @@ def visit(
             page.fill('[data-test="password"]', PASSWORD)
             page.click('[data-test="enter"]')
             page.wait_for_url("**/#/overview")
-            page.wait_for_timeout(5_000)  # until the greeting is gone
+            page.wait_for_timeout(4_500)  # until the greeting is gone
         return page
 
     def take(page: Any, name: str) -> None:
-        page.wait_for_timeout(2_000)
+        page.wait_for_timeout(1_200)
         page.screenshot(path=out / f"{name}-{look}.png")
         if (wide := page.evaluate(OVERFLOW)) > 0:
             faults.append(f"{look}: {name} is {wide} px too wide")

@@ -79,6 +79,8 @@ class AccountInfo(Struct, frozen=True, kw_only=True):
     risk_ratio: float | None
     risk_level: str
     trading_day: str
+    broker_state: str
+    "`synced` when orders go to the broker; what else it may be is the broker's."
 
 
 def order_info(order: Order, user_id: str = "") -> OrderInfo:

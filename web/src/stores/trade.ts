@@ -5,6 +5,7 @@ import { computed, ref, shallowRef, triggerRef, watch } from "vue";
 import type { Tree } from "../lib/diff";
 import { insertCondition, insertOrder, legs as legsOf, symbolOf, type Account, type Condition, type ConditionWish, type Order, type Position, type Trade, type Transfer, type Wish } from "../lib/orders";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
+import { ask } from "../api/client";
 import { say } from "../i18n";
 import { useHealth } from "./health";
 import { useMarket } from "./market";
@@ -41,14 +42,17 @@ export const useTrade = defineStore("trade", () => {
 
   /** Packets that are not part of the tree. */
   function take(pack: Tree): void {
-    if (pack.aid === "rtn_brokers" && Array.isArray(pack.brokers)) { brokers.value = pack.brokers as string[]; enter(); }
+    if (pack.aid === "rtn_brokers" && Array.isArray(pack.brokers)) { brokers.value = pack.brokers as string[]; void enter(); }
     else if (pack.aid === "rtn_condition_orders") conditions.value = (pack.condition_orders ?? []) as Condition[];
     else if (pack.aid === "qry_settlement_info") statement.value = { day: String(pack.trading_day), text: String(pack.settlement_info ?? "") };
   }
-  /** Log the connection in: the token stands in for the password. */
-  function enter(): void {
-    if (!session.login || !user.value) return;
-    socket.send({ aid: "req_login", bid: brokers.value.includes("paper") ? "paper" : (brokers.value[0] ?? "paper"), user_name: user.value, password: session.login.token });
+  /** Log the connection in at the broker of the account: the token stands in for the password. */
+  async function enter(): Promise<void> {
+    const name = user.value, login = session.login;
+    if (!login || !name) return;
+    const mine = await ask("GET /api/user/{user_id}/accounts", { path: { user_id: login.user_id } }).catch(() => []);
+    const bid = mine.find((one) => one.account_id === name)?.broker ?? (brokers.value.includes("paper") ? "paper" : (brokers.value[0] ?? "paper"));
+    if (user.value === name && session.login) socket.send({ aid: "req_login", bid, user_name: name, password: session.login.token });
   }
   watch(() => [session.loggedIn, user.value, offered.value], () => {
     socket.stop();

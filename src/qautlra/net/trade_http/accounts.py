@@ -54,6 +54,7 @@ def account_info(call: Call, account_id: str) -> rows.AccountInfo:
     trade, exchange = call.trade, call.trade.engine.exchange
     funds, number = trade.funds(account_id), trade.engine.number(account_id) or 0
     shown = {name: funds[name] for name in rows.AccountInfo.__struct_fields__ if name in funds}
+    seat = trade.router.seat(account_id)
     return rows.AccountInfo(
         account_id=account_id,
         broker=trade.broker_of(account_id),
@@ -62,6 +63,7 @@ def account_info(call: Call, account_id: str) -> rows.AccountInfo:
         currency="CNY",
         risk_level=trade.monitor.level(account_id),
         trading_day=str(trade.trading_day or ""),
+        broker_state="synced" if seat is None else seat.broker.state,
         **shown,
     )
 
