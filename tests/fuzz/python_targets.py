@@ -192,16 +192,18 @@ def fuzz(name: str, seconds: float, first: int = 0) -> int:
 
 
 def main() -> int:
-    """Run the targets named, or all."""
+    """Run the targets named, or all, for the seconds given; with --list only print their names."""
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(TARGETS))
+        return 0
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
     for name in sys.argv[2:] or TARGETS:
-        print(f"== {name} for {seconds:g} s", flush=True)
         try:
             rounds = fuzz(name, seconds, random.SystemRandom().randrange(1 << 40))
         except AssertionError:
             traceback.print_exc()
             return 1
-        print(f"   no finding; {rounds} inputs")
+        print(f"== {name} for {seconds:g} s: no finding; {rounds} inputs", flush=True)
     return 0
 
 

@@ -1,6 +1,10 @@
 #!/bin/sh
-# Builds one fuzz target ($1, its source) and runs it; the rest comes from run.sh in the environment.
+# Runs one fuzz target: $1 is a C++ source, compiled first, or the name of one in Python; the rest comes from run.sh.
 set -eu
+case $1 in
+*.cpp) ;;
+*) python3 -m tests.fuzz.python_targets "$seconds" "$1" && exit || exit 255 ;;
+esac
 name=$(basename "$1" .cpp)
 $cxx $flags -fsanitize=fuzzer "$1" $objects -o "$out/$name" -lpthread
 mkdir -p "$out/$name.found"
