@@ -1,6 +1,7 @@
 // The fuzz target without a fuzzer: its seeds, every cut of them, and thousands of mutations from fixed numbers.
 #include "../fuzz/replay_fuzz.cpp"
 
+#include <cstring>
 #include <random>
 
 #include "expect.hpp"
@@ -38,6 +39,31 @@ TEST_CASE(cuts_and_mutations) {
     }
     run(bytes);
   }
+}
+
+TEST_CASE(an_order_of_more_lots_than_any_gate_lets_in_is_no_record_of_ours) {
+  const std::string whole = seed();
+  int orders = 0;
+  for (std::size_t at = 0; at + 3 <= whole.size();) {
+    const std::size_t length = static_cast<std::uint8_t>(whole[at + 1]) + 256u * static_cast<std::uint8_t>(whole[at + 2]);
+    if (static_cast<exchange::RecordKind>(whole[at]) == exchange::RecordKind::kInsert) {
+      std::string bytes = whole.substr(0, at + 3 + length);
+      exchange::Code verdict;  // it and the price of freezing end the record
+      std::memcpy(&verdict, bytes.data() + bytes.size() - sizeof(std::int64_t) - sizeof verdict, sizeof verdict);
+      at += 3 + length;
+      if (verdict != exchange::kOk) continue;
+      const std::size_t id = at - length + 8;  // account, instrument; then the id behind its length, then the lots
+      bytes[id + 2 + static_cast<std::uint8_t>(bytes[id]) + 4] = 1;
+      const std::int64_t freeze_at = 1;  // so low that the value of them all fits
+      std::memcpy(bytes.data() + bytes.size() - sizeof freeze_at, &freeze_at, sizeof freeze_at);
+      Exchange x(small());
+      EXPECT(!replay(x, reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+      ++orders;
+      continue;
+    }
+    at += 3 + length;
+  }
+  EXPECT(orders > 3);
 }
 
 int main(int argc, char** argv) { return expect::run_all(1, argv); }

@@ -38,6 +38,7 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
     account::Hold hold;
     book::NewOrder order;
     if (verdict == kOk) {
+      if (c.volume > kVolumeMax) return kDiverged;  // no gate let that in
       const account::Account& owner = ledger_.at(c.account);
       if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, hold) != account::Code::kOk)
         return kDiverged;
