@@ -64,7 +64,7 @@ class Program:
     def put(self, kind: int, record: bytes = b"", request: int = 0) -> None:
         self.writer.write(frame(kind, record, request=request))
 
-    async def next(self, *kinds: int, timeout_s: float = 5.0) -> Frame:
+    async def next(self, *kinds: int, timeout_s: float = 20.0) -> Frame:
         """The next frame of one of the kinds (any kind when none is named); EOFError at the end."""
         async with asyncio.timeout(timeout_s):
             while True:

@@ -18,7 +18,7 @@ from tests.ctp.front import Program
 from tests.ctp.test_trader import OPEN, Trader
 from tests.e2e.conftest import Serve, Server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(120)]
 
 PASSWORD = "a-Passw0rd-of-tests"
 USERS = ("ctp1", "ctp2", "diff")

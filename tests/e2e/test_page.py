@@ -214,9 +214,9 @@ def test_a_page_without_its_service_says_so(serve: Serve, visit: Visits, mode: s
         if words is None:  # a login can be had here: the page behind it needs one
             person.see("name")
             continue
-        said = person.see("absent").inner_text()
-        assert f"{words} is not running" in said
-        assert "qautlra serve --mode all" in said
+        told = person.see("absent")  # until then it is the page's before
+        person.until(lambda told=told, words=words: f"{words} is not running" in told.inner_text())
+        assert "qautlra serve --mode all" in told.inner_text()
     person.go("overview")
     person.page.locator(".cards").first.wait_for()
     assert not person.page.locator(".banner").count()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -94,8 +95,9 @@ def login(url: str, user: str, password: str, ledger: Ledger) -> Iterator[Client
 
 def drain(ws: ClientConnection, user: str, ledger: Ledger, wait_s: float = 0.0) -> None:
     """Read what has come, and what comes within `wait_s`; a cut connection is an end too."""
+    end = time.monotonic() + wait_s
     try:
         while True:
-            ledger.read(user, ws.recv(wait_s))
+            ledger.read(user, ws.recv(max(end - time.monotonic(), 0)))
     except (TimeoutError, ConnectionClosed):
         return

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 import json
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -22,7 +21,7 @@ import pyarrow.flight as fl
 
 from qautlra.auth.rights import Principal, Right
 from qautlra.base import metrics
-from qautlra.base.clock import monotonic_s
+from qautlra.base.clock import monotonic_s, new_token
 from qautlra.base.errors import AuthError, ConfigError, InputError, LimitError, NotFoundError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
@@ -166,7 +165,7 @@ class _Desk:
     async def token(self, given: str, host: str) -> str:
         """Return a token for Basic credentials, good for a quarter of an hour."""
         who = await self.recognise(given, host)
-        token = secrets.token_urlsafe(32)
+        token = new_token(32)
         self._tokens[token] = (monotonic_s() + TOKEN_S, who)
         while len(self._tokens) > TOKENS_COUNT:
             self._tokens.popitem(last=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from qautlra.base import log, metrics
-from qautlra.base.clock import monotonic_s, wall_ns
+from qautlra.base.clock import monotonic_s, new_token, wall_ns
 from qautlra.base.errors import (
     InputError,
     LimitError,
@@ -96,7 +95,7 @@ class Notes(Struct, kw_only=True):
         try:
             return msgspec.json.decode(path.read_bytes(), type=cls)
         except FileNotFoundError:
-            return cls(id=secrets.token_hex(4))
+            return cls(id=new_token(4))
         except msgspec.DecodeError as error:
             raise StorageError(f"{path} is damaged: {error}", retryable=False) from None
 
