@@ -59,6 +59,30 @@ def test_what_nobody_wants_is_known_by_its_contracts(bench: Bench) -> None:
     assert bench.last(MAIN) is None
 
 
+def test_what_nobody_wants_changes_between_days_too(bench: Bench) -> None:
+    bench.tick("SHFE.au2106", 390.0, 100.0)
+    bench.tick("SHFE.au2112", 395.0, 50.0)
+    assert bench.made.main_of(MAIN) == "SHFE.au2106"
+    bench.tick("SHFE.au2112", 395.0, 500.0)
+    assert bench.made.main_of(MAIN) == "SHFE.au2106"  # today
+    bench.now_ns += DAY_NS
+    bench.tick("SHFE.au2112", 396.0, 500.0)
+    assert bench.made.main_of(MAIN) == "SHFE.au2112"
+
+
+def test_a_first_row_owed_days_later_is_of_the_main_contract_of_that_day(bench: Bench) -> None:
+    bench.tick("SHFE.au2106", 390.0, 100.0)
+    assert bench.made.main_of(MAIN) == "SHFE.au2106"
+    bench.now_ns += DAY_NS
+    bench.tick("SHFE.au2112", 396.0, 500.0)
+    for _ in range(300):  # more than the tape holds: nobody reads that tick
+        bench.tick("CFFEX.IF2101", 5000.0, 1.0)
+    bench.demand.put(frozenset({MAIN}))
+    bench.made.drain()
+    main = bench.last(MAIN)
+    assert main is not None and main["last_price"] == 396.0
+
+
 def test_the_main_contract_is_the_one_with_most_open_interest(bench: Bench) -> None:
     bench.tick("SHFE.au2106", 390.0, 100.0)
     bench.tick("SHFE.au2112", 395.0, 50.0)

@@ -161,13 +161,17 @@ class Continuous:
     def _main(self, product: str, day: int) -> int:
         """Return a product's main contract, chosen when a trading day begins; -1 while no row is known.
 
-        It is the one with the most open interest, never one delivered before the present one.
+        It is the one with the most open interest, never one delivered before the present one. `day` 0: that
+        of the newest row.
         """
         chosen_day, main = self._mains.get(product, (0, -1))
-        if main >= 0 and day <= chosen_day:
+        if main >= 0 and 0 < day <= chosen_day:
             return main
         contracts = self._contracts.get(product, ())
         newest = max((last["trading_day"] for _, i in contracts if (last := self._tape.last(i))), default=0)
+        day = day or newest
+        if main >= 0 and day <= chosen_day:
+            return main
         now = next((d for d, instrument in contracts if instrument == main), newest // 100)
         best = (-1.0, -1.0)
         for delivery, instrument in sorted(contracts):
