@@ -9,6 +9,7 @@ import pytest
 from qautlra.feed import charts as charts_room
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.context import Flow
+from qautlra.wire.ins_query import Asked
 from tests.feed.chart_rig import MINUTE_NS, ChartRig, bar, shown
 from tests.feed.rig import AU, IF, PEEK
 from tests.models.market import MORNING_NS, SYMBOLS
@@ -481,6 +482,50 @@ def test_options_come_with_what_they_are_on(rig: ChartRig) -> None:
     assert [r["instrument_id"] for r in with_them] == ["SHFE.au2106"]
     without = ask("has_derivatives: false, class: [FUTURE]) { instrument_id }")
     assert "SHFE.au2106" not in [r["instrument_id"] for r in without]
+
+
+def test_options_are_made_for_what_is_asked_only_and_counted(
+    rig: ChartRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market = rig.market
+    gold = [f"SHFE.au2106C{strike}" for strike in range(300, 320)]
+    for code in (*gold, *(f"SHFE.au2112C{strike}" for strike in range(300, 400))):
+        market.instruments.intern(code)
+    made = 0
+
+    class Counted:
+        """A tape that counts rows made: each asks it once, and an option's for what it is on."""
+
+        def last(self, instrument: int) -> dict[str, Any] | None:
+            nonlocal made
+            made += 1
+            return rig.tape.last(instrument)
+
+    catalogue = Catalogue(
+        market.instruments,
+        market.calendar,
+        Counted(),
+        now_ns=lambda: rig.now_ns,
+        ends=lambda symbol: 20210525 if symbol.endswith("0") else 0,
+    )
+
+    def options(row: dict[str, Any]) -> list[str]:
+        return [edge["node"]["instrument_id"] for edge in row["derivatives"]["edges"]]
+
+    (row,), said = catalogue.find(Asked(instrument_ids=("au2106",), options=True))  # not the full symbol
+    assert (options(row), said, made) == (["SHFE.au2106C300", "SHFE.au2106C310"], "", 5)
+    made = 0
+    rows, _ = catalogue.find(Asked(has_derivatives=True, classes=("FUTURE",)))
+    assert [r["instrument_id"] for r in rows] == ["SHFE.au2106", "SHFE.au2112"]
+    assert made == len(SYMBOLS) + 2 * 120
+    monkeypatch.setattr("qautlra.feed.catalogue.ROWS_COUNT", 3)
+    (row,), said = catalogue.find(Asked(instrument_ids=("SHFE.au2106",), options=True))
+    assert (len(options(row)), said) == (2, "")
+    first, second = "SHFE.au2106", "SHFE.au2112"
+    (row,), said = catalogue.find(Asked(instrument_ids=(first, second), options=True))
+    assert (len(options(row)), row["instrument_id"]) == (2, first) and said.startswith("Only the first")
+    (row,), said = catalogue.find(Asked(instrument_ids=(second,), options=True))
+    assert len(options(row)) == 2 and said.startswith("Only the first")
 
 
 def test_an_instrument_is_answered_under_the_name_it_was_asked_by(rig: ChartRig) -> None:

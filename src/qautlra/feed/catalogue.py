@@ -15,6 +15,7 @@ from qautlra.wire.ins_query import Asked
 ROWS_COUNT = 10_000
 _BEIJING = timezone(timedelta(hours=8))
 _EVENING = "18:00"
+_TOO_MANY = f"Only the first {ROWS_COUNT} instruments; ask for fewer"
 
 
 class Instruments(Protocol):
@@ -78,24 +79,31 @@ class Catalogue:
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
         found: list[dict[str, Any]] = []
-        options = self._options() if asked.options or asked.has_derivatives is not None else {}
-        for name in asked.instrument_ids or () if asked.options else ():
+        room = ROWS_COUNT  # for rows, those of options among them
+        options = self._options(asked) if asked.options or asked.has_derivatives is not None else {}
+
+        def add(row: dict[str, Any], on_it: list[int]) -> bool:
+            nonlocal room
+            if room < 1:
+                return False
+            room -= 1 + len(on_it)
+            if on_it:
+                row["derivatives"] = _edges([self.row(option) for option in on_it[: room + len(on_it)]])
+            found.append(row)
+            return room >= 0
+
+        for name in dict.fromkeys(asked.instrument_ids or ()) if asked.options else ():
             if name in options and self._instruments.find(name) < 0:  # an index nobody shows has options too
-                exchange, _, _ = name.partition(".")
-                found.append(
-                    {"instrument_id": name, "exchange_id": exchange, "derivatives": _edges(options[name])}
-                )
+                row = {"instrument_id": name, "exchange_id": name.partition(".")[0]}
+                if not add(row, options[name]):
+                    return found, _TOO_MANY
         for instrument, shown in self._candidates(asked):
             row = self.row(instrument, shown)
-            on_it = options.get(self._instruments.symbol(instrument))
+            on_it = options.get(self._instruments.symbol(instrument), [])
             if asked.has_derivatives is not None and asked.has_derivatives != bool(on_it):
                 continue
-            if asked.options and on_it:
-                row["derivatives"] = _edges(on_it)
-            if _fits(row, asked):
-                if len(found) >= ROWS_COUNT:
-                    return found, f"Only the first {ROWS_COUNT} instruments; ask for fewer"
-                found.append(row)
+            if _fits(row, asked) and not add(row, on_it if asked.options else []):
+                return found, _TOO_MANY
         return found, ""
 
     def row(self, instrument: int, shown: str | None = None) -> dict[str, Any]:
@@ -198,15 +206,18 @@ class Catalogue:
             if info[f"{leg}_symbol"]:
                 row[leg] = self._related(info[f"{leg}_symbol"])
 
-    def _options(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the rows of options by underlying, those whose end is known: clients sort by it."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    def _options(self, asked: Asked) -> dict[str, list[int]]:
+        """Return the options on what is asked for, by underlying, whose end is known: clients sort by it."""
+        wanted: set[str] | None = None
+        if asked.instrument_ids is not None:
+            known = (self._instruments.find(name) for name in asked.instrument_ids)
+            wanted = {*asked.instrument_ids, *(self._instruments.symbol(one) for one in known if one >= 0)}
+        found: dict[str, list[int]] = {}
         for instrument in range(len(self._instruments)):
             info = self._instruments.info(instrument)
-            if info["kind"] == "OPTION" and info["underlying_symbol"]:
-                row = self.row(instrument)
-                if "last_exercise_datetime" in row and len(found) < ROWS_COUNT:
-                    found.setdefault(info["underlying_symbol"], []).append(row)
+            underlying = info["underlying_symbol"] if info["kind"] == "OPTION" else None
+            if underlying and (wanted is None or underlying in wanted) and self._ends(info["symbol"]):
+                found.setdefault(underlying, []).append(instrument)
         return found
 
     def _related(self, symbol: str) -> dict[str, Any]:
