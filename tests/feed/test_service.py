@@ -328,3 +328,23 @@ def test_every_message_in_any_order_leaves_the_service_sane(rig: Rig) -> None:
             last = rig.tape.last(instrument)
             if last is not None:
                 assert peer.tree["quotes"][symbol]["volume"] == last["volume"]
+
+
+def test_patterns_pin_what_fits_and_tell_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    class Log:
+        @staticmethod
+        def warning(event: str, **words: Any) -> None:
+            told.append((event, words))
+
+    monkeypatch.setattr("qautlra.feed.subscriptions.PINNED_SYMBOLS_COUNT", 3)
+    monkeypatch.setattr("qautlra.feed.service._log", Log)
+    rig = Rig(auto_subscribe_patterns=["SHFE.*"], default_instruments=["IF2101"])
+    try:
+        rig.market.instruments.intern("SHFE.au2201")
+        rig.loop.advance(1.5)
+        assert rig.feed.book.wanted == {"CFFEX.IF2101", "SHFE.au2106", "SHFE.au2112"}
+        assert told == [("patterns_too_wide", {"matched": 3, "pinned": 2})]
+    finally:
+        rig.close()

@@ -348,7 +348,7 @@ class FeedService(Service):
             self._match()
 
     def _match(self) -> None:
-        """Pin what sources list and the configured patterns name, by full symbol or code."""
+        """Pin what sources list and the configured patterns name, by full symbol or code, while it fits."""
         patterns, first = self.settings.auto_subscribe_patterns, self._matched
         self._matched = len(self.directory)
         if not patterns or self._matched == first:
@@ -359,10 +359,9 @@ class FeedService(Service):
             for symbol in symbols
             if any(fnmatchcase(symbol, p) or fnmatchcase(symbol.partition(".")[2], p) for p in patterns)
         ]
-        try:
-            self.book.pin(found, DEFAULT)
-        except LimitError as error:
-            _log.warning("patterns_too_wide", error=error.message, matched=len(found))
+        pinned = self.book.pin_what_fits(found, DEFAULT)
+        if pinned < len(found):
+            _log.warning("patterns_too_wide", matched=len(found), pinned=pinned)
 
     def _sweep(self, now: float) -> None:
         """Look after silent and slow clients and changed trading states."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from qautlra.base.errors import InputError, LimitError
 from qautlra.base.limits import PINNED_SYMBOLS_COUNT
@@ -63,6 +63,15 @@ class SubscriptionBook:
         if len(names) > PINNED_SYMBOLS_COUNT:
             raise LimitError(f"at most {PINNED_SYMBOLS_COUNT} instruments can be pinned")
         self.put(owner, names)
+
+    def pin_what_fits(self, symbols: Sequence[str], owner: str) -> int:
+        """Add full symbols to a pinned owner's set, as many as fit; return how many of them it has."""
+        names = dict(self._owners.get(owner, {}))
+        for symbol in symbols:
+            if symbol in names or len(names) < PINNED_SYMBOLS_COUNT:
+                names[symbol] = symbol
+        self.put(owner, names)
+        return sum(symbol in names for symbol in symbols)
 
     def unpin(self, spellings: Iterable[str]) -> None:
         """Take instruments out of every pinned owner's set; naming one that is not in it changes nothing."""
