@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -72,3 +73,19 @@ def test_fanout_without_the_generator_says_so(tmp_path: Path) -> None:
     line = run("fanout", QAUTLRA_SHARED=str(tmp_path))
     assert line["control"].startswith("none: load generator not there")
     assert line["burst 20"]["product"]["cpu_us"]["median"] > 0
+
+
+def test_a_paced_fanout_is_met_at_the_same_rate_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    fanout = importlib.import_module("fanout")
+
+    def met(rate: float, seen: float) -> bool:
+        def of(cpu_us: float, quotes_per_s: float) -> list[dict[str, float]]:
+            return [{"cpu_us": cpu_us, "quotes_per_s": quotes_per_s}]
+
+        line = fanout.summary((50, 1, rate), {"product": of(2.0, 1000.0), "limit": of(2.0, seen)})
+        found: bool = line["met"]
+        return found
+
+    assert met(0.0, 2000.0) and met(2000.0, 1000.0)
+    assert not met(2000.0, 2000.0) and not met(2000.0, 500.0)
