@@ -299,3 +299,26 @@ def test_a_loop_that_polls_serves_the_same_and_ends(tmp_path: Path) -> None:
         assert status == 200
 
     assert live(build(loaded(tmp_path, "run.busy_poll=true", "mode=md")), body) == 0
+
+
+def test_a_front_of_the_routers_brokers_tells_the_trading_status(tmp_path: Path) -> None:
+    from qautlra.feed.directory import NOT_TRADING
+    from qautlra.link.ctp_library import simulated_library
+
+    app = build(
+        loaded(
+            tmp_path,
+            "mode=all",
+            f"ctp.td_lib={simulated_library()}",
+            "trade.brokers.front.kind=ctp",
+            "trade.brokers.front.url=tcp://127.0.0.1:1",
+            "trade.logins.acc001.password=A-password-1",
+        )
+    )
+    broker = app.parts["trade"].router.sites.make("front", "acc001")
+    directory = app.parts["feed"].directory
+    before = directory.trading_status("SHFE.cu2701")
+    broker.status_told("SHFE.cu", 0)
+    assert directory.trading_status("SHFE.cu2701") == NOT_TRADING
+    broker.status_lost()
+    assert directory.trading_status("SHFE.cu2701") == before

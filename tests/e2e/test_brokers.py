@@ -214,6 +214,26 @@ def test_orders_go_to_the_accounts_broker_and_everything_comes_back(sides: Sides
         assert seen["rested"] == ["ALIVE", "FINISHED"] and seen["position"] == 0
         document = same_account(sides, name)
         assert document["accounts"]["margin"] == 0 and len(document["trades"]) == 2
+    # Operators' sums count all of it, here and outside, in one order of time.
+    user(house, "boss", "paper", "--role", "admin", "--cash", "1000000")
+    order(
+        house, "boss", "h1", low
+    )  # refused where the house's own exchange is closed: an order of the day too
+    assert order(house, "gw1", "o5", low)["order_id"] == "o5"
+    sums = ask(house, "boss", "/api/admin/market/order-stats")
+    listed = ask(house, "boss", "/api/management/orders?page_size=500")
+    made = [one["submit_time"] for one in listed["orders"]]
+    assert sums["total_orders"] == sum(sums["by_status"].values()) == listed["total"] == len(made) > 12
+    assert sums["live_orders"] == sums["by_status"]["submitted"]
+    assert made == sorted(made, reverse=True) and {"boss", *ACCOUNTS} == {
+        x["account_id"] for x in listed["orders"]
+    }
+    done = ask(house, "boss", "/api/monitoring/trades")
+    every = ask(house, "boss", "/api/management/trades?page_size=500")
+    assert done["total_count"] == sums["total_trades"] == every["total"] == 6
+    assert (
+        done["total_volume"] == sum(one["volume"] for one in every["trades"]) and done["total_turnover"] > 0
+    )
 
 
 def test_a_dead_broker_is_refused_at_and_nothing_is_lost_when_it_is_back(sides: Sides) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qautlra._core.market import Instruments
 from qautlra._core.tape import Tape
@@ -18,6 +18,9 @@ from qautlra.link.trade_client import TradeClientOptions
 from qautlra.trade import listing
 from qautlra.trade.brokers.base import AccountBroker
 from qautlra.trade.brokers.diff import DiffBroker
+
+if TYPE_CHECKING:
+    from qautlra.feed.directory import Directory
 
 
 class TapeMarket:
@@ -56,6 +59,8 @@ class Brokers:
         self.market = TapeMarket(instruments, tape)
         "What this process knows of instruments and prices."
         self._clock = clock
+        self.directory: Directory | None = None
+        "Whom CTP fronts tell the trading status of what they trade; None where there is no feed."
         self._sites = {name: _of_ctp(one) for name, one in config.source.ctp.brokers.items() if one.td_addr}
         self._sites |= config.trade.brokers
 
@@ -122,7 +127,7 @@ class Brokers:
     def _ctp(
         self, site: BrokerSite, name: str, account: str, user: str, password: Secret, url_key: str
     ) -> AccountBroker:
-        from qautlra.app.ctp import any_section, fronts_of
+        from qautlra.app.ctp import any_section, follow_status, fronts_of
         from qautlra.link.ctp_library import find_libraries
         from qautlra.link.ctp_login import LoginOptions
         from qautlra.link.ctp_session import SessionOptions
@@ -141,7 +146,7 @@ class Brokers:
             query_interval_s=ctp.query_interval_s,
             login=LoginOptions(connect_s=ctp.connect_timeout_s),
         )
-        return CtpBroker(
+        broker = CtpBroker(
             options,
             account=account,
             notes=data_directory(config.store.data_dir) / "trade" / f"ctp-{name}-{account}.jsonl",
@@ -150,6 +155,9 @@ class Brokers:
             margin_side=config.trade.margin_side,
             is_open=any_section(self._instruments.calendar, self._clock),
         )
+        if self.directory is not None:
+            follow_status(broker, self.directory)
+        return broker
 
 
 def _of_ctp(broker: Any) -> BrokerSite:

@@ -42,6 +42,7 @@ from qautlra.source.base import Demand, Source, SourceContext, Wants
 from qautlra.source.continuous import Continuous
 
 if TYPE_CHECKING:
+    from qautlra.app.brokers import Brokers
     from qautlra.trade.service import TradeService
 
 _log = log.get_logger("app")
@@ -77,7 +78,7 @@ def build(loaded: Loaded) -> App:
         drains.append(store.drain)
         parts["store"] = store
 
-    trade = None
+    trade = brokers = None
     beside_trade: list[Service] = []
     if modes.TRADE in rooms and config.trade.trader.broker != "paper":
         beside_trade = documents.at_gateway(loaded, instruments, tape, market_clock, parts)
@@ -94,7 +95,7 @@ def build(loaded: Loaded) -> App:
             clock=market_clock,
         )
         parts["trade"] = trade
-        _brokers_of(loaded, trade, instruments, tape, market_clock)
+        brokers = _brokers_of(loaded, trade, instruments, tape, market_clock)
         beside_trade = documents.services(loaded, trade, instruments, market_clock, parts)
 
     demand = Demand()
@@ -133,6 +134,8 @@ def build(loaded: Loaded) -> App:
             from qautlra.app.ctp import follow_status
 
             follow_status(parts["broker"], feed.directory)
+        if brokers is not None:
+            brokers.directory = feed.directory
 
     if trade is not None:
         drains.append(trade.on_batch)  # after the feed: prices do not wait for orders
@@ -241,8 +244,8 @@ def build(loaded: Loaded) -> App:
 
 def _brokers_of(
     loaded: Loaded, trade: TradeService, instruments: Instruments, tape: Tape, clock: Clock
-) -> None:
-    """Give the router the brokers outside, where the configuration has any."""
+) -> Brokers:
+    """Give the router the brokers outside, where the configuration has any; return what makes them."""
     from qautlra.app.brokers import Brokers
     from qautlra.trade.brokers.gate import OutsideGate
     from qautlra.trade.risk import changes
@@ -253,6 +256,7 @@ def _brokers_of(
     trade.router.gate = OutsideGate(
         brokers.market, settings.profile, **changes(settings.profile, settings.limits)
     )
+    return brokers
 
 
 def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], int]:

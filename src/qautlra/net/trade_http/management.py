@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 from qautlra.auth.rights import Right
@@ -49,7 +50,7 @@ async def orders(call: Call) -> dict[str, Any]:
     found = []
     seen = 0
     here = (engine.order(number) for number in range(engine.exchange.orders - 1, -1, -1))
-    for order in chain(reversed(outside), here):
+    for order in merge(reversed(outside), here, key=lambda one: -one.insert_ns):
         if status in ("", rows.status_of(order)):
             if first <= seen < last:
                 found.append(rows.order_info(order, call.owner(order.account_id)))
@@ -65,7 +66,7 @@ async def trades(call: Call) -> dict[str, Any]:
     first, last = call.page()
     total = engine.exchange.trades + len(outside)
     here = (engine.trade(number) for number in range(engine.exchange.trades - 1, -1, -1))
-    found = list(islice(chain(reversed(outside), here), first, last))
+    found = list(islice(merge(reversed(outside), here, key=lambda one: -one.trade_ns), first, last))
     return {"total": total, "trades": [rows.trade_info(one, call.owner(one.account_id)) for one in found]}
 
 

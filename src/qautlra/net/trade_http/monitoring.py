@@ -65,8 +65,8 @@ async def orders(call: Call) -> dict[str, Any]:
 
 
 async def trades(call: Call) -> dict[str, Any]:
-    """Sum up the day's trades, each match once."""
-    exchange = call.trade.engine.exchange
+    """Sum up the day's trades, each match of the built-in exchange once; those made outside stand alone."""
+    exchange, outside = call.trade.engine.exchange, call.trade.router.trades()
     turnover, volume, matches = 0.0, 0, set()
     for number in range(exchange.trades):
         raw = exchange.trade(number)
@@ -77,8 +77,11 @@ async def trades(call: Call) -> dict[str, Any]:
         turnover += (
             raw["volume"] * raw["price"] * call.desk.multiple(call.trade.engine.symbol(raw["instrument"]))
         )
+    for trade in outside:
+        volume += trade.volume
+        turnover += trade.volume * trade.price * call.desk.multiple(trade.symbol)
     return {
-        "total_count": exchange.trades,
+        "total_count": exchange.trades + len(outside),
         "matches": len(matches),
         "total_volume": volume,
         "total_turnover": turnover,

@@ -182,6 +182,7 @@ async def of_user(call: Call) -> list[rows.OrderInfo]:
         for order in call.trade.orders(account_id)
         if order.is_alive or not alive
     ]
+    found.sort(key=lambda order: order.insert_ns)  # of several accounts
     return [_shown(call, order) for order in call.paged(found)]
 
 

@@ -49,6 +49,7 @@ async def trades_of_user(call: Call) -> list[rows.TradeInfo]:
     """Show the day's trades of a user's accounts."""
     accounts = call.accounts_of(call.part("user_id"))
     found = [trade for account_id in accounts for trade in call.trade.trades(account_id)]
+    found.sort(key=lambda trade: trade.trade_ns)  # of several accounts
     return [rows.trade_info(trade, call.owner(trade.account_id)) for trade in call.paged(found)]
 
 
