@@ -1,12 +1,21 @@
-"""Outside systems tests may use: found on loopback, or their tests are skipped, visibly, or fail in CI."""
+"""Outside systems and programs tests may use: found, or their tests are skipped, visibly, or fail in CI."""
 
+import importlib
 import os
+import shutil
 import socket
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import pytest
 
 RABBIT_URL: Final = os.environ.get("QAUTLRA_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672/")
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test because something it needs is not here; fail it where everything must be."""
+    if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"missing: {what}")
+    pytest.skip(f"missing: {what}")
 
 
 def require(what: str, port: int, host: str = "127.0.0.1") -> None:
@@ -15,10 +24,23 @@ def require(what: str, port: int, host: str = "127.0.0.1") -> None:
         with socket.create_connection((host, port), timeout=2):
             return
     except OSError as error:
-        text = f"{what} is not running on {host}:{port} ({error})"
-    if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-        pytest.fail(text)
-    pytest.skip(text)
+        missing(f"{what} on {host}:{port} ({error})")
+
+
+def program(*names: str) -> str:
+    """Return the path of the first of these programs that is installed."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    missing(f"the program {' or '.join(names)}")
+
+
+def module(name: str, package: str) -> Any:
+    """Return an importable module; `package` is what a person installs to have it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing(f"the package {package} ({error})")
 
 
 @pytest.fixture

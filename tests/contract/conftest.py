@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import serve
+from tests.services import missing
 
 __all__ = ["serve"]
 
@@ -33,10 +34,7 @@ def tqsdk_python() -> str:
         check=False,
     )
     if found.stdout.strip() != "True":
-        reason = "TqSdk is not installed (pip install tqsdk, or QAUTLRA_TQSDK_PYTHON)"
-        if os.environ.get("QAUTLRA_REQUIRE_TQSDK") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing("TqSdk (pip install tqsdk, or QAUTLRA_TQSDK_PYTHON)")
     return python
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Serve, Server, serve
+from tests.services import missing
 
 __all__ = ["serve"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -75,9 +76,7 @@ def test_vnpy_headless_on_the_recorded_day(serve: Serve, real_day: Path, tmp_pat
     """vnpy_ctp is a source package that takes a minute to compile, so not everybody has it; CI does."""
     python = os.environ.get("QAUTLRA_VNPY_PYTHON", "")
     if not python:
-        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-            pytest.fail("QAUTLRA_VNPY_PYTHON must name an interpreter that has vnpy and vnpy_ctp")
-        pytest.skip("QAUTLRA_VNPY_PYTHON names no interpreter that has vnpy and vnpy_ctp")
+        missing("an interpreter that has vnpy and vnpy_ctp (QAUTLRA_VNPY_PYTHON)")
     server = trading_server(serve, "--replay", str(real_day), "--speed", "10")
     program = PROGRAM.with_name("vnpy_program.py")
     done = subprocess.run(
@@ -97,9 +96,7 @@ def test_vnpy_headless_on_the_recorded_day(serve: Serve, real_day: Path, tmp_pat
 def test_a_program_built_for_another_release_runs_under_exec(serve: Serve) -> None:
     python = os.environ.get("QAUTLRA_CTP_PYTHON", "")
     if not python:
-        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-            pytest.fail("QAUTLRA_CTP_PYTHON must name an interpreter that has ctp-python")
-        pytest.skip("QAUTLRA_CTP_PYTHON names no interpreter that has ctp-python")
+        missing("an interpreter that has ctp-python (QAUTLRA_CTP_PYTHON)")
     server = trading_server(serve)
     done = subprocess.run(
         under_exec(server, python, PROGRAM, "sim001", PASSWORD, "rb2701", "SHFE"),

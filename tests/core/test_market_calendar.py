@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from qautlra._core.market import Calendar
 from qautlra.model.calendar import data_file, load_calendar, read_toml
+from tests.services import module
 
 CALENDAR = load_calendar()
 BEIJING = dt.timezone(dt.timedelta(hours=8))
@@ -241,7 +242,7 @@ def test_wrong_data_names_its_key() -> None:
 
 
 def test_closed_days_agree_with_an_independent_calendar() -> None:
-    chinese_calendar = pytest.importorskip("chinese_calendar")
+    chinese_calendar = module("chinese_calendar", "chinesecalendar")
     closed = {d for days in read_toml(data_file("calendar.toml"))["closed"].values() for d in days}
     day, other = dt.date(2008, 1, 1), set()
     while day <= dt.date(2026, 12, 31):

@@ -22,6 +22,7 @@ from qautlra.link.ctp_library import Libraries, find_libraries
 from qautlra.wire.ctp_frames import Kind
 from qautlra.wire.ctp_records import layout
 from tests.conftest import ROOT
+from tests.services import missing
 
 RELEASE = os.environ.get("QAUTLRA_TEST_RELEASE", "6.7.11")
 SLOTS = {"6.6.9": (15, 107), "6.7.2": (15, 123), "6.7.11": (15, 133), "6.7.13": (15, 140)}
@@ -34,9 +35,7 @@ def real() -> Libraries:
             os.environ.get("QAUTLRA_TEST_MD_LIB", ""), os.environ.get("QAUTLRA_TEST_TD_LIB", "")
         )
     except ConfigError as error:
-        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        missing(str(error))
 
 
 def test_the_table_is_what_the_libraries_say(real: Libraries) -> None:
@@ -147,10 +146,7 @@ def test_other_releases_do_all_of_it_alike(release: str) -> None:
     pythons = filter(None, [*named, os.environ.get("QAUTLRA_CTP_PYTHON", "")])
     right = [one for one in map(carried, pythons) if f"v{release}_".encode() in Path(one.market).read_bytes()]
     if not right:
-        reason = f"no named interpreter carries CTP {release} (QAUTLRA_OPENCTP_PYTHONS, QAUTLRA_CTP_PYTHON)"
-        if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"an interpreter that carries CTP {release} (QAUTLRA_OPENCTP_PYTHONS, QAUTLRA_CTP_PYTHON)")
     libraries = {"QAUTLRA_TEST_MD_LIB": right[0].market, "QAUTLRA_TEST_TD_LIB": right[0].trader}
     # 6.6.9 crashed about once in fifty runs in a thread of its own, with peers that close what they accept;
     # no stack of ours was in it. So a process that died of that signal is asked again, twice at most.

@@ -1,9 +1,7 @@
 """A real Chromium on the page of a real server: fixtures for journeys, and what counts as a fault."""
 
 import itertools
-import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Server
+from tests.e2e.conftest import Server, serving
+from tests.services import missing, module, program
 
 ROOT = Path(__file__).resolve().parents[2]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
@@ -32,22 +31,13 @@ LOOKS = [
 ]  # fmt: skip
 
 
-def missing(what: str) -> None:
-    """Skip visibly, or fail where everything must be there."""
-    if os.environ.get("QAUTLRA_REQUIRE_SERVICES") == "1":
-        pytest.fail(f"{what} is missing")
-    pytest.skip(f"{what} is missing")
-
-
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless; for one module, as playwright's loop keeps others from running one."""
-    found = shutil.which("chromium")
-    if found is None:
-        missing("chromium")
+    found = program("chromium")
     if not files("qautlra.net").joinpath("page", "index.html").is_file():
         missing("the built page (make web)")
-    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api = module("playwright.sync_api", "playwright")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
@@ -211,6 +201,21 @@ def add_trader(server: Server) -> str:
     name = f"ann{next(_numbers)}"
     add_user(server, name, "--role", "trader", "--account", name, "--broker", "paper", "--cash", "1000000")
     return name
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server with a simulated market and an administrator, for the tests of a module."""
+    for serve in serving(tmp_path_factory.mktemp("served")):
+        found = serve("--source", "sim")
+        add_user(found, "boss", "--role", "admin")
+        yield found
+
+
+@pytest.fixture
+def house(server: Server, visit: Visits) -> House:
+    """The module's server, with a trader of this test's own."""
+    return House(server, visit, add_trader(server))
 
 
 def ready(person: Visit) -> None:

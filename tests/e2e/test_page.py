@@ -3,26 +3,16 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.browser import LOOKS, House, Visits, add_user, as_look, chromium, judge, visit
-from tests.e2e.conftest import Serve, Server, free_port, serving
+from tests.e2e.browser import LOOKS, House, Visits, add_user, as_look, chromium, judge, server, visit
+from tests.e2e.conftest import Serve, Server, free_port
 
-__all__ = ["chromium", "visit"]
+__all__ = ["chromium", "server", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROUTES = ["overview", "market", "store", "monitor", "api", "login", "no-such-page"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all who only look."""
-    for serve in serving(tmp_path_factory.mktemp("looked-at")):
-        found = serve("--source", "sim", wait=False)
-        found.wait_ready(60)
-        yield found
 
 
 def test_a_first_visit_sees_prices_move(server: Server, visit: Visits) -> None:
@@ -74,8 +64,7 @@ def test_filters_stars_and_sorts_the_watch_list(server: Server, visit: Visits) -
 
 def test_a_stopped_server_makes_the_page_stale_and_it_recovers_by_itself(serve: Serve, visit: Visits) -> None:
     port = free_port()
-    first = serve("--source", "sim", port=port, wait=False)
-    first.wait_ready(60)
+    first = serve("--source", "sim", port=port)
     person = visit(first.base)
     person.go("market")
     person.live()
@@ -86,7 +75,7 @@ def test_a_stopped_server_makes_the_page_stale_and_it_recovers_by_itself(serve: 
     assert "old" in person.page.locator(".banner").inner_text()
     stale = person.page.locator('[data-test="watch"] [role="row"].stale')
     person.until(lambda: stale.count() > 5)
-    serve("--source", "sim", port=port, wait=False).wait_ready(60)
+    serve("--source", "sim", port=port)
     person.live()
     person.moves()
     person.until(lambda: not person.page.locator(".banner").is_visible())
@@ -206,8 +195,7 @@ ABSENT = {  # what each page says is not running, by mode
 
 @pytest.mark.parametrize("mode", ABSENT)
 def test_a_page_without_its_service_says_so(serve: Serve, visit: Visits, mode: str) -> None:
-    server = serve("--source", "sim", mode=mode, wait=False)
-    server.wait_ready(60)
+    server = serve("--source", "sim", mode=mode)
     person = visit(server.base)
     for route, words in ABSENT[mode].items():
         person.go(route)
@@ -227,8 +215,7 @@ def test_a_page_without_its_service_says_so(serve: Serve, visit: Visits, mode: s
 
 
 def test_trading_pages_without_trading_say_so(serve: Serve, visit: Visits) -> None:
-    server = serve("--source", "sim", mode="md,db", wait=False)
-    server.wait_ready(60)
+    server = serve("--source", "sim", mode="md,db")
     add_user(server, "ann", "--role", "trader")
     add_user(server, "boss", "--role", "admin")
     for name, routes in (("ann", ("trade", "positions", "orders", "account")), ("boss", ("admin",))):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -12,6 +11,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.e2e.conftest import Serve, free_port
+from tests.services import program
 
 # What JSON.stringify makes of the specification's object.
 SUBSCRIBE = '{"aid":"subscribe_quote","ins_list":"au2512,rb2512,IF2506"}'
@@ -44,8 +44,7 @@ def test_subscribe_frame_gives_data(serve: Serve) -> None:
 
 
 def test_curl_line_gives_data(serve: Serve, shared: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
+    program("curl")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 8080)) == 0:
             pytest.skip("port 8080, which the sample names, is taken on this machine")

@@ -15,17 +15,17 @@ from websockets.sync.client import connect
 from tests.e2e.conftest import Serve, Server, free_port
 from tests.e2e.test_ingest import ENV
 from tests.e2e.test_kafka import until
+from tests.services import program
 
 DAY = ("--set", "source.sim.trading_day=2025-06-03")
 
 
 def certificate(directory: Path, name: str = "a", *more: str) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself, and its key."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl, which makes the certificate, is not installed")
+    openssl = program("openssl")
     cert, key = directory / f"{name}.pem", directory / f"{name}.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
          "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
          "-keyout", str(key), "-out", str(cert), *more],
         check=True, capture_output=True,

@@ -10,7 +10,6 @@ import errno
 import itertools
 import json
 import random
-import shutil
 import subprocess
 import threading
 import time
@@ -26,6 +25,7 @@ from tests.e2e.conftest import Serve, Server, serve  # noqa: F401
 from tests.e2e.test_ingest import ENV, ingest
 from tests.fault.order_ledger import Ledger, drain, insert, login
 from tests.fault.test_kill_orders import PASSWORD, USER, add_user, limits, recovered_account, socket_of
+from tests.services import program
 from tests.store.world import CALENDAR
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -51,9 +51,7 @@ class BadDisk:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> BadDisk:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
+    compiler = program("cc", "gcc")
     library = tmp_path / "bad_disk.so"
     source = Path(__file__).with_name("bad_disk.c")
     command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(source), "-ldl"]

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
 from qautlra.store.upkeep import verify
 from tests.conftest import PRODUCT, ROOT
+from tests.services import program
 from tests.store.world import CALENDAR, run, world
 
 KILLS = int(os.environ.get("QAUTLRA_KILLS", "25"))
@@ -115,9 +115,7 @@ def test_kills(tmp_path: Path) -> None:
 
 def test_power_cuts(tmp_path: Path) -> None:
     """After each kill the logs lose every byte no successful sync had covered."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
+    compiler = program("cc", "gcc")
     library, log = tmp_path / "sync_log.so", tmp_path / "syncs"
     source = Path(__file__).with_name("sync_log.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)

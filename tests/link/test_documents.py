@@ -16,15 +16,14 @@ from qautlra.base.errors import ConfigError, LinkError, StorageError
 from qautlra.base.secret import Secret
 from qautlra.link.documents import SqliteRepository
 from qautlra.link.mongo import MongoRepository
+from tests.services import module
 
 CU = (Path(__file__).parents[1] / "contract" / "qifi" / "cu.json").read_bytes()
 
 
 @pytest.fixture(scope="session")
 def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    secantus = pytest.importorskip(
-        "secantus", reason="the stand-in for MongoDB (secantusdb) is not installed"
-    )
+    secantus = module("secantus", "secantusdb, the stand-in for MongoDB")
     with secantus.SecantusDBServer(storage_path=str(tmp_path_factory.mktemp("mongo"))) as server:
         yield server.uri
 

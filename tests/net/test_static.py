@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from qautlra.net import static
+from tests.services import missing
 
 MARKUP = b'<!doctype html><script type="module" src="/assets/index-1a2b.js"></script>'
 SCRIPT = b"export const x = 1;\n" * 100
@@ -100,7 +101,7 @@ def test_without_a_built_page_the_root_says_so(tmp_path: Path) -> None:
 def test_the_built_page_names_no_outside_host() -> None:
     built = Path(static.__file__).with_name(static.ROOM)
     if not (built / "index.html").is_file():
-        pytest.skip("no page is built here: make web")
+        missing("the built page (make web)")
     markup = (built / "index.html").read_text()
     assert "<script>" not in markup
     assert " style=" not in markup

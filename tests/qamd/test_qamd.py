@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from qautlra import qamd
 from qautlra.qamd import DailyBar, InstrumentType, MDSnapshot, MinuteBar, Tick
+from tests.services import module
 
 MOMENT = dt.datetime(2025, 11, 21, 13, 0, 0, 500_000, tzinfo=dt.UTC)
 SNAPSHOT = MDSnapshot(
@@ -190,7 +191,7 @@ def test_daily_bars_by_type() -> None:
     [SNAPSHOT, SNAPSHOT.tick(), minute(), minute(open_interest=5.0, trading_date=dt.date(2025, 11, 24))],
 )
 def test_tables_and_frames(item: Any) -> None:
-    pytest.importorskip("pandas")
+    module("pandas", "pandas")
     items = [item, item]
     table = qamd.to_arrow(items)
     assert table.column_names == list(type(item).__struct_fields__)
