@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,34 +17,21 @@ from tests.e2e.browser import (
     as_look,
     choose,
     chromium,
+    house,
     judge,
     level,
     ready,
+    server,
     visit,
 )  # fmt: skip
-from tests.e2e.conftest import Serve, Server, serving
+from tests.e2e.conftest import Serve
 
-__all__ = ["chromium", "visit"]
+__all__ = ["chromium", "house", "server", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 TABS = ["risk", "accounts", "orders", "money", "users", "instruments", "settlement", "audit", "news"]
 QUESTIONS = {
     "accounts": "freeze", "instruments": "instrument-create", "settlement": "settle", "risk": "risk-HALTED",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all but those that end a trading day."""
-    for serve in serving(tmp_path_factory.mktemp("kept-in-order")):
-        found = serve("--source", "sim", wait=False)
-        found.wait_ready(60)
-        add_user(found, "boss", "--role", "admin")
-        yield found
-
-
-@pytest.fixture
-def house(server: Server, visit: Visits) -> House:
-    return House(server, visit, add_trader(server))
 
 
 def office(house: House, tab: str, **context: Any) -> Visit:
@@ -134,6 +120,35 @@ def test_an_account_is_frozen_released_and_given_money_by_the_office(house: Hous
     assert "SHFE.rb2701" in order.inner_text()
     order.get_by_role("button").click()
     trader.until(lambda: working.count() == 0)
+
+
+def test_accounts_are_shown_as_they_are_after_an_act_and_after_a_while(house: House) -> None:
+    boss = office(house, "accounts")
+    row_of(boss, "accounts", house.trader).locator("td").first.click()
+    whole = boss.see("account-whole")
+    boss.until(lambda: "1,000,000.00" in whole.inner_text())
+    row_of(boss, "accounts", house.trader).locator('[data-test="office-deposit"]').click()
+    boss.see("fill-amount").fill("250")
+    boss.see("confirm").click()
+    boss.until(lambda: "1,000,250.00" in whole.inner_text())
+    trader = house.enter(house.trader, "account")
+    ready(trader)
+    trader.see("amount").fill("0.25")
+    trader.see("deposit").click()
+    trader.see("confirm").click()
+    boss.until(lambda: "1,000,250.25" in whole.inner_text())
+    boss.until(lambda: "1,000,250.25" in row_of(boss, "accounts", house.trader).inner_text())
+
+
+def test_sums_that_cannot_be_asked_for_are_marked_as_old(house: House) -> None:
+    boss = house.enter("boss", "monitor")
+    sums = boss.see("trading-sums")
+    assert "Stale" not in sums.inner_text()
+    boss.page.route("**/api/monitoring/system", lambda route: route.abort())
+    boss.until(lambda: "Stale" in sums.inner_text() and "cannot be reached" in sums.inner_text())
+    assert "stale" in (sums.get_attribute("class") or "").split()
+    boss.page.unroute("**/api/monitoring/system")
+    boss.until(lambda: "Stale" not in sums.inner_text())
 
 
 def test_a_user_is_added_given_an_account_and_let_in(house: House) -> None:
@@ -264,8 +279,7 @@ def test_the_audit_log_tells_who_did_what_and_that_it_is_whole(house: House) -> 
 
 
 def test_a_day_is_settled_and_its_statement_and_history_are_there(serve: Serve, visit: Visits) -> None:
-    server = serve("--source", "sim", wait=False)
-    server.wait_ready(60)
+    server = serve("--source", "sim")
     add_user(server, "boss", "--role", "admin")
     house = House(server, visit, add_trader(server))
     trader = house.enter(house.trader)

@@ -3,7 +3,6 @@
 import csv
 import io
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +18,19 @@ from tests.e2e.browser import (
     as_look,
     choose,
     chromium,
+    house,
     judge,
     level,
     number,
     ready,
+    server,
     visit,
 )  # fmt: skip
-from tests.e2e.conftest import Serve, Server, serving
+from tests.e2e.conftest import Serve, Server
 
-__all__ = ["chromium", "visit"]
+__all__ = ["chromium", "house", "server", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROUTES = ["overview", "trade", "positions", "account", "orders"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all; every test has a trader of its own."""
-    for serve in serving(tmp_path_factory.mktemp("traded-at")):
-        found = serve("--source", "sim", wait=False)
-        found.wait_ready(60)
-        add_user(found, "boss", "--role", "admin")
-        yield found
-
-
-@pytest.fixture
-def house(server: Server, visit: Visits) -> House:
-    return House(server, visit, add_trader(server))
 
 
 def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> None:
@@ -134,6 +120,33 @@ def test_opens_and_closes_today_with_hotkeys_and_the_account_adds_up(house: Hous
     rows = list(csv.DictReader(io.StringIO(waiting.value.path().read_text(encoding="utf-8-sig"))))
     assert sum(int(row["volume"]) for row in rows if row["offset"] == "OPEN") == 2
     assert sum(int(row["volume"]) for row in rows if row["offset"] == "CLOSETODAY") == 1
+
+
+def test_fees_are_those_of_the_account_that_is_shown(house: House) -> None:
+    person = house.enter(house.trader, "overview")
+    person.see("open-account").click()
+    person.see("fill-name").fill(f"{house.trader}-b")
+    person.see("confirm").click()
+    person.page.locator(f'[data-account="{house.trader}-b"].chosen').wait_for()
+    person.page.locator(f'[data-account="{house.trader}"]').click()
+    person.go("trade")
+    ready(person)
+    choose(person, "SHFE.cu2701")
+    person.see("confirm-switch").uncheck()
+    person.until(lambda: "—" not in person.see("ask5").inner_text())
+    person.see("ask5").click()
+    person.see("submit").click()
+    person.go("account")
+    fees = person.see("fees")
+    person.until(lambda: "paid today" in fees.inner_text() and "paid today 0.00" not in fees.inner_text())
+    person.page.route("**/commission/statistics/**", lambda route: route.abort())
+    person.page.get_by_role("combobox", name="Choose an account").select_option(f"{house.trader}-b")
+    person.until(lambda: "cannot be reached" in fees.inner_text())
+    assert "paid today" not in fees.inner_text()
+    person.page.unroute("**/commission/statistics/**")
+    person.go("overview")
+    person.go("account")
+    person.until(lambda: "paid today 0.00" in person.see("fees").inner_text())
 
 
 def test_batch_orders_and_cancel_all(house: House) -> None:
@@ -320,8 +333,7 @@ def server_is_away(server: Server) -> bool:
 
 
 def test_trading_recovers_after_the_server_was_away(serve: Serve, visit: Visits) -> None:
-    server = serve("--source", "sim", wait=False)
-    server.wait_ready(60)
+    server = serve("--source", "sim")
     house = House(server, visit, add_trader(server))
     person = house.enter(house.trader)
     ready(person)
@@ -337,7 +349,7 @@ def test_trading_recovers_after_the_server_was_away(serve: Serve, visit: Visits)
     person.page.locator('[data-test="trade-link"].warn').first.wait_for()
     assert person.see("submit").is_disabled()
     data = house.server.environment["QAUTLRA__STORE__DATA_DIR"]
-    serve("--source", "sim", port=house.server.port, data=data, wait=False).wait_ready(60)
+    serve("--source", "sim", port=house.server.port, data=data)
     ready(person)
     person.until(lambda: rows.count() == 1)
     rows.first.locator('[data-test="cancel"]').click()

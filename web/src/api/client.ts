@@ -87,9 +87,11 @@ export async function call<D extends keyof Doors>(
 /** What a door has to say: the data of the envelope, or the reply itself where there is none. */
 export type Told<D extends keyof Doors> = Doors[D]["reply"] extends { data: infer T; success: boolean } ? T : Doors[D]["reply"];
 
-/** Call a door that answers `{"success", "data", "error"}` and return its data. */
+/** Call a door and return what it has to say; an envelope that tells of a failure is an error. */
 export async function ask<D extends keyof Doors>(door: D, options: Parameters<typeof call<D>>[1] = {}): Promise<Told<D>> {
-  const reply = (await call(door, options)) as { data?: unknown; success?: boolean };
+  const reply: unknown = await call(door, options);
+  const enveloped = typeof reply === "object" && reply !== null && "success" in reply && "data" in reply;
+  if (!enveloped) return reply as Told<D>;
   if (reply.success === false) throw refusal(400, JSON.stringify(reply));
   return reply.data as Told<D>;
 }
