@@ -143,6 +143,32 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     update_ns: int
 
 
+def order_from(
+    asked: InsertOrder, *, number: int, now_ns: int, message: str, code: int = 0, is_alive: bool = True
+) -> Order:
+    """Return the order of the day that was asked for, before any exchange has said anything of it."""
+    return Order(
+        number=number,
+        account_id=asked.account_id,
+        order_id=asked.order_id,
+        exchange_order_id="",
+        symbol=asked.symbol,
+        direction=asked.direction,
+        offset=asked.offset,
+        price_type=asked.price_type,
+        time_condition=asked.time_condition,
+        volume_condition=asked.volume_condition,
+        limit_price=asked.limit_price,
+        volume=int(asked.volume),
+        volume_left=int(asked.volume),
+        is_alive=is_alive,
+        code=code,
+        message=message,
+        insert_ns=now_ns,
+        update_ns=now_ns,
+    )
+
+
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """One side of a match."""
 

@@ -21,6 +21,7 @@ from qautlra.model.order import (
     TimeCondition,
     Trade,
     VolumeCondition,
+    order_from,
 )
 from qautlra.wire import ctp_codes as codes
 from qautlra.wire.ctp_records import Layout, Record, layout
@@ -229,26 +230,8 @@ def write_trade(trade: Trade, order: Order, *, broker: str, trading_day: int, fl
 
 def write_refused(order: InsertOrder, *, broker: str, trading_day: int, text: str, now_ns: int) -> bytes:
     """Return the Order record of one the exchange refused and kept no record of."""
-    kept = Order(
-        number=0,
-        account_id=order.account_id,
-        order_id=order.order_id,
-        exchange_order_id="",
-        symbol=order.symbol,
-        direction=order.direction,
-        offset=order.offset,
-        price_type=order.price_type,
-        time_condition=order.time_condition,
-        volume_condition=order.volume_condition,
-        limit_price=order.limit_price,
-        volume=int(order.volume),
-        volume_left=int(order.volume),
-        is_alive=False,
-        code=house_codes.BAD_PARAMETERS,
-        message=text,
-        insert_ns=now_ns,
-        update_ns=now_ns,
-    )
+    code = house_codes.BAD_PARAMETERS
+    kept = order_from(order, number=0, now_ns=now_ns, message=text, code=code, is_alive=False)
     return write_order(kept, broker=broker, trading_day=trading_day, into=layout("Order"))
 
 

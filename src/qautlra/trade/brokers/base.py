@@ -15,7 +15,16 @@ from qautlra.base.errors import UnavailableError
 from qautlra.base.service import Service
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS
-from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder, Order, Trade
+from qautlra.model.order import (
+    AmendOrder,
+    Answer,
+    CancelOrder,
+    Change,
+    InsertOrder,
+    Order,
+    Trade,
+    order_from,
+)
 
 CONFIRM_S: Final = 10.0
 WAITS_COUNT: Final = 65_536
@@ -111,6 +120,11 @@ class AccountBroker(Service):
     @property
     def differences_count(self) -> int:
         """How often the broker showed something otherwise than we have it, since the start."""
+        return 0
+
+    @property
+    def waiting_count(self) -> int:
+        """How many orders and trades wait to be booked by our own reckoning, where there is one."""
         return 0
 
     def reckoning(self) -> dict[str, Any]:
@@ -265,23 +279,4 @@ def _check(number: int, found: Sized) -> None:
 
 def pending(order: InsertOrder, number: int, now_ns: int) -> Order:
     """Return an order of which the broker has said nothing yet."""
-    return Order(
-        number=number,
-        account_id=order.account_id,
-        order_id=order.order_id,
-        exchange_order_id="",
-        symbol=order.symbol,
-        direction=order.direction,
-        offset=order.offset,
-        price_type=order.price_type,
-        time_condition=order.time_condition,
-        volume_condition=order.volume_condition,
-        limit_price=order.limit_price,
-        volume=int(order.volume),
-        volume_left=int(order.volume),
-        is_alive=True,
-        code=0,
-        message="已报送，等待柜台回报",
-        insert_ns=now_ns,
-        update_ns=now_ns,
-    )
+    return order_from(order, number=number, now_ns=now_ns, message="已报送，等待柜台回报")
