@@ -48,6 +48,7 @@ class House:
         self.router.sites = self
         self.router.gate = OutsideGate(self.market, "paper")
         self.fails = 0
+        self.error: Exception = StorageError("no room for notes")
         self.names = ["front"]
 
     def make(self, name: str, account: str) -> AccountBroker:
@@ -57,8 +58,13 @@ class House:
             async def start(self) -> None:
                 if house.fails:
                     house.fails -= 1
-                    raise StorageError("no room for notes")
+                    raise house.error
                 await super().start()
+
+            async def stop(self, grace_s: float) -> None:
+                await super().stop(grace_s)
+                if house.fails:
+                    raise house.error
 
         return Fragile(
             replace(options(self.venue, account), name=name), account=account,
@@ -186,6 +192,41 @@ def test_the_house_refuses_before_a_broker_is_asked(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_an_id_that_was_used_is_met_before_anything_is_checked(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade, first = house.trade, order("a", "BUY", "OPEN", 1, 74000)
+        assert trade.insert(first).ok
+        number = trade.orders("one")[0].number
+        house.router.gate = OutsideGate(house.market, "paper", repeats_max=2)
+        assert trade.monitor.set_state("HALTED", "one").ok
+        for _ in range(3):
+            again = trade.insert(first)
+            assert (again.code, again.number) == (codes.DUPLICATE, number)
+        assert trade.monitor.set_state("ACTIVE", "one").ok
+        sent = [trade.insert(order(name, "BUY", "OPEN", 1, 74000)).code for name in "bcd"]
+        assert sent == [0, 0, 3009]  # nothing of the repeated ones was counted
+
+    play(tmp_path, story)
+
+
+def test_an_order_is_refused_while_too_much_waits_to_be_booked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qautlra.trade.router.WAITING_COUNT", 3)
+
+    async def story(house: House) -> None:
+        house.broker.shadow.clear()  # not opened again before the next comparison
+        monkeypatch.setattr(house.broker.shadow, "open", lambda *_: None)
+        for name in "abc":
+            answer = house.trade.insert(order(name, "BUY", "OPEN", 1, 74000))
+            await house.trade.durable(answer.lsn)
+        await until(lambda: house.broker.waiting_count >= 3)
+        refused = house.trade.insert(order("d", "BUY", "OPEN", 1, 74000))
+        assert refused.code == codes.FULL and "等待核对" in refused.text
+
+    play(tmp_path, story)
+
+
 def test_accounts_are_bound_once_and_never_fall_back_on_the_house(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         trade = house.trade
@@ -248,14 +289,30 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
     play(tmp_path, story)
 
 
-def test_a_broker_that_fails_is_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [StorageError("no room for notes"), RuntimeError("a defect"), OSError(28, "x")]
+)
+def test_a_broker_that_fails_is_started_again(tmp_path: Path, error: Exception) -> None:
+    """In whatever way it fails, at its start or at its stop: nobody else's broker hears of it."""
+
     async def story(house: House) -> None:
-        house.fails = 2
+        await house.trade.bind("two", "front")
+        seat, other = house.router.seat("one"), house.router.seat("two")
+        assert seat is not None and other is not None
+        await until(lambda: other.is_synced)
+        runs: list[object] = []
+        other.broker.start = runs.append  # type: ignore[assignment, method-assign]
+        house.fails, house.error = 2, error
         broker = house.broker
         broker.fail(StorageError("the disk is full"))
         await until(lambda: house.fails < 2)
         assert house.trade.insert(order("a", "BUY", "OPEN", 1, 75010)).code == codes.UNAVAILABLE
+        assert seat.status()["state"] == "failed" and str(error) in seat.status()["error"]
+        assert house.trade.status_of("one") == 500 and house.trade.status_of("two") == 200
+        assert "front: failed" in house.router.health()["error"]
         await until(lambda: broker.is_synced, 20)
+        assert not house.router.failed.done() and other.is_synced and not runs
+        assert seat.status()["state"] == "synced" and "error" not in house.router.health()
         answer = house.trade.insert(order("a", "BUY", "OPEN", 1, 75010))
         assert answer.ok, answer
         await house.trade.durable(answer.lsn)

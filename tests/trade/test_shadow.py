@@ -10,7 +10,7 @@ import pytest
 
 from qautlra.app.brokers import TapeMarket
 from qautlra.model.order import Change, Offset, Order, Trade
-from qautlra.trade.brokers.shadow import CENT, TICKS, Shadow
+from qautlra.trade.brokers.shadow import CENT, TICKS, WAITING_COUNT, Shadow
 from tests.trade.rig import ACCOUNT, Rig, run
 
 COPPER, BEAN, INDEX = "SHFE.cu2109", "DCE.m2109", "CFFEX.IF2109"
@@ -174,5 +174,32 @@ def test_the_brokers_own_rates_count(tmp_path: Path) -> None:
         assert shadow.book() == [(one, 7.0, 0.0)]
         shadow.compare(rig.trade.positions(ACCOUNT), rig.trade.funds(ACCOUNT))
         assert shadow.figures["margin"][0] == pytest.approx(75010 * 5 * 0.2)
+
+    run(tmp_path, body)
+
+
+def test_what_waits_to_be_booked_has_a_bound(tmp_path: Path) -> None:
+    """Beyond it the ledger says that it is not the account's any more, until the day after."""
+
+    async def body(rig: Rig) -> None:
+        quote(rig, COPPER, 75000)
+        rig.trade.open_account(ACCOUNT, 1_000_000.0)
+        shadow = shadow_of(rig)
+        rig.send("a", COPPER, "BUY", "OPEN", 1, 75010)
+        (one,) = rig.trade.trades(ACCOUNT)
+        for _ in range(WAITING_COUNT + 3):
+            shadow.note(one)
+        assert shadow.waiting_count == WAITING_COUNT
+        funds, held = rig.trade.funds(ACCOUNT), rig.trade.positions(ACCOUNT)
+        shadow.open([], funds)
+        assert len(shadow.book()) == WAITING_COUNT and not shadow.is_current
+        shadow.note(one)
+        assert shadow.waiting_count == 0
+        (lost,) = shadow.compare(held, funds)
+        assert lost.kind == "ledger" and lost.detail.startswith("4 of the day")
+        shadow.clear()
+        shadow.open([], funds)
+        shadow.note(one)
+        assert len(shadow.book()) == 1 and shadow.is_current
 
     run(tmp_path, body)

@@ -74,7 +74,7 @@ class Accounts(Service):
     def status_of(self, account_id: str) -> int:
         """Return QIFI's `status`: 200 it trades, 100 not yet, 500 its broker is lost, 600 refused."""
         seat = self.router.seat(account_id)
-        return RUNNING if seat is None else seat.broker.status_of(account_id)
+        return RUNNING if seat is None else seat.code
 
     def insert(self, order: InsertOrder) -> Answer:
         """Enter an order."""

@@ -33,6 +33,7 @@ from qautlra.model.order import (
     Trade,
 )
 from qautlra.trade.brokers.base import AccountBroker, NoBroker, answer
+from qautlra.trade.brokers.shadow import WAITING_COUNT
 from qautlra.trade.telling import Callback, Prepare, Teller
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ SPAN: Final = 1 << 20
 LSN_BITS: Final = 40
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
 STOP_S: Final = 2.0
+ERROR_CHARS: Final = 500
+LOST: Final = 500
 _log = get_logger("trade")
 
 
@@ -62,12 +65,25 @@ class Seat:
     def __init__(self, slot: int, broker: AccountBroker) -> None:
         self.broker = broker
         self.account = broker.account
+        self.error = ""
+        "Why the broker does not run; empty while it does."
         self._first = OUTSIDE + slot * SPAN
         self._mark = (slot + 1) << LSN_BITS
 
-    def holds(self, number: int) -> bool:
-        """Tell whether a number is of this seat."""
-        return self._first <= number < self._first + SPAN
+    @property
+    def is_synced(self) -> bool:
+        """Whether the broker takes orders of the account now."""
+        return not self.error and self.broker.is_synced
+
+    @property
+    def state(self) -> str:
+        """The broker's state, `failed` while it does not run."""
+        return "failed" if self.error else self.broker.state
+
+    @property
+    def code(self) -> int:
+        """QIFI's `status` of the account."""
+        return LOST if self.error else self.broker.status_of(self.account)
 
     def out(self, found: Answer) -> Answer:
         """Return the broker's answer with the house's numbers."""
@@ -113,9 +129,10 @@ class Seat:
     def status(self) -> dict[str, Any]:
         """Return how the account stands with its broker."""
         broker = self.broker
-        return {"account": self.account, "broker": broker.bid, "state": broker.state} | {
+        found = {"account": self.account, "broker": broker.bid, "state": self.state} | {
             name: value for name, value in broker.health().items() if name not in ("state", "broker")
         }
+        return found | ({"error": self.error} if self.error else {})
 
 
 class Router(Service):
@@ -131,14 +148,19 @@ class Router(Service):
         "What the house itself refuses before a broker is asked."
         self._trade = trade
         self._seats: dict[str, Seat] = {}
+        self._slots: list[Seat] = []
         self._teller = Teller()
         self._running = False
         metrics.watch(
             "qautlra_trade_broker_synced",
             "1 while an account's broker takes its orders",
-            lambda: {(s.account, s.broker.bid): float(s.broker.is_synced) for s in self._seats.values()},
+            lambda: {(s.account, s.broker.bid): float(s.is_synced) for s in self._seats.values()},
             labels=["account", "broker"],
         )
+        metrics.bound(
+            "trade_shadow", lambda: max((s.broker.waiting_count for s in self._seats.values()), default=0),
+            WAITING_COUNT, when_full="refuse",
+        )  # fmt: skip
 
     # --- life ---
 
@@ -154,24 +176,43 @@ class Router(Service):
         await self.cancel_tasks(grace_s)
 
     async def _keep(self, seat: Seat) -> None:
-        """Run an account's broker; one that fails is started again, later each time."""
+        """Run an account's broker; one that fails, in whatever way, is started again, later each time."""
         backoff = Backoff(RETRY_MIN_S, RETRY_MAX_S, new_random())
         loop = asyncio.get_running_loop()
         while True:
             began_s = loop.time()
-            seat.broker.renew()
             try:
-                await seat.broker.start()
-                error: BaseException = await asyncio.shield(seat.broker.failed)
-            except QautlraError as refused:
-                error = refused
+                error = await self._run(seat)
+                seat.error = f"{type(error).__name__}: {error}"[:ERROR_CHARS]
             finally:
-                await seat.broker.stop(STOP_S)
+                await self._stop(seat)
             wait_s = backoff.next_s(loop.time() - began_s)
             _log.error(
-                "broker_failed", account_id=seat.account, error=str(error)[:500], retry_s=round(wait_s, 2)
+                "broker_failed",
+                account_id=seat.account,
+                error=seat.error,
+                retry_s=round(wait_s, 2),
+                exc_info=None if isinstance(error, QautlraError) else error,
             )
             await asyncio.sleep(wait_s)
+
+    async def _run(self, seat: Seat) -> BaseException:
+        """Start an account's broker; return what it failed of."""
+        seat.broker.renew()
+        try:
+            await seat.broker.start()
+            seat.error = ""
+            return await asyncio.shield(seat.broker.failed)
+        except Exception as error:
+            return error
+
+    async def _stop(self, seat: Seat) -> None:
+        """Stop an account's broker; one that cannot even do that has its work ended, and is left."""
+        try:
+            await seat.broker.stop(STOP_S)
+        except Exception as error:
+            _log.error("broker_not_stopped", account_id=seat.account, error=str(error), exc_info=error)
+            await seat.broker.cancel_tasks(STOP_S)
 
     def health(self) -> dict[str, Any]:
         """Return every broker's state; one that takes no orders of an account is named as what is wrong."""
@@ -186,11 +227,11 @@ class Router(Service):
         names = dict.fromkeys([*self.names, *(seat.broker.bid for seat in self._seats.values())])
         found = []
         for name in names:
-            brokers = [seat.broker for seat in self._seats.values() if seat.broker.bid == name]
-            states = sorted({broker.state for broker in brokers})
-            synced = sum(broker.is_synced for broker in brokers)
-            shown = {"name": name, "accounts": len(brokers), "synced": synced, "states": states}
-            found.append(shown | {"differences": sum(broker.differences_count for broker in brokers)})
+            seats = [seat for seat in self._seats.values() if seat.broker.bid == name]
+            states = sorted({seat.state for seat in seats})
+            synced = sum(seat.is_synced for seat in seats)
+            shown = {"name": name, "accounts": len(seats), "synced": synced, "states": states}
+            found.append(shown | {"differences": sum(seat.broker.differences_count for seat in seats)})
         return found
 
     # --- who trades where ---
@@ -237,29 +278,44 @@ class Router(Service):
             self._sit(NoBroker(account_id, broker, why))
 
     def _sit(self, broker: AccountBroker) -> None:
-        seat = self._seats[broker.account] = Seat(len(self._seats), broker)
+        seat = self._seats[broker.account] = Seat(len(self._slots), broker)
+        self._slots.append(seat)
         broker.subscribe(broker.account, lambda change, _: self._told(seat, change))
         if self._running:
             self.spawn(self._keep(seat), broker.account)
 
     def of_number(self, number: int) -> Seat:
         """Return whose order or trade a number is; ValueError when it is nobody's."""
-        for seat in self._seats.values():
-            if seat.holds(number):
-                return seat
-        raise ValueError(f"no number {number} today")
+        slot = (number - OUTSIDE) // SPAN
+        if not 0 <= slot < len(self._slots):
+            raise ValueError(f"no number {number} today")
+        return self._slots[slot]
 
     # --- commands ---
 
     def insert(self, seat: Seat, order: InsertOrder) -> Answer:
-        """Send an order by the account's broker, unless the house refuses it."""
+        """Send an order by the account's broker, unless the house refuses it.
+
+        One whose id was used before is asked of nobody but the broker's table of ids.
+        """
+        if seat.broker.book.number(order.order_id) is None:
+            refused = self._refused(seat, order)
+            if refused is not None:
+                return refused
+        return seat.out(seat.broker.insert(order))
+
+    def _refused(self, seat: Seat, order: InsertOrder) -> Answer | None:
+        """Return why the house does not let an order out: room first, then states, locks and the gate."""
+        if seat.error:
+            return answer(codes.UNAVAILABLE, order.order_id)
+        if len(seat.broker.book.orders) >= SPAN:
+            return answer(codes.FULL, order.order_id)
+        if seat.broker.waiting_count >= WAITING_COUNT:
+            return answer(codes.FULL, order.order_id, why="等待核对的回报过多")
         code = self._refusal(order)
-        if not code and len(seat.broker.book.orders) >= SPAN:
-            code = codes.FULL
-        return answer(code, order.order_id) if code else seat.out(seat.broker.insert(order))
+        return answer(code, order.order_id) if code else None
 
     def _refusal(self, order: InsertOrder) -> int:
-        """Return why the house does not let an order out: states and locks first, then the gate's checks."""
         engine = self._trade.engine
         number = engine.number(order.account_id)
         if number is None:
@@ -310,9 +366,9 @@ class Router(Service):
 
     async def durable(self, lsn: int) -> None:
         """Return when a broker has shown the order of an answer's `lsn`; UnavailableError when not known."""
-        seats, slot = list(self._seats.values()), (lsn >> LSN_BITS) - 1
-        if 0 <= slot < len(seats):
-            await seats[slot].broker.durable(lsn & ((1 << LSN_BITS) - 1))
+        slot = (lsn >> LSN_BITS) - 1
+        if 0 <= slot < len(self._slots):
+            await self._slots[slot].broker.durable(lsn & ((1 << LSN_BITS) - 1))
 
     def subscribe(
         self, account_id: str | None, callback: Callback, prepare: Prepare | None = None

@@ -63,7 +63,7 @@ def account_info(call: Call, account_id: str) -> rows.AccountInfo:
         currency="CNY",
         risk_level=trade.monitor.level(account_id),
         trading_day=str(trade.trading_day or ""),
-        broker_state="synced" if seat is None else seat.broker.state,
+        broker_state="synced" if seat is None else seat.state,
         **shown,
     )
 

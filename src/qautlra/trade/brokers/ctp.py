@@ -280,6 +280,11 @@ class CtpBroker(AccountBroker):
     def _agrees(self) -> bool:
         return self.shadow.is_current and not self._apart
 
+    @property
+    def waiting_count(self) -> int:
+        """How many orders and trades our ledger has not booked yet."""
+        return self.shadow.waiting_count
+
     def reckoning(self) -> dict[str, Any]:
         """Return our ledger's figures beside the broker's as of the last comparison, and what differed."""
         figures = self.shadow.figures.items()

@@ -23,6 +23,9 @@ FREE: Final = ("static_balance", "close_profit", "margin", "frozen_margin")
 FEES: Final = ("commission", "frozen_commission")
 PRICED: Final = ("position_profit", "balance", "available")
 LOTS: Final = ("volume", "volume_today", "volume_his", "volume_frozen")
+WAITING_COUNT: Final = 10_000
+"""Orders and trades that may wait for the account's opening or for rates. Then new orders are refused, and of
+what comes all the same nothing is booked: until the next day the broker's own figures count."""
 _SIDES: Final = (("long", BUY), ("short", SELL))
 
 
@@ -65,6 +68,7 @@ class Shadow:
         self._moved = 0.0
         self._marks: dict[str, float] = {}
         self._waiting: deque[Order | Trade] = deque()
+        self._missed_count = 0
         self._holds: dict[str, Hold] = {}
         self._booked: Counter[str] = Counter()  # lots by order
         self._ended: dict[str, int] = {}  # orders that are over: lots they traded
@@ -106,7 +110,15 @@ class Shadow:
 
     def note(self, event: Order | Trade) -> None:
         """Put an order as it is now, or a new trade, behind those before it; `book` takes them."""
-        self._waiting.append(event)
+        if self._missed_count or len(self._waiting) >= WAITING_COUNT:
+            self._missed_count += 1
+        else:
+            self._waiting.append(event)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many orders and trades wait to be booked."""
+        return len(self._waiting)
 
     def book(self) -> list[tuple[Trade, float, float]]:
         """Book what waits, as far as rates are known; return the trades with their commission and profit."""
@@ -161,7 +173,7 @@ class Shadow:
     @property
     def is_current(self) -> bool:
         """Whether everything that has happened is booked."""
-        return self.is_open and not self._waiting and not self._unknown
+        return self.is_open and not self._waiting and not self._unknown and not self._missed_count
 
     def funds(self) -> dict[str, float]:
         """Return the account's money as the ledger has it (contract 1.2)."""
@@ -173,6 +185,9 @@ class Shadow:
 
     def compare(self, positions: Sequence[Mapping[str, Any]], funds: Mapping[str, float]) -> list[Difference]:
         """Set both sides beside each other; return what differs by more than the tolerances."""
+        if self._missed_count:
+            detail = f"{self._missed_count} of the day are not booked: more than {WAITING_COUNT} had to wait"
+            return [Difference("ledger", "orders and trades", detail)]
         self._move_money(funds)
         self.mark(positions)
         ours = self._account.funds()
