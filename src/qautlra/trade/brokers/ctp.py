@@ -52,6 +52,7 @@ class CtpBroker(AccountBroker):
     """
 
     book: CtpBook
+    is_noted = True
 
     def __init__(
         self,
