@@ -1,11 +1,15 @@
 """The CTP broker's book: each record taken once by its keys, in any order; what queries show otherwise."""
 
+import errno
+import os
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qautlra.base.errors import StorageError
 from qautlra.model.order import Direction, InsertOrder, Offset
 from qautlra.trade.brokers.ctp_book import UNKNOWN, CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes
@@ -187,3 +191,46 @@ def test_notes_survive_a_cut_line_and_another_day(tmp_path: Any) -> None:
     assert len(path.read_bytes().splitlines()) == 2
     with pytest.raises(Exception, match="not written"):
         again.write(note)
+
+
+def test_a_note_half_written_is_cut_off_again_and_a_torn_line_costs_no_other(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(ref: int) -> Note:
+        words = {"direction": Direction.BUY, "offset": Offset.OPEN, "volume": 1, "limit_price": 1.0}
+        order = InsertOrder(account_id="one", order_id=f"o{ref}", symbol="SHFE.cu2109", **words)
+        return Note(20210802, 1, 7, str(ref), 5, order)
+
+    path = tmp_path / "notes.jsonl"
+    notes = Notes(path)
+    notes.open(20210802)
+    notes.write(note(1))
+    write, cut = os.write, os.ftruncate
+    room = [30, 0]
+
+    def write_some(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data[: room.pop(0)])
+
+    def cut_not(_file: int, _size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "write", write_some)
+    monkeypatch.setattr(os, "ftruncate", cut_not)
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            notes.write(note(2))
+    assert not path.read_bytes().endswith(b"\n")  # nor could the disk be told to cut it off
+    monkeypatch.setattr(os, "ftruncate", cut)
+    with pytest.raises(StorageError, match="No space"):
+        notes.write(note(2))
+    assert path.read_bytes().count(b"\n") == 1 and path.read_bytes().endswith(b"\n")
+    monkeypatch.setattr(os, "write", write)
+    notes.write(note(3))
+    notes.close()
+    text = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([text[0], text[1][:40], b'{"day":"\xff\xfe"}', text[1]]) + b"\n\0\0\0")
+    with structlog.testing.capture_logs() as said:
+        assert Notes(path).open(20210802) == [note(1), note(3)]
+    assert [(one["event"], one["line"]) for one in said] == [("note_unreadable", n) for n in (2, 3, 5)]

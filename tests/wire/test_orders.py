@@ -142,6 +142,7 @@ def test_who_it_is_for_comes_from_the_queue_where_the_message_is_silent() -> Non
         (BARE | {"volume": True}, 1003, "volume True"),
         (BARE | {"volume": 1.5}, 1003, "volume 1.5"),
         (BARE | {"volume": 10**40}, 1003, "volume"),
+        (BARE | {"volume": 1 << 31}, 1003, "volume"),
         (BARE | {"volume": "1"}, 1003, "volume '1'"),
         (json.dumps(BARE).replace("75000", "NaN").encode(), 1008, "not a JSON object"),
         (json.dumps(BARE).replace("75000", "1e999").encode(), 1008, "not a JSON object"),

@@ -73,7 +73,6 @@ class _Consumer:
         self.queue = queue
         self.on_delivery = on_delivery
         self.delivered_count = 0
-        self.unacked_count = 0
         self.seen_count = -1  # delivered when probed last, -1: not probed with messages waiting
 
 
@@ -89,14 +88,14 @@ class AmqpBus:
         self._outgoing: AbstractChannel | None = None
         self._frame_bytes = 131_072
         self._epoch = 0
-        self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
+        self._acked_tag = 0
+        self._delivered_tag = 0
         self._connected = asyncio.Event()
         self._publishing = asyncio.Lock()
         self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
         self._late: set[asyncio.Task[None]] = set()
         self.state = "connecting"
         self.error = ""
-        self.prefetch_count = options.prefetch_count
         self.connects_count = 0
         self.failures_count = 0
         self.delivered_count = 0
@@ -114,7 +113,7 @@ class AmqpBus:
     @property
     def unacked_count(self) -> int:
         """Deliveries of this connection that wait for their acknowledgement."""
-        return len(self._unacked)
+        return self._delivered_tag - self._acked_tag
 
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
@@ -128,28 +127,15 @@ class AmqpBus:
             self._late.add(task)
             task.add_done_callback(self._late.discard)
 
-    async def ack(self, deliveries: Sequence[Delivery]) -> None:
-        """Acknowledge these and no others; those of a connection that is gone come again all the same.
-
-        One frame for all up to the first that is left out, then one for each.
-        """
+    async def ack(self, delivery: Delivery) -> None:
+        """Acknowledge it and all before it, of every queue; nothing happens when its connection is gone."""
         channel = self._incoming
-        tags = {one.tag for one in deliveries if one.epoch == self._epoch and one.tag in self._unacked}
-        if channel is None or not tags:
+        if channel is None or delivery.epoch != self._epoch or delivery.tag <= self._acked_tag:
             return
-        whole = 0
-        for tag in self._unacked:
-            if tag not in tags:
-                break
-            whole = tag
-        frames = [acknowledge(channel.number, whole, all_before=True)] if whole else []
-        for tag in tags:
-            self._unacked.pop(tag).unacked_count -= 1
-            if tag > whole:
-                frames.append(acknowledge(channel.number, tag, all_before=False))
+        self._acked_tag = delivery.tag
         with suppress(*_FAILURES):  # the broker delivers again what it does not know to be done
-            frame = ChannelFrame(payload=b"".join(frames), should_close=False)
-            await channel.connection.write_queue.put(frame)
+            frame = acknowledge(channel.number, delivery.tag)
+            await channel.connection.write_queue.put(ChannelFrame(payload=frame, should_close=False))
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
@@ -258,8 +244,9 @@ class AmqpBus:
         self._frame_bytes = connection.connection_tune.frame_max or 131_072
         self._outgoing = await connection.channel(publisher_confirms=False)
         incoming = await connection.channel(publisher_confirms=False)
-        await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
+        await incoming.basic_qos(prefetch_count=self._options.prefetch_count, global_=True)
         self._epoch += 1
+        self._acked_tag = self._delivered_tag = 0
         self._incoming = incoming
         for consumer in list(self._consumers.values()):
             await self._serve(incoming, consumer)
@@ -311,8 +298,7 @@ class AmqpBus:
             if epoch != self._epoch:
                 return
             if queue.needs_ack:
-                self._unacked[tag] = consumer
-                consumer.unacked_count += 1
+                self._delivered_tag = max(self._delivered_tag, tag)
             self.delivered_count += 1
             self.redelivered_count += redelivered
             consumer.delivered_count += 1
@@ -345,7 +331,7 @@ class AmqpBus:
         report = await self._incoming.queue_declare(consumer.queue.name, passive=True)
         if not report.consumer_count:
             raise LinkError(f"the broker has no consumer of {consumer.queue.name}")
-        waits = bool(report.message_count) and consumer.unacked_count == 0 and report.consumer_count == 1
+        waits = bool(report.message_count) and self.unacked_count == 0 and report.consumer_count == 1
         if waits and consumer.seen_count == consumer.delivered_count:
             raise LinkError(f"{report.message_count} messages wait in {consumer.queue.name} and none comes")
         consumer.seen_count = consumer.delivered_count if waits else -1
@@ -358,9 +344,6 @@ class AmqpBus:
     def _forget(self) -> None:
         self._connected.clear()
         self._incoming = self._outgoing = None
-        self._unacked.clear()
-        for consumer in self._consumers.values():
-            consumer.unacked_count = 0
         self._epoch += 1
 
 

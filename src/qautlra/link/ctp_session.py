@@ -22,7 +22,7 @@ from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
 from qautlra.link.ctp_login import Action, LoginBrain, LoginOptions, Renew, Send, State
-from qautlra.wire.ctp_frames import ANSWER, LAST, RESTART, Frame, Kind
+from qautlra.wire.ctp_frames import ANSWER, LAST, QUERIES, RESTART, Frame, Kind
 from qautlra.wire.ctp_records import Record, layout
 
 TICKS_COUNT: Final = 4096
@@ -30,6 +30,8 @@ EVENTS_COUNT: Final = 1024
 QUERIES_COUNT: Final = 10_000
 TIMER_S: Final = 0.25
 FLOW_CONTROL: Final = (-2, -3)
+NO_ANSWER: Final = -1
+"""The error of a query that the front took and never answered."""
 _log = get_logger("ctp")
 
 
@@ -47,6 +49,7 @@ class SessionOptions:
     auth_code: Secret = field(default_factory=Secret)
     production: bool = True
     query_interval_s: float = 1.0
+    query_answer_s: float = 10.0
     login: LoginOptions = field(default_factory=LoginOptions)
 
 
@@ -55,7 +58,9 @@ class CtpSession:
 
     `on_ticks` is awaited and so holds back the reading: what does not fit meanwhile becomes the latest of
     its instrument in the core's ring. Queries go out one at a time,
-    `query_interval_s` apart, and are repeated when the library says "later".
+    `query_interval_s` apart, and are repeated when the library says "later". One that is refused, or whose
+    next row does not come within `query_answer_s`, is handed out as its kind's last frame with an error; what
+    comes under another request's number is nobody's.
     """
 
     def __init__(
@@ -81,7 +86,7 @@ class CtpSession:
         self._readable = asyncio.Event()
         self._queries: deque[tuple[Kind, bytes]] = deque()
         self._asked: tuple[Kind, int] | None = None
-        self._query_due_s = 0.0
+        self._query_due_s = self._answer_due_s = 0.0
         self.login: Record | None = None
         "The front's answer to the last login: trading day, front, session, references."
         self.renewals = 0
@@ -117,6 +122,7 @@ class CtpSession:
                 if self._readable.is_set():
                     await self._read()
                 self._act(self.brain.timer(monotonic_s()))
+                self._give_up(monotonic_s())
                 self._next_query()
         finally:
             self._end()
@@ -178,12 +184,23 @@ class CtpSession:
         )
         if kind == Kind.LOGIN and error == 0 and record:
             self.login = layout("RspUserLogin").read(record)
-        if self._asked is not None and request == self._asked[1] and (last or kind == Kind.ERROR):
-            self._asked = None
+        if self._asked is not None and request == self._asked[1]:
+            got = self._answered(got, self._asked[0], now_s)
+        elif kind in QUERIES:
+            return  # given up before
         if error and kind in (Kind.AUTHENTICATE, Kind.LOGIN, Kind.CONFIRM):
             _log.warning("ctp_refused", session=self._label, step=Kind(kind).name, code=error)
         self._act(self.brain.answered(kind, error, now_s))
         self._on_frame(got)
+
+    def _answered(self, got: Frame, kind: Kind, now_s: float) -> Frame:
+        """Take a row of what was asked; an error without a record is the whole answer."""
+        self._answer_due_s = now_s + self.options.query_answer_s
+        if got.kind == Kind.ERROR:
+            got = got._replace(kind=kind, flags=got.flags | LAST, error=got.error or NO_ANSWER)
+        if got.flags & LAST:
+            self._asked = None
+        return got
 
     def _act(self, action: Action) -> None:
         if isinstance(action, Send):
@@ -241,6 +258,12 @@ class CtpSession:
         """Subscribe or unsubscribe instruments by their own codes."""
         return self._client.subscribe(codes, on) if self._client is not None and codes else 0
 
+    def _give_up(self, now_s: float) -> None:
+        if self._asked is not None and now_s >= self._answer_due_s:
+            (kind, request), self._asked = self._asked, None
+            _log.warning("ctp_no_answer", session=self._label, query=kind.name)
+            self._on_frame(Frame(kind, LAST, request, NO_ANSWER, 0, b"", b""))
+
     def _next_query(self) -> None:
         now_s = monotonic_s()
         if not self._queries or self._asked is not None or now_s < self._query_due_s:
@@ -251,6 +274,7 @@ class CtpSession:
         if code == 0:
             self._queries.popleft()
             self._asked = (kind, self._numbers)
+            self._answer_due_s = now_s + self.options.query_answer_s
         elif code in FLOW_CONTROL:
             self._query_due_s = now_s + max(self.options.query_interval_s, 1.0)
 

@@ -13,6 +13,8 @@ import msgspec
 
 OUTSIDE: Final = 1 << 30
 """Orders and trades of brokers outside are numbered from here on."""
+VOLUME_MAX: Final = (1 << 31) - 1
+"""Most lots one order can have anywhere: CTP's records have 32 bits for them."""
 
 
 class Direction(IntEnum):
@@ -68,7 +70,7 @@ class InsertOrder(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     offset: Offset
     volume: float
-    "A whole number; the exchange refuses others."
+    "A whole number from 1 to VOLUME_MAX; the exchange refuses others."
     limit_price: float | None = None
     price_type: PriceType = PriceType.LIMIT
     time_condition: TimeCondition = TimeCondition.GFD
@@ -200,6 +202,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     "Numbers of orders that changed, in order of their last change."
     trades: tuple[int, ...] = ()
     "Numbers of new trades."
+    reckoned: tuple[int, ...] = ()
+    "Numbers of trades told before, whose fee and profit are known only now."
     events: tuple[int, ...] = ()
     "Both as they happened, where that is known: numbers of orders, and -1 - number of trades."
     symbols: frozenset[str] = frozenset()

@@ -106,6 +106,9 @@ class Channel:
             one = trade.trade(number)
             patch.trades[one.trade_id] = self._trade_object(one)
             notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
+        for number in change.reckoned:
+            one = trade.trade(number)
+            patch.trades[one.trade_id] = self._trade_object(one)
         if not patch.whole:
             for symbol in change.symbols:
                 self._position(patch, symbol)

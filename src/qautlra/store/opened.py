@@ -166,13 +166,19 @@ class Opened:
             replaced = msgspec.structs.replace(state, bar_days=days)
             catalogue.store(replaced)
             return replaced
-        serial = state.serial + 1
+        tags = [int(Path(file.path).stem.rsplit("-", 1)[1]) for file in state.files if file.stream == BAR_1M]
         files = write_partitions(
-            catalogue.data_dir, bars, 0, 0, self.compactor.layout, stream=BAR_1M, tag=serial
+            catalogue.data_dir,
+            bars,
+            0,
+            0,
+            self.compactor.layout,
+            stream=BAR_1M,
+            tag=max(tags, default=0) + 1,
         )
         if made is not None:
             files = [msgspec.structs.replace(file, is_made=True) for file in files]
-        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days, serial=serial)
+        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days)
         catalogue.store(replaced)
         return replaced
 

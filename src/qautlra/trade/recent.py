@@ -47,7 +47,7 @@ class Recent:
         for number in change.orders:
             self._changed.pop(number, None)
             self._changed[number] = None
-        self._new.update(dict.fromkeys(change.trades))
+        self._new.update(dict.fromkeys((*change.trades, *change.reckoned)))
 
     async def catch_up(self, trade: Reads) -> float:
         """Read what changed, the newest first, at most the bound; return the seconds it took of the loop."""
@@ -61,7 +61,7 @@ class Recent:
         return spent_s
 
     def read(self, trade: Reads, count: int) -> None:
-        """Read up to `count` changed orders and as many new trades."""
+        """Read up to `count` changed orders and as many trades that are new or newly reckoned."""
         # A change of the day before, told after the day has changed, names numbers that are others' now.
         for number in _newest(self._changed, count):
             with suppress(ValueError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from math import isfinite, nan
 from typing import Any, Final
 
 from qautlra.model import codes as house_codes
 from qautlra.model.holding import flat
 from qautlra.model.order import (
+    VOLUME_MAX,
     Direction,
     InsertOrder,
     Offset,
@@ -18,11 +20,30 @@ from qautlra.model.order import (
     Trade,
     VolumeCondition,
 )
-from qautlra.wire.ctp_orders import OFFSET_FLAGS, OFFSETS, PRICE_FLAGS, PRICE_TYPES, Key
-from qautlra.wire.ctp_records import Record, layout
+from qautlra.wire import ctp_codes as codes
+from qautlra.wire.ctp_orders import OFFSET_FLAGS, OFFSETS, PRICE_FLAGS, PRICE_TYPES, Key, RefusedError
+from qautlra.wire.ctp_records import Record, encode_text, layout
 
 ENDED: Final = frozenset("0245")
+HOUSE_CODES: Final = {
+    codes.BAD_FIELD: house_codes.BAD_PARAMETERS,
+    codes.INSTRUMENT_NOT_FOUND: house_codes.NO_INSTRUMENT,
+    17: house_codes.NOT_TRADING,
+    codes.DUPLICATE_REF: house_codes.DUPLICATE,
+    29: house_codes.REDUCING,
+    30: house_codes.CLOSE_LOTS,
+    codes.NO_FUNDS: house_codes.FUNDS,
+    50: house_codes.CLOSE_TODAY,
+    51: house_codes.CLOSE_YESTERDAY,
+    codes.WRONG_PRICE_TYPE: house_codes.PRICE_TYPE,
+    codes.BAD_PRICE: house_codes.BAD_PRICE,
+    106: house_codes.POSITION_LIMIT,
+    116: house_codes.DAY_ORDERS,
+}
+"""Why a broker refused an order, in the house's table; CTP's own number is in the order's text."""
 BEIJING_S: Final = 8 * 3600
+TEXT_BYTES: Final = 1 << 10
+DAY_MAX: Final = 99_991_231
 
 
 def instant_ns(date: str, clock: str) -> int:
@@ -49,17 +70,33 @@ def key(record: Record) -> Key:
     return Key(record.whole("FrontID"), record.whole("SessionID"), record.text("OrderRef"))
 
 
+def house_code(number: int) -> int:
+    """Return the house's code of a CTP error."""
+    return HOUSE_CODES.get(number, house_codes.BAD_PARAMETERS)
+
+
 def write_input(order: InsertOrder, *, broker: str, user: str, ref: str) -> bytes:
-    """Return the InputOrder record of an order of ours."""
+    """Return the InputOrder record of an order of ours; RefusedError when it cannot say all of it."""
     exchange, _, code = order.symbol.partition(".")
-    return layout("InputOrder").pack(
+    into = layout("InputOrder")
+    if order.price_type is PriceType.LIMIT and not isfinite(
+        nan if order.limit_price is None else order.limit_price
+    ):
+        raise RefusedError(codes.BAD_PRICE)
+    texts = {"InstrumentID": code, "ExchangeID": exchange, "OrderRef": ref}
+    if (
+        any(len(encode_text(text, TEXT_BYTES)) >= into.offsets[name][2] for name, text in texts.items())
+        or not 1 <= order.volume <= VOLUME_MAX
+        or not 0 <= order.min_volume <= VOLUME_MAX
+        or not 0 <= order.gtd_day <= DAY_MAX
+    ):
+        raise RefusedError(codes.BAD_FIELD)
+    return into.pack(
         {
             "BrokerID": broker,
             "InvestorID": user,
             "UserID": user,
-            "InstrumentID": code,
-            "ExchangeID": exchange,
-            "OrderRef": ref,
+            **texts,
             "Direction": str(int(order.direction)),
             "CombOffsetFlag": OFFSET_FLAGS[order.offset],
             "CombHedgeFlag": "1",

@@ -95,6 +95,8 @@ RECORDS: Final[dict[int, tuple[str, str]]] = {
     Kind.QRY_BROKER_PARAMS: ("QryBrokerTradingParams", "BrokerTradingParams"),
 }
 """Per request the record it asks with and the one it is answered with."""
+QUERIES: Final = frozenset(kind for kind in RECORDS if kind >= Kind.QRY_ORDER)
+"""Requests that flow control counts, each answered with rows under its request's number."""
 
 
 class Frame(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 from qautlra.base.errors import InputError
 from qautlra.model.command import Ask, Command, Notice, Question, Transfer
 from qautlra.model.order import (
+    VOLUME_MAX,
     AmendOrder,
     CancelOrder,
     Direction,
@@ -27,7 +28,6 @@ MESSAGE_BYTES: Final = 64 << 10
 ORDER_ID_CHARS: Final = 256
 ACCOUNT_CHARS: Final = 64
 PRICE_MAX: Final = 1e12
-VOLUME_MAX: Final = float(1 << 31)
 
 BAD_PARAMETERS: Final = 1008
 NO_INSTRUMENT: Final = 1007

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable, Sized
-from typing import Any, ClassVar, Final
+from collections.abc import Callable, Iterable, Sized
+from typing import Any, Final
 
 from qautlra.base.errors import UnavailableError
 from qautlra.base.service import Service
@@ -59,8 +59,6 @@ class AccountBroker(Service):
 
     name = "trade"
     book: DayBook
-    is_noted: ClassVar[bool] = False
-    "Whether an order is written down here before it is sent, and so is found again after a restart."
 
     def __init__(self, account: str, bid: str) -> None:
         super().__init__()
@@ -151,13 +149,12 @@ class AccountBroker(Service):
         if future is not None and not future.done():
             future.set_result(None)
 
-    def _not_known(self) -> None:
+    def _not_known(self, order_ids: Iterable[str]) -> None:
         """What was sent and not shown is unknown: whoever waits is told so, and the next login tells."""
-        sent, self._sent = self._sent, {}
-        for lsn in sent.values():
-            future = self._waits.get(lsn)
+        for order_id in list(order_ids):
+            future = self._waits.get(self._sent.pop(order_id, 0))
             if future is not None and not future.done():
-                future.set_exception(UnavailableError("the broker was lost before it showed the order"))
+                future.set_exception(UnavailableError("the broker has not shown the order it was sent"))
 
     async def durable(self, lsn: int) -> None:
         """Return when the order of an answer's `lsn` is shown; UnavailableError when that is not known."""
@@ -172,21 +169,6 @@ class AccountBroker(Service):
         finally:
             if future.done():
                 self._waits.pop(lsn, None)
-
-    def is_outside(self, account_id: str) -> bool:
-        """Tell whether an account trades with a broker outside: the one account does."""
-        return account_id == self.account
-
-    def takes_orders(self, _account_id: str) -> bool:
-        """Tell whether orders are taken now."""
-        return self.is_synced
-
-    def is_shown(self, _account_id: str, order_id: str) -> bool:
-        """Tell whether what became of an order that was sent is known, and is so after a restart.
-
-        It is noted here, or the broker has shown it, or a login since has not.
-        """
-        return self.is_noted or (self.is_synced and order_id not in self._sent)
 
     # --- reads ---
 

@@ -1,14 +1,15 @@
 """Trading at a CTP front in the words of the trading service, for one account.
 
-SYNCED only after a login, the private flow told again, and four queries that agree with it; until then orders
-are refused. What was sent and never shown stays unknown and is never sent again. No order waits for a link.
+SYNCED only after a login, the private flow told again, and a round of four queries that are all answered;
+until then orders are refused. What was sent and never shown stays unknown and is never sent again. No order
+waits for a link.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,18 +20,21 @@ from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import StorageError
 from qautlra.base.log import get_logger
 from qautlra.link.ctp_login import TRADER_STEPS, State
-from qautlra.link.ctp_session import FLOW_CONTROL, CtpSession, SessionOptions, new_brain
+from qautlra.link.ctp_session import CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS
-from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
-from qautlra.trade.brokers.base import AccountBroker, answer
+from qautlra.model.order import VOLUME_MAX, Answer, CancelOrder, Change, InsertOrder
+from qautlra.trade.brokers.base import CONFIRM_S, AccountBroker, answer
 from qautlra.trade.brokers.ctp_book import CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes, refusal
+from qautlra.trade.brokers.ctp_outbox import Outbox
+from qautlra.trade.brokers.ctp_rates import RATES, Rates
+from qautlra.trade.brokers.ctp_round import Round
 from qautlra.trade.brokers.shadow import Difference, Market, Shadow
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
-from qautlra.wire.ctp_frames import LAST, RECORDS, Frame, Kind
-from qautlra.wire.ctp_orders import Key
+from qautlra.wire.ctp_frames import RECORDS, Frame, Kind
+from qautlra.wire.ctp_orders import Key, RefusedError
 from qautlra.wire.ctp_records import Record, layout
 from qautlra.wire.ctp_status import read_status
 
@@ -38,21 +42,18 @@ QUIET_S: Final = 0.3
 RETRY_S: Final = 0.01
 COMPARE_S: Final = 30.0
 SETTLE_S: Final = 0.2
-HELD_COUNT: Final = 1000
 DIFFERENCES_COUNT: Final = 100
 SYNC: Final = (Kind.QRY_ORDER, Kind.QRY_TRADE, Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
-RATES: Final = (Kind.QRY_MARGIN_RATE, Kind.QRY_COMMISSION_RATE)
 _log = get_logger("trade")
 
 
 class CtpBroker(AccountBroker):
-    """One account at one front. Bounds: the day's orders, HELD_COUNT orders that flow control holds back.
+    """One account at one front. Bounds: the day's orders, and what its outbox holds back.
 
     `account` is the house's name of it where that is not the user's at the front.
     """
 
     book: CtpBook
-    is_noted = True
 
     def __init__(
         self,
@@ -83,15 +84,16 @@ class CtpBroker(AccountBroker):
         self._session = self._new_session()
         self._front = self._number = self._ref = 0
         self._heard_s = self._connected_s = self._compare_s = self._acted_s = 0.0
-        self._rows: dict[int, list[Record]] = {}
-        self._rates: deque[tuple[Kind, str]] = deque()  # asked for, in the order they are answered
-        self._held: deque[tuple[Kind, bytes, int]] = deque()
+        self._round = Round()
+        self._overdue: set[int] = set()  # orders that the order query of this round decides
+        self._outbox = Outbox(lambda kind, record: self._session.request(kind, record), self._ended)
+        self._rates = Rates(self.shadow.rates)
         self._funds: dict[str, float] = {}
         self._positions: list[dict[str, Any]] = []
         self._stale = False
         self._apart: set[tuple[str, str]] = set()  # differences of the last comparison
         self._doubted: set[tuple[str, str]] = set()  # of it, those not told: seen once
-        self._counts: Counter[str] = Counter()
+        self._differences_count = 0
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
         )
@@ -121,7 +123,7 @@ class CtpBroker(AccountBroker):
     @property
     def differences_count(self) -> int:
         """How often the broker showed something otherwise than we have it, since the start."""
-        return self._counts["differences"]
+        return self._differences_count
 
     # --- life ---
 
@@ -143,8 +145,10 @@ class CtpBroker(AccountBroker):
             "state": self.state,
             "orders": len(self.book.orders),
             "unknown_orders": self.book.unknown_count,
-            "held_orders": len(self._held),
+            "held_orders": len(self._outbox),
         }
+        if self._round.failure:
+            found["reason"] = self._round.failure
         if self.differences:
             found["differences"] = [f"{d.kind} {d.subject}: {d.detail}" for d in self.differences]
         return found
@@ -158,25 +162,24 @@ class CtpBroker(AccountBroker):
             self._logged_in()
         elif state is State.CONFIRMED:
             self._heard_s = monotonic_s()
-            self._rows = {kind: [] for kind in SYNC}
 
     def _logged_in(self) -> None:
         login = self._session.login
         assert login is not None
         text = login.text("TradingDay")
         day = int(text) if text.isdigit() else 0
+        # Opened before anything is forgotten; where the day is the same, the book has all of them already.
+        notes = self._notes.open(day) if day != self._day or not self._notes.is_open else []
         if day != self._day:
             self._day = day
             self.book.clear()
             self.shadow.rates.clear()
             self.shadow.clear()
-            for note in self._notes.open(day):
+            for note in notes:
                 self.book.sent(note.order, note.key, note.sent_ns)
                 if note.code:
                     self.book.on_refused(note.key, note.code, note.text)
             self._tell(Change(account_id=self.account, day=True))
-        elif not self._notes.is_open:
-            self._notes.open(day)  # this service was stopped meanwhile, and has not forgotten the day
         highest = login.text("MaxOrderRef")
         self._front, self._number = login.whole("FrontID"), login.whole("SessionID")
         self._ref = max(self._ref, self.book.highest_ref, int(highest) if highest.isdigit() else 0)
@@ -185,32 +188,36 @@ class CtpBroker(AccountBroker):
         """The link is gone: nothing that waits is sent later, and what was sent is unknown until shown."""
         self._is_synced = False
         self.status_lost()
-        self._rows = {}
-        self._rates.clear()
-        held, self._held = self._held, deque()
-        for kind, _, number in held:
-            if kind == Kind.INSERT:
-                self.book.not_sent(number, codes.UNAVAILABLE)
-                self._tell(Change(account_id=self.account, orders=(number,)))
-        self._not_known()
+        self._round.drop()
+        self._overdue = set()
+        self._rates.drop()
+        self._outbox.drop()
+        self._not_known(self._sent)
 
     async def _keep(self) -> None:
         """Begin the queries once the flow is quiet, send what flow control held, keep the figures fresh."""
         while True:
-            await asyncio.sleep(RETRY_S if self._held else 0.05)
+            await asyncio.sleep(RETRY_S if self._outbox else 0.05)
             now_s = monotonic_s()
             session = self._session
-            self._send_held()
+            self._outbox.flush()
             self._follow_prices()
-            if session.brain.state is not State.CONFIRMED or session.queries_waiting:
+            waits = session.brain.state is not State.CONFIRMED or session.queries_waiting
+            if waits or not self._round.may_begin(now_s):
                 continue
             if not self.is_synced:
-                if self._rows and now_s - self._heard_s >= QUIET_S:
-                    self._ask(*SYNC)
-            elif self._stale or now_s >= self._compare_s:
-                self._stale = False
-                self._rows |= {Kind.QRY_POSITION: [], Kind.QRY_ACCOUNT: []}
-                self._ask(Kind.QRY_POSITION, Kind.QRY_ACCOUNT)
+                if now_s - self._heard_s >= QUIET_S:
+                    self._begin(SYNC)
+            elif overdue := self.book.overdue(now_s - CONFIRM_S):
+                self._overdue = overdue
+                self._begin(SYNC)
+            elif self._stale or self._round.failure or now_s >= self._compare_s:
+                self._begin((Kind.QRY_POSITION, Kind.QRY_ACCOUNT))
+
+    def _begin(self, kinds: Sequence[Kind]) -> None:
+        self._stale = False
+        self._round.begin(kinds)
+        self._ask(*kinds)
 
     def _ask(self, *kinds: Kind, symbol: str = "") -> None:
         broker, user = self._options.broker_id, self._options.user_id
@@ -227,42 +234,64 @@ class CtpBroker(AccountBroker):
         known = self.book.number(order.order_id)
         if known is not None:
             return answer(codes.DUPLICATE, order.order_id, known)
-        if order.volume <= 0 or order.volume != int(order.volume):
+        if not 1 <= order.volume <= VOLUME_MAX or order.volume != int(order.volume):
             return answer(codes.BAD_VOLUME, order.order_id)
-        if not self.is_synced or len(self._held) >= HELD_COUNT:
+        if not self.is_synced or self._outbox.is_full:
             return answer(codes.UNAVAILABLE, order.order_id)
+        key, options = Key(self._front, self._number, str(self._ref + 1)), self._options
+        try:
+            record = wire.write_input(order, broker=options.broker_id, user=options.user_id, ref=key.ref)
+        except RefusedError as refused:
+            return answer(wire.house_code(refused.code), order.order_id)
         self._ref += 1
-        key = Key(self._front, self._number, str(self._ref))
         now_ns = self._now_ns()
         try:
             self._notes.write(Note(self._day, key.front, key.session, key.ref, now_ns, order))
         except StorageError:
             return answer(codes.NOT_JOURNALED, order.order_id)
         number = self.book.sent(order, key, now_ns)
-        options = self._options
-        record = wire.write_input(order, broker=options.broker_id, user=options.user_id, ref=key.ref)
         lsn = self._await_shown(order.order_id)
         self._want_rates((order.symbol,))
-        self._send(Kind.INSERT, record, number)
+        if not self._outbox.put(Kind.INSERT, record, number):
+            return answer(codes.UNAVAILABLE, order.order_id, number)
         self._tell(Change(account_id=self.account, orders=(number,)))
-        shown = self.book.orders[number]
-        if shown.code:
-            self._shown(order.order_id)
-            return answer(shown.code, order.order_id, number)
         return Answer(code=0, order_id=order.order_id, number=number, lsn=lsn)
 
     def cancel(self, order: CancelOrder) -> Answer:
-        """Ask for an order's withdrawal."""
+        """Ask for an order's withdrawal; 5002 when that can neither be sent nor held."""
         number = self.book.number(order.order_id)
         key = self.book.key(number) if number is not None else None
         if number is None or key is None:
             return answer(codes.NO_ORDER, order.order_id)
-        if not self.is_synced:
-            return answer(codes.UNAVAILABLE, order.order_id)
         shown, options = self.book.orders[number], self._options
         record = wire.write_cancel(key, shown, broker=options.broker_id, user=options.user_id)
-        self._send(Kind.ACTION, record, number)
+        if not self.is_synced or not self._outbox.put(Kind.ACTION, record, number):
+            return answer(codes.UNAVAILABLE, order.order_id, number)
         return Answer(code=0, order_id=order.order_id, number=number)
+
+    def _ended(self, kind: Kind, number: int, is_sent: bool) -> None:
+        """A request is out of the house, or will never be."""
+        self._acted_s = monotonic_s()
+        order = self.book.orders[number]
+        if kind == Kind.ACTION:
+            if not is_sent:
+                _log.warning("ctp_cancel_not_sent", account=self.account, order_id=order.order_id)
+        elif is_sent:
+            self.book.went(number, self._acted_s)
+        else:
+            self.book.not_sent(number, codes.UNAVAILABLE)
+            self._note_refusal(number)
+            self._shown(order.order_id)
+            self._tell(Change(account_id=self.account, orders=(number,)))
+
+    def _note_refusal(self, number: int) -> None:
+        """No query will show it: without a note a restart would take it for unknown."""
+        order, key = self.book.orders[number], self.book.key(number)
+        assert key is not None
+        try:
+            self._notes.write(refusal(self._day, key, order))
+        except StorageError as error:
+            _log.warning("refusal_not_noted", order_id=order.order_id, reason=error.message)
 
     def funds(self, _account_id: str) -> dict[str, float]:
         """Return the account's money: our ledger's while that agrees, else what the broker last showed.
@@ -294,26 +323,6 @@ class CtpBroker(AccountBroker):
             "differences": [one._asdict() for one in self.differences],
         }
 
-    def _send(self, kind: Kind, record: bytes, number: int) -> None:
-        self._acted_s = monotonic_s()
-        code = self._session.request(kind, record) if not self._held else FLOW_CONTROL[0]
-        if code in FLOW_CONTROL:
-            self._counts["flow_control"] += 1
-            self._held.append((kind, record, number))
-        elif code and kind == Kind.INSERT:
-            self.book.not_sent(number, codes.UNAVAILABLE)
-
-    def _send_held(self) -> None:
-        while self._held:
-            kind, record, number = self._held[0]
-            code = self._session.request(kind, record)
-            if code in FLOW_CONTROL:
-                return
-            self._held.popleft()
-            if code and kind == Kind.INSERT:
-                self.book.not_sent(number, codes.UNAVAILABLE)
-                self._tell(Change(account_id=self.account, orders=(number,)))
-
     # --- what the front says ---
 
     def _on_frame(self, got: Frame) -> None:
@@ -326,16 +335,21 @@ class CtpBroker(AccountBroker):
         elif got.kind == Kind.RTN_TRADE:
             trades = self.book.on_trade(layout("Trade").read(got.record))
         elif got.kind in RATES:
-            self._on_rate(got)
+            known = self._rates.take(got)
+            if known is not None:
+                self._tell_reckoned()
+            if known:
+                self._reckon()
+            elif known is not None:
+                self._stale = True  # asked again, after the figures have had their turn
             return
-        elif got.kind == Kind.ERROR and self._rates:
-            self._on_rate(got._replace(kind=self._rates[0][0], record=b"", flags=LAST))
-            return
-        elif got.kind in (Kind.INSERT, Kind.ERR_INSERT) and got.error:
+        elif got.kind == Kind.INSERT and got.error:  # ERR_INSERT names no session: it may be another's order
             orders = self._refused(got)
         elif got.kind in SYNC:
-            self._on_row(Kind(got.kind), got)
+            self._on_row(got)
             return
+        elif got.kind in (Kind.ERROR, Kind.ACTION) and got.error:
+            _log.warning("ctp_says", account=self.account, request=got.request, code=got.error)
         elif got.kind == Kind.INSTRUMENT_STATUS:
             if (said := read_status(got.record)) is not None:
                 self.status_told(*said)
@@ -348,14 +362,9 @@ class CtpBroker(AccountBroker):
         record = layout("InputOrder").read(got.record)
         key = Key(self._front, self._number, record.text("OrderRef"))
         text = f"{ctp_codes.text(got.error)}（{got.error}）"
-        code = _house_code(got.error)
-        refused = self.book.on_refused(key, code, text)
+        refused = self.book.on_refused(key, wire.house_code(got.error), text)
         for number in refused:
-            order = self.book.orders[number]
-            try:
-                self._notes.write(refusal(self._day, key, order, code, text))
-            except StorageError as error:
-                _log.warning("refusal_not_noted", order_id=order.order_id, reason=error.message)
+            self._note_refusal(number)
         return refused
 
     def _changed(self, orders: list[int], trades: list[int]) -> None:
@@ -364,50 +373,75 @@ class CtpBroker(AccountBroker):
             self.shadow.note(self.book.orders[number])
         for number in trades:
             self.shadow.note(self.book.trades[number])
-        self._book()
+        reckoned = tuple(number for number in self._book() if number not in trades)
         symbols = frozenset(self.book.trades[number].symbol for number in trades)
         self._tell(
-            Change(account_id=self.account, orders=tuple(orders), trades=tuple(trades), symbols=symbols)
+            Change(
+                account_id=self.account,
+                orders=tuple(orders),
+                trades=tuple(trades),
+                reckoned=reckoned,
+                symbols=symbols,
+            )
         )
 
-    def _on_row(self, kind: Kind, got: Frame) -> None:
-        rows = self._rows.get(kind)
-        if rows is None or got.error:
-            return
-        if got.record:
-            rows.append(layout(RECORDS[kind][1]).read(got.record))
-        if got.flags & LAST:
-            self._answered(kind, rows)
+    def _on_row(self, got: Frame) -> None:
+        failed = self._round.failure
+        rows = self._round.take(got, monotonic_s())
+        if rows is not None:
+            self._answered(Kind(got.kind), rows)
+        elif self._round.failure != failed:
+            _log.warning("ctp_query_failed", account=self.account, reason=self._round.failure)
 
     def _answered(self, kind: Kind, rows: list[Record]) -> None:
-        del self._rows[kind]
         if kind == Kind.QRY_ORDER:
-            changed = [n for row in rows for n in self.book.on_order(row, self._now_ns())]
-            for number in changed:
-                self._differs(Difference("order", self.book.orders[number].order_id, "not in the flow so"))
-            for difference in self.book.reconcile({wire.key(row) for row in rows}):
-                if difference.kind != "volume":  # trades are asked for next
-                    self._differs(difference)
-            self._changed(changed, self.book.adopt())
+            self._on_orders(rows)
         elif kind == Kind.QRY_TRADE:
-            new = [n for row in rows for n in self.book.on_trade(row)]
+            self._on_trades(rows)
+        elif kind == Kind.QRY_POSITION:
+            self._positions = wire.positions(rows, self._multiple)
+        else:
+            self._funds = wire.funds(rows[0])
+            self._reckon()
+        if not self._round.is_done:
+            return
+        if not self._is_synced:
+            self._is_synced = True
+            self.synced_after_s = monotonic_s() - self._connected_s
+            _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
+        self._tell(Change(account_id=self.account, symbols=self._symbols()))
+
+    def _on_orders(self, rows: list[Record]) -> None:
+        """Take the answer to the order query; while orders go out only those overdue can be decided by it."""
+        changed = [n for row in rows for n in self.book.on_order(row, self._now_ns())]
+        for number in changed:
+            if not self._is_synced or number in self._overdue:
+                self._differs(Difference("order", self.book.orders[number].order_id, "not in the flow so"))
+        if self._is_synced:
+            found = [self.book.unknown(n) for n in sorted(self._overdue) if not self.book.is_shown(n)]
+        else:
+            differences = self.book.reconcile({wire.key(row) for row in rows})
+            found = [one for one in differences if one.kind != "volume"]  # trades are asked for next
+        self._overdue = set()
+        for difference in found:
+            self._differs(difference)
+        unknown = [one.subject for one in found if one.kind == "unknown"]
+        self._not_known(unknown)
+        self._changed(changed, self.book.adopt())
+        if unknown:
+            numbers = (self.book.number(order_id) for order_id in unknown)
+            self._tell(Change(account_id=self.account, orders=tuple(n for n in numbers if n is not None)))
+
+    def _on_trades(self, rows: list[Record]) -> None:
+        new = [n for row in rows for n in self.book.on_trade(row)]
+        if not self._is_synced:  # else the flow and this answer have only crossed
             for number in new:
                 self._differs(Difference("trade", self.book.trades[number].order_id, "not in the flow"))
             shown = {key for n in range(len(self.book.orders)) if (key := self.book.key(n)) is not None}
             for difference in self.book.reconcile(shown):
                 if difference.kind == "volume":
                     self._differs(difference)
-            self._changed([], new)
-        elif kind == Kind.QRY_POSITION:
-            self._positions = wire.positions(rows, self._multiple)
-        elif rows:
-            self._funds = wire.funds(rows[0])
-            self._reckon()
-            if not self._is_synced:
-                self._is_synced = True
-                self.synced_after_s = monotonic_s() - self._connected_s
-                _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
-            self._tell(Change(account_id=self.account, symbols=self._symbols()))
+        self._changed([], new)
 
     # --- the shadow ---
 
@@ -419,7 +453,7 @@ class CtpBroker(AccountBroker):
         """Set our ledger beside the broker's figures, once its rates of everything in it are known."""
         now_s = monotonic_s()
         self._compare_s = now_s + COMPARE_S
-        if self._rates:
+        if self._rates.is_waiting:
             return  # again when they are here
         if self._stale or self._sent or now_s < self._acted_s + SETTLE_S:
             self._compare_s = now_s + SETTLE_S
@@ -430,11 +464,11 @@ class CtpBroker(AccountBroker):
             + [trade.symbol for trade in self.book.trades]
         )
         self._want_rates(symbols)
-        if self._rates:
+        if self._rates.is_waiting:
             return
         if not self.shadow.is_open:
             self.shadow.open(self._positions, self._funds)
-        self._book()
+        self._tell_reckoned()
         found = {(one.kind, one.subject): one for one in self.shadow.compare(self._positions, self._funds)}
         if set(found) - self._doubted:
             self._compare_s = 0.0  # only what is seen twice is: flow, queries and prices cross on their way
@@ -449,11 +483,8 @@ class CtpBroker(AccountBroker):
 
     def _want_rates(self, symbols: Iterable[str]) -> None:
         """Ask for the broker's rates of what has none yet: before the first trade, where that can be."""
-        asked = {symbol for _, symbol in self._rates}
-        for symbol in symbols:
-            if symbol not in self.shadow.rates and symbol not in asked:
-                self._rates.extend((kind, symbol) for kind in RATES)
-                self._ask(*RATES, symbol=symbol)
+        for symbol in self._rates.want(symbols):
+            self._ask(*RATES, symbol=symbol)
 
     def _symbols(self) -> frozenset[str]:
         return frozenset(held["symbol"] for held in (*self._positions, *self.shadow.positions()))
@@ -464,37 +495,24 @@ class CtpBroker(AccountBroker):
         if moved:
             self._tell(Change(account_id=self.account, symbols=frozenset(moved)))
 
-    def _book(self) -> None:
-        """Book what our ledger has not yet; a trade of ours has the fee and the profit that it reckons."""
-        for trade, fee, profit in self.shadow.book():
+    def _book(self) -> list[int]:
+        """Book what our ledger has not yet; return the trades that have the fee and profit it reckons now."""
+        booked = self.shadow.book()
+        for trade, fee, profit in booked:
             reckoned = msgspec.structs.replace(trade, commission=fee, close_profit=profit)
             self.book.trades[trade.number] = reckoned
         self.shadow.mark()
+        return [trade.number for trade, _, _ in booked]
 
-    def _on_rate(self, got: Frame) -> None:
-        """Take the broker's own rates of an instrument; one it tells nothing of has the table's."""
-        if not self._rates or got.kind != self._rates[0][0]:
-            return
-        symbol = self._rates[0][1]
-        if got.record and not got.error:
-            read = wire.margin_rate if got.kind == Kind.QRY_MARGIN_RATE else wire.commission_rate
-            rates = read(layout(RECORDS[got.kind][1]).read(got.record))
-            self.shadow.rates[symbol] = {**self.shadow.rates.get(symbol, {}), **rates}
-        if got.flags & LAST:
-            self._rates.popleft()
-            self.shadow.rates.setdefault(symbol, {})
-            if not self._rates:
-                self._reckon()
+    def _tell_reckoned(self) -> None:
+        if reckoned := self._book():
+            symbols = frozenset(self.book.trades[number].symbol for number in reckoned)
+            self._tell(Change(account_id=self.account, reckoned=tuple(reckoned), symbols=symbols))
 
     def _differs(self, difference: Difference) -> None:
         self.differences.append(difference)
-        self._counts["differences"] += 1
+        self._differences_count += 1
         self._found.labels(difference.kind).inc()
         _log.warning("ctp_difference", account_id=self.account, **difference._asdict())
         text = f"{difference.subject}: {difference.detail}"
         self._tell(Change(account_id=self.account, differences=(text,)))
-
-
-def _house_code(ctp: int) -> int:
-    """Return the house's code of a CTP error."""
-    return next((code.number for code in codes.table().values() if code.ctp == ctp), codes.BAD_PARAMETERS)

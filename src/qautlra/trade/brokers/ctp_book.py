@@ -7,6 +7,8 @@ once by its key. An order that was sent and never shown stays as it is: unknown,
 
 from __future__ import annotations
 
+from math import inf
+
 import msgspec
 
 from qautlra.model import codes
@@ -29,7 +31,7 @@ class CtpBook(DayBook):
         self._sys_ids: dict[tuple[str, str], int] = {}
         self._traded: set[tuple[str, str, str]] = set()
         self._orphans: list[Record] = []  # trades whose order has not been told yet
-        self._silent: set[int] = set()  # sent, nothing heard yet
+        self._silent: dict[int, float] = {}  # nothing heard yet: monotonic second it went out, inf before
         self.highest_ref = 0
 
     def clear(self) -> None:
@@ -56,12 +58,16 @@ class CtpBook(DayBook):
         number = len(self.orders)
         self.orders.append(pending(order, number, now_ns))
         self._name(number, order.order_id, key)
-        self._silent.add(number)
+        self._silent[number] = inf
         return number
+
+    def went(self, number: int, now_s: float) -> None:
+        """It has left at this monotonic second."""
+        self._silent[number] = now_s
 
     def not_sent(self, number: int, code: int) -> None:
         """The library did not take it: it is refused, and nobody will ever hear of it."""
-        self._silent.discard(number)
+        self._silent.pop(number, None)
         text = codes.describe(code).text
         self._put(number, is_alive=False, code=code, message=text)
 
@@ -87,7 +93,7 @@ class CtpBook(DayBook):
             self.orders.append(shown)
         else:
             before = self.orders[number]
-            self._silent.discard(number)
+            self._silent.pop(number, None)
             if _is_older(shown, before):
                 return []
             if msgspec.structs.replace(shown, update_ns=before.update_ns) == before:
@@ -119,9 +125,25 @@ class CtpBook(DayBook):
         number = self._keys.get(key)
         if number is None or not self.orders[number].is_alive:
             return []
-        self._silent.discard(number)
+        self._silent.pop(number, None)
         self._put(number, is_alive=False, code=code, message=text)
         return [number]
+
+    # --- what was sent and never shown ---
+
+    def overdue(self, since_s: float) -> set[int]:
+        """Return the orders that went out before this second and are neither shown nor called unknown."""
+        return {
+            number
+            for number, at_s in self._silent.items()
+            if at_s <= since_s and self.orders[number].message != UNKNOWN
+        }
+
+    def unknown(self, number: int) -> Difference:
+        """No query shows an order that was sent: it stays so until one does, and is never sent again."""
+        self._put(number, message=UNKNOWN)
+        order_id = self.orders[number].order_id
+        return Difference("unknown", order_id, "sent, and not in the broker's orders")
 
     # --- after a login ---
 
@@ -129,10 +151,8 @@ class CtpBook(DayBook):
         """Compare with the keys of the order query; what was sent and is not there is said to be unknown."""
         found = []
         for number in sorted(self._silent):
-            order, key = self.orders[number], self._key_of[number]
-            if key not in shown and order.message != UNKNOWN:
-                self._put(number, message=UNKNOWN)
-                found.append(Difference("unknown", order.order_id, "sent, and not in the broker's orders"))
+            if self._key_of[number] not in shown and self.orders[number].message != UNKNOWN:
+                found.append(self.unknown(number))
         for number, key in self._key_of.items():
             order = self.orders[number]
             if order.exchange_order_id and key not in shown:

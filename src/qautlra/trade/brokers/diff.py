@@ -170,7 +170,7 @@ class DiffBroker(AccountBroker):
         lost = [number for name in self._sent if (number := self.book.number(name)) is not None]
         for number in lost:
             self.book.put(msgspec.structs.replace(self.book.orders[number], message=UNKNOWN))
-        self._not_known()
+        self._not_known(self._sent)
         if lost:
             self._tell(Change(account_id=self.account, orders=tuple(lost)))
 
