@@ -14,7 +14,7 @@ import pytest
 from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.link.ctp_session import NO_ANSWER
 from qautlra.model import codes
-from qautlra.model.order import CancelOrder, InsertOrder
+from qautlra.model.order import CancelOrder, Change, InsertOrder
 from qautlra.net.ctp_trader import TraderSession
 from qautlra.trade.brokers import ctp, ctp_outbox, ctp_round
 from qautlra.trade.brokers.base import UNKNOWN
@@ -179,12 +179,17 @@ def test_rates_the_front_had_no_time_for_are_asked_again(tmp_path: Path, front: 
 
     async def story(_venue: Venue, broker: CtpBroker) -> None:
         await until(lambda: broker.is_synced)
+        told: list[Change] = []
+        broker.subscribe("one", lambda change, _: told.append(change))
         await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
+        await until(lambda: broker.trades("one"))
+        assert broker.trades("one")[0].commission == 0.0  # it is told all the same
         await until(lambda: COPPER in broker.shadow.rates)
         assert set(broker.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
         assert not front.script[kind]
         await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
-        assert not broker.differences
+        assert broker.trades("one")[0].commission > 0 and not broker.differences
+        assert [(c.trades, c.reckoned) for c in told if c.trades or c.reckoned] == [((0,), ()), ((), (0,))]
 
     play(tmp_path, story)
 

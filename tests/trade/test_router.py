@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 
 from qautlra.app.brokers import TapeMarket
@@ -273,6 +274,10 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
         for part, key in (("orders", "h"), ("positions", COPPER)):
             ours = whole[part]["a" if key == "h" else key]
             assert set(ours) <= set(here[part][key])
+        trade_id, made = next(iter(whole["trades"])), house.broker.book.trades
+        made[0] = msgspec.structs.replace(made[0], commission=5.0)
+        house.broker._tell(Change(account_id="one", reckoned=(0,)))
+        assert orjson.loads(news[-1].patch.trades[trade_id])["commission"] == 5.0 and not news[-1].notices
         house.broker._differs(Difference("figure", "commission", "ours 1.00, the broker's 2.00"))
         said = b"".join(news[-1].notices).decode()
         assert '"code":607' in said and "账户核对差异,commission: ours 1.00" in said

@@ -30,6 +30,7 @@ from qautlra.trade.brokers.ctp_notes import Note, Notes, refusal
 from qautlra.trade.brokers.ctp_outbox import Outbox
 from qautlra.trade.brokers.ctp_rates import RATES, Rates
 from qautlra.trade.brokers.ctp_round import Round
+from qautlra.trade.brokers.doubts import Doubts
 from qautlra.trade.brokers.shadow import Difference, Market, Shadow
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
@@ -91,8 +92,7 @@ class CtpBroker(AccountBroker):
         self._funds: dict[str, float] = {}
         self._positions: list[dict[str, Any]] = []
         self._stale = False
-        self._apart: set[tuple[str, str]] = set()  # differences of the last comparison
-        self._doubted: set[tuple[str, str]] = set()  # of it, those not told: seen once
+        self._doubts = Doubts()
         self._differences_count = 0
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
@@ -175,6 +175,7 @@ class CtpBroker(AccountBroker):
             self.book.clear()
             self.shadow.rates.clear()
             self.shadow.clear()
+            self._doubts = Doubts()
             for note in notes:
                 self.book.sent(note.order, note.key, note.sent_ns)
                 if note.code:
@@ -308,7 +309,7 @@ class CtpBroker(AccountBroker):
 
     @property
     def _agrees(self) -> bool:
-        return self.shadow.is_current and not self._apart
+        return self.shadow.is_current and self._doubts.agrees
 
     @property
     def waiting_count(self) -> int:
@@ -335,13 +336,7 @@ class CtpBroker(AccountBroker):
         elif got.kind == Kind.RTN_TRADE:
             trades = self.book.on_trade(layout("Trade").read(got.record))
         elif got.kind in RATES:
-            known = self._rates.take(got)
-            if known is not None:
-                self._tell_reckoned()
-            if known:
-                self._reckon()
-            elif known is not None:
-                self._stale = True  # asked again, after the figures have had their turn
+            self._on_rate(got)
             return
         elif got.kind == Kind.INSERT and got.error:  # ERR_INSERT names no session: it may be another's order
             orders = self._refused(got)
@@ -373,14 +368,14 @@ class CtpBroker(AccountBroker):
             self.shadow.note(self.book.orders[number])
         for number in trades:
             self.shadow.note(self.book.trades[number])
-        reckoned = tuple(number for number in self._book() if number not in trades)
-        symbols = frozenset(self.book.trades[number].symbol for number in trades)
+        late = tuple(number for number in self._book() if number not in trades)
+        symbols = frozenset(self.book.trades[number].symbol for number in (*trades, *late))
         self._tell(
             Change(
                 account_id=self.account,
                 orders=tuple(orders),
                 trades=tuple(trades),
-                reckoned=reckoned,
+                reckoned=late,
                 symbols=symbols,
             )
         )
@@ -469,15 +464,11 @@ class CtpBroker(AccountBroker):
         if not self.shadow.is_open:
             self.shadow.open(self._positions, self._funds)
         self._tell_reckoned()
-        found = {(one.kind, one.subject): one for one in self.shadow.compare(self._positions, self._funds)}
-        if set(found) - self._doubted:
-            self._compare_s = 0.0  # only what is seen twice is: flow, queries and prices cross on their way
-        told = {name: one for name, one in found.items() if name in self._doubted}
-        self._doubted = set(found)
-        news = [one for name, one in told.items() if name not in self._apart]
-        was, self._apart = self._agrees, set(told)
-        for difference in news:
+        was = self._agrees
+        for difference in self._doubts.take(self.shadow.compare(self._positions, self._funds)):
             self._differs(difference)
+        if self._doubts.is_fresh:
+            self._compare_s = 0.0
         if was != self._agrees:
             self._tell(Change(account_id=self.account, symbols=self._symbols()))
 
@@ -485,6 +476,13 @@ class CtpBroker(AccountBroker):
         """Ask for the broker's rates of what has none yet: before the first trade, where that can be."""
         for symbol in self._rates.want(symbols):
             self._ask(*RATES, symbol=symbol)
+
+    def _on_rate(self, got: Frame) -> None:
+        known = self._rates.take(got)
+        if known is not None:
+            self._tell_reckoned()
+            self._stale = self._stale or not known  # asked again, after the figures have had their turn
+            self._reckon()
 
     def _symbols(self) -> frozenset[str]:
         return frozenset(held["symbol"] for held in (*self._positions, *self.shadow.positions()))
