@@ -150,7 +150,7 @@ async def main():
         wake.clear()
         taken, waiting[:] = list(waiting), []
         await bus.publish([Message("", back, delivery.body) for delivery in taken])
-        await bus.ack(taken[-1])
+        await bus.ack(taken)
 uvloop.run(main())
 """
 

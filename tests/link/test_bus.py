@@ -117,12 +117,12 @@ def test_messages_come_in_order_and_are_gone_when_acknowledged(rig: Rig) -> None
             await asyncio.sleep(0.05)
             assert len(got) == 16
             while len(got) < 40:
-                await bus.ack(got[-1])
+                await bus.ack(got)
                 seen = len(got)
                 await until(lambda seen=seen: len(got) > seen)  # type: ignore[misc]
             assert [delivery.body for delivery in got] == [b"%d" % n for n in range(40)]
             assert [delivery.message_id for delivery in got] == [f"m{n}" for n in range(40)]
-            await bus.ack(got[-1])
+            await bus.ack(got)
             assert not any(delivery.redelivered for delivery in got)
 
     run(work())
@@ -137,17 +137,48 @@ def test_what_was_not_acknowledged_comes_again_after_a_cut(rig: Rig) -> None:
         async with rig.running(bus):
             await bus.publish([Message(exchange.name, "anything", b"%d" % n) for n in range(10)])
             await until(lambda: len(got) == 10)
-            await bus.ack(got[3])
+            await bus.ack(got[:4])
             await bus.publish([])
             await asyncio.sleep(0.05)
             await rig.cut(bus)
             await until(lambda: len(got) == 16)
             assert [int(delivery.body) for delivery in got[10:]] == [4, 5, 6, 7, 8, 9]
             assert all(delivery.redelivered for delivery in got[10:])
-            await bus.ack(got[9])  # of the connection that is gone: nothing happens
-            await bus.ack(got[-1])
+            await bus.ack(got[9:10])  # of the connection that is gone: nothing happens
+            await bus.ack(got)
             await bus.publish([Message(exchange.name, "", b"next")])
             await until(lambda: got[-1].body == b"next")
+
+    run(work())
+
+
+def test_each_is_acknowledged_by_itself_and_a_full_queue_stops_no_other(rig: Rig) -> None:
+    async def work() -> None:
+        bus, stuck, flows = rig.make(4), list[Delivery](), list[Delivery]()
+        exchange = rig.names.exchange()
+        bus.declare(exchange)
+        bus.serve(rig.names.queue("stuck", (exchange.name, "stuck")), stuck.append)
+        bus.serve(rig.names.queue("flows", (exchange.name, "flows")), flows.append)
+        async with rig.running(bus):
+            await bus.publish([Message(exchange.name, "stuck", b"%d" % n) for n in range(8)])
+            await until(lambda: len(stuck) == 4)
+            for start in range(0, 12, 4):
+                await bus.publish(
+                    [Message(exchange.name, "flows", b"%d" % n) for n in range(start, start + 4)]
+                )
+                await until(lambda start=start: len(flows) == start + 4)  # type: ignore[misc]
+                await bus.ack(flows[-4:])
+            await bus.ack([*stuck[1:2], *stuck[1:2], *flows])  # once is enough, and twice does no harm
+            await until(lambda: len(stuck) == 5)
+            assert bus.unacked_count == 4  # type: ignore[attr-defined]
+            await bus.publish([])
+            await rig.cut(bus)
+            await until(lambda: len(stuck) == 9)
+            assert [int(one.body) for one in stuck] == [0, 1, 2, 3, 4, 0, 2, 3, 4]
+            assert [one.redelivered for one in stuck] == [False] * 5 + [True] * 4
+            await bus.ack(stuck)
+            await until(lambda: len(stuck) == 12)
+            assert len(flows) == 12
 
     run(work())
 
@@ -231,7 +262,7 @@ def test_only_one_of_two_owners_is_served(rabbit_url: str) -> None:
                 await first.publish([Message("", queue.name, b"%d" % n) for n in range(8)])
                 await until(lambda: len(got) == 8)
                 assert {owner for owner, _ in got} == {2}
-                await second.ack(got[5][1])
+                await second.ack([delivery for _, delivery in got[:6]])
                 await second.publish([])
         finally:
             await rig.names.clean()
@@ -303,7 +334,7 @@ def test_frames_are_what_the_library_would_send() -> None:
     assert isinstance(frames[1], ContentHeader) and frames[1].body_size == 60
     assert (frames[1].properties.message_id, frames[1].properties.delivery_mode) == ("t1", 1)
     assert b"".join(frame.value for frame in frames[2:4]) == b"{}" * 30
-    used, channel, ack = pamqp.frame.unmarshal(acknowledge(3, 1 << 40))
+    used, channel, ack = pamqp.frame.unmarshal(acknowledge(3, 1 << 40, all_before=True))
     assert isinstance(ack, commands.Basic.Ack) and (channel, ack.delivery_tag, ack.multiple) == (
         3,
         1 << 40,

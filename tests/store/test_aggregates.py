@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from qautlra.base.errors import InputError, NotFoundError
@@ -251,5 +252,111 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, derived: Derived, words:
                 await w.store.ingest.ingest("bar_1d", [{"a": 1}], {}, create=True)
             with pytest.raises(InputError):
                 await w.store.ingest.drop("bar_1d")
+
+    run(story())
+
+
+MINUTES = Derived(source="app", period_s=60, values={"n": ("count", "*")})
+FIELDS = (("v", "float64"),)
+
+
+async def event(w: World, minute: int, stream: str = "app") -> None:
+    row = {"at": f"2026-01-02T{minute // 60:02d}:{minute % 60:02d}:30+08:00", "v": minute}
+    await w.store.ingest.ingest(stream, [row], {}, create=False)
+
+
+async def settled(w: World) -> None:
+    """As if every question that was under way had ended: what went is deleted."""
+    store = w.store._open.tables  # type: ignore[union-attr]
+    store._stale = [(0.0, path) for _, path in store._stale]
+    await store._sweep()
+
+
+def test_small_files_of_an_aggregate_are_merged_again_and_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            tables = w.store._open.tables  # type: ignore[union-attr]
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=FIELDS))
+            await w.store.ingest.derive("minutes", MINUTES)
+            for minute in range(40):
+                await event(w, minute)
+                await made.refresh("minutes")
+                await tables.merge_small()
+                await settled(w)
+                assert [row["n"] for row in await rows(w, "minutes")] == [1] * (minute + 1)
+            assert len(tables.catalogue.state.files) < 9
+        async with world(tmp_path) as w:
+            assert len(await rows(w, "minutes")) == 40
+
+    run(story())
+
+
+def test_one_made_anew_under_an_old_name_has_all_its_rows(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=FIELDS))
+            await event(w, 1)
+            await event(w, 2)
+            for _ in range(3):
+                await w.store.ingest.derive("minutes", MINUTES)
+                await made.refresh("minutes")
+                assert [row["n"] for row in await rows(w, "minutes")] == [1, 1]
+                await w.store.ingest.drop("minutes")
+            await w.store.ingest.derive("minutes", MINUTES)
+            await made.refresh("minutes")
+            await settled(w)
+            assert [row["n"] for row in await rows(w, "minutes")] == [1, 1]
+
+    run(story())
+
+
+def test_a_refresh_of_a_deleted_one_says_nothing_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is deleted, and another of the name made, while rows of the first are being made."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=FIELDS))
+            await event(w, 1)
+            await w.store.ingest.derive("minutes", MINUTES)
+            statement = made._made
+
+            async def slow(*asked: Any) -> Any:
+                found = await statement(*asked)
+                await w.store.ingest.drop("minutes")
+                values = {"most": ("max", "v")}
+                await w.store.ingest.derive("minutes", Derived(source="app", period_s=60, values=values))
+                return found
+
+            with monkeypatch.context() as patch:
+                patch.setattr(made, "_made", slow)
+                with pytest.raises(NotFoundError, match="deleted meanwhile"):
+                    await made.refresh("minutes")
+            assert await rows(w, "minutes") == []
+            assert await made.refresh("minutes") == 1
+            assert [row["most"] for row in await rows(w, "minutes")] == [1]
+
+    run(story())
+
+
+def test_progress_of_another_of_the_name_is_not_believed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            tables = w.store._open.tables  # type: ignore[union-attr]
+            await w.store.ingest.create("app", StreamOptions(time_partition="at", fields=FIELDS))
+            await event(w, 1)
+            await w.store.ingest.derive("minutes", MINUTES)
+            await made.refresh("minutes")
+            # a manifest as a deletion that was cut short leaves it beside the next one's definition
+            definition = tables.book.get("minutes")
+            tables.book.put(msgspec.structs.replace(definition, created_us=definition.created_us + 1))
+            await event(w, 2)
+            assert await made.refresh("minutes") == 2
+            assert [row["n"] for row in await rows(w, "minutes")] == [1, 1]
 
     run(story())

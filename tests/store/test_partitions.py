@@ -2,12 +2,17 @@
 
 import json
 import random
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from qautlra.store.names import path_part
+from qautlra.store.parquet import Layout, write_partitions
+from qautlra.store.schema import INSTRUMENT, ROW_SCHEMA, TIME, TRADING_DATE
 from qautlra.store.upkeep import verify
 from tests.store.world import CALENDAR, MINUTE, OPENING, World, run, tick, world
 
@@ -99,8 +104,37 @@ def test_small_files_of_a_directory_are_merged(tmp_path: Path) -> None:
     run(story())
 
 
-@pytest.mark.parametrize("hostile", ["..", ".", "../x", "a/b", ".hidden", "\0", "x" * 300, "", "日本"])
-def test_a_value_is_one_part_of_a_path(hostile: str) -> None:
-    part = path_part(hostile)
-    assert "/" not in part and "\0" not in part and not part.startswith(".") and len(part) < 1_000
-    assert json.dumps(part).isascii()
+HOSTILE = (
+    "..", ".", "../x", "a/b", ".hidden", "\0", "", "日本", "none", "empty", "None", "a=b", "a%3Db", "_",
+    "%5F", "__HIVE_DEFAULT_PARTITION__", "x" * 300, "x" * 301, "日" * 64 + "1", "日" * 64 + "2", "." * 250,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_value_is_one_part_of_a_path(tmp_path: Path, hostile: str) -> None:
+    for part in (path_part("field", hostile), path_part(hostile or "x", "value")):
+        assert "/" not in part and "\0" not in part and not part.startswith(".")
+        assert json.dumps(part).isascii()
+        (tmp_path / part).mkdir(exist_ok=True)  # the file system takes it
+        assert sum(1 for _ in tmp_path.iterdir()) in (1, 2)
+
+
+@pytest.mark.parametrize("as_field", [False, True])
+def test_another_value_has_another_part(as_field: bool) -> None:
+    values = [*HOSTILE, *(() if as_field else (None,))]
+    parts = [path_part(value, "v") if as_field else path_part("f", value) for value in values]
+    assert len(set(parts)) == len(values)
+
+
+def test_long_names_of_instruments_are_files_of_their_own(tmp_path: Path) -> None:
+    layout = Layout(fields=("instrument",))
+    names = sorted("SHFE." + "x" * 300 + end for end in "abc")
+    values = {INSTRUMENT: names, TIME: [1, 2, 3], TRADING_DATE: [date(2021, 1, 4)] * 3}
+    columns = [
+        pa.array(values[field.name], field.type) if field.name in values else pa.nulls(3, field.type)
+        for field in ROW_SCHEMA
+    ]
+    files = write_partitions(tmp_path, pa.table(columns, schema=ROW_SCHEMA), 1, 3, layout)
+    assert len({file.path for file in files}) == 3
+    found = [pq.read_table(tmp_path / file.path, partitioning=None) for file in files]
+    assert sorted(table.column(INSTRUMENT)[0].as_py() for table in found) == names

@@ -1,6 +1,7 @@
 """Users' streams: inference and growth, files by date and field, merging, retention, a full disk."""
 
 import asyncio
+import errno
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,12 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError, StorageError
-from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
 from qautlra.model.streams import StreamOptions
+from qautlra.store.bulk import Local
+from qautlra.store.tables import files, filing
 from qautlra.store.tables.definition import Column, Definition, own_columns
 from qautlra.store.tables.infer import fit, flatten, rows_of
 from qautlra.store.tables.store import TableStore
-from tests.store.world import World, run, world
+from qautlra.store.upkeep import copy_store, verify
+from tests.store.world import CALENDAR, World, run, world
 
 EMPTY = Definition(name="t", columns=own_columns(), created_us=0)
 
@@ -245,5 +249,234 @@ def test_files_hold_what_was_sent(tmp_path: Path) -> None:
             (path,) = tmp_path.rglob("*.parquet")
             assert pq.read_table(path, partitioning=None).column("i").to_pylist() == [1, 2**62]
             assert store.book.get("app").columns[-2] == Column("i", "int64")
+
+    run(story())
+
+
+def test_partitions_of_other_values_keep_their_own_rows(tmp_path: Path) -> None:
+    """Each value once, whatever it looks like beside the others; also where a field names a path."""
+    values = [
+        "none",
+        None,
+        "",
+        "empty",
+        "y" * 64 + "1",
+        "y" * 64 + "2",
+        "日" * 200,
+        "日" * 199 + "月",
+        "%2E",
+        ".",
+    ]
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(custom_partition=("a/../b", "v")))
+            await take(w, "app", *({"a/../b": "x", "v": value} for value in values))
+            await store.file_away()
+            assert len({file.path for file in store.catalogue.state.files}) == len(values)
+            found = [row["v"] for row in await rows(w, "app")]
+            assert sorted(map(repr, found)) == sorted(map(repr, values))
+
+    run(story())
+
+
+def test_numbers_that_are_none_and_zeros_of_either_sign_are_partitions_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            fields = (("x", "float64"), ("l", "list"))
+            await w.store.ingest.create("app", StreamOptions(custom_partition=("x", "l"), fields=fields))
+            table = pa.table({"x": [0.0, -0.0, float("nan"), None, 1.5], "n": [1.0, 2.0, 3.0, 4.0, 5.0]})
+            await w.store.ingest.ingest("app", table, {}, create=True)
+            await take(w, "app", {"l": [1, 2], "n": 6}, {"l": [3], "n": 7})
+            await store.file_away()
+            assert sorted(row["n"] for row in await rows(w, "app")) == [1, 2, 3, 4, 5, 6, 7]
+
+    run(story())
+
+
+def test_too_many_partitions_become_coarser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PARTITIONS_COUNT", 20)
+    days = [f"2026-0{1 + n // 28}-{1 + n % 28:02d}" for n in range(56)]
+    years = [f"{1990 + n}-05-05" for n in range(30)]
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(custom_partition=("v",)))
+            await take(w, "app", *({"v": f"v{n}"} for n in range(30)))
+            for name, dates in (("days", days), ("years", years)):
+                await w.store.ingest.create(name, StreamOptions(time_partition="at"))
+                await take(w, name, *({"at": f"{day}T00:00:00Z"} for day in dates))
+            await take(w, "other", {"n": 1})
+            await store.file_away()
+            kept: dict[str, list[Any]] = {name: [] for name in store.book.names()}
+            for file in store.catalogue.state.files:
+                kept[file.stream].append(file.day)
+            assert len(kept["app"]) == len(kept["other"]) == 1
+            assert [str(day) for day in sorted(kept["days"])] == ["2026-01-31", "2026-02-28"]
+            assert {(day.month, day.day) for day in kept["years"]} == {(12, 31)} and len(kept["years"]) == 30
+            assert store.stats("days")["rows"] == 56 and store.stats("app")["rows"] == 30
+
+    run(story())
+
+
+def test_a_stream_of_many_files_is_partitioned_by_date_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filing, "STREAM_FILES_COUNT", 5)
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(custom_partition=("v",)))
+            for step in range(2):
+                await take(w, "app", *({"v": f"v{step * 6 + n}"} for n in range(6)))
+                await store.file_away()
+            assert len(store.catalogue.state.files) == 7
+            assert len(await rows(w, "app")) == 12
+
+    run(story())
+
+
+def test_times_no_date_can_name_are_refused(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await w.store.ingest.create("app", StreamOptions(time_partition="at"))
+            for us in (-(2**62), 2**62):
+                table = pa.table({"at": pa.array([us], pa.timestamp("us", "UTC"))})
+                with pytest.raises(InputError, match="the years 1 to 9999"):
+                    await w.store.ingest.ingest("app", table, {}, create=False)
+            await take(w, "app", {"at": "9998-01-01T00:00:00Z"}, {"at": "0002-01-01T00:00:00Z"})
+            await store.file_away()
+            assert store.stats("app")["files"] == 2
+
+    run(story())
+
+
+def test_one_streams_rows_do_not_hold_up_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(directory: Path, table: pa.Table, definition: Definition, *more: Any, **and_more: Any) -> Any:
+        if definition.name == "bad":
+            raise pa.ArrowInvalid("these rows")
+        return files.write_rows(directory, table, definition, *more, **and_more)
+
+    monkeypatch.setattr(filing, "write_rows", refused)
+
+    async def story() -> None:
+        async with tables(tmp_path, schema=_schema()(cache_size=1)) as (w, store):
+            await take(w, "torn", {"n": 5})
+            await take(w, "bad", {"n": 1}, {"n": 2})
+            await take(w, "bad", {"m": "x"})
+            await take(w, "good", {"n": 3})
+            (tmp_path / "tables" / "streams" / "torn.json").write_bytes(b"{torn")
+            await store.file_away()
+            assert [row["n"] for row in await rows(w, "good")] == [3]
+            assert store.stats("good")["files"] == 1 and store.stats("bad")["rows"] == 0
+            assert w.store.health()["aside_files"] == 3
+            sql = SqlRequest(sql="SELECT n FROM good", start_time=0, end_time="2200-01-01")
+            assert json.loads((await w.store.query.run(sql)).chunks) == [{"n": 3}]  # type: ignore[arg-type]
+            aside = sorted((tmp_path / "tables" / "aside").glob("*.arrow"))
+            kept = [pa.ipc.open_file(path).read_all() for path in aside]
+            assert [path.name.partition("-")[0] for path in aside] == ["bad", "bad", "torn"]
+            assert [table.num_rows for table in kept] == [2, 1, 1]
+            # nothing deletes them, and an import puts them back
+            await take(w, "good", {"n": 4})
+            await store.file_away()
+        async with tables(tmp_path) as (w, store):
+            assert sorted((tmp_path / "tables" / "aside").glob("*.arrow")) == aside
+            assert len(verify(tmp_path, CALENDAR).notes) == 3
+            copy_store(tmp_path, tmp_path / "copy")
+            assert len(list((tmp_path / "copy" / "tables" / "aside").glob("*.arrow"))) == 3
+            work = Local(w.store.ingest, w.store.query, aside[0], "good", "arrow", lambda _rows: None)
+            assert (await work.run("a")).error == ""
+            assert [row["n"] for row in await rows(w, "good")] == [3, 4, 1, 2]
+
+    run(story())
+
+
+def test_a_full_disk_sets_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "full")
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await take(w, "app", {"n": 1})
+            with monkeypatch.context() as patch:
+                patch.setattr(filing, "write_rows", full)
+                with pytest.raises(OSError, match="full"):
+                    await store.file_away()
+            assert [row["n"] for row in await rows(w, "app")] == [1] and store.aside_files == 0
+            await store.file_away()
+            assert store.stats("app")["files"] == 1
+
+    run(story())
+
+
+def test_files_are_merged_as_they_are_when_it_begins(tmp_path: Path) -> None:
+    """Of a stream deleted while a merge waits nothing comes back, and others are merged."""
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            for step in range(8):
+                await take(w, "app", {"n": step})
+                await take(w, "other", {"n": step})
+                await store.file_away()
+            async with store._change:
+                merging = asyncio.ensure_future(store.merge_small())
+                await asyncio.sleep(0)
+                await store._forget("app")
+            await merging
+            await store.merge_small()
+            assert {(f.stream, f.rows) for f in store.catalogue.state.files} == {("other", 8)}
+
+    run(story())
+
+
+def test_what_cannot_be_merged_holds_no_other_up(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            for step in range(8):
+                await take(w, "app", {"n": step})
+                await take(w, "other", {"n": step})
+                await store.file_away()
+                for file in store.catalogue.state.files:
+                    if file.stream == "app":
+                        (store.directory / file.path).write_bytes(b"torn")
+            with pytest.raises((StorageError, pa.ArrowException, OSError)):
+                await store.merge_small()
+            assert sum(file.stream == "other" for file in store.catalogue.state.files) == 1
+
+    run(story())
+
+
+def test_only_what_the_manifest_does_not_name_is_swept(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await take(w, "app", {"n": 1})
+            await store.file_away()
+            (kept,) = store.catalogue.state.files
+            gone = store.directory / "stream=app" / "gone.parquet"
+            gone.write_bytes(b"")
+            store._stale = [(0.0, kept.path), (0.0, "stream=app/gone.parquet")]
+            await store._sweep()
+            assert not gone.exists() and [row["n"] for row in await rows(w, "app")] == [1]
+
+    run(story())
+
+
+def test_rows_of_a_deleted_stream_do_not_come_back(tmp_path: Path) -> None:
+    """Not by a stop between the two steps of a deletion, nor by a manifest made again from the files."""
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await take(w, "app", {"n": 1})
+            await store.file_away()
+            store.book.remove("app")  # half of a deletion of before
+            await take(w, "app", {"n": 2})
+            assert [row["n"] for row in await rows(w, "app")] == [2]
+            await w.store.ingest.drop("app")
+            await take(w, "app", {"n": 3})
+            left = list(tmp_path.glob("tables/stream=app/date=*/*.parquet"))
+            assert len(left) == 1, "files stay for questions under way"
+        (tmp_path / "tables" / "manifest.json").unlink()
+        async with tables(tmp_path) as (w, store):
+            assert [row["n"] for row in await rows(w, "app")] == [3]
 
     run(story())

@@ -52,13 +52,17 @@ def shown(order_id: str, status: str = "ALIVE", left: int = 1) -> dict[str, Any]
 
 
 class Gateway:
-    """Shows `orders` at a login; with `silent`, swallows an order and hangs up."""
+    """Shows `orders` at a login; with `silent`, takes an order and hangs up.
+
+    With `deaf` it hangs up and has no order, with `mute` it has none and says nothing.
+    """
 
     def __init__(self) -> None:
         self.orders: dict[str, Any] = {}
         self.got: list[dict[str, Any]] = []
         self.silent = False
         self.deaf = False
+        self.mute = False
         self.password = "pass"
         self.url = ""
         self.sockets: list[ServerConnection] = []
@@ -79,7 +83,7 @@ class Gateway:
                 self.deaf = False
                 await socket.close()
                 return
-            elif kind == "insert_order":
+            elif kind == "insert_order" and not self.mute:
                 self.orders[frame["order_id"]] = shown(frame["order_id"])
                 if self.silent:
                     self.silent = False

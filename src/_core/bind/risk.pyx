@@ -140,6 +140,22 @@ cdef cbool _always(const void* context, const Request& request) noexcept nogil:
     return True
 
 
+cdef Request _request(uint32_t account, uint32_t instrument, int side, int offset, object volume, object price,
+                      int price_type) except *:
+    cdef Request r
+    if price_type < 0 or price_type > 3:
+        raise ValueError(f"price type {price_type} does not exist")
+    r.account = account
+    r.instrument = instrument
+    r.side = side_of(side)
+    r.offset = offset_of(offset)
+    whole = isinstance(volume, int) or (isinstance(volume, float) and volume.is_integer())
+    r.volume = int(volume) if whole and abs(volume) < (1 << 62) else 0
+    r.price = kNoValue if price is None else to_price(price)
+    r.price_type = <PriceType>price_type
+    return r
+
+
 cdef class Gate:
     """The checks before an order, over a ledger. `profile` is "paper" or "live"; limits change by name, 0 = off."""
 
@@ -160,20 +176,12 @@ cdef class Gate:
 
         With `place` a passed order is frozen and counted; without it only the rate's bucket changes.
         """
-        cdef Request r
+        cdef Request r = _request(account, instrument, side, offset, volume, price, price_type)
         cdef Verdict verdict
         cdef SelfTradeProbe probe
         cdef Hold hold = Hold.__new__(Hold)
-        if price_type < 0 or price_type > 3 or time < 1 or time > 6:
-            raise ValueError(f"price type {price_type} or time condition {time} does not exist")
-        r.account = account
-        r.instrument = instrument
-        r.side = side_of(side)
-        r.offset = offset_of(offset)
-        whole = isinstance(volume, int) or (isinstance(volume, float) and volume.is_integer())
-        r.volume = int(volume) if whole and abs(volume) < (1 << 62) else 0
-        r.price = kNoValue if price is None else to_price(price)
-        r.price_type = <PriceType>price_type
+        if time < 1 or time > 6:
+            raise ValueError(f"time condition {time} does not exist")
         r.time = <TimeCondition>time
         r.gtd_day = gtd_day
         r.duplicate = duplicate
@@ -186,8 +194,29 @@ cdef class Gate:
             return int(verdict.code), int(verdict.check), int(verdict.warnings), None
         if place:
             self.ledger.entry(account).take(hold.it)
-            self.ptr.placed(r, hold.it)
+            self.ptr.placed(r)
         return 0, 0, int(verdict.warnings), hold
+
+    def check_outside(self, uint32_t account, uint32_t instrument, int side, int offset, volume, price=None, *,
+                      int price_type=0, bint reduce_only=False, bint force=False, int64_t now_ns=0,
+                      int64_t live_orders=0):
+        """Ask for an order that another exchange takes: (code, number of the check that failed, warnings).
+
+        Lots and money (13 to 17) are that exchange's to judge. Only the rate's bucket changes: say `placed`.
+        """
+        cdef Request r = _request(account, instrument, side, offset, volume, price, price_type)
+        r.reduce_only = reduce_only
+        r.force = force
+        cdef Verdict verdict = self.ptr.check_outside(r, now_ns, live_orders)
+        return int(verdict.code), int(verdict.check), int(verdict.warnings)
+
+    def placed(self, uint32_t account, uint32_t instrument, int side, int offset, volume, price=None, *,
+               int price_type=0):
+        """Count an order that another exchange has taken."""
+        cdef Request r = _request(account, instrument, side, offset, volume, price, price_type)
+        self.ledger.entry(account)
+        self._bound(instrument)
+        self.ptr.placed(r)
 
     def check_cancel(self, uint32_t account, uint32_t instrument, int64_t now_ns=0):
         """Ask for one cancel: (code, number of the check that failed, warnings)."""

@@ -52,13 +52,11 @@ std::uint64_t Gate::likeness(const Request& r) {
   return h.value();
 }
 
-Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_day, Hold& hold,
-                    const SelfTradeProbe& probe) {
-  Account* const owner = ledger_->find(r.account);
+inline Verdict Gate::check_order(const Request& r, const Account* owner, std::int64_t now_ns,
+                                 std::int64_t live_orders, Price& freeze_at) {
   const account::Board& board = ledger_->board;
   const bool known = board.known(r.instrument);
-  const bool stock = known && board.terms(r.instrument).asset == Asset::kStock;
-  const bool opens = stock ? r.side == book::Side::kBuy : r.offset == Offset::kOpen;
+  const bool opens = this->opens(r);
 
   // 1: trading state
   if (!r.force) {
@@ -88,7 +86,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     if (r.price == kNoValue || r.price <= 0 || r.price > account::kMaxPrice) return refuse(6, Code::kBadPrice);
     if (terms.tick > 0 && r.price % terms.tick != 0) return refuse(6, Code::kBadTick);
   }
-  const Price freeze_at = account::freeze_price(limit_order, r.price, r.side, quote);
+  freeze_at = account::freeze_price(limit_order, r.price, r.side, quote);
   if (freeze_at == kNoValue) return refuse(6, Code::kBadPrice);
   // 7: price band
   if (limit_order) {
@@ -116,7 +114,7 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       if (found != repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
     }
     // 11: live orders
-    if (l.active_max > 0 && owner->live_orders() >= l.active_max) return refuse(11, Code::kActiveOrders);
+    if (l.active_max > 0 && live_orders >= l.active_max) return refuse(11, Code::kActiveOrders);
     // 12: what was done today
     const Contract here = l.looks_at_contracts() ? done_in(line_, r.instrument) : Contract{};
     if (reached(l.day_orders, line_.orders) || reached(l.contract_orders, here.orders))
@@ -129,6 +127,26 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       return refuse(12, Code::kDailyOrders);
     warnings |= cancel_warning(l, here);
   }
+  return {Code::kOk, 0, warnings};
+}
+
+Verdict Gate::check_outside(const Request& r, std::int64_t now_ns, std::int64_t live_orders) {
+  Price freeze_at = kNoValue;
+  const Verdict verdict = check_order(r, ledger_->find(r.account), now_ns, live_orders, freeze_at);
+  if (verdict.code == Code::kOk && !r.force && r.reduce_only && opens(r))
+    return refuse(18, Code::kReduceOnly, verdict.warnings);
+  return verdict;
+}
+
+Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_day, Hold& hold,
+                    const SelfTradeProbe& probe) {
+  Account* const owner = ledger_->find(r.account);
+  Price freeze_at = kNoValue;
+  const Verdict first = check_order(r, owner, now_ns, owner == nullptr ? 0 : owner->live_orders(), freeze_at);
+  if (first.code != Code::kOk) return first;
+  const bool opens = this->opens(r);
+  const Limits& l = limits(r.account);
+  std::uint8_t warnings = first.warnings;
   // 13: lots
   Hold& plan = hold;
   if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, freeze_at, plan); code != Code::kOk)

@@ -62,9 +62,12 @@ class Gate {
   // Nothing but the rate's bucket changes. When kOk, `hold` is what account.take() freezes; then say placed().
   Verdict check(const Request& request, std::int64_t now_ns, std::int32_t trading_day, account::Hold& hold,
                 const SelfTradeProbe& probe = {});
+  // What the gate says of an order that another exchange takes: 1 to 12 and reduce-only; lots and money are that one's
+  // to judge. The account's living orders are the asker's to know.
+  Verdict check_outside(const Request& request, std::int64_t now_ns, std::int64_t live_orders);
   Verdict check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns);
-  void placed(const Request& request, const account::Hold& hold) {
-    placed(request.account, request.instrument, request.volume, hold.opens);
+  void placed(const Request& request) {
+    placed(request.account, request.instrument, request.volume, opens(request));
     if (counts_repeats(request.account)) placed_like(request);
   }
   void placed(std::uint32_t account, std::uint32_t instrument, std::int64_t volume, bool opens) {
@@ -203,9 +206,18 @@ class Gate {
     return of.contracts[instrument];
   }
   void lengthen(std::uint32_t account, std::uint32_t instrument);
+  bool opens(const Request& request) const {
+    const account::Board& board = ledger_->board;
+    const bool known = board.known(request.instrument);
+    const bool stock = known && board.terms(request.instrument).asset == account::Asset::kStock;
+    return stock ? request.side == book::Side::kBuy : request.offset == account::Offset::kOpen;
+  }
   static Contract done_in(const Line& line, std::uint32_t instrument) {
     return instrument < line.contracts_size ? line.contracts[instrument] : Contract{};
   }
+  // 1 to 12; `freeze_at` is the price that an order which passes is reckoned at.
+  Verdict check_order(const Request& request, const account::Account* owner, std::int64_t now_ns,
+                      std::int64_t live_orders, Price& freeze_at);
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;

@@ -46,6 +46,32 @@ class Gate:
         trading_day: int = 0,
         place: bool = False,
     ) -> tuple[int, int, int, Hold | None]: ...
+    def check_outside(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        offset: int,
+        volume: float,
+        price: float | None = None,
+        *,
+        price_type: int = 0,
+        reduce_only: bool = False,
+        force: bool = False,
+        now_ns: int = 0,
+        live_orders: int = 0,
+    ) -> tuple[int, int, int]: ...
+    def placed(
+        self,
+        account: int,
+        instrument: int,
+        side: int,
+        offset: int,
+        volume: float,
+        price: float | None = None,
+        *,
+        price_type: int = 0,
+    ) -> None: ...
     def check_cancel(self, account: int, instrument: int, now_ns: int = 0) -> tuple[int, int, int]: ...
     def cancelled(self, account: int, instrument: int) -> None: ...
     def traded(self, account: int, instrument: int) -> None: ...

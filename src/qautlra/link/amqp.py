@@ -73,6 +73,7 @@ class _Consumer:
         self.queue = queue
         self.on_delivery = on_delivery
         self.delivered_count = 0
+        self.unacked_count = 0
         self.seen_count = -1  # delivered when probed last, -1: not probed with messages waiting
 
 
@@ -88,14 +89,14 @@ class AmqpBus:
         self._outgoing: AbstractChannel | None = None
         self._frame_bytes = 131_072
         self._epoch = 0
-        self._acked_tag = 0
-        self._delivered_tag = 0
+        self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
         self._connected = asyncio.Event()
         self._publishing = asyncio.Lock()
         self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
         self._late: set[asyncio.Task[None]] = set()
         self.state = "connecting"
         self.error = ""
+        self.prefetch_count = options.prefetch_count
         self.connects_count = 0
         self.failures_count = 0
         self.delivered_count = 0
@@ -113,7 +114,7 @@ class AmqpBus:
     @property
     def unacked_count(self) -> int:
         """Deliveries of this connection that wait for their acknowledgement."""
-        return self._delivered_tag - self._acked_tag
+        return len(self._unacked)
 
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
@@ -127,15 +128,28 @@ class AmqpBus:
             self._late.add(task)
             task.add_done_callback(self._late.discard)
 
-    async def ack(self, delivery: Delivery) -> None:
-        """Acknowledge it and all before it, of every queue; nothing happens when its connection is gone."""
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge these and no others; those of a connection that is gone come again all the same.
+
+        One frame for all up to the first that is left out, then one for each.
+        """
         channel = self._incoming
-        if channel is None or delivery.epoch != self._epoch or delivery.tag <= self._acked_tag:
+        tags = {one.tag for one in deliveries if one.epoch == self._epoch and one.tag in self._unacked}
+        if channel is None or not tags:
             return
-        self._acked_tag = delivery.tag
+        whole = 0
+        for tag in self._unacked:
+            if tag not in tags:
+                break
+            whole = tag
+        frames = [acknowledge(channel.number, whole, all_before=True)] if whole else []
+        for tag in tags:
+            self._unacked.pop(tag).unacked_count -= 1
+            if tag > whole:
+                frames.append(acknowledge(channel.number, tag, all_before=False))
         with suppress(*_FAILURES):  # the broker delivers again what it does not know to be done
-            frame = acknowledge(channel.number, delivery.tag)
-            await channel.connection.write_queue.put(ChannelFrame(payload=frame, should_close=False))
+            frame = ChannelFrame(payload=b"".join(frames), should_close=False)
+            await channel.connection.write_queue.put(frame)
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
@@ -244,9 +258,8 @@ class AmqpBus:
         self._frame_bytes = connection.connection_tune.frame_max or 131_072
         self._outgoing = await connection.channel(publisher_confirms=False)
         incoming = await connection.channel(publisher_confirms=False)
-        await incoming.basic_qos(prefetch_count=self._options.prefetch_count, global_=True)
+        await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
         self._epoch += 1
-        self._acked_tag = self._delivered_tag = 0
         self._incoming = incoming
         for consumer in list(self._consumers.values()):
             await self._serve(incoming, consumer)
@@ -298,7 +311,8 @@ class AmqpBus:
             if epoch != self._epoch:
                 return
             if queue.needs_ack:
-                self._delivered_tag = max(self._delivered_tag, tag)
+                self._unacked[tag] = consumer
+                consumer.unacked_count += 1
             self.delivered_count += 1
             self.redelivered_count += redelivered
             consumer.delivered_count += 1
@@ -331,7 +345,7 @@ class AmqpBus:
         report = await self._incoming.queue_declare(consumer.queue.name, passive=True)
         if not report.consumer_count:
             raise LinkError(f"the broker has no consumer of {consumer.queue.name}")
-        waits = bool(report.message_count) and self.unacked_count == 0 and report.consumer_count == 1
+        waits = bool(report.message_count) and consumer.unacked_count == 0 and report.consumer_count == 1
         if waits and consumer.seen_count == consumer.delivered_count:
             raise LinkError(f"{report.message_count} messages wait in {consumer.queue.name} and none comes")
         consumer.seen_count = consumer.delivered_count if waits else -1
@@ -344,6 +358,9 @@ class AmqpBus:
     def _forget(self) -> None:
         self._connected.clear()
         self._incoming = self._outgoing = None
+        self._unacked.clear()
+        for consumer in self._consumers.values():
+            consumer.unacked_count = 0
         self._epoch += 1
 
 

@@ -30,9 +30,9 @@ def encode(messages: Iterable[Message], channel: int, frame_bytes: int) -> bytes
     return b"".join(out)
 
 
-def acknowledge(channel: int, tag: int) -> bytes:
-    """Return the frame of Basic.Ack for `tag` and all before it."""
-    return _frame(1, channel, _ACK.pack(60, 80, tag, 1))
+def acknowledge(channel: int, tag: int, *, all_before: bool) -> bytes:
+    """Return the frame of Basic.Ack for `tag`, and all before it on the channel."""
+    return _frame(1, channel, _ACK.pack(60, 80, tag, all_before))
 
 
 @lru_cache(maxsize=4096)

@@ -62,6 +62,8 @@ class Bus(Protocol):
 
     state: str
     error: str
+    prefetch_count: int
+    "Most deliveries of one queue that wait for their acknowledgement; the broker holds the rest."
 
     @property
     def is_connected(self) -> bool:
@@ -73,8 +75,8 @@ class Bus(Protocol):
     def serve(self, queue: Queue, on_delivery: OnDelivery | None) -> None:
         """Keep the queue; with `on_delivery`, consume it, now and on every connection to come."""
 
-    async def ack(self, delivery: Delivery) -> None:
-        """Acknowledge it and all before it, of every queue; nothing happens when its connection is gone."""
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge these and no others; those of a connection that is gone come again all the same."""
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known."""

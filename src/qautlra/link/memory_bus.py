@@ -20,17 +20,18 @@ class _Line:
         self.queue = queue
         self.waiting: deque[tuple[bytes, str, bool]] = deque()
         self.on_delivery: OnDelivery | None = None
+        self.unacked_count = 0
 
 
 class MemoryBus:
     """As `bus.Bus`. A full queue makes its publishers wait; one with a bound of its own drops the oldest."""
 
     def __init__(self, *, prefetch_count: int = 256, queue_count: int = QUEUE_COUNT) -> None:
-        self._prefetch_count = prefetch_count
+        self.prefetch_count = prefetch_count
         self._queue_count = queue_count
         self._exchanges: dict[str, Exchange] = {}
         self._lines: dict[str, _Line] = {}
-        self._unacked: deque[tuple[int, _Line, tuple[bytes, str, bool]]] = deque()
+        self._unacked: dict[int, tuple[_Line, tuple[bytes, str, bool]]] = {}
         self._epoch = 1
         self._tag = 0
         self._room = asyncio.Event()
@@ -67,12 +68,12 @@ class MemoryBus:
             line.on_delivery = on_delivery
         self._pump_soon()
 
-    async def ack(self, delivery: Delivery) -> None:
-        """Acknowledge it and all before it, of every queue."""
-        if delivery.epoch != self._epoch:
-            return
-        while self._unacked and self._unacked[0][0] <= delivery.tag:
-            self._unacked.popleft()
+    async def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge these and no others; those of a connection that is gone come again all the same."""
+        for delivery in deliveries:
+            found = self._unacked.pop(delivery.tag, None) if delivery.epoch == self._epoch else None
+            if found is not None:
+                found[0].unacked_count -= 1
         self._pump_soon()
 
     async def publish(self, messages: Sequence[Message]) -> None:
@@ -92,7 +93,8 @@ class MemoryBus:
         """Lose the connection: what was not acknowledged is delivered again."""
         self._epoch += 1
         while self._unacked:
-            _, line, (body, message_id, _) = self._unacked.pop()
+            _, (line, (body, message_id, _)) = self._unacked.popitem()
+            line.unacked_count -= 1
             line.waiting.appendleft((body, message_id, True))
         self._pump_soon()
 
@@ -140,20 +142,20 @@ class MemoryBus:
     def _pump(self) -> None:
         self._pumping = False
         for line in self._lines.values():
-            needs_ack = line.queue.needs_ack
-            while self._running and line.on_delivery and line.waiting and (not needs_ack or self._has_room()):
+            while self._running and line.on_delivery and line.waiting and self._has_room(line):
                 item = line.waiting.popleft()
                 self._tag += 1
-                if needs_ack:
-                    self._unacked.append((self._tag, line, item))
+                if line.queue.needs_ack:
+                    self._unacked[self._tag] = line, item
+                    line.unacked_count += 1
                 self.delivered_count += 1
                 self.redelivered_count += item[2]
                 body, message_id, again = item
                 line.on_delivery(Delivery(line.queue.name, body, self._tag, self._epoch, again, message_id))
         self._room.set()
 
-    def _has_room(self) -> bool:
-        return len(self._unacked) < self._prefetch_count
+    def _has_room(self, line: _Line) -> bool:
+        return not line.queue.needs_ack or line.unacked_count < self.prefetch_count
 
 
 def _matches(kind: str, pattern: str, key: str) -> bool:

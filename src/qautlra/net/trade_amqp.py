@@ -2,7 +2,8 @@
 
 Per account a durable queue of ours, bound to the exchanges orders come by. A delivery is executed at once and
 acknowledged after its record is durable; what a crash leaves unacknowledged comes again and is met by the
-exchange's table of ids, so it is never executed twice.
+exchange's table of ids, so it is never executed twice. An order that leaves the house is acknowledged when it
+is noted here or its broker has shown it; while that broker is away its own queue waits, and no other.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ DEAD_COUNT = 10_000
 ROUTER = "QAORDER_ROUTER"
 NAME_BYTES = 200
 ASKED_COUNT = 4096
-RETRY_S = 0.02
+RETRY_S, RETRY_MAX_S = 0.02, 1.0
 ACK_EVERY_S = 0.002
+SHOWN_COUNT = 10
 NO_INSTRUMENT = 1007
 DUPLICATE = 3002
 NO_BROKER = 5002
@@ -43,15 +45,50 @@ class _NotYet(Exception):
     """The order's instrument has not been seen yet; it is tried again."""
 
 
-class _Entry:
-    """A delivery on its way to its acknowledgement; `lsn` is None until it was executed or refused."""
+class _Away(_NotYet):
+    """Whether the order's broker has it already is not known while that is away; it is asked again."""
 
-    __slots__ = ("delivery", "lsn", "order_id")
+
+class _Entry:
+    """A delivery on its way to its acknowledgement: its journal record, or its order at a broker outside."""
+
+    __slots__ = ("day", "delivery", "lsn", "order_id")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
-        self.lsn: int | None = None
+        self.lsn = 0
         self.order_id = ""
+        self.day: int | None = None
+        "In which it was sent to a broker outside, None for what was not."
+
+
+class _Line:
+    """An account's queue and what of it waits. Bound: the bus's prefetch; RabbitMQ holds the rest."""
+
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
+        self.held: deque[_Entry] = deque()
+        "Not executed yet, in the order they came."
+        self.is_away = False
+        "Whether they wait for a broker outside."
+        self.unshown: list[_Entry] = []
+        "Sent to a broker outside that has not shown them."
+        self.timer: asyncio.TimerHandle | None = None
+        self.wait_s = RETRY_S
+
+    @property
+    def waiting_count(self) -> int:
+        """Deliveries that wait for something else than the journal."""
+        return len(self.held) + len(self.unshown)
+
+    def forget(self) -> None:
+        """What waits comes again."""
+        self.held.clear()
+        self.unshown.clear()
+        self.is_away = False
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class Trading(amqp_out.Accounts, Protocol):
@@ -62,6 +99,9 @@ class Trading(amqp_out.Accounts, Protocol):
     def amend(self, order: AmendOrder) -> Answer: ...
     def transfer(self, account_id: str, amount: float, *, bank_id: str) -> Answer: ...
     def find(self, account_id: str, order_id: str) -> Any: ...
+    def is_outside(self, account_id: str) -> bool: ...
+    def takes_orders(self, account_id: str) -> bool: ...
+    def is_shown(self, account_id: str, order_id: str) -> bool: ...
     def subscribe(
         self,
         account_id: str | None,
@@ -88,7 +128,7 @@ class AmqpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeAmqp(Service):
-    """The door. Bounds: the bus's prefetch for what comes in, `outbox_count` trades for what goes out."""
+    """The door. Bounds: the bus's prefetch of each queue comes in, `outbox_count` trades wait to go out."""
 
     name = "trade.amqp"
 
@@ -120,11 +160,12 @@ class TradeAmqp(Service):
             outbox_count=settings.outbox_count,
             wanted=self._is_ours,
         )
-        self._queues: dict[str, str] = {}
+        self._lines: dict[str, _Line] = {}  # by account
+        self._queues: dict[str, _Line] = {}
         self._want = want
         self._has_time = has_time
-        self._pending: deque[_Entry] = deque()
-        self._held: dict[str, deque[_Entry]] = {}
+        self._done: list[_Entry] = []
+        "Executed or refused, and nothing but the journal to wait for."
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._dead: list[Message] = []
         self._wake = asyncio.Event()
@@ -136,6 +177,7 @@ class TradeAmqp(Service):
         "In which what comes again on this connection may have been executed."
         self._unsubscribe: Callable[[], None] = lambda: None
         self._seldom = Seldom()
+        self.unacked_count = 0
         self.orders_count = 0
         self.seen_before_count = 0
         self.ignored_count = 0
@@ -158,11 +200,15 @@ class TradeAmqp(Service):
         def watch(name: str, text: str, read: Callable[[TradeAmqp], float], kind: str = "gauge") -> None:
             metrics.watch(f"qautlra_net_amqp_{name}", text, lambda: read(self), kind=kind)
 
-        watch("unacked_count", "Deliveries that wait for the journal", lambda s: len(s._pending))
+        watch("unacked_count", "Deliveries not acknowledged yet", lambda s: s.unacked_count)
         watch("outbox_trades_count", "Trades not yet told", lambda s: s._results.waiting_count)
         metrics.bound(
             "net_amqp_outbox", lambda: self._results.waiting_count, self._settings.outbox_count,
             unit="rows", when_full="block",
+        )  # fmt: skip
+        metrics.bound(
+            "net_amqp_waiting", lambda: max((one.waiting_count for one in self._lines.values()), default=0),
+            self._bus.prefetch_count, when_full="block",
         )  # fmt: skip
         metrics.bound(
             "net_amqp_events", lambda: self._results.events_count, amqp_out.EVENTS_COUNT, when_full="drop"
@@ -178,10 +224,8 @@ class TradeAmqp(Service):
 
     async def start(self) -> None:
         """Take up where the run before ended, and connect in the background."""
-        self._pending.clear()
-        self._held.clear()
+        self._forget(0)
         self._active_day = self._results.begin()
-        self._epoch = 0
         self._unsubscribe = self._trade.subscribe(None, self._on_change, self._results.prepare)
         for account_id in self._trade.accounts():
             self._own(account_id)
@@ -196,14 +240,19 @@ class TradeAmqp(Service):
             await self._results.settled(grace_s / 2)
         await self.cancel_tasks(grace_s)
         self._results.end()
+        self._forget(0)
+        self._lines.clear()
         self._queues.clear()
 
     def health(self) -> dict[str, Any]:
         """Return the broker's state and what waits."""
+        waiting = {one.account_id: one.waiting_count for one in self._lines.values() if one.waiting_count}
         return self._bus.health() | {
             "accounts": len(self._queues),
             "exchange": f"{self._settings.exchange} ({self._settings.model})",
-            "unacked": len(self._pending),
+            "unacked": self.unacked_count,
+            "waiting": sum(waiting.values()),
+            "waiting_accounts": sorted(waiting, key=waiting.__getitem__, reverse=True)[:SHOWN_COUNT],
             "trades_waiting": self._results.waiting_count,
             "dead": self.dead_count,
         }
@@ -216,72 +265,109 @@ class TradeAmqp(Service):
 
     def _own(self, account_id: str) -> None:
         """Serve the account's queue."""
-        if not self._is_ours(account_id):
+        if account_id in self._lines or not self._is_ours(account_id):
             return
         settings = self._settings
         name = f"qautlra.orders.{account_id}"
-        if name in self._queues:
-            return
-        self._queues[name] = account_id
+        self._lines[account_id] = self._queues[name] = _Line(account_id)
         key = settings.routing_key or ("" if settings.model == "fanout" else account_id)
         bindings = dict.fromkeys(((ROUTER, account_id), (settings.exchange, key)))
         self._bus.serve(Queue(name, tuple(bindings)), self._on_delivery)
 
     def _on_change(self, change: Change, prepared: Any) -> None:
         self._own(change.account_id)
+        line = self._lines.get(change.account_id)
+        if line is not None and line.unshown:
+            self._settle(line)
         self._results.take(change, prepared)
+
+    def _forget(self, epoch: int) -> None:
+        """Another connection: what was not acknowledged comes again by it."""
+        self._epoch = epoch
+        self._done.clear()
+        self.unacked_count = 0
+        for line in self._lines.values():
+            line.forget()
 
     def _on_delivery(self, delivery: Delivery) -> None:
         if delivery.epoch != self._epoch:
-            self._epoch, self._doubted_day = delivery.epoch, self._active_day
-            self._pending.clear()  # what was not acknowledged comes again
-            self._held.clear()
+            self._forget(delivery.epoch)
+            self._doubted_day = self._active_day
+        self.unacked_count += 1
         try:
             self._active_day = self._trade.trading_day
         except UnavailableError as error:
             self.fail(error)  # comes again on the next connection
             return
-        entry = _Entry(delivery)
-        self._pending.append(entry)
-        held = self._held.get(delivery.queue)
-        if held is not None:
-            held.append(entry)
-        else:
-            self._process(entry)
+        line, entry = self._queues[delivery.queue], _Entry(delivery)
+        if line.is_away:
+            self._look(line)
+        # What comes for the first time does not wait for a broker that is away: it is refused.
+        passes = line.is_away and not delivery.redelivered
+        if (line.held and not passes) or not self._process(line, entry):
+            line.held.append(entry)
+            self._look_later(line)
 
-    def _process(self, entry: _Entry) -> None:
+    def _look(self, line: _Line) -> None:
+        """Take up what waits of a queue, in the order it came."""
+        self._settle(line)
+        while line.held and self._process(line, line.held[0]):
+            line.held.popleft()
+        line.is_away = line.is_away and bool(line.held)
+        if not line.waiting_count:
+            line.wait_s = RETRY_S
+
+    def _settle(self, line: _Line) -> None:
+        """Let go what a broker has shown, and what is of a day that is over: no later day tells of it."""
+        day, unshown = self._trade.trading_day, []
+        for entry in line.unshown:
+            if entry.day != day or self._trade.is_shown(line.account_id, entry.order_id):
+                self._finish(entry)
+            else:
+                unshown.append(entry)
+        line.unshown = unshown
+
+    def _look_later(self, line: _Line) -> None:
+        """Look again, ever later while it is a broker that is waited for."""
+        if line.timer is None:
+            for_market = bool(line.held) and not line.is_away
+            line.wait_s = RETRY_S if for_market else min(2 * line.wait_s, RETRY_MAX_S)
+            line.timer = asyncio.get_running_loop().call_later(line.wait_s, self._retry, line)
+
+    def _retry(self, line: _Line) -> None:
+        line.timer = None
+        self._look(line)
+        if line.waiting_count:
+            self._look_later(line)
+
+    def _finish(self, entry: _Entry) -> None:
+        self._done.append(entry)
+        self._wake.set()
+
+    def _process(self, line: _Line, entry: _Entry) -> bool:
+        """Execute or refuse a delivery; False when it must wait for that."""
         delivery = entry.delivery
-        account_id = self._queues.get(delivery.queue, "")
-        lsn = 0
         try:
             if not self._has_time():  # a market clock nobody has set yet says nothing of trading hours
                 raise _NotYet
-            lsn = self._take(entry, account_id)
-        except _NotYet:
-            self._held[delivery.queue] = deque((entry,))
-            asyncio.get_running_loop().call_later(RETRY_S, self._retry, delivery.queue, delivery.epoch)
-            return
+            entry.lsn = self._take(entry, line.account_id)
+        except _NotYet as error:
+            line.is_away = isinstance(error, _Away)
+            return False
         except BadOrder as error:
-            if error.account_id in ("", account_id):
-                self._bury(delivery, error, account_id)
+            if error.account_id in ("", line.account_id):
+                self._bury(delivery, error, line.account_id)
             else:
                 self.ignored_count += 1
         except UnavailableError as error:
             self.fail(error)  # comes again on the next connection
-            return
-        entry.lsn = lsn
-        self._wake.set()
-
-    def _retry(self, queue: str, epoch: int) -> None:
-        """Take up an account's orders again, in the order they came."""
-        if epoch != self._epoch:
-            return
-        for entry in self._held.pop(queue, ()):
-            again = self._held.get(queue)
-            if again is not None:
-                again.append(entry)
-            else:
-                self._process(entry)
+            return True
+        if entry.day is not None and not self._trade.is_shown(line.account_id, entry.order_id):
+            line.unshown.append(entry)
+            self._look_later(line)
+        else:
+            self._finish(entry)
+        return True
 
     def _take(self, entry: _Entry, account_id: str) -> int:
         delivery = entry.delivery
@@ -319,26 +405,30 @@ class TradeAmqp(Service):
             text = "换日后重复投递的报单，未执行"
             self._refuse(account_id, Answer(code=BAD_PARAMETERS, order_id=order.order_id, text=text))
             return 0
+        is_outside = self._trade.is_outside(account_id)
+        if is_outside and delivery.redelivered and not self._trade.takes_orders(account_id):
+            raise _Away
         if not order.order_id:
             if not entry.order_id:
                 entry.order_id, is_again = self._ids.name(delivery, account_id, self._trade.trading_day)
                 if is_again:
                     self.seen_before_count += 1
+                    entry.day = self._trade.trading_day if is_outside and entry.order_id else None
                     return 0
             order = msgspec.structs.replace(order, order_id=entry.order_id)
         answer = self._trade.insert(order)
         if answer.code == NO_INSTRUMENT and self._may_come(order.symbol):
             raise _NotYet
-        self.orders_count += 1
-        if answer.ok:
-            return answer.lsn
-        if answer.code == DUPLICATE and delivery.redelivered:
-            self.seen_before_count += 1
-            return answer.lsn
         if answer.code == NO_BROKER and delivery.redelivered:
-            raise UnavailableError("whether a broker has the order is not known while it is away")
-        self._refuse(account_id, answer)
-        return answer.lsn
+            raise _Away
+        self.orders_count += 1
+        is_again = answer.code == DUPLICATE and delivery.redelivered
+        self.seen_before_count += is_again
+        if not answer.ok and not is_again:
+            self._refuse(account_id, answer)
+        elif is_outside:
+            entry.order_id, entry.day = order.order_id, self._trade.trading_day
+        return 0 if is_outside else answer.lsn
 
     def _may_come(self, symbol: str) -> bool:
         """Ask for the instrument; tell whether there is time left for its first quote."""
@@ -372,16 +462,14 @@ class TradeAmqp(Service):
         self._refuse(account_id, Answer(code=error.number, order_id=error.order_id, text=error.message))
 
     async def _acknowledge(self) -> None:
-        """Acknowledge what is durable, in the order it came, whole groups at a time."""
+        """Acknowledge what is durable, whole groups at a time."""
         while True:
             await self._wake.wait()
             self._wake.clear()
-            done = self._executed()
+            done, self._done = self._done, []
             if not done:
                 continue
-            last, count = done[-1].delivery, len(done)
-            for lsn in sorted({entry.lsn or 0 for entry in done}):
-                await self._trade.durable(lsn)
+            await self._trade.durable(max(entry.lsn for entry in done))
             dead, self._dead = self._dead, []
             if dead:
                 try:
@@ -391,20 +479,8 @@ class TradeAmqp(Service):
                 ):  # with the connection go the deliveries: they come again, and are read again
                     continue
             await self._results.room()
-            await self._bus.ack(last)
+            await self._bus.ack([entry.delivery for entry in done])
             self._results.acknowledged()
-            for _ in range(count):
-                if self._pending and self._pending[0].delivery.epoch == last.epoch:
-                    self._pending.popleft()
-            if self._pending:
-                self._wake.set()
+            if done[-1].delivery.epoch == self._epoch:
+                self.unacked_count -= len(done)
             await asyncio.sleep(ACK_EVERY_S)  # one for many: nobody waits for it but the broker
-
-    def _executed(self) -> list[_Entry]:
-        """The oldest deliveries up to the first that is held: an acknowledgement is of all before it."""
-        found = []
-        for entry in self._pending:
-            if entry.lsn is None:
-                break
-            found.append(entry)
-        return found

@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +19,7 @@ from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, QautlraError, StorageError
 from qautlra.model.query import Verb
 from qautlra.model.streams import Derived
-from qautlra.store.catalogue import Progress
+from qautlra.store.catalogue import Progress, serial_of
 from qautlra.store.filter import parse_filter
 from qautlra.store.logs import readable_lsn
 from qautlra.store.plan import Plan, microseconds, moment
@@ -92,7 +90,8 @@ class Aggregates:
         if BAR_1D not in book:
             await self.create(BAR_1D, Derived(source=BAR_1M, period_s=86_400, bars=True))
         for name in book.names():
-            if book.get(name).derived is not None:
+            definition = book.find(name)
+            if definition is not None and definition.derived is not None:
                 self._due_s[name] = monotonic_s() + (DAILY_S if name == BAR_1D else EVERY_S)
 
     async def run(self) -> None:
@@ -176,27 +175,28 @@ class Aggregates:
             definition = self._opened.tables.book.get(name)
             derived = self.get(name)
             source = self._source(derived.source)
-            before = self._opened.tables.catalogue.state.derived.get(definition.name, Progress())
-            revision = before.revision
+            tables = self._opened.tables
+            before = tables.catalogue.state.derived.get(definition.name, Progress())
+            # What was noted of an earlier stream of the name says nothing of this one.
+            is_new = before.created_us not in (0, definition.created_us)
+            if is_new:
+                before = Progress()
             self._check_logs()
             if source.name in STREAMS:
                 found, after = self._market_news(source, before)
             else:
-                is_new, found, after = self._table_news(source.name, before)
-                if is_new:
-                    revision += 1
-                    before = Progress(born_lsn=after.born_lsn, revision=revision)
-                    nothing = definition.schema.empty_table()
-                    await self._opened.tables.make(definition.name, EVER, nothing, before)
+                is_other, found, after = self._table_news(source.name, before)
+                is_new |= is_other
+            if is_new:
+                before = Progress(born_lsn=after.born_lsn)
+                await tables.make(definition, EVER, definition.schema.empty_table(), before)
             ranges = joined(self._grid(found, derived))
             made = 0
             for within in ranges:
                 table = await self._made(derived, source, within)
                 self._check_logs()
                 reached = after if within == ranges[-1] else before
-                revision += 1
-                reached = msgspec.structs.replace(reached, revision=revision)
-                await self._opened.tables.make(definition.name, within, table, reached)
+                await tables.make(definition, within, table, reached)
                 made += table.num_rows
             if ranges:
                 self.refreshes += 1
@@ -221,7 +221,7 @@ class Aggregates:
         ]
         tag = 0
         if source.name == BAR_1M:
-            bars = [(f, _tag(f.path)) for f in state.files if f.stream == BAR_1M and not f.is_made]
+            bars = [(f, serial_of(f.path)) for f in state.files if f.stream == BAR_1M and not f.is_made]
             found += [(f.first_us, f.last_us) for f, number in bars if number > before.bar_tag]
             tag = max((number for _, number in bars), default=0)
         batch = opened.hot.scan(min_lsn=max(before.lsn, state.watermark_lsn), fields=[TIME])
@@ -357,7 +357,3 @@ def _day_end_us(calendar: Calendar, us: int) -> int:
     number = calendar.trading_day(us * 1_000)
     day = date(number // 10_000, number // 100 % 100, number % 100)
     return microseconds(datetime.combine(day, time(18), BEIJING))
-
-
-def _tag(path: str) -> int:
-    return int(Path(path).stem.rsplit("-", 1)[1])

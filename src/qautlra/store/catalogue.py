@@ -28,6 +28,7 @@ FILES_COUNT = 1_000_000
 PIECE_BYTES = 1 << 20
 
 _FILE_NAME = re.compile(r"(\d{20})-(\d{20})(?:-(\d+))?\.parquet")
+_SERIAL = re.compile(r"\d{20}-\d{20}-[am]?(\d+)\.parquet")
 
 
 class DataFile(Struct, frozen=True, kw_only=True):
@@ -58,7 +59,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     generation: int = 0
     born_lsn: int = 0
     bar_tag: int = 0
-    revision: int = 0
+    created_us: int = 0
+    "Which stream of the name this is about; 0 in a manifest of before it was noted."
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -68,6 +70,8 @@ class State(Struct, frozen=True, kw_only=True):
     watermark_lsn: int = 0
     generation: int = 0
     "Raised when the log's numbers began anew; part of the names made of them."
+    serial: int = 0
+    "Number of the newest file whose name no log position makes unique; none is given twice."
     latest: str = ""
     "File (Arrow) with the newest row of every instrument as of the watermark; empty when there is none."
     files: tuple[DataFile, ...] = ()
@@ -114,9 +118,9 @@ class Catalogue:
             raw = path.read_bytes()
         except FileNotFoundError:
             if self._rebuild is not None:
-                self.state = self._rebuild()
+                self.state = _numbered(self._rebuild())
             else:
-                self.state = rebuilt(self.data_dir, frozenset(log_first_lsns))
+                self.state = _numbered(rebuilt(self.data_dir, frozenset(log_first_lsns)))
             return True
         try:
             state = msgspec.json.decode(raw, type=State)
@@ -136,7 +140,7 @@ class Catalogue:
                     f"or move {MANIFEST} away to go on without it",
                     retryable=False,
                 )
-        self.state = state
+        self.state = _numbered(state)
         return False
 
     def store(self, state: State) -> None:
@@ -152,6 +156,26 @@ class Catalogue:
     def paths(self, files: Iterable[DataFile]) -> list[str]:
         """Return absolute paths."""
         return [str(self.data_dir / file.path) for file in files]
+
+
+def serial_of(path: str) -> int:
+    """Return the number in the name of a file, 0 when it has none."""
+    match = _SERIAL.fullmatch(path.rpartition("/")[2])
+    return int(match[1]) if match else 0
+
+
+def _numbered(state: State) -> State:
+    """Return the state with a serial that no file's name is above."""
+    serial = max((serial_of(file.path) for file in state.files), default=0)
+    return msgspec.structs.replace(state, serial=max(state.serial, serial))
+
+
+def unlink_stale(data_dir: Path, state: State, paths: Iterable[str]) -> None:
+    """Delete files that went, but never one the manifest names. Blocking, briefly."""
+    named = {file.path for file in state.files}
+    for path in paths:
+        if path not in named:
+            (data_dir / path).unlink(missing_ok=True)
 
 
 def describe(

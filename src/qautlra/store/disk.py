@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import StorageError
 
 LOOK_S = 1.0
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error says that there is no room, on the disk or for this user."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskGuard:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from qautlra.base import log
 from qautlra.base.clock import Clock, monotonic_s
-from qautlra.store.catalogue import DataFile, State, describe, sync_directory
+from qautlra.store.catalogue import DataFile, State, describe, sync_directory, unlink_stale
 from qautlra.store.compaction import IDENTITY, ordered, without_repeats
 from qautlra.store.parquet import Layout, write_parquet
 from qautlra.store.plan import Plan, microseconds
@@ -145,9 +145,9 @@ class Keeper:
         self._stale += [(monotonic_s() + LINGER_S, file.path) for file in gone]
 
     def _sweep(self) -> None:
-        now = monotonic_s()
-        for _, path in [item for item in self._stale if item[0] < now]:
-            (self._opened.catalogue.data_dir / path).unlink(missing_ok=True)
+        now, catalogue = monotonic_s(), self._opened.catalogue
+        over = [path for until_s, path in self._stale if until_s < now]
+        unlink_stale(catalogue.data_dir, catalogue.state, over)
         self._stale = [item for item in self._stale if item[0] >= now]
 
 

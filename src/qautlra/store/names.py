@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from datetime import date
@@ -10,6 +11,9 @@ from urllib.parse import quote
 
 from qautlra.base.errors import InputError, StorageError
 
+PART_BYTES = 200
+HEAD_BYTES = 128
+NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"
 STREAM_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -28,10 +32,29 @@ def partition_dir(data_dir: Path, stream: str, day: date) -> Path:
     return inside(data_dir, data_dir / f"stream={check_stream_name(stream)}" / f"date={day.isoformat()}")
 
 
-def path_part(value: str) -> str:
-    """Return a value as one part of a path: nothing in it separates, climbs or hides."""
-    text = quote(value[:64], safe="")
-    return text.replace(".", "%2E") if not text.strip(".") or text.startswith(".") else text
+def path_part(field: str, value: object) -> str:
+    """Return `field=value` as one part of a path: nothing in it separates, climbs or hides; None is Hive's.
+
+    Another value has another part; a long one ends with its hash, behind a + that no short one has.
+    """
+    text = NULL_VALUE if value is None else _quoted(str(value))
+    if value is not None and text.startswith("_"):
+        text = f"%5F{text[1:]}"
+    return _short(f"{_quoted(field)}={text}")
+
+
+def _quoted(text: str) -> str:
+    found = quote(text, safe="")
+    return f"%2E{found[1:]}" if found.startswith(".") else found
+
+
+def _short(part: str) -> str:
+    if len(part) <= PART_BYTES:
+        return part
+    head = part[:HEAD_BYTES].rstrip("%")
+    if head[-2:-1] == "%":
+        head = head[:-2]
+    return f"{head}+{hashlib.sha256(part.encode()).hexdigest()}"
 
 
 def inside(data_dir: Path, path: Path) -> Path:

@@ -166,19 +166,13 @@ class Opened:
             replaced = msgspec.structs.replace(state, bar_days=days)
             catalogue.store(replaced)
             return replaced
-        tags = [int(Path(file.path).stem.rsplit("-", 1)[1]) for file in state.files if file.stream == BAR_1M]
+        serial = state.serial + 1
         files = write_partitions(
-            catalogue.data_dir,
-            bars,
-            0,
-            0,
-            self.compactor.layout,
-            stream=BAR_1M,
-            tag=max(tags, default=0) + 1,
+            catalogue.data_dir, bars, 0, 0, self.compactor.layout, stream=BAR_1M, tag=serial
         )
         if made is not None:
             files = [msgspec.structs.replace(file, is_made=True) for file in files]
-        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days)
+        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days, serial=serial)
         catalogue.store(replaced)
         return replaced
 

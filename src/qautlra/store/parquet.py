@@ -37,13 +37,22 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument:
     """Write `table` to `path` durably: aside, synced, renamed. `by_instrument`: it is ordered by it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
+    try:
+        _write(aside, table, layout, by_instrument=by_instrument)
+        aside.rename(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)  # a full disk needs the room
+        raise
+
+
+def _write(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool) -> None:
     texts, whole = [], []
     for column in table.schema:
         if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
             texts.append(column.name)
         elif pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
             whole.append(column.name)
-    with aside.open("wb") as file:
+    with path.open("wb") as file:
         with pq.ParquetWriter(
             file,
             table.schema,
@@ -64,7 +73,6 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument:
                 writer.write_table(table.slice(start, stop - start), row_group_size=layout.row_group_rows)
         file.flush()
         os.fsync(file.fileno())
-    aside.rename(path)
 
 
 def empty_columns(meta: pq.FileMetaData) -> frozenset[str]:
@@ -139,7 +147,7 @@ def _divided(rows: pa.Table, fields: tuple[str, ...]) -> Iterator[tuple[tuple[st
         for field in fields:
             same = pc.equal(keys.column(field), group[field])
             mask = same if mask is None else pc.and_(mask, same)
-        yield tuple(f"{field}={path_part(group[field])}" for field in fields), rows.filter(mask)
+        yield tuple(path_part(field, group[field]) for field in fields), rows.filter(mask)
 
 
 def _key(rows: pa.Table, field: str) -> pa.ChunkedArray:

@@ -182,6 +182,8 @@ class StoreService(Service):
                 facts["rows_shed"] = opened.log.rows_shed
             if opened.damage:
                 facts["log_damage"] = opened.damage
+            if aside := opened.tables.aside_files:
+                facts["aside_files"] = aside
             logs = opened.journal.error or opened.tables.log_error
             error = logs or self._error or opened.tables.error or opened.aggregates.error()
             if error:

@@ -76,6 +76,8 @@ class SqlData:
             self._follow_tables(ask.table_position)
             definitions = self._tables.definitions()
             for name in sorted(names):
+                if name.lower() in self._tables.unreadable:
+                    raise self._tables.unreadable[name.lower()]
                 if name.lower() not in definitions:
                     raise NotFoundError(f"there is no stream {name!r}", key="stream")
                 definition = definitions[name.lower()]

@@ -23,6 +23,7 @@ from qautlra.store.catalogue import MANIFEST, DataFile, State, checksum, sync_di
 from qautlra.store.compaction import IDENTITY
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
 from qautlra.store.sqldata import TABLES
+from qautlra.store.tables.filing import ASIDE
 
 GAP_S = 300
 GAPS_KEPT_COUNT = 100
@@ -62,6 +63,7 @@ def verify(
     for place in (data_dir, data_dir / TABLES):
         if (place / "log").is_dir():
             _verify_log(place / "log", verdict)
+        verdict.notes += [f"{path} was set aside" for path in sorted(place.glob(f"{ASIDE}/*.arrow"))]
         state = _state(place, verdict)
         if state is None:
             continue
@@ -218,8 +220,9 @@ def _wanted(source: Path, raw: bytes, state: State) -> Iterator[Path]:
         raise FileNotFoundError
     for path in segments:
         yield path.relative_to(source)
-    for path in sorted(source.glob("streams/*.json")):
-        yield path.relative_to(source)
+    for pattern in ("streams/*.json", f"{ASIDE}/*.arrow"):
+        for path in sorted(source.glob(pattern)):
+            yield path.relative_to(source)
     if state.latest:
         yield Path(state.latest)
     for file in state.files:

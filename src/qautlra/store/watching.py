@@ -44,6 +44,7 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
         kind="counter",
     )
     note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
+    note("qautlra_store_aside_files_count", "Files of rows set aside", lambda: tables.aside_files)
     note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
     made = opened.aggregates
     note("qautlra_store_aggregate_refreshes_total", "Refreshes", lambda: made.refreshes, kind="counter")

@@ -71,6 +71,20 @@ class Accounts(Service):
         seat = self.router.seat(account_id)
         return PAPER if seat is None else seat.broker.bid
 
+    def is_outside(self, account_id: str) -> bool:
+        """Tell whether an account trades with a broker outside."""
+        return self.router.seat(account_id) is not None
+
+    def takes_orders(self, account_id: str) -> bool:
+        """Tell whether an account's orders can go where it trades now."""
+        seat = self.router.seat(account_id)
+        return seat is None or seat.is_synced
+
+    def is_shown(self, account_id: str, order_id: str) -> bool:
+        """Tell whether what became of an order that was sent is known, and is so after a restart."""
+        seat = self.router.seat(account_id)
+        return seat is None or seat.broker.is_shown(account_id, order_id)
+
     def status_of(self, account_id: str) -> int:
         """Return QIFI's `status`: 200 it trades, 100 not yet, 500 its broker is lost, 600 refused."""
         seat = self.router.seat(account_id)
@@ -87,7 +101,7 @@ class Accounts(Service):
         """Withdraw what is left of an order."""
         seat = self.router.seat(order.account_id)
         if seat is not None:
-            return self.router.cancel(seat, order)
+            return self.router.cancel(seat, order, force=force)
         return self._woken(self.engine.cancel(order, force=force))
 
     def cancel_all(self, account_id: str | None = None) -> Answer:

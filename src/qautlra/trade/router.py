@@ -307,16 +307,14 @@ class Router(Service):
 
     def _refused(self, seat: Seat, order: InsertOrder) -> Answer | None:
         """Return why the house does not let an order out: room first, then states, locks and the gate."""
-        if seat.error:
-            return answer(codes.UNAVAILABLE, order.order_id)
         if len(seat.broker.book.orders) >= SPAN:
             return answer(codes.FULL, order.order_id)
         if seat.broker.waiting_count >= WAITING_COUNT:
             return answer(codes.FULL, order.order_id, why="等待核对的回报过多")
-        code = self._refusal(order)
+        code = self._refusal(seat, order)
         return answer(code, order.order_id) if code else None
 
-    def _refusal(self, order: InsertOrder) -> int:
+    def _refusal(self, seat: Seat, order: InsertOrder) -> int:
         engine = self._trade.engine
         number = engine.number(order.account_id)
         if number is None:
@@ -329,16 +327,36 @@ class Router(Service):
             return codes.REDUCING
         if engine.exchange.account(number).locks & 1:
             return codes.FROZEN
+        if not seat.is_synced:
+            return codes.UNAVAILABLE
         return self.gate.refusal(order, self._trade.clock.now_ns()) if self.gate is not None else 0
 
     def new_day(self) -> None:
         """The house's trading day has changed: what the gate counts begins again."""
-        if self.gate is not None:
-            self.gate.new_day()
+        if self.gate is None:
+            return
+        self.gate.new_day()
+        for seat in self._slots:
+            if seat.broker.trading_day == self._trade.trading_day:
+                self.gate.follow(seat.account, seat.broker.book.orders, seat.broker.book.trades)
 
-    def cancel(self, seat: Seat, order: CancelOrder) -> Answer:
-        """Ask the account's broker for an order's withdrawal."""
-        return seat.out(seat.broker.cancel(order))
+    def cancel(self, seat: Seat, order: CancelOrder, *, force: bool = False) -> Answer:
+        """Ask the account's broker for an order's withdrawal; the gate may refuse it, unless by `force`."""
+        book, gate = seat.broker.book, self.gate
+        number = book.number(order.order_id)
+        if number is None:
+            return seat.out(seat.broker.cancel(order))
+        if not seat.is_synced:
+            return answer(codes.UNAVAILABLE, order.order_id)
+        shown = book.orders[number]
+        if gate is not None and not force:
+            code = gate.refusal_of_cancel(shown, self._trade.clock.now_ns())
+            if code:
+                return answer(code, order.order_id)
+        found = seat.broker.cancel(order)
+        if gate is not None and found.ok:
+            gate.asked_to_cancel(shown)
+        return seat.out(found)
 
     def amend(self, seat: Seat, order: AmendOrder) -> Answer:
         """Ask the account's broker to change an order."""
@@ -352,7 +370,7 @@ class Router(Service):
                 for order in seat.broker.orders(seat.account):
                     if order.is_alive:
                         cancel = CancelOrder(account_id=seat.account, order_id=order.order_id)
-                        code = seat.broker.cancel(cancel).code or code
+                        code = self.cancel(seat, cancel, force=True).code or code
         return code
 
     def orders(self) -> list[Order]:
@@ -378,5 +396,12 @@ class Router(Service):
         return self._teller.subscribe(account_id, callback, prepare)
 
     def _told(self, seat: Seat, change: Change) -> None:
+        if self.gate is not None:
+            book = seat.broker.book
+            if change.day:
+                self.gate.begin(seat.account)
+                self.gate.follow(seat.account, book.orders, book.trades)
+            orders, trades = change.orders, change.trades
+            self.gate.follow(seat.account, (book.orders[n] for n in orders), (book.trades[n] for n in trades))
         self._teller.collect([seat.change(change)], 0)
         self._teller.release(0)

@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
+from qautlra.base import log
 from qautlra.base.errors import InputError, LimitError, NotFoundError, StorageError
 from qautlra.model.streams import Derived
 from qautlra.store.catalogue import sync_directory, write_durably
@@ -30,6 +31,7 @@ IMPORT_COLUMNS: Final = ("p_import", "p_import_row")
 GIVEN_COLUMNS: Final = frozenset((*OWN_COLUMNS, *KAFKA_COLUMNS, *IMPORT_COLUMNS))
 """Columns only the store itself fills: what an event says of them is left out."""
 
+_log = log.get_logger("store")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _KEYWORDS = frozenset(
     ("select", "from", "where", "group", "by", "order", "limit", "offset", "join", "and", "sql")
@@ -149,6 +151,16 @@ class Book:
         self._keep(found)
         return found
 
+    def find(self, name: str) -> Definition | None:
+        """Return a definition; None when there is none, or it cannot be read, which is logged."""
+        try:
+            return self.get(name)
+        except NotFoundError:
+            return None
+        except StorageError as error:
+            _log.error("stream_unreadable", stream=name, error=str(error))
+            return None
+
     def put(self, definition: Definition) -> None:
         """Store a definition durably; LimitError when there are too many."""
         if definition.name not in self and len(self._names) >= STREAMS_COUNT:
@@ -176,7 +188,8 @@ def read_definition(path: Path) -> Definition:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Definition)
     except (OSError, msgspec.DecodeError) as error:
-        raise StorageError(f"{path} cannot be read: {error}", retryable=False) from None
+        passes = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        raise StorageError(f"{path} cannot be read: {error}", retryable=passes) from None
 
 
 def own_columns() -> tuple[Column, ...]:

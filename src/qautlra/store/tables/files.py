@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import StorageError
-from qautlra.store.catalogue import DataFile, State, checksum, sync_directory
-from qautlra.store.names import inside
+from qautlra.store.catalogue import DataFile, State, checksum, serial_of, sync_directory
+from qautlra.store.names import inside, path_part
 from qautlra.store.parquet import Layout, write_parquet
 from qautlra.store.tables.definition import Definition
 
 PARTITIONS_COUNT = 1_000
+_MERGED = re.compile(r"-m\d*\.parquet$")
 ZONE_US = 8 * 3_600 * 1_000_000
 
 
@@ -43,19 +45,18 @@ def write_rows(
     last_lsn: int,
     layout: Layout,
     tag: str = "",
+    *,
+    by_fields: bool = True,
 ) -> list[DataFile]:
-    """Write rows by date and the definition's own fields; doing it again replaces the files. Blocking."""
+    """Write rows by date and the definition's own fields; doing it again replaces the files. Blocking.
+
+    `by_fields` False: by date alone.
+    """
     name = f"{first_lsn:020d}-{last_lsn:020d}{tag}.parquet"
     entries = []
-    for day, values, rows in _partitions(table, definition):
-        parts = (
-            f"{field}={_part(value)}"
-            for field, value in zip(definition.custom_partition, values, strict=True)
-        )
+    for day, below, rows in _partitions(table, definition, by_fields=by_fields):
         path = data_dir / f"stream={definition.name}" / f"date={day.isoformat()}"
-        for part in parts:
-            path = path / part
-        path = inside(data_dir, path / name)
+        path = inside(data_dir, path.joinpath(*below, name))
         created = [p for p in path.parents if p != data_dir and data_dir in p.parents and not p.exists()]
         ordered = rows.sort_by([(definition.time_column, "ascending")])
         write_parquet(path, ordered, layout)
@@ -93,12 +94,14 @@ def describe(
     )
 
 
-def merged(data_dir: Path, files: list[DataFile], definition: Definition, layout: Layout) -> DataFile:
+def merged(
+    data_dir: Path, files: list[DataFile], definition: Definition, layout: Layout, serial: int
+) -> DataFile:
     """Write one file with the rows of several of one directory, for the caller to put in their place."""
     tables = [pq.read_table(data_dir / file.path, partitioning=None) for file in files]
     table = unite(tables, definition).sort_by([(definition.time_column, "ascending")])
     first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
-    path = (data_dir / files[0].path).with_name(f"{first:020d}-{last:020d}-m.parquet")
+    path = (data_dir / files[0].path).with_name(f"{first:020d}-{last:020d}-m{serial}.parquet")
     write_parquet(path, table, layout)
     sync_directory(path.parent)
     return describe(data_dir, path, table, definition, files[0].day, first, last)
@@ -112,6 +115,8 @@ def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
             continue  # made anew of its source
         for path in sorted(data_dir.glob(f"stream={definition.name}/date=*/**/*.parquet")):
             first, last = (int(part) for part in path.stem.split("-")[:2])
+            if last <= definition.born_lsn:
+                continue  # of an earlier stream of the name
             day = next(part for part in path.parts if part.startswith("date=")).removeprefix("date=")
             try:
                 table = pq.read_table(path, columns=[definition.time_column], partitioning=None)
@@ -119,8 +124,8 @@ def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
                 raise StorageError(f"{path} cannot be read: {error}", retryable=False) from None
             described = describe(data_dir, path, table, definition, date.fromisoformat(day), first, last)
             files.append(described)
-    covered = [file for file in files if file.path.endswith("-m.parquet")]
-    kept = [file for file in files if not _is_covered(file, covered)]
+    merges = [file for file in files if _MERGED.search(file.path)]
+    kept = [file for file in files if not _is_covered(file, merges)]
     watermark_lsn = max((file.last_lsn for file in kept), default=0)
     return State(watermark_lsn=watermark_lsn, files=tuple(kept))
 
@@ -132,38 +137,54 @@ def _is_covered(file: DataFile, merges: list[DataFile]) -> bool:
         other is not file
         and str(Path(other.path).parent) == here
         and other.first_lsn <= file.first_lsn <= file.last_lsn <= other.last_lsn
-        and (other.bytes, other.path) != (file.bytes, file.path)
+        and (_range(other) != _range(file) or serial_of(other.path) > serial_of(file.path))
         for other in merges
     )
 
 
-def _partitions(table: pa.Table, definition: Definition) -> Iterator[tuple[date, list[Any], pa.Table]]:
-    times = table.column(definition.time_column).cast(pa.int64())
-    days = pc.add(times, ZONE_US).cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
-    # Numbered: whatever a user's column is called, these are others.
-    fields = [days, *(table.column(name) for name in definition.custom_partition)]
-    names = [str(at) for at in range(len(fields))]
-    keyed = pa.table(fields, names=names)
-    groups = keyed.group_by(names).aggregate([]).to_pylist()
-    if len(groups) > PARTITIONS_COUNT:
-        raise StorageError(f"{definition.name}: {len(groups)} partitions in one minute", retryable=False)
-    for group in groups:
-        mask = None
-        for name in names:
-            value = pa.scalar(group[name], keyed.schema.field(name).type)
-            same = (
-                pc.is_null(keyed.column(name)) if group[name] is None else pc.equal(keyed.column(name), value)
-            )
-            mask = same if mask is None else pc.and_kleene(mask, same)
-        rows = table if len(groups) == 1 else table.filter(pc.fill_null(mask, False))
-        day, *values = (group[name] for name in names)
-        yield day, values, rows
+def _range(file: DataFile) -> tuple[int, int]:
+    return file.first_lsn, file.last_lsn
 
 
-def _part(value: Any) -> str:
-    """Return a value as one part of a path."""
-    text = "none" if value is None else quote(str(value)[:64], safe="").replace(".", "%2E")
-    return text or "empty"
+def _partitions(
+    table: pa.Table, definition: Definition, *, by_fields: bool
+) -> Iterator[tuple[date, tuple[str, ...], pa.Table]]:
+    """Yield day, directories below it and rows; by less than asked for where that would be too many.
+
+    Where days are, a file is of the last day of its month, then of its year: nothing goes before its time.
+    """
+    days = pc.add(table.column(definition.time_column).cast(pa.int64()), ZONE_US)
+    days = days.cast(pa.timestamp("us")).cast(pa.date32(), safe=False)
+    fields = definition.custom_partition if by_fields else ()
+    parts = [_parts(field, table.column(field)) for field in fields]
+    for keys in ([days, *parts], [days], [_last_days(days, of_year=False)], [_last_days(days, of_year=True)]):
+        names = [str(at) for at in range(len(keys))]
+        keyed = pa.table(keys, names=names).append_column("rows", pa.array(np.arange(table.num_rows)))
+        groups = keyed.group_by(names, use_threads=False).aggregate([("rows", "list")])
+        if groups.num_rows <= PARTITIONS_COUNT:
+            break
+    for at in range(groups.num_rows):
+        day, *below = (groups.column(name)[at].as_py() for name in names)
+        rows = table if groups.num_rows == 1 else table.take(groups.column("rows_list")[at].values)
+        yield day, tuple(below), rows
+
+
+def _parts(field: str, column: pa.ChunkedArray) -> pa.Array:
+    """Return the directory of each row: rows whose values make one directory are of one file."""
+    if pa.types.is_nested(column.type):
+        return pa.array([path_part(field, value) for value in column.to_pylist()], pa.string())
+    found = column.combine_chunks().dictionary_encode()
+    known = pa.array([path_part(field, value) for value in found.dictionary.to_pylist()], pa.string())
+    return pc.fill_null(known.take(found.indices), path_part(field, None))
+
+
+def _last_days(days: pa.ChunkedArray, *, of_year: bool) -> pa.Array:
+    found = days.combine_chunks().dictionary_encode()
+    lasts = []
+    for day in found.dictionary.to_pylist():
+        month = 12 if of_year else day.month
+        lasts.append(date(day.year, month, calendar.monthrange(day.year, month)[1]))
+    return pa.array(lasts, pa.date32()).take(found.indices)
 
 
 def without(state: State, gone: Iterable[DataFile]) -> State:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +25,8 @@ from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, StorageError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
-from qautlra.store.catalogue import Catalogue, DataFile, Progress, State
+from qautlra.store.catalogue import Catalogue, DataFile, Progress, State, unlink_stale
+from qautlra.store.disk import is_full
 from qautlra.store.logs import readable_lsn
 from qautlra.store.parquet import Layout
 from qautlra.store.plan import moment
@@ -32,6 +34,7 @@ from qautlra.store.schema import STREAMS
 from qautlra.store.tables import record
 from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
 from qautlra.store.tables.files import merged, rebuilt, unite, without, write_rows
+from qautlra.store.tables.filing import Filing
 from qautlra.store.tables.infer import Grown, rows_of, table_rows
 
 FILE_AGE_S = 60.0
@@ -43,6 +46,9 @@ LINGER_S = 120.0
 MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
 DAY_US = 86_400_000_000
+# The days a calendar date can name, in any zone.
+FIRST_US = (date.min.toordinal() + 1 - 719_163) * DAY_US
+LAST_US = (date.max.toordinal() - 1 - 719_163) * DAY_US
 
 _T = TypeVar("_T")
 _log = log.get_logger("store")
@@ -57,6 +63,7 @@ class TableStore:
         self._layout = layout
         self.book = Book(directory / "streams", settings.schema.cache_size)
         self.catalogue = Catalogue(directory, rebuild=self._rebuilt)
+        self._filing = Filing(directory, self.book, layout)
         self._journal: Journal | None = None
         self._thread = ThreadPoolExecutor(1, "tables")
         self._change = asyncio.Lock()
@@ -85,6 +92,11 @@ class TableStore:
         """Return what keeps the log from being written; empty when nothing does."""
         return "" if self._journal is None else self._journal.error
 
+    @property
+    def aside_files(self) -> int:
+        """How many files of rows no file of a stream could be made of wait for somebody."""
+        return self._filing.aside_files
+
     def open(self) -> None:
         """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -104,7 +116,8 @@ class TableStore:
             if kind == record.ROWS_RECORD and lsn > state.watermark_lsn:
                 name, rows = record.head(payload)
                 self._waiting[name] = self._waiting.get(name, 0) + rows
-                if name in self.book and lsn > (definition := self.book.get(name)).born_lsn:
+                definition = self.book.find(name)
+                if definition is not None and lsn > definition.born_lsn:
                     self._note(definition, lsn, record.decode(payload))
         self._first_waiting_s = monotonic_s()
 
@@ -158,6 +171,7 @@ class TableStore:
 
     async def _make(self, definition: Definition) -> Definition:
         journal = self._log()
+        await self._forget(definition.name)
         definition = msgspec.structs.replace(definition, born_lsn=journal.head_lsn)
         await self._work(partial(self.book.put, definition))
         return definition
@@ -225,14 +239,19 @@ class TableStore:
     async def drop(self, name: str) -> None:
         """Delete a stream and its files."""
         async with self._change:
-            definition = self.book.get(name)
-            gone = [file for file in self.catalogue.state.files if file.stream == definition.name]
-            await self._work(partial(self.book.remove, definition.name))
-            state = without(self.catalogue.state, gone)
-            derived = {key: value for key, value in state.derived.items() if key != definition.name}
-            await self._replace(msgspec.structs.replace(state, derived=derived), gone)
-            self._waiting.pop(definition.name, None)
-            self.fresh.pop(definition.name, None)
+            name = self.book.get(name).name
+            await self._forget(name)
+            await self._work(partial(self.book.remove, name))
+            self._waiting.pop(name, None)
+            self.fresh.pop(name, None)
+
+    async def _forget(self, name: str) -> None:
+        """Take files and progress of a stream out of the manifest, if there are any."""
+        state = self.catalogue.state
+        gone = [file for file in state.files if file.stream == name]
+        if gone or name in state.derived:
+            derived = {key: value for key, value in state.derived.items() if key != name}
+            await self._replace(msgspec.structs.replace(without(state, gone), derived=derived), gone)
 
     async def retain(self, name: str, days: int) -> None:
         """Keep a stream for so many days."""
@@ -258,19 +277,22 @@ class TableStore:
         """Put the log into files once a minute, merge small ones, delete what is too old; for ever."""
         while True:
             await asyncio.sleep(POLL_S)
-            try:
-                due = self._waiting and monotonic_s() - self._first_waiting_s > FILE_AGE_S
-                if due or any(segment.sealed for segment in self._log().segments()):
-                    await self.file_away()
-                await self.merge_small()
-                await self._retire()
-                self._sweep()
-                self.error = ""
-            except Exception as error:
-                # Whatever one stream's rows do to it: they stay in the log, and every other door stays open.
-                self.error = f"files of streams: {error}"
-                _log.error("tables_failed", error=f"{type(error).__name__}: {error}")
+            errors = []
+            for step in (self._file_when_due, self.merge_small, self._retire, self._sweep):
+                try:
+                    await step()
+                except Exception as error:
+                    # Whatever holds one of them up: the others are done, and every door stays open.
+                    errors.append(str(error))
+                    _log.error("tables_failed", error=f"{type(error).__name__}: {error}")
+            self.error = "; ".join(f"files of streams: {text}" for text in errors)
+            if errors:
                 await asyncio.sleep(5.0)
+
+    async def _file_when_due(self) -> None:
+        due = self._waiting and monotonic_s() - self._first_waiting_s > FILE_AGE_S
+        if due or any(segment.sealed for segment in self._log().segments()):
+            await self.file_away()
 
     async def file_away(self) -> None:
         """Put everything logged so far into files."""
@@ -294,18 +316,12 @@ class TableStore:
     def _filed(self, target: int) -> State:
         state = self.catalogue.state
         first = state.watermark_lsn + 1
-        found: dict[str, list[pa.Table]] = {}
-        definitions = {name: self.book.get(name) for name in self.book.names()}
-        for lsn, kind, payload in core.read(self._log().directory, first):
-            if lsn < first or lsn > target or kind != record.ROWS_RECORD:
-                continue
-            name, _ = record.head(payload)
-            if name in definitions and lsn > definitions[name].born_lsn:
-                found.setdefault(name, []).append(record.decode(payload))
-        files: list[DataFile] = []
-        for name, tables in found.items():
-            rows = unite(tables, definitions[name])
-            files += write_rows(self.directory, rows, definitions[name], first, target, self._layout)
+        records = (
+            (lsn, payload)
+            for lsn, kind, payload in core.read(self._log().directory, first)
+            if first <= lsn <= target and kind == record.ROWS_RECORD
+        )
+        files = self._filing.file(records, state, first, target)
         replaced = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *files))
         self.catalogue.store(replaced)
         return replaced
@@ -319,25 +335,36 @@ class TableStore:
         """Wait until everything taken so far is durable."""
         await self._durable(self.head_lsn)
 
-    async def make(self, name: str, within: tuple[int, int], table: pa.Table, progress: Progress) -> None:
-        """Put rows in the place of a made stream's rows with start <= time < stop, and note how far it is."""
+    async def make(
+        self, definition: Definition, within: tuple[int, int], table: pa.Table, progress: Progress
+    ) -> None:
+        """Put rows in the place of a made stream's rows with start <= time < stop, and note how far it is.
+
+        NotFoundError when the stream the rows are for was deleted, also when there is another of its name.
+        """
         async with self._change:
-            if name not in self.book:
-                return
+            name = definition.name
+            if name not in self.book or self.book.get(name).created_us != definition.created_us:
+                raise NotFoundError(f"{name!r} was deleted meanwhile", key="stream")
             before = self.catalogue.state
             gone = [file for file in before.files if file.stream == name]
             gone = [file for file in gone if file.first_us < within[1] and file.last_us >= within[0]]
-            new = await self._work(
-                partial(self._made, self.book.get(name), gone, within, table, progress.revision)
-            )
+            serial = before.serial + 1
+            new = await self._work(partial(self._made, definition, gone, within, table, serial))
             state = without(before, gone)
+            progress = msgspec.structs.replace(progress, created_us=definition.created_us)
             state = msgspec.structs.replace(
-                state, files=(*state.files, *new), derived={**state.derived, name: progress}
+                state, files=(*state.files, *new), derived={**state.derived, name: progress}, serial=serial
             )
             await self._replace(state, gone)
 
     def _made(
-        self, definition: Definition, gone: list[DataFile], within: tuple[int, int], table: pa.Table, tag: int
+        self,
+        definition: Definition,
+        gone: list[DataFile],
+        within: tuple[int, int],
+        table: pa.Table,
+        serial: int,
     ) -> list[DataFile]:
         parts = [unite([table], definition)]
         for file in gone:
@@ -347,53 +374,67 @@ class TableStore:
         rows = unite(parts, definition)
         if not rows.num_rows:
             return []
-        return write_rows(self.directory, rows, definition, 0, 0, self._layout, f"-a{tag}")
+        return write_rows(self.directory, rows, definition, 0, 0, self._layout, f"-a{serial}")
 
     async def merge_small(self) -> None:
         """Put small files of one directory together, one directory at a time."""
-        groups: dict[str, list[DataFile]] = {}
-        for file in self.catalogue.state.files:
-            if file.bytes < MERGE_BYTES:
-                groups.setdefault(str(Path(file.path).parent), []).append(file)
-        for files in groups.values():
-            if len(files) < MERGE_COUNT:
-                continue
-            async with self._change:
-                definition = self.book.get(files[0].stream)
-                one = await self._work(partial(merged, self.directory, files, definition, self._layout))
-                state = without(self.catalogue.state, files)
-                state = msgspec.structs.replace(state, files=(*state.files, one))
-                await self._replace(state, files)
+        if not _crowded(self.catalogue.state):
             return
+        async with self._change:
+            # What was there before the lock was waited for may be deleted, or made again, by now.
+            before = self.catalogue.state
+            failed: Exception | None = None
+            for files in _crowded(before):
+                serial = before.serial + 1
+                try:
+                    definition = self.book.get(files[0].stream)
+                    one = await self._work(
+                        partial(merged, self.directory, files, definition, self._layout, serial)
+                    )
+                except (StorageError, NotFoundError, pa.ArrowException, OSError) as error:
+                    if is_full(error):
+                        raise
+                    failed = error  # whatever these are, others are merged
+                    continue
+                state = without(before, files)
+                state = msgspec.structs.replace(state, files=(*state.files, one), serial=serial)
+                await self._replace(state, files)
+                break
+            if failed is not None:
+                raise failed
 
     async def _retire(self) -> None:
         today = (wall_us() + 8 * 3_600_000_000) // DAY_US
         if today == self._retained_day:
             return
         async with self._change:
-            days = {name: self.book.get(name).retention_days for name in self.book.names()}
-            default = self._settings.retention_days
-            gone = [
-                file
-                for file in self.catalogue.state.files
-                if (keep := days.get(file.stream) or default)
-                and file.day.toordinal() - 719_163 < today - keep
-            ]
+            gone = []
+            for name, files in _by_stream(self.catalogue.state).items():
+                try:
+                    keep = self._kept_days(name)
+                except StorageError as error:
+                    _log.error("not_retired", stream=name, error=str(error))
+                    continue  # how long it is kept is not known: it stays
+                gone += [file for file in files if keep and file.day.toordinal() - 719_163 < today - keep]
             if gone:
                 await self._replace(without(self.catalogue.state, gone), gone)
                 _log.info("retired", files=len(gone))
         self._retained_day = today
+
+    def _kept_days(self, name: str) -> int:
+        own = self.book.get(name).retention_days if name in self.book else 0
+        return own or self._settings.retention_days
 
     async def _replace(self, state: State, gone: list[DataFile]) -> None:
         await self._work(partial(self.catalogue.store, state))
         self.catalogue.adopt(state)
         self._stale += [(monotonic_s() + LINGER_S, file.path) for file in gone]
 
-    def _sweep(self) -> None:
+    async def _sweep(self) -> None:
         """Delete files no question that began before they went can still want."""
         now = monotonic_s()
-        for _, path in [item for item in self._stale if item[0] < now]:
-            (self.directory / path).unlink(missing_ok=True)
+        over = [path for until_s, path in self._stale if until_s < now]
+        unlink_stale(self.directory, self.catalogue.state, over)
         self._stale = [item for item in self._stale if item[0] >= now]
 
     def _tidy(self, state: State) -> None:
@@ -424,6 +465,22 @@ def wall_us() -> int:
     return wall_ns() // 1_000
 
 
+def _by_stream(state: State) -> dict[str, list[DataFile]]:
+    found: dict[str, list[DataFile]] = {}
+    for file in state.files:
+        found.setdefault(file.stream, []).append(file)
+    return found
+
+
+def _crowded(state: State) -> list[list[DataFile]]:
+    """Return the small files of each directory that has enough of them to be merged."""
+    groups: dict[str, list[DataFile]] = {}
+    for file in state.files:
+        if file.bytes < MERGE_BYTES:
+            groups.setdefault(file.path.rpartition("/")[0], []).append(file)
+    return [files for files in groups.values() if len(files) >= MERGE_COUNT]
+
+
 def _moments(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {name: moment(value) if name == ARRIVAL else value for name, value in extra.items()}
 
@@ -433,7 +490,8 @@ def _check_times(table: pa.Table, definition: Definition) -> None:
     name = definition.time_column
     if name not in table.column_names or table.column(name).null_count:
         raise InputError(f"{name!r} is the time of this stream: every event needs it", key=name)
-    if definition.time_limit_days:
-        oldest_us = pc.min(table.column(name).cast(pa.int64())).as_py()
-        if oldest_us < wall_us() - definition.time_limit_days * DAY_US:
-            raise InputError(f"{name!r}: an event is older than {definition.time_limit_days} days", key=name)
+    first_us, last_us = pc.min_max(table.column(name).cast(pa.int64())).as_py().values()
+    if first_us < FIRST_US or last_us >= LAST_US:
+        raise InputError(f"{name!r}: a time outside the years 1 to 9999", key=name)
+    if definition.time_limit_days and first_us < wall_us() - definition.time_limit_days * DAY_US:
+        raise InputError(f"{name!r}: an event is older than {definition.time_limit_days} days", key=name)

@@ -33,11 +33,13 @@ class TableTail:
         self._directory = directory
         self._segments: dict[int, _Segment] = {}
         self._definitions: dict[str, tuple[tuple[int, int], Definition]] = {}
+        self.unreadable: dict[str, StorageError] = {}
         self.state = State()
 
     def definitions(self) -> dict[str, Definition]:
-        """Return what streams there are now, by their names in small letters."""
+        """Return what streams there are now, by their names in small letters; `unreadable` has the others."""
         found: dict[str, tuple[tuple[int, int], Definition]] = {}
+        self.unreadable = {}
         for path in self._directory.glob("streams/*.json"):
             try:
                 facts = path.stat()
@@ -48,6 +50,9 @@ class TableTail:
                 )
             except FileNotFoundError:
                 continue
+            except StorageError as error:
+                if path.exists():
+                    self.unreadable[path.stem.lower()] = error
         self._definitions = found
         return {name: definition for name, (_, definition) in found.items()}
 

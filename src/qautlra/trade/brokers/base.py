@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sized
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from qautlra.base.errors import UnavailableError
 from qautlra.base.service import Service
@@ -59,6 +59,8 @@ class AccountBroker(Service):
 
     name = "trade"
     book: DayBook
+    is_noted: ClassVar[bool] = False
+    "Whether an order is written down here before it is sent, and so is found again after a restart."
 
     def __init__(self, account: str, bid: str) -> None:
         super().__init__()
@@ -169,6 +171,21 @@ class AccountBroker(Service):
         finally:
             if future.done():
                 self._waits.pop(lsn, None)
+
+    def is_outside(self, account_id: str) -> bool:
+        """Tell whether an account trades with a broker outside: the one account does."""
+        return account_id == self.account
+
+    def takes_orders(self, _account_id: str) -> bool:
+        """Tell whether orders are taken now."""
+        return self.is_synced
+
+    def is_shown(self, _account_id: str, order_id: str) -> bool:
+        """Tell whether what became of an order that was sent is known, and is so after a restart.
+
+        It is noted here, or the broker has shown it, or a login since has not.
+        """
+        return self.is_noted or (self.is_synced and order_id not in self._sent)
 
     # --- reads ---
 

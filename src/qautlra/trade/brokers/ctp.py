@@ -55,6 +55,7 @@ class CtpBroker(AccountBroker):
     """
 
     book: CtpBook
+    is_noted = True
 
     def __init__(
         self,

@@ -78,8 +78,9 @@ cdef extern from "risk/gate.hpp" namespace "qautlra::risk" nogil:
     cdef cppclass CGate "qautlra::risk::Gate":
         CGate(CLedger&, const Limits&) except +
         Verdict check(const Request&, int64_t, int32_t, CHold&, const SelfTradeProbe&) except +
+        Verdict check_outside(const Request&, int64_t, int64_t) except +
         Verdict check_cancel(uint32_t, uint32_t, int64_t) except +
-        void placed(const Request&, const CHold&) except +
+        void placed(const Request&) except +
         void cancelled(uint32_t, uint32_t) except +
         void traded(uint32_t, uint32_t) except +
         void new_day()
