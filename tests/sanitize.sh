@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the core with the named sanitizers in a copy of the package, runs the C++ programs and, where the
-# sanitizer can live inside CPython, the Python tests of the native rooms.
+# sanitizer can live inside CPython, the Python tests of the native rooms. TRIES=2: what failed is run once more, as
+# some judge time, and sanitizers are slow.
 set -eu
 kind=$1
 python=${PYTHON:-python3}
@@ -15,12 +16,17 @@ case $kind in
 *thread*) cmake --build "$out" -j "$(nproc)" --target native_tests ;;
 *) cmake --build "$out" -j "$(nproc)" ;;
 esac
-ctest --test-dir "$out" --output-on-failure
+tries=${TRIES:-1}
+ctest --test-dir "$out" --output-on-failure --repeat "until-pass:$tries"
 case $kind in
 *address*)
   preload="$(${CXX:-c++} -print-file-name=libasan.so) $(${CXX:-c++} -print-file-name=libubsan.so)"
   # CPython never frees everything it allocates, so leak reports would be about the interpreter.
-  PYTHONPATH="$PWD/$out/package" LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
-    HYPOTHESIS_PROFILE=short "$python" -m pytest -q -n 2 -p no:cacheprovider --capture=sys tests/core tests/property
+  under_pytest() {
+    PYTHONPATH="$PWD/$out/package" LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
+      HYPOTHESIS_PROFILE=short "$python" -m pytest -q -o cache_dir="$PWD/$out/pytest" --capture=sys "$@" tests/core tests/property
+  }
+  rm -rf "$out/pytest"
+  under_pytest -n 2 || { [ "$tries" -gt 1 ] && under_pytest --last-failed; }
   ;;
 esac
