@@ -116,12 +116,16 @@ def rights_of(roles: Role) -> frozenset[Right]:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Someone recognised. `session` names the login a token belongs to, empty for one-off credentials."""
+    """Someone recognised. `session` names the login a token belongs to, empty for one-off credentials.
+
+    `generation` is the user's of then; `AuthService.now` says who they are since.
+    """
 
     user_id: str
     roles: Role
     accounts: Mapping[str, Access] = field(default_factory=dict)
     session: str = ""
+    generation: int = 0
 
     def may(self, right: Right, account_id: str | None = None) -> bool:
         """Tell whether this user holds `right`, for `account_id` when one is named."""

@@ -11,6 +11,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -83,7 +84,7 @@ class AuthService(Service):
         self.orders = Buckets("orders", o.orders_per_s, o.orders_burst)
         self.reads = Buckets("reads", o.reads_per_s, o.reads_burst)
         self._throttle = LoginThrottle(o.login_attempts_per_min)
-        self._basic: OrderedDict[bytes, tuple[str, int, float]] = OrderedDict()
+        self._basic: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
         self._basic_key = clock.new_token(32).encode()
         self._logins = metrics.counter("qautlra_auth_logins", "Logins tried", ["result"])
 
@@ -150,13 +151,23 @@ class AuthService(Service):
         if self._audit is None:
             raise UnavailableError("users are being read; try again")
         claims = self.tokens.read(token)
-        user = self.users.get(claims.user_id)
-        if user is None or user.disabled or user.generation != claims.generation:
-            raise AuthError("the token is no longer valid; log in again")
+        user = self._alive(claims.user_id, claims.generation)
         session = self.users.session(claims.session)
         if session is None or session.user_id.lower() != user.user_id.lower():
             raise AuthError("the login of this token has ended; log in again")
         return user.principal(claims.session)
+
+    def now(self, who: Principal) -> Principal:
+        """Return who gave Basic credentials before as they are now; AuthError 401 when they may not enter."""
+        if who.user_id == self.options.username:
+            return who  # of the configuration: as long as the process
+        return self._alive(who.user_id, who.generation).principal()
+
+    def _alive(self, user_id: str, generation: int) -> User:
+        user = self.users.get(user_id)
+        if user is None or user.disabled or user.generation != generation:
+            raise AuthError("the token is no longer valid; log in again")
+        return user
 
     async def check_password(self, user_id: str, password: str, address: str) -> User:
         """Return the user whose password this is; AuthError 401, or LimitError after too many failures."""
@@ -198,17 +209,17 @@ class AuthService(Service):
         key = hmac.new(self._basic_key, text, hashlib.sha256).digest()
         found = self._basic.get(key)
         if found is not None:
-            name, generation, until_s = found
-            user = self.users.get(name)
-            alive = user is not None and not user.disabled and user.generation == generation
-            if user is not None and alive and clock.monotonic_s() < until_s:
-                return user.principal()
+            who, until_s = found
+            if clock.monotonic_s() < until_s:
+                with suppress(AuthError):
+                    return self.now(who)
             del self._basic[key]
         user = await self.sign_in(user_id, password, address)
-        self._basic[key] = (user.user_id, user.generation, clock.monotonic_s() + BASIC_KEPT_S)
+        who = user.principal()
+        self._basic[key] = (who, clock.monotonic_s() + BASIC_KEPT_S)
         if len(self._basic) > BASIC_KEPT_COUNT:
             self._basic.popitem(last=False)
-        return user.principal()
+        return who
 
     # --- logins ---
 

@@ -40,7 +40,7 @@ class User:
 
     def principal(self, session: str = "") -> Principal:
         """Return this user as someone recognised."""
-        return Principal(self.user_id, self.roles, self.accounts, session)
+        return Principal(self.user_id, self.roles, self.accounts, session, self.generation)
 
 
 @dataclass(frozen=True, slots=True)

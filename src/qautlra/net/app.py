@@ -103,6 +103,7 @@ class NetService(Service):
         super().__init__()
         self._deps = deps
         self._runner: web.AppRunner | None = None
+        self._certificate: Certificate | None = None
         self.addresses: list[tuple[str, int]] = []
 
     @property
@@ -114,11 +115,12 @@ class NetService(Service):
     async def start(self) -> None:
         """Bind every address; on return the doors are open."""
         settings = self._deps.settings
-        certificate = None
+        self._certificate = None
+        context = None
         if settings.tls_cert or settings.tls_key:
-            certificate = Certificate(settings.tls_cert, settings.tls_key)
-            self.spawn(certificate.follow(), "certificate")
-        context = certificate.context if certificate is not None else None
+            self._certificate = Certificate(settings.tls_cert, settings.tls_key)
+            context = self._certificate.context
+            self.spawn(self._certificate.follow(), "certificate")
         runner = web.AppRunner(
             build(self._deps),
             access_log=None,
@@ -152,5 +154,7 @@ class NetService(Service):
         await self.cancel_tasks(grace_s)
 
     def health(self) -> dict[str, Any]:
-        """Return the addresses served."""
-        return {"addresses": [f"{host}:{port}" for host, port in self.addresses]}
+        """Return the addresses served, and why a certificate that has changed is not used."""
+        facts: dict[str, Any] = {"addresses": [f"{host}:{port}" for host, port in self.addresses]}
+        why = self._certificate.error if self._certificate is not None else ""
+        return facts | ({"error": why} if why else {})

@@ -7,38 +7,29 @@ may run at once, more are refused. Off unless `net.flight_listen` names an addre
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import json
 import threading
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.flight as fl
 
-from qautlra.auth.rights import Principal, Right
+from qautlra.auth.rights import Right
 from qautlra.base import metrics
-from qautlra.base.clock import monotonic_s, new_token
-from qautlra.base.errors import AuthError, ConfigError, InputError, LimitError, NotFoundError, QautlraError
+from qautlra.base.clock import monotonic_s
+from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.net.deps import Deps
-from qautlra.net.origin import is_loopback_name
-from qautlra.wire.query import decode_query
+from qautlra.net.flight_desk import CALLS_COUNT, POLL_S, Desk, cut, peer_host
+from qautlra.net.flight_rows import Answer, Rows, Tail
+from qautlra.net.tls import Certificate
 
-ARROW: Final = "application/vnd.apache.arrow.stream"
-CALLS_COUNT: Final = 32
 PUT_BYTES: Final = 8 << 20
 PUT_ROWS: Final = 16_384
-TAIL_S: Final = 0.1
-POLL_S: Final = 0.05
-STOP_S: Final = 5.0
-TOKENS_COUNT: Final = 1_000
-TOKEN_S: Final = 900.0
-_T = TypeVar("_T")
+RENEW_S: Final = 10.0
+CALLS_S: Final = 1.0
 _log = get_logger("net")
 
 
@@ -51,7 +42,10 @@ class FlightDoor(Service):
         super().__init__()
         self._deps = deps
         self._host, self._port = host, port
+        self._certificate: Certificate | None = None
+        self._desk: Desk | None = None
         self._server: _Server | None = None
+        self._ending: list[threading.Thread] = []
 
     @property
     def port(self) -> int:
@@ -61,128 +55,90 @@ class FlightDoor(Service):
     async def start(self) -> None:
         """Listen; ConfigError when the address cannot be had."""
         settings = self._deps.settings
-        scheme = "grpc+tls" if settings.tls_cert else "grpc"
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        more: dict[str, Any] = {}
-        if settings.tls_cert:
-            pair = (Path(settings.tls_cert).read_bytes(), Path(settings.tls_key).read_bytes())
-            more["tls_certificates"] = [pair]
-        place = f"{host}:{self._port}"
-        desk = _Desk(self._deps, asyncio.get_running_loop())
-        try:
-            self._server = await asyncio.to_thread(_Server, desk, f"{scheme}://{place}", **more)
-        except (pa.ArrowException, OSError) as error:
-            raise ConfigError(f"cannot listen: {error}", key="net.flight_listen", value=place) from None
+        self._certificate = None
+        if settings.tls_cert or settings.tls_key:
+            self._certificate = Certificate(settings.tls_cert, settings.tls_key)
+        desk = self._desk = Desk(self._deps, asyncio.get_running_loop())
+        self._server = await self._listen(desk, self._port)
+        if self._certificate is not None:
+            self.spawn(self._certificate.follow(self._renewed), "certificate")
         metrics.watch("qautlra_flight_calls_count", "Calls that run", lambda: desk.running)
         metrics.watch("qautlra_flight_rows_total", "Rows sent", lambda: desk.rows_out, kind="counter")
         metrics.watch("qautlra_flight_put_rows_total", "Rows taken", lambda: desk.rows_in, kind="counter")
+        metrics.bound("net_flight_calls", lambda: desk.running, CALLS_COUNT, when_full="refuse")
 
     async def stop(self, grace_s: float) -> None:
-        """Stop listening and end what runs."""
+        """Stop listening; calls under way get a second."""
         server, self._server = self._server, None
         metrics.unwatch("qautlra_flight_")
-        if server is not None:
-            server.desk.closing = True
-            await asyncio.to_thread(server.shutdown)
+        metrics.unwatch("qautlra_net_flight_")
+        if self._desk is not None:
+            self._desk.closing = True
         await self.cancel_tasks(grace_s)
+        if server is not None:
+            port, until_s = int(server.port), monotonic_s() + grace_s
+            self._ending.append(_shut(server))
+            await self._ended(min(until_s, monotonic_s() + CALLS_S))
+            cut(port)
+            await self._ended(until_s)
+
+    async def _ended(self, until_s: float) -> None:
+        while self._ending and monotonic_s() < until_s:
+            self._ending = [thread for thread in self._ending if thread.is_alive()]
+            await asyncio.sleep(POLL_S)
 
     def health(self) -> dict[str, Any]:
-        """Return the address and how many calls run."""
-        running = self._server.desk.running if self._server is not None else 0
-        return {"address": f"{self._host}:{self.port}", "calls": running}
+        """Return the address, how many calls run, and why a certificate that has changed is not used."""
+        running = self._desk.running if self._desk is not None else 0
+        facts: dict[str, Any] = {"address": f"{self._host}:{self.port}", "calls": running}
+        why = self._certificate.error if self._certificate is not None else ""
+        return facts | ({"error": why} if why else {})
 
+    async def _listen(self, desk: Desk, port: int) -> _Server:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        place = f"{host}:{port}"
+        scheme, more = "grpc", {}
+        if self._certificate is not None:
+            scheme, more = "grpc+tls", {"tls_certificates": [self._certificate.pem]}
+        try:
+            return await asyncio.to_thread(_Server, desk, f"{scheme}://{place}", **more)
+        except (pa.ArrowException, OSError) as error:
+            raise ConfigError(f"cannot listen: {error}", key="net.flight_listen", value=place) from None
 
-class _Desk:
-    """What the server's threads share: the loop, who is calling, how many may. Any thread."""
-
-    def __init__(self, deps: Deps, loop: asyncio.AbstractEventLoop) -> None:
-        self.deps = deps
-        self._loop = loop
-        self._lock = threading.Lock()
-        self._tokens: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
-        self.running = 0
-        self.rows_out = 0
-        self.rows_in = 0
-        self.closing = False
-
-    def enter(self) -> None:
-        """Count a call in; FlightUnavailableError when too many run."""
-        with self._lock:
-            if self.running >= CALLS_COUNT or self.closing:
-                raise fl.FlightUnavailableError(f"{self.running} calls run already; try again")
-            self.running += 1
-
-    def leave(self) -> None:
-        """Count a call out."""
-        with self._lock:
-            self.running -= 1
-
-    def ask(self, work: Coroutine[Any, Any, _T], context: fl.ServerCallContext | None = None) -> _T:
-        """Return what `work` gives on the loop; it is cancelled when the caller leaves."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+    async def _renewed(self) -> None:
+        """Listen with the renewed certificate. Calls that run go on by the old one to their own end."""
+        assert self._desk is not None and self._server is not None
+        port, old = self.port, self._server
+        self._ending = [thread for thread in self._ending if thread.is_alive()] + [_shut(old)]
+        until_s = monotonic_s() + RENEW_S
         while True:
             try:
-                return future.result(POLL_S)
-            except TimeoutError:
-                if future.done():
-                    raise
-                if self.closing or (context is not None and context.is_cancelled()):
-                    future.cancel()
-                    raise fl.FlightCancelledError("the caller has left") from None
-            except QautlraError as error:
-                raise translated(error) from None
+                self._server = await self._listen(self._desk, port)
+                return
+            except ConfigError as error:
+                if monotonic_s() > until_s:
+                    raise LinkError(str(error)) from None
+            await asyncio.sleep(POLL_S)
 
-    def admit(self, context: fl.ServerCallContext, right: Right) -> None:
-        """Let a call in, or raise what its caller is told."""
-        middleware = context.get_middleware("login")
-        self.ask(self._admit(middleware.given, peer_host(context.peer()), right))
 
-    async def _admit(self, given: str, host: str, right: Right) -> None:
-        deps = self.deps
-        inside = is_loopback_name(host)
-        if right is Right.MARKET and inside and not deps.require_login:
-            return
-        if deps.auth is None:
-            raise AuthError("this needs a login, and this process has no users", status=403)
-        who = await self.recognise(given, host)
-        deps.auth.reads.take(who.user_id)
-        if right is not Right.MARKET:
-            who.require(right)
-
-    async def recognise(self, given: str, host: str) -> Principal:
-        """Return who `authorization` stands for."""
-        assert self.deps.auth is not None
-        scheme, _, text = given.partition(" ")
-        if scheme.lower() == "bearer":
-            known = self._tokens.get(text)
-            if known is not None and known[0] > monotonic_s():
-                return known[1]
-            return self.deps.auth.recognise(text)
-        if scheme.lower() == "basic":
-            return await self.deps.auth.recognise_basic(*basic(text), host)
-        raise AuthError("log in first: Basic or Bearer in the header authorization")
-
-    async def token(self, given: str, host: str) -> str:
-        """Return a token for Basic credentials, good for a quarter of an hour."""
-        who = await self.recognise(given, host)
-        token = new_token(32)
-        self._tokens[token] = (monotonic_s() + TOKEN_S, who)
-        while len(self._tokens) > TOKENS_COUNT:
-            self._tokens.popitem(last=False)
-        return token
+def _shut(server: _Server) -> threading.Thread:
+    """Have a server give its address up, which it does at once; the thread ends with its last call."""
+    thread = threading.Thread(target=server.shutdown, name="flight.shutdown", daemon=True)
+    thread.start()
+    return thread
 
 
 class _Login(fl.ServerMiddlewareFactory):  # type: ignore[misc]
     """Keeps what a call says of who is calling; answers a handshake with a token."""
 
-    def __init__(self, desk: list[_Desk]) -> None:
+    def __init__(self, desk: list[Desk]) -> None:
         self._desk = desk
 
     def start_call(self, info: Any, headers: dict[str, list[str]]) -> fl.ServerMiddleware:
         given = next((values[0] for name, values in headers.items() if name.lower() == "authorization"), "")
-        token = ""
-        if info.method == fl.FlightMethod.HANDSHAKE and self._desk[0].deps.auth is not None:
-            token = self._desk[0].ask(self._desk[0].token(given, "handshake"))
+        token, desk = "", self._desk[0]
+        if info.method == fl.FlightMethod.HANDSHAKE and desk.logins is not None:
+            token = desk.ask(desk.logins.token(given))
         return _Given(given, token)
 
 
@@ -206,7 +162,7 @@ class _NoHandshake(fl.ServerAuthHandler):  # type: ignore[misc]
 
 
 class _Server(fl.FlightServerBase):  # type: ignore[misc]
-    def __init__(self, desk: _Desk, location: str, **more: Any) -> None:
+    def __init__(self, desk: Desk, location: str, **more: Any) -> None:
         self.desk = desk
         super().__init__(location, auth_handler=_NoHandshake(), middleware={"login": _Login([desk])}, **more)
 
@@ -216,8 +172,8 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         desk.admit(context, Right.MARKET)
         asked = ticket_of(ticket.ticket)
         desk.enter()
-        rows: _Rows  # counts itself out, also when it cannot be made
-        rows = _Tail(desk, context, asked) if is_tail(asked) else _Answer(desk, context, ticket.ticket)
+        rows: Rows  # counts itself out, also when it cannot be made
+        rows = Tail(desk, context, asked) if is_tail(asked) else Answer(desk, context, ticket.ticket)
         return fl.GeneratorStream(rows.schema, rows)
 
     def do_put(
@@ -236,22 +192,22 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         stream = stream_of(descriptor)
         extra = {"p_format": "arrow", "p_user_agent": "flight", "p_src_ip": peer_host(context.peer())}
         desk.enter()
-        taken = 0
+        taken = told = 0
         try:
             for chunk in reader:
                 table = pa.Table.from_batches([chunk.data])
-                try:
-                    table.validate(full=True)
-                except pa.ArrowException as error:
-                    raise pa.ArrowInvalid(f"{error}; {taken} rows before are stored") from None
+                table.validate(full=True)
                 for part in parts(table):
-                    try:
-                        rows = desk.ask(store.ingest(stream, part, extra, create=True), context)
-                    except pa.ArrowInvalid as error:
-                        raise pa.ArrowInvalid(f"{error}; {taken} rows before are stored") from None
+                    desk.check(context)
+                    rows = desk.ask(store.ingest(stream, part, extra, create=True))
                     taken += rows
                     desk.rows_in += rows
-                writer.write(json.dumps({"rows": taken}).encode())
+                writer.write(told_of(taken))
+                told = taken
+        except Exception as error:
+            if taken > told:
+                writer.write(told_of(taken))
+            raise of_put(error, taken) from None
         finally:
             desk.leave()
 
@@ -265,7 +221,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         else:
             command = json.dumps({"stream": stream_of(descriptor), "start_time": "1h-ago"}).encode()
         self.desk.enter()
-        answer = _Answer(self.desk, context, command)
+        answer = Answer(self.desk, context, command)
         answer.close()
         return fl.FlightInfo(answer.schema, descriptor, [fl.FlightEndpoint(fl.Ticket(command), [])], -1, -1)
 
@@ -278,168 +234,6 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
             ticket = fl.Ticket(json.dumps({"stream": name, "start_time": "1h-ago"}).encode())
             descriptor = fl.FlightDescriptor.for_path(name)
             yield fl.FlightInfo(pa.schema([]), descriptor, [fl.FlightEndpoint(ticket, [])], -1, -1)
-
-
-class _Rows:
-    """Batches for one caller; counted out when they end, or nobody wants them any more."""
-
-    schema: pa.Schema
-
-    def __init__(self, desk: _Desk, context: fl.ServerCallContext) -> None:
-        self._desk = desk
-        self._context = context
-        self._open = True
-
-    def __iter__(self) -> _Rows:
-        return self
-
-    def __next__(self) -> pa.RecordBatch:
-        try:
-            batch = self._next()
-        except StopIteration:
-            self.close()
-            raise
-        except BaseException:
-            self.close()
-            raise
-        self._desk.rows_out += batch.num_rows
-        return batch
-
-    def _next(self) -> pa.RecordBatch:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Count the call out; safe to call again."""
-        if self._open:
-            self._open = False
-            self._desk.leave()
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class _Answer(_Rows):
-    """The rows of a query."""
-
-    def __init__(self, desk: _Desk, context: fl.ServerCallContext, body: bytes) -> None:
-        super().__init__(desk, context)
-        self._pieces: AsyncIterator[bytes | memoryview] | None = None
-        store = desk.deps.store
-        if store is None:
-            self.close()
-            raise fl.FlightUnauthorizedError("this mode answers no queries")
-        try:
-            result = desk.ask(store.run(decode_query(body, accept=ARROW)), context)
-            chunks = result.chunks
-            if isinstance(chunks, bytes | memoryview):
-                self._reader = pa.ipc.open_stream(chunks)
-            else:
-                self._pieces = chunks
-                self._reader = pa.ipc.open_stream(pa.PythonFile(_Pull(self), mode="r"))
-        except QautlraError as error:
-            self.close()
-            raise translated(error) from None
-        except BaseException:
-            self.close()
-            raise
-        self.schema = self._reader.schema
-        self._rest: Iterator[pa.RecordBatch] = iter(())
-
-    def _next(self) -> pa.RecordBatch:
-        most = self._desk.deps.settings.flight_batch_rows
-        while True:
-            batch = next(self._rest, None)
-            if batch is not None:
-                return batch
-            whole = self._reader.read_next_batch()
-            self._rest = (whole.slice(at, most) for at in range(0, whole.num_rows, most))
-
-    def piece(self) -> bytes:
-        """Return the next bytes of the answer, none at its end."""
-        assert self._pieces is not None
-        return self._desk.ask(_next_of(self._pieces), self._context)
-
-    def close(self) -> None:
-        pieces, self._pieces = getattr(self, "_pieces", None), None
-        if pieces is not None and self._open and (end := getattr(pieces, "aclose", None)) is not None:
-            asyncio.run_coroutine_threadsafe(end(), self._desk._loop)
-        super().close()
-
-
-class _Pull:
-    """A file whose bytes are asked for as they are read."""
-
-    closed = False
-
-    def __init__(self, answer: _Answer) -> None:
-        self._answer = answer
-        self._left = b""
-
-    def read(self, size: int = -1) -> bytes:
-        parts, have = [self._left], len(self._left)
-        while (size < 0 or have < size) and (piece := self._answer.piece()):
-            parts.append(piece)
-            have += len(piece)
-        whole = b"".join(parts)
-        if size < 0:
-            size = len(whole)
-        self._left = whole[size:]
-        return whole[:size]
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True
-
-
-class _Tail(_Rows):
-    """The rows of a stream from now on."""
-
-    def __init__(self, desk: _Desk, context: fl.ServerCallContext, asked: dict[str, Any]) -> None:
-        super().__init__(desk, context)
-        self._tail: Any = None
-        streams = desk.deps.ingest or desk.deps.streams
-        names = asked.get("instruments")
-        if streams is None or not isinstance(asked["stream"], str):
-            self.close()
-            raise pa.ArrowInvalid("stream: expected the name of a stream")
-        if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
-            self.close()
-            raise pa.ArrowInvalid("instruments: expected a list of texts")
-
-        async def opened() -> Any:
-            return streams.live(asked["stream"], names)
-
-        try:
-            self._tail = desk.ask(opened())
-        except BaseException:
-            self.close()
-            raise
-        self.schema = self._tail.schema
-
-    def _next(self) -> pa.RecordBatch:
-        while True:
-            found = self._desk.ask(self._take(), self._context)
-            if found is not None:
-                return found
-
-    async def _take(self) -> pa.RecordBatch | None:
-        table = self._tail.take_table()
-        if table is None or not table.num_rows:
-            await asyncio.sleep(TAIL_S)
-            return None
-        return table.combine_chunks().to_batches()[0]
-
-    def close(self) -> None:
-        tail, self._tail = self._tail, None
-        if tail is not None:
-            self._desk._loop.call_soon_threadsafe(tail.close)
-        super().close()
-
-
-async def _next_of(pieces: AsyncIterator[bytes | memoryview]) -> bytes:
-    return bytes(await anext(pieces, b""))
 
 
 def ticket_of(body: bytes) -> dict[str, Any]:
@@ -477,34 +271,14 @@ def parts(table: pa.Table) -> Iterator[pa.Table]:
         yield table.slice(at, rows)
 
 
-def peer_host(peer: str) -> str:
-    """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, decoded."""
-    text = peer.replace("%5B", "[").replace("%5D", "]").partition(":")[2]
-    return text.rpartition(":")[0].strip("[]")
+def told_of(rows: int) -> bytes:
+    """Return what the caller of a put is told of `rows` that are stored."""
+    return json.dumps({"rows": rows}).encode()
 
 
-def basic(text: str) -> tuple[str, str]:
-    """Return user and password of Basic credentials."""
-    try:
-        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeError):
-        raise AuthError("the Basic credentials are not readable") from None
-    if not colon:
-        raise AuthError("the Basic credentials are not readable")
-    return user, password
-
-
-def translated(error: QautlraError) -> Exception:
-    """Return an error as Flight tells it."""
-    kind: type[Exception] = fl.FlightServerError
-    if isinstance(error, AuthError):
-        kind = fl.FlightUnauthenticatedError if error.status == 401 else fl.FlightUnauthorizedError
-    elif isinstance(error, NotFoundError):
-        kind = pa.ArrowKeyError
-    elif isinstance(error, LimitError):
-        kind = fl.FlightTimedOutError if error.status == 504 else fl.FlightUnavailableError
-    elif isinstance(error, InputError):
-        kind = pa.ArrowInvalid
-    elif error.status == 503:
-        kind = fl.FlightUnavailableError
-    return kind(error.message)
+def of_put(error: Exception, taken: int) -> Exception:
+    """Return the error of a put with how many of its rows are stored: those it must not send again."""
+    if not isinstance(error, pa.ArrowException | fl.FlightError):
+        _log.error("flight_put_failed", error=str(error), exc_info=error)
+        error = fl.FlightServerError("Internal error; the server's log has the details")
+    return type(error)(f"{error}; {taken} rows before are stored")

@@ -1,0 +1,130 @@
+"""What Arrow Flight's threads share: the way to the loop, who may call and how many, how errors are told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.flight as fl
+
+from qautlra.auth.rights import Right
+from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError
+from qautlra.net.deps import Deps
+from qautlra.net.flight_login import Logins
+from qautlra.net.origin import is_loopback_name
+
+CALLS_COUNT: Final = 32
+POLL_S: Final = 0.05
+_T = TypeVar("_T")
+
+
+class Desk:
+    """What the server's threads share: the loop, who is calling, how many may. Any thread."""
+
+    def __init__(self, deps: Deps, loop: asyncio.AbstractEventLoop) -> None:
+        self.deps = deps
+        self.loop = loop
+        self._lock = threading.Lock()
+        self.logins = Logins(deps.auth) if deps.auth is not None else None
+        self.running = 0
+        self.rows_out = 0
+        self.rows_in = 0
+        self.closing = False
+
+    def enter(self) -> None:
+        """Count a call in; FlightUnavailableError when too many run."""
+        with self._lock:
+            if self.running >= CALLS_COUNT or self.closing:
+                raise fl.FlightUnavailableError(f"{self.running} calls run already; try again")
+            self.running += 1
+
+    def leave(self) -> None:
+        """Count a call out."""
+        with self._lock:
+            self.running -= 1
+
+    def ask(self, work: Coroutine[Any, Any, _T], context: fl.ServerCallContext | None = None) -> _T:
+        """Return what `work` gives on the loop; with a context it is cancelled when the caller leaves."""
+        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        while True:
+            try:
+                return future.result(POLL_S)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if context is not None:
+                    try:
+                        self.check(context)
+                    except fl.FlightError:
+                        future.cancel()
+                        raise
+            except QautlraError as error:
+                raise translated(error) from None
+
+    def check(self, context: fl.ServerCallContext) -> None:
+        """Raise when nobody waits for the answer of a call, or nobody will give it."""
+        if context.is_cancelled():
+            raise fl.FlightCancelledError("the caller has left")
+        if self.closing:
+            raise fl.FlightUnavailableError("the server is closing")
+
+    def admit(self, context: fl.ServerCallContext, right: Right) -> None:
+        """Let a call in, or raise what its caller is told."""
+        middleware = context.get_middleware("login")
+        self.ask(self._admit(middleware.given, peer_host(context.peer()), right))
+
+    async def _admit(self, given: str, host: str, right: Right) -> None:
+        auth = self.deps.auth
+        inside = is_loopback_name(host)
+        if not inside and auth is not None:
+            auth.reads.take(f"from {host}")
+        if right is Right.MARKET and inside and not self.deps.require_login:
+            return
+        if auth is None or self.logins is None:
+            raise AuthError("this needs a login, and this process has no users", status=403)
+        who = await self.logins.recognise(given, host)
+        auth.reads.take(who.user_id)
+        if right is not Right.MARKET:
+            who.require(right)
+
+
+def peer_host(peer: str) -> str:
+    """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, decoded."""
+    text = peer.replace("%5B", "[").replace("%5D", "]").partition(":")[2]
+    return text.rpartition(":")[0].strip("[]")
+
+
+def cut(port: int) -> None:
+    """Break the connections that came to a port of ours: a call that waits for its caller ends no other way.
+
+    Safe while others open and close files.
+    """
+    for name in os.listdir("/dev/fd"):
+        with suppress(OSError, ValueError):
+            fd = os.dup(int(name))
+            with socket.socket(fileno=fd) as found:
+                inet = found.family in (socket.AF_INET, socket.AF_INET6)
+                if inet and found.getsockname()[1] == port:
+                    found.shutdown(socket.SHUT_RDWR)
+
+
+def translated(error: QautlraError) -> Exception:
+    """Return an error as Flight tells it."""
+    kind: type[Exception] = fl.FlightServerError
+    if isinstance(error, AuthError):
+        kind = fl.FlightUnauthenticatedError if error.status == 401 else fl.FlightUnauthorizedError
+    elif isinstance(error, NotFoundError):
+        kind = pa.ArrowKeyError
+    elif isinstance(error, LimitError):
+        kind = fl.FlightTimedOutError if error.status == 504 else fl.FlightUnavailableError
+    elif isinstance(error, InputError):
+        kind = pa.ArrowInvalid
+    elif error.status == 503:
+        kind = fl.FlightUnavailableError
+    return kind(error.message)
