@@ -360,3 +360,26 @@ def test_progress_of_another_of_the_name_is_not_believed(tmp_path: Path) -> None
             assert [row["n"] for row in await rows(w, "minutes")] == [1, 1]
 
     run(story())
+
+
+def test_bars_that_come_after_others_were_retired_are_news(tmp_path: Path) -> None:
+    def bar(day: str) -> dict[str, Any]:
+        return {
+            "datetime": f"{day}T09:01:00+08:00", "instrument_id": AU, "trading_date": day, "open": 1,
+            "high": 3, "low": 1, "close": 2, "volume": 5, "amount": 9, "open_oi": 1, "close_oi": 2,
+        }  # fmt: skip
+
+    async def story() -> None:
+        async with world(tmp_path, retention_days=10) as w:
+            made = w.store._open.aggregates  # type: ignore[union-attr]
+            w.store._open.keeper._next_s = float("inf")  # type: ignore[union-attr]
+            await w.store.ingest.ingest("bar_1m", [bar("2020-12-30")], {}, create=True)
+            await w.store.ingest.ingest("bar_1m", [bar("2020-12-01")], {}, create=True)
+            await made.refresh("bar_1d")
+            await w.store.retire()
+            await w.store.ingest.ingest("bar_1m", [bar("2020-12-31")], {}, create=True)
+            await made.refresh("bar_1d")
+            days = [row["trading_date"] for row in await rows(w, "bar_1d")]
+            assert days[-2:] == ["2020-12-30", "2020-12-31"]
+
+    run(story())

@@ -1,27 +1,25 @@
 """Whole files into streams: received piece by piece, imported behind the scenes, gone on with after any end.
 
 A file waits in `<data_dir>/imports` with a note of how far it is. Rows of users' streams carry the import's
-name and their number in the file, so each is stored once; rows of the market are known by their identity.
+name, a hash of the file and their number in it, so each is stored once, and other content under an old name
+loses none; rows of the market are known by their identity.
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
-import gzip
-import itertools
+import io
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 from msgspec import Struct
 
 from qautlra.base import log
@@ -30,21 +28,17 @@ from qautlra.base.errors import InputError, LimitError, NotFoundError, StorageEr
 from qautlra.base.service import Service
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.store.catalogue import write_durably
-from qautlra.store.importer import ImportReport, RecordedFile, ahead, import_file, open_ipc
+from qautlra.store.filerows import FORMS, Batch, Form, batches, digest_of
+from qautlra.store.importer import ImportReport, RecordedFile, ahead, import_file
 from qautlra.store.schema import BAR_1M, STREAMS
 from qautlra.store.tables.definition import check_table_name
-from qautlra.wire.ingest import cell
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments, Rows
 
-Form = Literal["parquet", "arrow", "csv", "csv.gz", "ndjson"]
 State = Literal["receiving", "waiting", "importing", "done", "failed"]
-Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
 
-FORMS: Final = ("parquet", "arrow", "csv", "csv.gz", "ndjson")
 IMPORTS_COUNT = 100
-BATCH_ROWS = 4_096
 RETRY_S = 2.0
 LOOK_BYTES = 16 << 20
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -66,6 +60,8 @@ class Note(Struct, kw_only=True):
     total_rows: int = 0
     error: str = ""
     begun_us: int = 0
+    digest: str = ""
+    "Of the file's content, once it is whole."
 
 
 class Door(Protocol):
@@ -95,9 +91,15 @@ class Filling:
 
     async def fill(self, note: Note, path: Path, told: Callable[[], Awaitable[None]]) -> None:
         """Store the rows of a file that are not stored yet; `told` is called after each batch."""
+        if not note.digest:
+            note.digest = await asyncio.to_thread(digest_of, path)
         known = await self._known(note)
         at = 0
-        async with aclosing(ahead(batches(path, note))) as found:
+
+        def total(rows: int) -> None:
+            note.total_rows = rows
+
+        async with aclosing(ahead(batches(path, note.form, total))) as found:
             async for batch in found:
                 count = batch.num_rows if isinstance(batch, pa.Table) else len(batch)
                 skipped = min(max(known - at, 0), count)
@@ -113,6 +115,7 @@ class Filling:
             return
         extra = {
             "p_import": pa.array([note.id] * count, pa.string()),
+            "p_import_file": pa.array([note.digest] * count, pa.string()),
             "p_import_row": pa.array(range(at, at + count), pa.int64()),
         }
         try:
@@ -131,14 +134,15 @@ class Filling:
         if note.stream.lower() in STREAMS or note.stream.lower() not in map(str.lower, self._door.names()):
             return 0
         await self._door.settle()
-        if "p_import" not in {column["name"] for column in self._door.schema(note.stream)}:
+        if "p_import_file" not in {column["name"] for column in self._door.schema(note.stream)}:
             return 0
         request = QueryRequest(
             stream=note.stream,
             start_time=_LONG_AGO,
             end_time=_FAR_AHEAD,
             columns=("p_import_row",),
-            filter=f"p_import = '{note.id}' AND p_import_row >= {max(note.rows - 1, 0)}",
+            filter=f"p_import = '{note.id}' AND p_import_file = '{note.digest}'"
+            f" AND p_import_row >= {max(note.rows - 1, 0)}",
             format=QueryFormat.NDJSON,
         )
         result = await self._questions.run(request)
@@ -209,6 +213,7 @@ class Imports(Service):
         self._notes: dict[str, Note] = {}
         self._receiving: set[str] = set()
         self._work: asyncio.Task[None] | None = None
+        self._current: Note | None = None
         self._news = asyncio.Event()
 
     async def start(self) -> None:
@@ -231,9 +236,11 @@ class Imports(Service):
                 continue
             if note.state == "importing":
                 note.state = "waiting"
+            spool = self._spool(note)
             if note.state == "receiving":
-                spool = self._spool(note)
                 note.bytes = spool.stat().st_size if spool.exists() else 0
+            if note.state in ("done", "failed"):
+                spool.unlink(missing_ok=True)
             self._notes[note.id] = note
 
     # What doors ask
@@ -255,30 +262,34 @@ class Imports(Service):
 
         InputError 409 when it has another number of bytes so far (in the details), or is received by now.
         """
-        note = await self._begun(name, stream, form, at)
-        if name in self._receiving:
-            raise InputError("this file is being received by another request", key="id", status=409)
-        self._receiving.add(name)
+        self._reserve(name)
         try:
+            note = await self._begun(name, stream, form, at)
             await self._append(note, pieces)
+            if not more:
+                await self._keep(note, "waiting")
+                self._news.set()
         finally:
             self._receiving.discard(name)
-        if not more:
-            note.state = "waiting"
-            await self._keep(note)
-            self._news.set()
         return note
 
     async def forget(self, name: str) -> None:
         """Stop an import and forget it; rows that are stored stay."""
-        note = self.get(name)
+        self.get(name)
+        self._reserve(name)
+        try:
+            note = self._notes.pop(name)
+            if note is self._current and self._work is not None:
+                self._work.cancel()
+                await asyncio.wait([self._work])
+            await asyncio.to_thread(self._remove, note)
+        finally:
+            self._receiving.discard(name)
+
+    def _reserve(self, name: str) -> None:
         if name in self._receiving:
-            raise InputError("this file is being received", key="id", status=409)
-        if note.state == "importing" and self._work is not None:
-            self._work.cancel()
-            await asyncio.wait([self._work])
-        self._notes.pop(name, None)
-        await asyncio.to_thread(self._remove, note)
+            raise InputError("this file is being received by another request", key="id", status=409)
+        self._receiving.add(name)
 
     async def _begun(self, name: str, stream: str, form: str, at: int) -> Note:
         if not _ID.fullmatch(name):
@@ -300,7 +311,11 @@ class Imports(Service):
         if name not in self._notes:
             await self._make_place()
             self._notes[name] = note
-            await self._keep(note)
+            try:
+                await self._keep(note)
+            except BaseException:
+                del self._notes[name]
+                raise
         return note
 
     async def _make_place(self) -> None:
@@ -313,9 +328,9 @@ class Imports(Service):
             await asyncio.to_thread(self._remove, oldest)
 
     async def _append(self, note: Note, pieces: AsyncIterator[bytes]) -> None:
-        loop = asyncio.get_running_loop()
         looked = 0
-        with self._spool(note).open("ab") as file:
+        # Unbuffered: what a full disk or a cut connection leaves of the file is what counts as received.
+        with self._spool(note).open("ab", buffering=0) as file:
             try:
                 async for piece in pieces:
                     if note.bytes + len(piece) > self._file_bytes:
@@ -324,14 +339,11 @@ class Imports(Service):
                     if note.bytes >= looked:
                         self._door.check_room()
                         looked = note.bytes + LOOK_BYTES
-                    await loop.run_in_executor(None, file.write, piece)
+                    await _on_disk(partial(_write, file, piece))
                     note.bytes += len(piece)
-            except OSError as error:
-                raise StorageError(f"the file cannot be kept: {error.strerror}", status=507) from None
+                await _on_disk(partial(os.fsync, file.fileno()))
             finally:
-                file.flush()
-                note.bytes = file.tell()
-            await loop.run_in_executor(None, os.fsync, file.fileno())
+                note.bytes = os.fstat(file.fileno()).st_size
 
     # Importing
 
@@ -342,64 +354,70 @@ class Imports(Service):
             if not waiting:
                 await self._news.wait()
                 continue
-            self._work = asyncio.create_task(self._import(waiting[0]))
+            self._current = waiting[0]
+            self._work = asyncio.create_task(self._import(self._current))
             try:
                 await asyncio.wait([self._work])
             finally:
                 self._work.cancel()
-            if not self._work.cancelled() and (error := self._work.exception()) is not None:
-                _log.error("import_failed", id=waiting[0].id, error=str(error), exc_info=error)
-                await self._end(waiting[0], f"{type(error).__name__}: {error}")
+            if not self._work.cancelled():
+                self._work.result()
 
     async def _import(self, note: Note) -> None:
-        """Import a file to its end, whatever has to be waited for."""
-        note.state = "importing"
-        await self._keep(note)
+        """Import a file to its end, whatever has to be waited for; the upload is kept until then."""
+        outcome: str | None = None
         while True:
             try:
-                if note.stream.lower() in STREAMS and note.stream.lower() != BAR_1M:
-                    await self._market(note)
-                else:
-                    await self._filling.fill(
-                        note, self._spool(note), partial(self._keep, note, durably=False)
-                    )
-                    await self._end(note, "")
+                if outcome is None:
+                    await self._keep(note, "importing")
+                    outcome = await self._outcome(note)
+                note.error = outcome
+                await self._keep(note, "failed" if outcome else "done")
+                await asyncio.to_thread(self._spool(note).unlink, True)
+                _log.info("import_ended", id=note.id, stream=note.stream, rows=note.rows, error=outcome)
                 return
-            except (StorageError, UnavailableError, LimitError) as error:
-                if isinstance(error, LimitError) and error.status == 413:
-                    await self._end(note, str(error))
-                    return
-                note.error = str(error)  # it is tried again
+            except (StorageError, UnavailableError, LimitError, OSError) as error:
+                note.error = str(error)  # a full disk, or the like: it is tried again
                 await asyncio.sleep(RETRY_S)
-            except (InputError, OSError, pa.ArrowException) as error:
-                await self._end(note, str(error))
-                return
 
-    async def _market(self, note: Note) -> None:
+    async def _outcome(self, note: Note) -> str:
+        """Return what ended an import, empty when all is stored; raises what passes."""
+        if not await asyncio.to_thread(self._spool(note).exists):
+            return "the upload is gone"
+        try:
+            if note.stream.lower() in STREAMS and note.stream.lower() != BAR_1M:
+                return await self._market(note)
+            await self._filling.fill(note, self._spool(note), partial(self._keep, note, durably=False))
+        except LimitError as error:
+            if error.status != 413:
+                raise
+            return str(error)
+        except (InputError, pa.ArrowException) as error:
+            return str(error)
+        except (StorageError, UnavailableError, OSError):
+            raise
+        except Exception as error:
+            _log.exception("import_failed", id=note.id)
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+    async def _market(self, note: Note) -> str:
         def told(report: ImportReport) -> None:
             note.rows, note.new_rows = report.read_rows, report.new_rows
             note.bad_rows = report.bad_rows + report.refused_rows
             note.error = ""
 
         file = await asyncio.to_thread(self._recorded, self._spool(note))
-        report = await import_file(self._door, file, self._instruments, self._calendar, told)
-        await self._end(note, report.error)
-
-    async def _end(self, note: Note, error: str) -> None:
-        note.state, note.error = ("failed" if error else "done"), error
-        await self._keep(note)
-        await asyncio.to_thread(self._spool(note).unlink, True)
-        _log.info("import_ended", id=note.id, stream=note.stream, rows=note.rows, error=error)
+        return (await import_file(self._door, file, self._instruments, self._calendar, told)).error
 
     # Files
 
-    async def _keep(self, note: Note, *, durably: bool = True) -> None:
-        content = msgspec.json.encode(note)
-        path = self._directory / f"{note.id}.json"
-        if durably:
-            await asyncio.to_thread(write_durably, path, content)
-        else:
-            await asyncio.to_thread(_replace, path, content)
+    async def _keep(self, note: Note, state: State | None = None, *, durably: bool = True) -> None:
+        """Store how far an import is; it is in `state` once that is on the disk. StorageError 507 if not."""
+        kept = note if state is None else msgspec.structs.replace(note, state=state)
+        write = write_durably if durably else _replace
+        await _on_disk(partial(write, self._directory / f"{note.id}.json", msgspec.json.encode(kept)))
+        note.state = kept.state
 
     def _spool(self, note: Note) -> Path:
         return self._directory / f"{note.id}.{note.form}"
@@ -409,72 +427,26 @@ class Imports(Service):
         (self._directory / f"{note.id}.json").unlink(missing_ok=True)
 
 
-def batches(path: Path, note: Note) -> Iterator[Batch]:
-    """Yield the rows of a file in order, BATCH_ROWS at a time. Blocking; says `total_rows` where it can."""
-    if note.form == "parquet":
-        with pq.ParquetFile(path) as parquet:
-            note.total_rows = parquet.metadata.num_rows
-            for batch in parquet.iter_batches(BATCH_ROWS):
-                yield _checked(batch)
-    elif note.form == "arrow":
-        with pa.OSFile(str(path)) as source, open_ipc(source) as reader:
-            found: Iterator[pa.RecordBatch] = (
-                (reader.get_batch(at) for at in range(reader.num_record_batches))
-                if isinstance(reader, pa.RecordBatchFileReader)
-                else iter(reader)
-            )
-            for batch in found:
-                whole = _checked(batch)
-                for at in range(0, whole.num_rows, BATCH_ROWS):
-                    yield whole.slice(at, BATCH_ROWS)
-    else:
-        with _text(path) as file:
-            events = _lines(file) if note.form == "ndjson" else _cells(file)
-            while rows := list(itertools.islice(events, BATCH_ROWS)):
-                yield rows
-
-
-def _checked(batch: pa.RecordBatch) -> pa.Table:
-    table = pa.Table.from_batches([batch])
-    table.validate(full=True)
-    return table
-
-
-def _text(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _lines(file: IO[str]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise InputError(f"line {number} is not JSON: {error}; the rows before it are stored") from None
-        if not isinstance(event, dict):
-            raise InputError(f"line {number} is not an object; the rows before it are stored")
-        yield event
-
-
-def _cells(file: IO[str]) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(file, strict=True)
-    try:
-        names = reader.fieldnames or ()
-        if len(set(names)) < len(names):
-            raise InputError("the header names a column twice")
-        for row in reader:
-            if None in row:
-                raise InputError(f"line {reader.line_num} has more cells than the header")
-            yield {name: cell(value) for name, value in row.items()}
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise InputError(f"after line {reader.line_num}: {error}; the rows before it are stored") from None
-
-
 def _part(batch: Batch, start: int, stop: int) -> Batch:
     return batch.slice(start, stop - start) if isinstance(batch, pa.Table) else batch[start:stop]
+
+
+async def _on_disk(work: Callable[[], Any]) -> None:
+    """Run what writes in a thread; StorageError 507 when it cannot. Cancellation waits for it to end."""
+    future = asyncio.get_running_loop().run_in_executor(None, work)
+    try:
+        await asyncio.shield(future)
+    except OSError as error:
+        raise StorageError(f"the file cannot be kept: {error.strerror}", status=507) from None
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _replace(path: Path, content: bytes) -> None:

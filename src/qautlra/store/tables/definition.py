@@ -27,7 +27,7 @@ PARTITION_FIELDS_COUNT = 3
 ARRIVAL: Final = "p_timestamp"
 OWN_COLUMNS: Final = (ARRIVAL, "p_user_agent", "p_src_ip", "p_format")
 KAFKA_COLUMNS: Final = ("p_kafka_topic", "p_kafka_partition", "p_kafka_offset")
-IMPORT_COLUMNS: Final = ("p_import", "p_import_row")
+IMPORT_COLUMNS: Final = ("p_import", "p_import_file", "p_import_row")
 GIVEN_COLUMNS: Final = frozenset((*OWN_COLUMNS, *KAFKA_COLUMNS, *IMPORT_COLUMNS))
 """Columns only the store itself fills: what an event says of them is left out."""
 

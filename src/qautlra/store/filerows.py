@@ -1,0 +1,123 @@
+"""Rows of an uploaded file in order: Parquet, Arrow, CSV, CSV.gz, NDJSON. Blocking."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeAlias
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from qautlra.base.errors import InputError
+from qautlra.store.importer import open_ipc
+from qautlra.wire.ingest import cell
+
+Form = Literal["parquet", "arrow", "csv", "csv.gz", "ndjson"]
+Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
+
+FORMS: Final = ("parquet", "arrow", "csv", "csv.gz", "ndjson")
+BATCH_ROWS = 4_096
+
+
+def batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[Batch]:
+    """Yield the rows of a file in order, BATCH_ROWS at a time; `total` is told how many, where that is known.
+
+    InputError: the file cannot be read, or not further.
+    """
+    try:
+        yield from _batches(path, form, total)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"the file cannot be read: {error}; the rows before it are stored") from None
+
+
+def digest_of(path: Path) -> str:
+    """Return what tells a file's content from every other's: 16 hex digits of its SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[Batch]:
+    if form == "parquet":
+        with pq.ParquetFile(path) as parquet:
+            total(parquet.metadata.num_rows)
+            for batch in parquet.iter_batches(BATCH_ROWS):
+                yield _checked(batch)
+    elif form == "arrow":
+        with pa.OSFile(str(path)) as source, open_ipc(source) as reader:
+            found: Iterator[pa.RecordBatch] = (
+                (reader.get_batch(at) for at in range(reader.num_record_batches))
+                if isinstance(reader, pa.RecordBatchFileReader)
+                else iter(reader)
+            )
+            for batch in found:
+                whole = _checked(batch)
+                for at in range(0, whole.num_rows, BATCH_ROWS):
+                    yield whole.slice(at, BATCH_ROWS)
+    elif form == "ndjson":
+        with path.open("rb") as file:
+            yield from _some(_lines(file))
+    else:
+        with _text(path) as text:
+            yield from _some(_cells(text))
+
+
+def _some(events: Iterator[dict[str, Any]]) -> Iterator[Batch]:
+    rows: list[dict[str, Any]] = []
+    try:
+        for event in events:
+            rows.append(event)
+            if len(rows) >= BATCH_ROWS:
+                yield rows
+                rows = []
+    except InputError:
+        if rows:
+            yield rows  # those before what cannot be read
+        raise
+    if rows:
+        yield rows
+
+
+def _checked(batch: pa.RecordBatch) -> pa.Table:
+    table = pa.Table.from_batches([batch])
+    table.validate(full=True)
+    return table
+
+
+def _text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _lines(file: IO[bytes]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file, 1):
+        text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if not text.strip():
+            continue
+        try:
+            event = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise InputError(f"line {number} is not JSON: {error}; the rows before it are stored") from None
+        if not isinstance(event, dict):
+            raise InputError(f"line {number} is not an object; the rows before it are stored")
+        yield event
+
+
+def _cells(file: IO[str]) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(file, strict=True)
+    try:
+        names = reader.fieldnames or ()
+        if len(set(names)) < len(names):
+            raise InputError("the header names a column twice")
+        for row in reader:
+            if None in row:
+                raise InputError(f"line {reader.line_num} has more cells than the header")
+            yield {name: cell(value) for name, value in row.items()}
+    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
+        raise InputError(f"after line {reader.line_num}: {error}; the rows before it are stored") from None
