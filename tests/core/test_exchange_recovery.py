@@ -65,6 +65,33 @@ def test_recovery_in_one_call_equals_record_by_record(tmp_path: Path) -> None:
     assert caught.value.lsn == 6
 
 
+def test_an_account_comes_with_its_first_money_or_not_at_all(tmp_path: Path) -> None:
+    with Journal(tmp_path / "log") as journal:
+        x = Exchange(journal=journal)
+        assert x.open_account("bare") == 1 and x.open_account("rich", 5e6) == 2
+        assert x.open_account("rich", 7.0) == 2  # is there already
+        assert journal.head_lsn == 2 and x.account(2).funds()["deposit"] == 5e6
+        for wrong in (-1.0, float("nan"), float("inf"), 1e30):
+            with pytest.raises(ValueError, match=r"cannot be opened|no amount"):
+                x.open_account("third", wrong)
+        assert journal.sync() and journal.head_lsn == 2
+        path = Path(journal.segments()[0].path)
+    data = path.read_bytes()
+    ends = set()
+    for size in range(len(data), 0, -1):  # whatever a kill leaves of the file
+        path.write_bytes(data[:size])
+        again = Exchange()
+        try:
+            again.replay_all(tmp_path / "log")
+        except JournalError:
+            continue
+        names = {
+            again.account(n).name: again.account(n).funds()["deposit"] for n in range(1, len(again.ledger))
+        }
+        ends.add(tuple(names.items()))
+    assert ends <= {(), (("bare", 0.0),), (("bare", 0.0), ("rich", 5e6))} and len(ends) >= 2
+
+
 def test_recovery_stops_where_a_segment_is_damaged(tmp_path: Path) -> None:
     with Journal(tmp_path / "log", segment_bytes=4096) as journal:
         x = opened(journal)

@@ -52,6 +52,24 @@ async def life_of_copper(rig: Rig) -> None:
     funds(rig, balance=1_001_962.5, available=964_462.5, risk_ratio=0.0374265503948501)
 
 
+def test_an_account_with_cash_is_one_record(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        before = rig.trade.head_lsn
+        answer = rig.trade.open_account(ACCOUNT, 1_000_000)
+        assert answer.ok and answer.lsn == rig.trade.head_lsn == before + 1
+        funds(rig, deposit=1_000_000, balance=1_000_000)
+        for wrong in (-1.0, float("nan"), float("inf")):
+            assert rig.trade.open_account("other", wrong).code == 2004 and not rig.trade.has("other")
+        assert rig.trade.open_account(ACCOUNT, 5.0).code == 2001
+
+    async def again(rig: Rig) -> None:
+        funds(rig, deposit=1_000_000, balance=1_000_000)
+        assert rig.trade.accounts() == [ACCOUNT]
+
+    run(tmp_path, body)
+    run(tmp_path, again)
+
+
 def test_a_the_life_of_copper_over_two_days(tmp_path: Path) -> None:
     ended: list[DayEnd] = []
 

@@ -117,10 +117,13 @@ cdef class Exchange:
         cdef size_t size = payload.shape[0]
         return self.answer(self.ptr.note(&payload[0] if size else NULL, size))
 
-    def open_account(self, str name not None):
-        """Number of the account, opened when it is new; ValueError when it cannot be."""
+    def open_account(self, str name not None, double cash=0):
+        """Number of the account, opened with a deposit of `cash` when it is new; ValueError when it cannot be."""
         cdef bytes text = name.encode()
-        cdef uint32_t number = self.ptr.open_account(_text(text))
+        cdef int64_t money = to_money(cash)
+        if money == kNoValue or money < 0:
+            raise ValueError(f"{cash!r} is no amount of money")
+        cdef uint32_t number = self.ptr.open_account(_text(text), money)
         if number == kNone:
             raise ValueError(f"account {name!r} cannot be opened: too many, a name too long, or no journal")
         self.ledger.names[number] = name

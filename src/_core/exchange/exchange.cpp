@@ -70,11 +70,16 @@ std::uint32_t Exchange::do_open(std::string_view name) {
   return number;
 }
 
-std::uint32_t Exchange::open_account(std::string_view name) {
+std::uint32_t Exchange::open_account(std::string_view name, Money cash) {
   if (const std::uint32_t number = account_number(name); number != kNone) return number;
   if (name.size() > kNameBytesMax || names_.size() >= books_.bounds().accounts_max) return kNone;
-  if (append(RecordKind::kAccount, RecordWriter{}.add(name)) == 0) return kNone;
-  return do_open(name);
+  if (cash < 0 || cash > account::kMaxValue) return kNone;
+  const std::uint64_t lsn = cash == 0 ? append(RecordKind::kAccount, RecordWriter{}.add(name))
+                                      : append(RecordKind::kFundedAccount, RecordWriter{}.add(name).add(cash));
+  if (lsn == 0) return kNone;
+  const std::uint32_t number = do_open(name);
+  if (number != kNone && cash > 0) ledger_.at(number).deposit(cash);
+  return number;
 }
 
 void Exchange::set_quote(std::uint32_t instrument) {

@@ -54,7 +54,8 @@ class Exchange {
   bool ready() const { return books_.ready() && orders_.ready() && trades_.ready(); }
 
   // Number of the account of that name, opened when it is new; kNone when it cannot be.
-  std::uint32_t open_account(std::string_view name);
+  // With a first deposit it is one record, so that no end of the journal leaves one without the other.
+  std::uint32_t open_account(std::string_view name, Money cash = 0);
   std::uint32_t account_number(std::string_view name) const;
   // Number of the instrument, listed when it is new; terms, rules and band of a known one are set (a closed book only).
   Code list(const Listing& listing, std::uint32_t& instrument);

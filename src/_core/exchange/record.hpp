@@ -36,9 +36,10 @@ enum class RecordKind : std::uint8_t {
   kStreetBook,
   kNote,  // of the exchange's owner: kept in its place, means nothing here
   kCheckpoint,
+  kFundedAccount,  // opened with its first deposit
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kCheckpoint);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kFundedAccount);
 
 class RecordWriter {
  public:

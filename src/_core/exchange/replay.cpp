@@ -90,6 +90,12 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
           return kDiverged;
         return do_open(name) == kNone ? kDiverged : kOk;
       }
+      case RecordKind::kFundedAccount: {
+        std::string_view name;
+        in.get(name).get(a);
+        if (!in.done() || account_number(name) != kNone || a <= 0) return kDiverged;
+        return open_account(name, a) == kNone ? kDiverged : kOk;
+      }
       case RecordKind::kInstrument: return replay_listing(in);
       case RecordKind::kInsert:
       case RecordKind::kCancel:

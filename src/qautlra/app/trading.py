@@ -33,13 +33,10 @@ def connect(auth: AuthService, trade: TradeService) -> None:
         if entry.broker != PAPER:
             await trade.bind(entry.account_id, entry.broker)
             return
-        if not trade.has(entry.account_id):
-            answer = trade.open_account(entry.account_id, entry.cash)
-        elif entry.cash and not any(trade.funds(entry.account_id).values()):
-            answer = trade.transfer(entry.account_id, entry.cash)  # a start was cut between the two records
-        else:
+        if trade.has(entry.account_id):
             await trade.durable(trade.head_lsn)  # or the users would know of one the journal may lose
             return
+        answer = trade.open_account(entry.account_id, entry.cash)
         if not answer.ok:
             raise UnavailableError(f"account {entry.account_id} cannot be opened: {answer.text}")
         await trade.durable(answer.lsn)

@@ -139,16 +139,19 @@ class Engine:
         return self._accounts.get(account_id)
 
     def open_account(self, account_id: str, cash: float = 0.0) -> Answer:
-        """Open an account with a first deposit of `cash` CNY; 2001 when there is one of that name."""
+        """Open an account with a first deposit of `cash` CNY, as one record; 2001 when there is one."""
         if account_id in self._accounts:
             return Answer(code=2001, text="账户已存在")
+        if not 0 <= cash < float("inf"):
+            return _answer(codes.BAD_AMOUNT)
         try:
-            number = self.exchange.open_account(account_id)
+            number = self.exchange.open_account(account_id, cash)
         except ValueError as error:
             return Answer(code=codes.FULL, text=str(error))
         self._accounts[account_id] = number
         self._names[number] = account_id
-        return self.move_money(account_id, cash) if cash else Answer(code=0, lsn=self.exchange.head_lsn)
+        self._touch(number)
+        return Answer(code=0, lsn=self.exchange.head_lsn)
 
     def move_money(self, account_id: str, amount: float) -> Answer:
         """Deposit `amount` CNY, withdraw when it is negative."""

@@ -135,7 +135,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
     cdef cppclass CExchange "qautlra::exchange::Exchange":
         CExchange(const Options&, const JournalHook&) except +
         cbool ready()
-        uint32_t open_account(string_view) except +
+        uint32_t open_account(string_view, int64_t) except +
         uint32_t account_number(string_view)
         uint16_t list(const Listing&, uint32_t&) except +
         uint32_t instrument_number(string_view)
