@@ -5,6 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +116,28 @@ def test_a_full_queue_drops_and_says_so(log: AuditLog, monkeypatch: pytest.Monke
     assert [entry.user_id for entry in reversed(newest[1:])] == ["u0", "u1", "u2", "u3", "u4"]
     assert (newest[0].type, newest[0].detail) == ("ENTRIES_LOST", '{"count":3}')
     assert log.verify().reason == ""
+
+
+def test_entries_wait_a_little_for_others_to_be_synced_with_them(log: AuditLog) -> None:
+    waits, go = threading.Event(), threading.Event()
+
+    class Closing(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout == audit.GROUP_S
+            waits.set()
+            return go.wait(10)
+
+    log._closing = Closing()
+    log.record(Act.LOGIN, "u0")
+    assert waits.wait(10)
+    log.record(Act.LOGIN, "u1")
+    assert len(log._queue) == 2
+    go.set()
+    deadline = time.monotonic() + 10
+    while log._queue:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert [entry.user_id for entry in log.read()] == ["u1", "u0"]
 
 
 def test_a_long_detail_is_cut(log: AuditLog) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from qautlra.auth.audit import Act
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.bus import Bus, Delivery, Message, Queue
@@ -57,6 +58,8 @@ class Desk:
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.dead: list[Delivery] = []
         self.asked: list[str] = []
+        self.is_ready = True
+        self.audited: list[tuple[str, str, dict[str, Any]]] = []
         self.door = self.make_door()
         self._client_task: asyncio.Task[None] | None = None
 
@@ -74,7 +77,14 @@ class Desk:
             now_ns=self.rig.clock.now_ns,
             settings=self.settings,
             want=self.asked.append,
+            is_ready=lambda: self.is_ready,
+            record=self.record,
         )
+
+    def record(self, act: Act, user_id: str, **detail: Any) -> None:
+        assert (user_id, detail.pop("address")) == ("", "rabbitmq")
+        assert detail.pop("account_id").startswith(self.account)
+        self.audited.append((str(act), str(detail.pop("result")), detail))
 
     async def __aenter__(self) -> Desk:
         await self.rig.__aenter__()
@@ -329,8 +339,26 @@ def test_what_comes_again_is_not_executed_again(kind: str, tmp_path: Path) -> No
         await until(lambda: "last" in desk.orders())
         assert len(desk.orders()) == 24
         assert not desk.events()
+        assert len(desk.audited) == 24 + 23
+        assert sum("again" in detail for _, _, detail in desk.audited) == 23
 
     run(Desk(kind, tmp_path, cash=1e9), body)
+
+
+def test_orders_wait_until_the_process_is_ready_for_them(tmp_path: Path) -> None:
+    """Its market clock is set, and the audit log open."""
+
+    async def body(desk: Desk) -> None:
+        desk.is_ready = False
+        await desk.send(desk.order("a"), desk.order("b"))
+        await until(lambda: desk.door.unacked_count == 2)
+        assert not desk.orders() and not desk.audited
+        desk.is_ready = True
+        await until(lambda: list(desk.orders()) == ["a", "b"])
+        await desk.settled()
+        assert [detail["order_id"] for _, _, detail in desk.audited] == ["a", "b"]
+
+    run(Desk("memory", tmp_path), body)
 
 
 def test_the_same_content_twice_is_two_orders_when_it_was_sent_twice(kind: str, tmp_path: Path) -> None:
@@ -368,6 +396,15 @@ def test_cancel_amend_transfer_and_questions(kind: str, tmp_path: Path) -> None:
         await until(lambda: {topic for topic, _ in desk.told} >= {"order", "account"})
         await desk.send({"topic": "peek"}, {"topic": "query_settlement", "day": "20210802"})
         await until(lambda: any(event.get("ask") == "settlement" for event in desk.events()))
+        names = [(act, result, detail.get("order_id")) for act, result, detail in desk.audited]
+        assert names == [
+            ("ORDER_SUBMIT", "SUCCESS", "a"),
+            ("ORDER_AMEND", "SUCCESS", "a"),
+            ("ORDER_CANCEL", "SUCCESS", "a"),
+            ("ORDER_CANCEL", "FAILED", "nobody"),
+            ("TRANSFER", "SUCCESS", None),
+        ]
+        assert desk.audited[0][2]["instrument"] == CU and desk.audited[3][2]["code"] == 3001
         seqs = [body["seq"] for _, body in desk.told if body["account_cookie"] == desk.account]
         assert seqs == sorted(set(seqs))
 

@@ -125,6 +125,50 @@ def _merge(into: dict[str, Any], patch: dict[str, Any]) -> None:
             into[key] = value
 
 
+def test_what_is_commanded_is_in_the_audit_log(tmp_path: Path) -> None:
+    """Orders, withdrawals, transfers and conditional orders, taken or refused, in REST's words."""
+
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        order = {"user_id": ACCOUNT, "exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY"}
+        order |= {"offset": "OPEN", "volume": 1, "price_type": "LIMIT", "limit_price": 74_000.0}
+        order |= {"time_condition": "GFD", "volume_condition": "ANY"}
+        say(session, "insert_order", order_id="o1", **order)
+        say(session, "insert_order", order_id="o1", **order)
+        say(session, "cancel_order", user_id=ACCOUNT, order_id="o1")
+        say(session, "cancel_order", user_id=ACCOUNT, order_id="nobody")
+        say(session, "req_transfer", future_account=ACCOUNT, bank_id="SIM", currency="CNY", amount=5.0)
+        say(session, "cancel_condition_order", user_id=ACCOUNT, order_id="c1")
+        say(session, "insert_order", order_id="o2", **order | {"user_id": "other"})  # not a command of his
+        await until(lambda: 408 in client.codes)
+        found = [
+            (one.type, one.result, orjson.loads(one.detail))
+            for one in reversed(room.auth.audit.read(account_id=ACCOUNT))
+        ]
+        detail = {
+            "order_id": "o1",
+            "instrument": CU,
+            "direction": "BUY",
+            "offset": "OPEN",
+            "volume": 1,
+            "price": 74_000.0,
+        }
+        assert found == [
+            ("ORDER_SUBMIT", "SUCCESS", detail),
+            ("ORDER_SUBMIT", "FAILED", detail | {"code": 3002}),
+            ("ORDER_CANCEL", "SUCCESS", {"order_id": "o1"}),
+            ("ORDER_CANCEL", "FAILED", {"order_id": "nobody", "code": 3001}),
+            ("TRANSFER", "SUCCESS", {"amount": 5.0, "bank_id": "SIM"}),
+            ("ORDER_CANCEL", "FAILED", {"conditional": "c1"}),
+        ]
+        assert {(one.user_id, one.address) for one in room.auth.audit.read(account_id=ACCOUNT)} == {
+            (ACCOUNT, "127.0.0.1")
+        }
+        assert not room.auth.audit.verify().reason
+
+    go(tmp_path, body)
+
+
 def test_a_tree_asked_for_does_not_overtake_what_changes_meanwhile(tmp_path: Path) -> None:
     async def body(room: Room) -> None:
         session, client = await room.log_in()

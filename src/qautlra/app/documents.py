@@ -69,6 +69,7 @@ def _beside(
         bus = _bus(loaded)
         parts["bus"] = bus
         settings = config.trade.amqp
+        audit = _Audit(parts)
         found.append(
             TradeAmqp(
                 trade=trade,
@@ -77,7 +78,9 @@ def _beside(
                 resolve=instruments.canonical,
                 now_ns=clock.now_ns,
                 want=_Wanted(parts),
-                has_time=lambda: getattr(clock, "moved", True),
+                # A market clock nobody has set yet says nothing of trading hours.
+                is_ready=lambda: getattr(clock, "moved", True) and audit.is_open,
+                record=audit.record,
                 settings=AmqpSettings(
                     exchange=settings.exchange,
                     model=settings.model,
@@ -91,6 +94,25 @@ def _beside(
             )
         )
     return found
+
+
+class _Audit:
+    """The audit log, where the process has users; it is open while their service runs."""
+
+    def __init__(self, parts: dict[str, Any]) -> None:
+        self._parts = parts
+
+    @property
+    def is_open(self) -> bool:
+        """Whether entries are taken."""
+        auth = self._parts.get("auth")
+        return auth is None or auth.is_running
+
+    def record(self, *what: Any, **detail: Any) -> None:
+        """Queue one entry."""
+        auth = self._parts.get("auth")
+        if auth is not None:
+            auth.audit.record(*what, **detail)
 
 
 class _Wanted:

@@ -7,7 +7,6 @@ log itself says so. Beyond `rows_max` the oldest tenth goes, and the chain is an
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import sqlite3
 import threading
@@ -26,6 +25,8 @@ FILE_NAME: Final = "audit.db"
 VERSION: Final = 1
 QUEUE_COUNT: Final = 65_536
 GROUP_COUNT: Final = 1_024
+GROUP_S: Final = 0.05
+"""So long an entry may wait for others to be written with it: a sync is dear to the money journal beside."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
 _SCHEMA: Final = """
@@ -114,7 +115,7 @@ class AuditLog:
         self._queue: deque[tuple[int, str, str, str, str, str, str]] = deque()
         self._lost = 0
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._head = self._end("head")
         self._log = log.get_logger("auth")
         self._dropped = metrics.counter("qautlra_auth_audit_dropped", "Audit entries lost to a full queue")
@@ -155,7 +156,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write what is queued and close the file."""
-        self._closing = True
+        self._closing.set()
         self._wake.set()
         self._thread.join(5.0)
         self.flush()
@@ -211,9 +212,10 @@ class AuditLog:
         return Verdict(entries, first + 1, seq, "")
 
     def _work(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
+            self._closing.wait(GROUP_S)
             try:
                 self.flush()
             except (StorageError, sqlite3.Error) as error:
@@ -230,13 +232,14 @@ class AuditLog:
             rows.append((clock.wall_ns(), Act.ENTRIES_LOST.value, Result.FAILED.value, "", "", "", detail))
         seq, linked = self._head or (0, b"")
         with transaction(self._database):
+            chained = []
             for row in rows:
                 seq += 1
                 linked = self._chained(linked, (seq, *row))
-                self._database.execute(
-                    f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (seq, *row, linked),
-                )
+                chained.append((seq, *row, linked))
+            self._database.executemany(
+                f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chained
+            )
             self._set_end("head", seq, linked)
             self._trim(seq)
         self._head = (seq, linked)
@@ -255,10 +258,10 @@ class AuditLog:
         self._set_end("anchor", last, row[0])
 
     def _chained(self, before: bytes, row: tuple[Any, ...]) -> bytes:
-        return hmac.new(self._key, before + orjson.dumps(row), hashlib.sha256).digest()
+        return hmac.digest(self._key, before + orjson.dumps(row), "sha256")
 
     def _seal(self, name: str, seq: int, hashed: bytes) -> bytes:
-        return hmac.new(self._key, orjson.dumps([name, seq, hashed.hex()]), hashlib.sha256).digest()
+        return hmac.digest(self._key, orjson.dumps([name, seq, hashed.hex()]), "sha256")
 
     def _end(self, name: str) -> tuple[int, bytes] | None:
         """Return (seq, hash) of an end of the chain, None when its seal is wrong."""

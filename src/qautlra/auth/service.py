@@ -112,6 +112,11 @@ class AuthService(Service):
         self._hasher.close()
 
     @property
+    def is_running(self) -> bool:
+        """Whether users can be asked for, and the audit log takes entries."""
+        return self._audit is not None
+
+    @property
     def audit(self) -> AuditLog:
         """The audit log; UnavailableError while the service does not run."""
         if self._audit is None:

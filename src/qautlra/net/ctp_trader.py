@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from qautlra.auth.audit import Act, Result
+from qautlra.auth.audit import Act
 from qautlra.auth.rights import Principal, Right
 from qautlra.base.errors import AuthError, InputError, LimitError, StorageError, UnavailableError
 from qautlra.model import codes as house_codes
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
+from qautlra.net import audited
 from qautlra.net.ctp_answers import Answers
 from qautlra.net.ctp_flow import Flow
 from qautlra.wire import ctp_codes as codes
@@ -319,16 +320,9 @@ class TraderSession:
 
     def _log(self, act: Act, account_id: str, answer: Answer, order: InsertOrder | None = None) -> None:
         assert self._principal is not None
-        detail = {"symbol": order.symbol, "volume": order.volume} if order is not None else {}
-        self._desk.record(
-            act,
-            self._principal,
-            account_id=account_id,
-            result=Result.SUCCESS if answer.ok else Result.FAILED,
-            order_id=answer.order_id,
-            code=answer.code,
-            **detail,
-        )
+        detail = audited.of_order(order, answer) if order else audited.of_change(answer.order_id, answer)
+        result = audited.result_of(answer)
+        self._desk.record(act, self._principal, account_id=account_id, result=result, **detail)
 
     # --- queries ---
 

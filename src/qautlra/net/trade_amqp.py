@@ -9,12 +9,13 @@ is noted here or its broker has shown it; while that broker is away its own queu
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 
+from qautlra.auth.audit import Act
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, UnavailableError
@@ -23,8 +24,9 @@ from qautlra.base.service import Service
 from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Message, Queue
 from qautlra.model.command import Ask, Command, Notice, Question, Transfer
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
-from qautlra.net import amqp_out
+from qautlra.net import amqp_out, audited
 from qautlra.net.amqp_ids import OrderIds
+from qautlra.net.amqp_lines import RETRY_S, Entry, Line
 from qautlra.wire.orders import BAD_PARAMETERS, BadOrder, decode
 
 DEAD_QUEUE = "qautlra.dead"
@@ -32,63 +34,22 @@ DEAD_COUNT = 10_000
 ROUTER = "QAORDER_ROUTER"
 NAME_BYTES = 200
 ASKED_COUNT = 4096
-RETRY_S, RETRY_MAX_S = 0.02, 1.0
+RETRY_MAX_S = 1.0
 ACK_EVERY_S = 0.002
 SHOWN_COUNT = 10
 NO_INSTRUMENT = 1007
 DUPLICATE = 3002
 NO_BROKER = 5002
+Record = Callable[..., None]
 _log = get_logger("net")
 
 
 class _NotYet(Exception):
-    """The order's instrument has not been seen yet; it is tried again."""
+    """The process is not ready, or the order's instrument not seen yet; it is tried again."""
 
 
 class _Away(_NotYet):
     """Whether the order's broker has it already is not known while that is away; it is asked again."""
-
-
-class _Entry:
-    """A delivery on its way to its acknowledgement: its journal record, or its order at a broker outside."""
-
-    __slots__ = ("day", "delivery", "lsn", "order_id")
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.delivery = delivery
-        self.lsn = 0
-        self.order_id = ""
-        self.day: int | None = None
-        "In which it was sent to a broker outside, None for what was not."
-
-
-class _Line:
-    """An account's queue and what of it waits. Bound: the bus's prefetch; RabbitMQ holds the rest."""
-
-    def __init__(self, account_id: str) -> None:
-        self.account_id = account_id
-        self.held: deque[_Entry] = deque()
-        "Not executed yet, in the order they came."
-        self.is_away = False
-        "Whether they wait for a broker outside."
-        self.unshown: list[_Entry] = []
-        "Sent to a broker outside that has not shown them."
-        self.timer: asyncio.TimerHandle | None = None
-        self.wait_s = RETRY_S
-
-    @property
-    def waiting_count(self) -> int:
-        """Deliveries that wait for something else than the journal."""
-        return len(self.held) + len(self.unshown)
-
-    def forget(self) -> None:
-        """What waits comes again."""
-        self.held.clear()
-        self.unshown.clear()
-        self.is_away = False
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class Trading(amqp_out.Accounts, Protocol):
@@ -142,7 +103,8 @@ class TradeAmqp(Service):
         now_ns: Callable[[], int],
         settings: AmqpSettings | None = None,
         want: Callable[[str], None] = lambda _symbol: None,
-        has_time: Callable[[], bool] = lambda: True,
+        is_ready: Callable[[], bool] = lambda: True,
+        record: Record | None = None,
     ) -> None:
         super().__init__()
         self._trade = trade
@@ -160,11 +122,12 @@ class TradeAmqp(Service):
             outbox_count=settings.outbox_count,
             wanted=self._is_ours,
         )
-        self._lines: dict[str, _Line] = {}  # by account
-        self._queues: dict[str, _Line] = {}
+        self._lines: dict[str, Line] = {}  # by account
+        self._queues: dict[str, Line] = {}
         self._want = want
-        self._has_time = has_time
-        self._done: list[_Entry] = []
+        self._is_ready = is_ready
+        self._record = record
+        self._done: list[Entry] = []
         "Executed or refused, and nothing but the journal to wait for."
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._dead: list[Message] = []
@@ -269,7 +232,7 @@ class TradeAmqp(Service):
             return
         settings = self._settings
         name = f"qautlra.orders.{account_id}"
-        self._lines[account_id] = self._queues[name] = _Line(account_id)
+        self._lines[account_id] = self._queues[name] = Line(account_id)
         key = settings.routing_key or ("" if settings.model == "fanout" else account_id)
         bindings = dict.fromkeys(((ROUTER, account_id), (settings.exchange, key)))
         self._bus.serve(Queue(name, tuple(bindings)), self._on_delivery)
@@ -299,7 +262,7 @@ class TradeAmqp(Service):
         except UnavailableError as error:
             self.fail(error)  # comes again on the next connection
             return
-        line, entry = self._queues[delivery.queue], _Entry(delivery)
+        line, entry = self._queues[delivery.queue], Entry(delivery)
         if line.is_away:
             self._look(line)
         # What comes for the first time does not wait for a broker that is away: it is refused.
@@ -308,7 +271,7 @@ class TradeAmqp(Service):
             line.held.append(entry)
             self._look_later(line)
 
-    def _look(self, line: _Line) -> None:
+    def _look(self, line: Line) -> None:
         """Take up what waits of a queue, in the order it came."""
         self._settle(line)
         while line.held and self._process(line, line.held[0]):
@@ -317,7 +280,7 @@ class TradeAmqp(Service):
         if not line.waiting_count:
             line.wait_s = RETRY_S
 
-    def _settle(self, line: _Line) -> None:
+    def _settle(self, line: Line) -> None:
         """Let go what a broker has shown, and what is of a day that is over: no later day tells of it."""
         day, unshown = self._trade.trading_day, []
         for entry in line.unshown:
@@ -327,28 +290,28 @@ class TradeAmqp(Service):
                 unshown.append(entry)
         line.unshown = unshown
 
-    def _look_later(self, line: _Line) -> None:
+    def _look_later(self, line: Line) -> None:
         """Look again, ever later while it is a broker that is waited for."""
         if line.timer is None:
             for_market = bool(line.held) and not line.is_away
             line.wait_s = RETRY_S if for_market else min(2 * line.wait_s, RETRY_MAX_S)
             line.timer = asyncio.get_running_loop().call_later(line.wait_s, self._retry, line)
 
-    def _retry(self, line: _Line) -> None:
+    def _retry(self, line: Line) -> None:
         line.timer = None
         self._look(line)
         if line.waiting_count:
             self._look_later(line)
 
-    def _finish(self, entry: _Entry) -> None:
+    def _finish(self, entry: Entry) -> None:
         self._done.append(entry)
         self._wake.set()
 
-    def _process(self, line: _Line, entry: _Entry) -> bool:
+    def _process(self, line: Line, entry: Entry) -> bool:
         """Execute or refuse a delivery; False when it must wait for that."""
         delivery = entry.delivery
         try:
-            if not self._has_time():  # a market clock nobody has set yet says nothing of trading hours
+            if not self._is_ready():
                 raise _NotYet
             entry.lsn = self._take(entry, line.account_id)
         except _NotYet as error:
@@ -369,7 +332,7 @@ class TradeAmqp(Service):
             self._finish(entry)
         return True
 
-    def _take(self, entry: _Entry, account_id: str) -> int:
+    def _take(self, entry: Entry, account_id: str) -> int:
         delivery = entry.delivery
         command = decode(delivery.body, self._resolve, account_id)
         if command.account_id != account_id:
@@ -392,13 +355,28 @@ class TradeAmqp(Service):
 
     def _execute(self, command: Command) -> Answer:
         if isinstance(command, CancelOrder):
-            return self._trade.cancel(command)
-        if isinstance(command, AmendOrder):
-            return self._trade.amend(command)
-        assert isinstance(command, Transfer)
-        return self._trade.transfer(command.account_id, command.amount, bank_id=command.bank_id)
+            answer = self._trade.cancel(command)
+            self._note(
+                Act.ORDER_CANCEL, command.account_id, answer, audited.of_change(command.order_id, answer)
+            )
+        elif isinstance(command, AmendOrder):
+            answer = self._trade.amend(command)
+            detail = audited.of_change(command.order_id, answer, price=command.price, volume=command.volume)
+            self._note(Act.ORDER_AMEND, command.account_id, answer, detail)
+        else:
+            assert isinstance(command, Transfer)
+            answer = self._trade.transfer(command.account_id, command.amount, bank_id=command.bank_id)
+            detail = {"amount": command.amount, "bank_id": command.bank_id}
+            self._note(Act.TRANSFER, command.account_id, answer, detail)
+        return answer
 
-    def _insert(self, order: InsertOrder, entry: _Entry) -> int:
+    def _note(self, act: Act, account_id: str, answer: Answer, detail: dict[str, Any]) -> None:
+        """Write a command into the audit log; who sent it, only RabbitMQ knows."""
+        if self._record is not None:
+            result = audited.result_of(answer)
+            self._record(act, "", result=result, account_id=account_id, address="rabbitmq", **detail)
+
+    def _insert(self, order: InsertOrder, entry: Entry) -> int:
         account_id, delivery = order.account_id, entry.delivery
         if delivery.redelivered and self._doubted_day not in (0, self._trade.trading_day):
             # It may have been executed in a day whose ids are gone: refused rather than executed twice.
@@ -412,7 +390,7 @@ class TradeAmqp(Service):
             if not entry.order_id:
                 entry.order_id, is_again = self._ids.name(delivery, account_id, self._trade.trading_day)
                 if is_again:
-                    self.seen_before_count += 1
+                    self._met_again(msgspec.structs.replace(order, order_id=entry.order_id))
                     entry.day = self._trade.trading_day if is_outside and entry.order_id else None
                     return 0
             order = msgspec.structs.replace(order, order_id=entry.order_id)
@@ -423,12 +401,21 @@ class TradeAmqp(Service):
             raise _Away
         self.orders_count += 1
         is_again = answer.code == DUPLICATE and delivery.redelivered
-        self.seen_before_count += is_again
+        if is_again:
+            self._met_again(order)
+        else:
+            self._note(Act.ORDER_SUBMIT, account_id, answer, audited.of_order(order, answer))
         if not answer.ok and not is_again:
             self._refuse(account_id, answer)
         elif is_outside:
             entry.order_id, entry.day = order.order_id, self._trade.trading_day
         return 0 if is_outside else answer.lsn
+
+    def _met_again(self, order: InsertOrder) -> None:
+        """Count an order that was executed before; a kill may have taken its line of the audit log."""
+        self.seen_before_count += 1
+        detail = audited.of_order(order, Answer(code=0)) | {"again": True}
+        self._note(Act.ORDER_SUBMIT, order.account_id, Answer(code=0), detail)
 
     def _may_come(self, symbol: str) -> bool:
         """Ask for the instrument; tell whether there is time left for its first quote."""

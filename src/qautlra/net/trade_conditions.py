@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.clock import new_uuid
 from qautlra.model.condition import TEXTS, ConditionAnswer, Outcome
@@ -40,6 +41,14 @@ def right_of(request: Request) -> Right:
     if isinstance(request, asks.QueryHistoryConditions):
         return Right.VIEW
     return Right.CANCEL if isinstance(request, asks.CancelCondition) else Right.TRADE
+
+
+def entry_of(request: Request, answer: ConditionAnswer) -> tuple[Act, str] | None:
+    """Return what the audit log calls a request, and the order's id; None for one that it does not tell."""
+    if not isinstance(request, asks.InsertCondition | asks.CancelCondition):
+        return None
+    act = Act.ORDER_SUBMIT if isinstance(request, asks.InsertCondition) else Act.ORDER_CANCEL
+    return act, answer.order.order_id if answer.order is not None else request.order_id
 
 
 def take(

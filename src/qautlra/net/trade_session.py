@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import orjson
 
+from qautlra.auth.audit import Act, AuditLog
 from qautlra.auth.rights import Right
 from qautlra.auth.service import AuthService
 from qautlra.base import metrics
@@ -22,8 +23,9 @@ from qautlra.base.clock import monotonic_s, new_uuid
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.model import codes
-from qautlra.model.order import InsertOrder
-from qautlra.net import trade_conditions
+from qautlra.model.condition import ConditionAnswer
+from qautlra.model.order import Answer, InsertOrder
+from qautlra.net import audited, trade_conditions
 from qautlra.net.trade_channel import Channel, Channels, News
 from qautlra.net.trade_login import Standing, account_of, standing_of
 from qautlra.trade.service import TradeService
@@ -244,7 +246,9 @@ class TradeSession:
             self._tell(408, "下单指令中的用户名错误,不能下单", "WARNING")
             return
         self._require(Right.TRADE)
+        log = self._auth.audit
         answer = self._trade.insert(order)
+        self._record(log, Act.ORDER_SUBMIT, answer, audited.of_order(order, answer))
         if answer.ok:
             return
         if answer.number is not None and answer.code != codes.DUPLICATE:
@@ -267,7 +271,9 @@ class TradeSession:
             self._tell(418, "撤单指令中的用户名错误,不能撤单", "WARNING")
             return
         self._require(Right.CANCEL)
-        answer = self._trade.cancel(asks.cancel_of(request, self._account_id))
+        log, order = self._auth.audit, asks.cancel_of(request, self._account_id)
+        answer = self._trade.cancel(order)
+        self._record(log, Act.ORDER_CANCEL, answer, audited.of_change(order.order_id, answer))
         if not answer.ok:
             known = codes.describe(answer.code)
             code, text = known.diff or known.ctp, f"撤单失败,{known.text}"
@@ -277,20 +283,34 @@ class TradeSession:
         self._require(Right.TRANSFER)
         if request.currency not in ("CNY", ""):
             raise InputError("currency: only CNY")
-        answer = self._trade.transfer(self._account_id, request.amount, bank_id=request.bank_id or "SIM")
+        log, bank_id = self._auth.audit, request.bank_id or "SIM"
+        answer = self._trade.transfer(self._account_id, request.amount, bank_id=bank_id)
+        self._record(log, Act.TRANSFER, answer, {"amount": request.amount, "bank_id": bank_id})
         text = "转账成功" if answer.ok else answer.text
         code = 421 if answer.ok else 422
         self._after(answer.lsn, lambda: self._tell(code, text, "INFO" if answer.ok else "WARNING"))
 
     def _condition(self, request: trade_conditions.Request) -> None:
         self._require(trade_conditions.right_of(request))
+        log = self._auth.audit
         answer = trade_conditions.take(self._trade, request, self._account_id, self._is_mine)
         if isinstance(answer, bytes):
             packet = answer
             self._after(self._trade.head_lsn, lambda: self._out.send(packet))
             return
+        entry = trade_conditions.entry_of(request, answer)
+        if entry is not None:
+            self._record(log, entry[0], answer, {"conditional": entry[1]})
         level = "INFO" if answer.ok else "WARNING"
         self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
+
+    def _record(
+        self, log: AuditLog, act: Act, answer: Answer | ConditionAnswer, detail: dict[str, Any]
+    ) -> None:
+        """Write down what the user did; the log was asked for before, for without it nothing is done."""
+        assert self._standing is not None
+        name, result = self._standing.principal.user_id, audited.result_of(answer)
+        log.record(act, name, result=result, account_id=self._account_id, address=self._address, **detail)
 
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
         day, user_id = day_of(request.trading_day), self._user_id

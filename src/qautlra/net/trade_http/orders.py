@@ -9,6 +9,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.clock import new_token
 from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
+from qautlra.net import audited
 from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
@@ -31,18 +32,7 @@ def _enter(call: Call, account_id: str, asked: wire.SubmitOrder) -> Answer:
         asked, account_id=account_id, order_id=asked.order_id or f"R{new_token(9)}", symbol=symbol
     )
     answer = call.trade.insert(order)
-    call.record(
-        Act.ORDER_SUBMIT,
-        account_id,
-        ok=answer.ok,
-        order_id=answer.order_id,
-        instrument=symbol,
-        direction=order.direction.name,
-        offset=order.offset.name,
-        volume=order.volume,
-        price=order.limit_price,
-        **({"code": answer.code} if answer.code else {}),
-    )
+    call.record(Act.ORDER_SUBMIT, account_id, ok=answer.ok, **audited.of_order(order, answer))
     return answer
 
 
@@ -61,13 +51,7 @@ async def cancel(call: Call) -> rows.OrderReply:
 
 def _withdraw(call: Call, account_id: str, order_id: str) -> Answer:
     answer = call.trade.cancel(CancelOrder(account_id=account_id, order_id=order_id))
-    call.record(
-        Act.ORDER_CANCEL,
-        account_id,
-        ok=answer.ok,
-        order_id=order_id,
-        **({"code": answer.code} if answer.code else {}),
-    )
+    call.record(Act.ORDER_CANCEL, account_id, ok=answer.ok, **audited.of_change(order_id, answer))
     return answer
 
 
@@ -141,14 +125,8 @@ async def modify(call: Call) -> rows.OrderInfo:
     answer = call.trade.amend(
         AmendOrder(account_id=account_id, order_id=order_id, price=asked.new_price, volume=asked.new_volume)
     )
-    call.record(
-        Act.ORDER_AMEND,
-        account_id,
-        ok=answer.ok,
-        order_id=order_id,
-        price=asked.new_price,
-        volume=asked.new_volume,
-    )
+    detail = audited.of_change(order_id, answer, price=asked.new_price, volume=asked.new_volume)
+    call.record(Act.ORDER_AMEND, account_id, ok=answer.ok, **detail)
     await call.done(answer)
     return _shown(call, _found(call, order_id, [account_id]))
 
