@@ -11,6 +11,7 @@ import hmac
 import sqlite3
 import threading
 from collections import deque
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -29,6 +30,7 @@ GROUP_S: Final = 0.05
 """So long an entry may wait for others to be written with it: a sync is dear to the money journal beside."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
+NAME_CHARS: Final = 64
 _SCHEMA: Final = """
 CREATE TABLE entries (
     seq INTEGER PRIMARY KEY,
@@ -231,14 +233,17 @@ class AuditLog:
             detail = orjson.dumps({"count": lost}).decode()
             rows.append((clock.wall_ns(), Act.ENTRIES_LOST.value, Result.FAILED.value, "", "", "", detail))
         seq, linked = self._head or (0, b"")
-        with transaction(self._database):
-            chained = []
-            for row in rows:
+
+        def chained() -> Iterator[tuple[Any, ...]]:
+            nonlocal seq, linked
+            for row in rows:  # one by one: others run while each is written
                 seq += 1
                 linked = self._chained(linked, (seq, *row))
-                chained.append((seq, *row, linked))
+                yield (seq, *row, linked)
+
+        with transaction(self._database):
             self._database.executemany(
-                f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chained
+                f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chained()
             )
             self._set_end("head", seq, linked)
             self._trim(seq)
@@ -280,4 +285,6 @@ class AuditLog:
 
 def _text(name: str) -> str:
     """Return what can be written of a name that somebody sent."""
-    return name[:64].encode("utf-8", "replace").decode()
+    if len(name) <= NAME_CHARS and name.isascii():
+        return name
+    return name[:NAME_CHARS].encode("utf-8", "replace").decode()
