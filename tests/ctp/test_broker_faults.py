@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from qautlra.base import metrics
 from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.link.ctp_session import NO_ANSWER
 from qautlra.model import codes
@@ -213,6 +214,23 @@ def test_what_comes_under_the_number_of_a_query_given_up_is_nobodys(tmp_path: Pa
     play(tmp_path, story)
 
 
+def test_an_account_that_never_rests_is_synced_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctp, "QUIET_S", 3600.0)  # somebody else's orders come without a pause
+
+    async def story(venue: Venue, broker: CtpBroker) -> None:
+        await until(lambda: broker.state == "confirmed")
+        venue.rig.send("theirs", COPPER, "BUY", "OPEN", 1, 74000, account="one")
+        await until(lambda: broker.orders("one"))
+        assert not broker.is_synced
+        monkeypatch.setattr(ctp, "QUIET_MOST_S", 0.0)
+        await until(lambda: broker.is_synced)
+        assert not broker.differences
+
+    play(tmp_path, story)
+
+
 # --- orders and cancels that do not get out ---
 
 
@@ -297,6 +315,9 @@ def test_a_cancel_that_cannot_be_sent_is_said_to_be_so(
             assert [broker.cancel(cancel).code for _ in range(4)] == [0, 0, 0, codes.UNAVAILABLE]
             assert broker.insert(order("b", "BUY", "OPEN", 1, 74000)).code == codes.UNAVAILABLE
             assert broker.find("one", "b") is None and len(broker._outbox) == 3
+            assert (
+                b'queue_fill{queue="trade_ctp_held",unit="count",when_full="refuse"} 3.0' in metrics.render()
+            )
         await until(lambda: not broker.find("one", "rest").is_alive)
         for connection in list(venue.service.connections):
             connection.cut("test")

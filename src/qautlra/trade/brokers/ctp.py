@@ -40,6 +40,8 @@ from qautlra.wire.ctp_records import Record, layout
 from qautlra.wire.ctp_status import read_status
 
 QUIET_S: Final = 0.3
+QUIET_MOST_S: Final = 60.0
+"""An account that somebody else trades without a pause is asked about all the same."""
 RETRY_S: Final = 0.01
 COMPARE_S: Final = 30.0
 SETTLE_S: Final = 0.2
@@ -85,7 +87,7 @@ class CtpBroker(AccountBroker):
         self._notes = Notes(notes)
         self._session = self._new_session()
         self._front = self._number = self._ref = 0
-        self._heard_s = self._connected_s = self._compare_s = self._acted_s = 0.0
+        self._heard_s = self._confirmed_s = self._connected_s = self._compare_s = self._acted_s = 0.0
         self._round = Round()
         self._overdue: set[int] = set()  # orders that the order query of this round decides
         self._outbox = Outbox(lambda kind, record: self._session.request(kind, record), self._ended)
@@ -162,7 +164,7 @@ class CtpBroker(AccountBroker):
         elif state is State.LOGGED_IN:
             self._logged_in()
         elif state is State.CONFIRMED:
-            self._heard_s = monotonic_s()
+            self._heard_s = self._confirmed_s = monotonic_s()
 
     def _logged_in(self) -> None:
         login = self._session.login
@@ -208,7 +210,7 @@ class CtpBroker(AccountBroker):
             if waits or not self._round.may_begin(now_s):
                 continue
             if not self.is_synced:
-                if now_s - self._heard_s >= QUIET_S:
+                if now_s - self._heard_s >= QUIET_S or now_s - self._confirmed_s >= QUIET_MOST_S:
                     self._begin(SYNC)
             elif overdue := self.book.overdue(now_s - CONFIRM_S):
                 self._overdue = overdue
