@@ -54,6 +54,8 @@ class QueryRequest(Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] | None = None
     verb: Verb | None = None
     format: QueryFormat = QueryFormat.ARRAY
+    who: str = ""
+    "Who asks, when it waits for its turn."
 
 
 class SqlRequest(Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class SqlRequest(Struct, frozen=True, kw_only=True):
     end_time: str | int | float | None = None
     send_null: bool = True
     format: QueryFormat = QueryFormat.ARRAY
+    who: str = ""
 
 
 class CountsRequest(Struct, frozen=True, kw_only=True):
@@ -73,3 +76,4 @@ class CountsRequest(Struct, frozen=True, kw_only=True):
     start_time: str | int | float | None = None
     end_time: str | int | float | None = None
     bins: int = 10
+    who: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -35,6 +36,18 @@ def principal(request: web.Request) -> Principal:
     if found is None:
         raise AuthError("log in first")
     return found
+
+
+def asker(deps: Deps, request: web.Request) -> str:
+    """Return who takes a turn by a request, also where no login was asked for: a user, or an address."""
+    found: Principal | None = request.get(_WHO)
+    if found is not None:
+        return found.user_id
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if deps.auth is not None and scheme.lower() == "bearer":
+        with suppress(QautlraError):
+            return deps.auth.recognise(given.strip()).user_id
+    return f"from {address_of(request)}"
 
 
 def address_of(request: web.Request) -> str:

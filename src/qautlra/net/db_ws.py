@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakSet
 
+import msgspec
 import orjson
 from aiohttp import web
 
@@ -16,7 +17,7 @@ from qautlra.auth.rights import Principal, Right
 from qautlra.base import metrics
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError, UnavailableError
 from qautlra.base.log import get_logger
-from qautlra.net.auth import identify
+from qautlra.net.auth import asker, identify
 from qautlra.net.deps import Deps
 from qautlra.net.route import Route
 from qautlra.net.ws_socket import Socket, serve_socket
@@ -53,11 +54,12 @@ metrics.bound(
 class Follower:
     """One client of the store. Messages are answered in order; WAITING_COUNT may wait, more are refused."""
 
-    def __init__(self, deps: Deps, socket: Socket, who: Principal | None) -> None:
+    def __init__(self, deps: Deps, socket: Socket, who: Principal | None, name: str) -> None:
         _followers.add(self)
         self._deps = deps
         self._socket = socket
         self._who = who
+        self._name = name
         self._messages: asyncio.Queue[str] = asyncio.Queue(WAITING_COUNT)
         self._tails: dict[str, Tail] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -136,7 +138,8 @@ class Follower:
         store = self._deps.store
         if store is None:
             raise UnavailableError("This mode answers no queries")
-        result = await store.run(decode_query(orjson.dumps(message.body)))
+        asked = msgspec.structs.replace(decode_query(orjson.dumps(message.body)), who=self._name)
+        result = await store.run(asked)
         rows = result.chunks if isinstance(result.chunks, bytes) else b"[]"
         self._send(db_socket.rows_message("queryResult", message.stream, rows, message.request_id))
 
@@ -187,7 +190,8 @@ def routes(deps: Deps) -> list[Route]:
         if deps.streams is None:
             raise UnavailableError(f"No store in mode {','.join(deps.modes)}")
         who = await _caller(request, deps)
-        attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who)  # noqa: E731
+        name = asker(deps, request) if who is None else who.user_id
+        attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who, name)  # noqa: E731
         return await serve_socket(
             request, deps, attach, max_message_bytes=MESSAGE_BYTES, send_buffer_bytes=SEND_BUFFER_BYTES
         )

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.flight as fl
 
 from qautlra.base.errors import QautlraError
-from qautlra.net.flight_desk import Desk, translated
+from qautlra.net.flight_desk import Desk, peer_host, translated
 from qautlra.wire.query import decode_query
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -66,7 +67,9 @@ class Answer(Rows):
             self.close()
             raise fl.FlightUnauthorizedError("this mode answers no queries")
         try:
-            result = desk.ask(store.run(decode_query(body, accept=ARROW)), context)
+            asked = decode_query(body, accept=ARROW)
+            asked = msgspec.structs.replace(asked, who=f"from {peer_host(context.peer())}")
+            result = desk.ask(store.run(asked), context)
             chunks = result.chunks
             if isinstance(chunks, bytes | memoryview):
                 self._reader = pa.ipc.open_stream(chunks)

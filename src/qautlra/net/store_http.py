@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from qautlra.base.errors import AuthError, UnavailableError
+from qautlra.net.auth import asker
 from qautlra.net.deps import Deps, QueryResult, StoreQuery
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
@@ -45,7 +47,8 @@ class StoreHttp:
             400: "what is wrong with it",
             403: "this mode does not answer queries",
             404: "no such stream",
-            503: "not ready",
+            429: "too many statements of this user wait already",
+            503: "not ready, or too many statements of all users wait",
         }
         return [
             Route(
@@ -64,7 +67,8 @@ class StoreHttp:
     async def counts(self, request: web.Request) -> web.StreamResponse:
         """Answer how many rows there are, over time."""
         store = self._answering()
-        return json_reply(await store.counts(decode_counts(await request.read())))
+        asked = msgspec.structs.replace(decode_counts(await request.read()), who=asker(self._deps, request))
+        return json_reply(await store.counts(asked))
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         """Answer one query."""
@@ -72,6 +76,7 @@ class StoreHttp:
         asked = decode_query(
             await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
         )
+        asked = msgspec.structs.replace(asked, who=asker(self._deps, request))
         result = await _while_connected(request, store.run(asked))
         headers = {
             "Content-Type": result.content_type,

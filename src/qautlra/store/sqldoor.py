@@ -28,6 +28,7 @@ from qautlra.store.timegrammar import parse_range
 
 BINS_COUNT = 1_000
 UNCAPPED_ROWS = 2**62
+SERVER = "the server itself"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +70,7 @@ class SqlDoor:
             table_start_us=table[0],
             table_stop_us=table[1],
         )
-        return await self._answer(ask, request.format)
+        return await self._answer(ask, request.format, request.who)
 
     async def run_plan(self, plan: Plan, request: QueryRequest) -> QueryResult:
         """Answer a plain query about a stream of the market."""
@@ -82,7 +83,7 @@ class SqlDoor:
             streams=(plan.stream.name,),
             values=bound_values(values),
         )
-        result = await self._answer(ask, request.format)
+        result = await self._answer(ask, request.format, request.who)
         result.truncated = plan.capped and result.rows == plan.limit
         return result
 
@@ -100,7 +101,7 @@ class SqlDoor:
             values=bound_values(values),
             whole_days=verb.name == "sample_by",
         )
-        result = await self._answer(ask, request.format)
+        result = await self._answer(ask, request.format, request.who)
         result.truncated = plan.capped and result.rows == plan.limit
         return result
 
@@ -121,7 +122,7 @@ class SqlDoor:
         values = bound_values([start_us, request.bins, span])
         ask = self._ask(sql, QueryFormat.NDJSON, start_us, stop_us, streams=(stream.name,), values=values,
             table_start_us=start_us, table_stop_us=stop_us)  # fmt: skip
-        found = b"".join([piece async for piece in self.process.run(ask, SqlAnswer())])
+        found = b"".join([piece async for piece in self.process.run(ask, SqlAnswer(), request.who)])
         counted = {row["bin"]: row["n"] for row in map(json.loads, found.splitlines())}
         edges = [start_us + span * at // request.bins for at in range(request.bins + 1)]
         records = [
@@ -166,7 +167,7 @@ class SqlDoor:
             table_start_us=start_us,
             table_stop_us=stop_us,
         )
-        result = await self._answer(ask, request.format)
+        result = await self._answer(ask, request.format, request.who)
         result.clock = self._clock.name if follows_market else "wall"
         return result
 
@@ -216,14 +217,14 @@ class SqlDoor:
             table_stop_us=within[1],
             timeout_s=timeout_s,
         )
-        pieces = [piece async for piece in self.process.run(ask, SqlAnswer())]
+        pieces = [piece async for piece in self.process.run(ask, SqlAnswer(), SERVER)]
         return pa.ipc.open_stream(b"".join(pieces)).read_all()
 
-    async def _answer(self, ask: Ask, form: QueryFormat) -> QueryResult:
+    async def _answer(self, ask: Ask, form: QueryFormat, who: str) -> QueryResult:
         started_s = monotonic_s()
         answer = SqlAnswer()
         result = QueryResult(form.content_type, self._clock.name)
-        pieces = self.process.run(ask, answer)
+        pieces = self.process.run(ask, answer, who)
         if form.streamed:
             # The first rows are waited for, so that an error is still a clean one.
             first = [await anext(pieces), await anext(pieces, b"")]

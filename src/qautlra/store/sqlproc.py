@@ -22,8 +22,9 @@ import msgspec
 
 from qautlra.base import log
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError, StorageError
-from qautlra.base.limits import QUERY_QUEUE_COUNT
+from qautlra.base.limits import QUERY_QUEUE_COUNT, QUERY_QUEUE_EACH_COUNT
 from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
+from qautlra.store.turns import Turns
 
 LET_GO_S = 5.0
 GONE_S = 1.0
@@ -60,7 +61,7 @@ class _WorkerError(QautlraError):
 
 
 class SqlProcess:
-    """At most `threads` statements run, QUERY_QUEUE_COUNT wait, more are refused. Loop only."""
+    """At most `threads` statements run, QUERY_QUEUE_COUNT wait by turns, more are refused. Loop only."""
 
     def __init__(self, data_dir: Path, threads: int, memory_bytes: int) -> None:
         self._arguments = [str(data_dir), str(threads), str(memory_bytes)]
@@ -71,7 +72,7 @@ class SqlProcess:
         self._asked = 0
         self._open: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pending = 0
+        self.turns = Turns(threads, QUERY_QUEUE_EACH_COUNT, QUERY_QUEUE_COUNT)
         self.statements = 0
         self.restarts = 0
 
@@ -83,18 +84,16 @@ class SqlProcess:
     @property
     def pending(self) -> int:
         """Statements that run or wait."""
-        return self._pending
+        return self.turns.running + self.turns.waiting
 
     @property
     def pending_max(self) -> int:
         """How many may."""
         return self._threads + QUERY_QUEUE_COUNT
 
-    async def run(self, ask: Ask, answer: SqlAnswer) -> AsyncGenerator[bytes, None]:
-        """Yield the answer of a statement; closing the generator stops it."""
-        if self._pending >= self.pending_max:
-            raise LimitError(f"{self._pending} statements are waiting already", retry_after_s=1)
-        self._pending += 1
+    async def run(self, ask: Ask, answer: SqlAnswer, who: str) -> AsyncGenerator[bytes, None]:
+        """Yield the answer of a statement `who` asks for; closing the generator stops it."""
+        await self.turns.take(who)
         self.statements += 1
         try:
             for left in reversed(range(TRIES_COUNT)):
@@ -110,7 +109,7 @@ class SqlProcess:
                         raise StorageError("the SQL process ended; ask again") from None
                     await self._gone()
         finally:
-            self._pending -= 1
+            self.turns.give(who)
 
     async def _asked_once(self, ask: Ask, answer: SqlAnswer) -> AsyncGenerator[bytes, None]:
         number, reader, writer = await self._link()

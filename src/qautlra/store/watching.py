@@ -43,6 +43,14 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
         lambda: opened.sql.restarts,
         kind="counter",
     )
+    turns = opened.sql.turns
+    note("qautlra_store_sql_askers_count", "Users with SQL running or waiting", lambda: turns.askers)
+    note(
+        "qautlra_store_sql_refused_total",
+        "SQL refused, too much waits",
+        lambda: turns.refused,
+        kind="counter",
+    )
     note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
     note("qautlra_store_aside_files_count", "Files of rows set aside", lambda: tables.aside_files)
     note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
