@@ -13,6 +13,7 @@ from qautlra.model.order import (
     InsertOrder,
     Offset,
     Order,
+    PriceType,
     TimeCondition,
     Trade,
     order_from,
@@ -27,15 +28,18 @@ S = 1_000_000_000
 
 
 class Market:
-    """Two instruments without a price."""
+    """Two instruments, without a price unless they are given some."""
+
+    def __init__(self, **prices: float) -> None:
+        self.prices = prices
 
     def terms(self, symbol: str) -> Mapping[str, Any] | None:
         if symbol not in (COPPER, INDEX):
             return None
         return {"multiple": 5.0, "tick": 10.0, "margin": (0.1, 0.0)}
 
-    def price(self, _symbol: str, _name: str) -> float | None:
-        return None
+    def price(self, _symbol: str, name: str) -> float | None:
+        return self.prices.get(name)
 
 
 class Broker:
@@ -149,6 +153,17 @@ def test_what_others_sent_counts_and_what_was_refused_does_not() -> None:
     for number in (0, 1):
         broker.gate.follow("one", [msgspec.structs.replace(first, number=number, is_alive=False)], ())
     assert broker.gate.refusal(order("n", "BUY", "OPEN", 1, 75000), broker.now_ns) == 3011
+
+
+def test_a_silent_market_takes_no_order_without_a_price() -> None:
+    market = Market(last_price=75000.0, upper_limit=82500.0, lower_limit=67500.0, datetime=float(S))
+    gate = OutsideGate(market, "live", stale_ns=3 * S)
+    asked = msgspec.structs.replace(
+        order("a", "BUY", "OPEN", 1, 0), limit_price=None, price_type=PriceType.ANY
+    )
+    assert [gate.refusal(asked, now_ns) for now_ns in (S, 4 * S, 5 * S)] == [0, 0, 3016]
+    market.prices["datetime"] = 5.0 * S
+    assert gate.refusal(asked, 6 * S) == 0
 
 
 def test_an_order_that_may_only_reduce_does_not_open() -> None:

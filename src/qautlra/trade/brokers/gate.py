@@ -51,7 +51,7 @@ class OutsideGate:
         line = self._line(order.symbol)
         if line is None:
             return codes.NO_INSTRUMENT
-        self._quote(order.symbol, line, now_ns)
+        self._quote(order.symbol, line)
         account = self._account(order.account_id)
         code, _, _ = self._gate.check_outside(
             account.number,
@@ -146,11 +146,11 @@ class OutsideGate:
             self._ledger.set_quote(line, tradable=True, open=True)  # hours are the exchange's to judge
         return line
 
-    def _quote(self, symbol: str, line: int, now_ns: int) -> None:
+    def _quote(self, symbol: str, line: int) -> None:
         price = self._market.price
-        last = price(symbol, "last_price")
+        last, ts_ns = price(symbol, "last_price"), price(symbol, "datetime")
         if last is not None:
-            self._ledger.mark(line, last, now_ns)
+            self._ledger.mark(line, last, int(ts_ns or 0))
         upper, lower = price(symbol, "upper_limit"), price(symbol, "lower_limit")
         if upper is not None and lower is not None:
             self._ledger.set_quote(line, upper=upper, lower=lower)

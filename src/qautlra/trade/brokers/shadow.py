@@ -36,7 +36,7 @@ class Market(Protocol):
         """Return the arguments of `Ledger.set_terms`; None for an instrument that is not known."""
 
     def price(self, symbol: str, name: str) -> float | None:
-        """Return `last_price` or `pre_settlement`; None when there is none."""
+        """Return `last_price`, `pre_settlement`, a limit or the snapshot's `datetime` (ns); None for none."""
 
 
 class Difference(NamedTuple):
