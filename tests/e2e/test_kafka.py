@@ -135,6 +135,26 @@ def test_a_broker_that_is_away_is_waited_for(serve: Serve, broker: Broker) -> No
     until(lambda: len(rows(server, "t")) == 13)
 
 
+def test_a_broker_that_has_lost_what_was_committed_doubles_nothing(serve: Serve, broker: Broker) -> None:
+    def send(numbers: range) -> None:
+        for n in numbers:
+            broker.send("t", lines([{"n": n}]), timestamp_ms=1_700_000_000_000 + n)
+
+    broker.make("t")
+    send(range(5))
+    server = serve(*settings(broker, "t"), env=ENV, mode="db")
+    until(lambda: broker.committed("g", "t") == 5)
+    server.kill()
+    broker.kill()  # it comes again with the same messages, and knows of no group
+    broker.start()
+    broker.make("t")
+    send(range(8))
+    assert broker.committed("g", "t") is None
+    server = serve(*settings(broker, "t", offset_reset="latest"), env=ENV, mode="db")
+    until(lambda: broker.committed("g", "t") == 8)
+    assert sorted(row["n"] for row in rows(server, "t")) == list(range(8))
+
+
 def test_the_original_command_line_reads_topics(tmp_path: Path, broker: Broker) -> None:
     import os
     import subprocess
@@ -162,7 +182,11 @@ def test_the_original_command_line_reads_topics(tmp_path: Path, broker: Broker) 
         process.wait(15)
 
 
-@pytest.mark.parametrize("bad", ["link.kafka.topics=a b", "link.kafka.topics=", "link.kafka.stream=../x"])
+@pytest.mark.parametrize(
+    "bad",
+    ["link.kafka.topics=a b", "link.kafka.topics=", "link.kafka.stream=../x", "link.kafka.topics=-x",
+     "link.kafka.dead_letters=bar_1m"],
+)  # fmt: skip
 def test_settings_that_name_nothing_are_refused(serve: Serve, bad: str) -> None:
     server = serve("--set", "link.kafka.enabled=true", "--set", bad, mode="db", wait=False)
     assert server.process.wait(20) == 2 or server.process.returncode == 1

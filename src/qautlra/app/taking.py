@@ -9,7 +9,7 @@ from qautlra.base.secret import Secret
 from qautlra.config.tree import Kafka, Lake, Store
 from qautlra.link.kafka import KafkaOptions, KafkaReader, check_installed
 from qautlra.store.bulk import Imports
-from qautlra.store.kafka import KafkaIngest, KafkaSettings
+from qautlra.store.kafka import KafkaIngest, KafkaSettings, check_names
 from qautlra.store.lake import LakeService
 from qautlra.store.service import StoreService
 
@@ -18,26 +18,22 @@ if TYPE_CHECKING:
 
 
 def kafka(settings: Kafka, store: StoreService) -> KafkaIngest:
-    """Return the service that puts the topics into the store; ConfigError without the client."""
+    """Return the service that puts the topics into the store; ConfigError for names that cannot be used."""
     check_installed()
+    given = KafkaSettings(
+        group=settings.group_id,
+        stream=settings.stream,
+        dead_letters=settings.dead_letters,
+        batch_messages=settings.batch_messages,
+    )
+    check_names(settings.topics, given)
 
     def reader(group: str) -> KafkaReader:
         return KafkaReader(
             KafkaOptions(tuple(settings.brokers), tuple(settings.topics), group, settings.offset_reset)
         )
 
-    return KafkaIngest(
-        reader,
-        store.ingest,
-        store.query,
-        store.data_dir,
-        KafkaSettings(
-            group=settings.group_id,
-            stream=settings.stream,
-            dead_letters=settings.dead_letters,
-            batch_messages=settings.batch_messages,
-        ),
-    )
+    return KafkaIngest(reader, store.ingest, store.query, store.data_dir, given)
 
 
 def imports(settings: Store, store: StoreService, instruments: Instruments, calendar: Calendar) -> Imports:

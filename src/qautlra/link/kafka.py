@@ -6,7 +6,7 @@ waits for no session to expire. The group's name is only where offsets are commi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PARTITION_BYTES = 1 << 20
 FETCH_BYTES = 16 << 20
 OPEN_TIMEOUT_MS = 10_000
+LOOK_MS = 500
 
 _T = TypeVar("_T")
 
@@ -38,6 +39,15 @@ class Message(NamedTuple):
     key: bytes | None
     value: bytes | None
     time_ms: int
+
+
+class RangeError(LinkError):
+    """A partition has no such offset (any more): begin it again."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self.places = list(places)
+        names = ", ".join(f"{place.topic}/{place.partition}" for place in self.places)
+        super().__init__(f"Kafka: the offset of {names} is out of the broker's range")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class KafkaReader:
             group_id=self._options.group,
             client_id="qautlra",
             enable_auto_commit=False,
-            auto_offset_reset=self._options.reset,
+            auto_offset_reset="none",  # an offset out of range is an error
             isolation_level="read_committed",
             max_partition_fetch_bytes=PARTITION_BYTES,
             fetch_max_bytes=FETCH_BYTES,
@@ -136,6 +146,36 @@ class KafkaReader:
         offsets: dict[Any, int] = await _told(ask([partition]))
         return offsets[partition]
 
+    async def kept_from(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Return the first offset the broker has of each partition."""
+        from aiokafka import TopicPartition
+
+        partitions = {place: TopicPartition(*place) for place in places}
+        offsets: dict[Any, int] = await _told(self._reading().beginning_offsets(list(partitions.values())))
+        return {place: offsets[partition] for place, partition in partitions.items()}
+
+    async def message(self, place: Place, offset: int) -> Message | None:
+        """Return the first message at or after `offset`, None when the partition ends before it.
+
+        What was being read is read again by `read_from`.
+        """
+        from aiokafka import TopicPartition
+
+        partition, reading = TopicPartition(*place), self._reading()
+        reading.assign([partition])
+        reading.seek(partition, offset)
+        for _ in range(OPEN_TIMEOUT_MS // LOOK_MS):
+            try:
+                found = await _told(reading.getmany(partition, timeout_ms=LOOK_MS, max_records=1))
+            except RangeError:
+                return None
+            if found:
+                return _message(found[partition][0])
+            end = reading.highwater(partition)
+            if end is not None and end <= offset:
+                return None
+        raise LinkError(f"Kafka: no message of {place.topic}/{place.partition} came from {offset} on")
+
     def read_from(self, starts: Mapping[Place, int]) -> None:
         """Read these partitions too, from these offsets."""
         from aiokafka import TopicPartition
@@ -147,12 +187,15 @@ class KafkaReader:
             reading.seek(TopicPartition(*place), offset)
 
     async def messages(self, most: int, wait_ms: int) -> dict[Place, list[Message]]:
-        """Return up to `most` messages by partition, in order; none when none came within `wait_ms`."""
+        """Return up to `most` messages by partition, in order; none when none came within `wait_ms`.
+
+        RangeError: nothing is passed over unseen.
+        """
         batches = await _told(self._reading().getmany(timeout_ms=wait_ms, max_records=most))
         found = {}
         for partition, records in batches.items():
             place = Place(partition.topic, partition.partition)
-            found[place] = [Message(r.offset, r.key, r.value, r.timestamp) for r in records]
+            found[place] = [_message(record) for record in records]
             self._positions[place] = records[-1].offset + 1
         return found
 
@@ -183,10 +226,16 @@ class KafkaReader:
         return self._consumer
 
 
+def _message(record: Any) -> Message:
+    return Message(record.offset, record.key, record.value, record.timestamp)
+
+
 async def _told(work: Awaitable[_T]) -> _T:
-    from aiokafka.errors import KafkaError
+    from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
     try:
         return await work
+    except OffsetOutOfRangeError as error:
+        raise RangeError(Place(*partition) for partition in error.args[0]) from None
     except (KafkaError, OSError, TimeoutError, AssertionError) as error:
         raise LinkError(f"Kafka: {type(error).__name__}: {error}"[:500]) from None

@@ -1,8 +1,9 @@
 """Messages of Kafka topics into streams: each once, however often either side is killed.
 
-An offset is committed when its rows are durable. A row carries topic, partition and offset, so what was
-stored and not yet committed is known at the next start and left out; rows of the market's streams are known
-by (instrument, time, sequence). What cannot be stored goes, as it came, to the stream of dead letters.
+An offset is committed when its rows are durable, and noted beside them: the later of both is where reading
+begins again, so a group the broker has forgotten is none that is new. A row carries topic, partition and
+offset, so what was stored after that is known at the next start and left out; rows of the market's streams
+are known by (instrument, time, sequence). What cannot be stored goes, as it came, to dead letters.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
 import orjson
 import pyarrow as pa
-from msgspec import Struct
 
 from qautlra.base import log, metrics
-from qautlra.base.clock import monotonic_s, new_token, wall_ns
+from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import (
+    ConfigError,
     InputError,
     LimitError,
     LinkError,
@@ -31,19 +31,20 @@ from qautlra.base.errors import (
     UnavailableError,
 )
 from qautlra.base.service import Service
-from qautlra.link.kafka import Message, Place
+from qautlra.link.kafka import Message, Place, RangeError
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.model.streams import StreamOptions
-from qautlra.store.catalogue import write_durably
+from qautlra.store.aggregates import BAR_1D
+from qautlra.store.kafka_notes import Mark, Notes, write
 from qautlra.store.schema import STREAMS
-from qautlra.store.tables.definition import ARRIVAL
+from qautlra.store.tables.definition import ARRIVAL, check_table_name
 from qautlra.wire.ingest import decode_events
 
 WAIT_MS = 500
 FIND_S = 5.0
 RETRY_MIN_S = 0.2
 RETRY_MAX_S = 20.0
-NOTES = "kafka.json"
+NOTE_S = 1.0
 _DEAD_COLUMNS = (("error", "utf8"), ("key", "utf8"), ("value", "utf8"), ("encoding", "utf8"))
 _LONG_AGO, _FAR_AHEAD = "1700-01-01", "2260-01-01"
 _log = log.get_logger("kafka")
@@ -57,6 +58,8 @@ class Reader(Protocol):
     async def found(self) -> list[Place]: ...
     async def committed(self, place: Place) -> int | None: ...
     async def first(self, place: Place) -> int: ...
+    async def kept_from(self, places: Sequence[Place]) -> dict[Place, int]: ...
+    async def message(self, place: Place, offset: int) -> Message | None: ...
     def read_from(self, starts: Mapping[Place, int]) -> None: ...
     async def messages(self, most: int, wait_ms: int) -> dict[Place, list[Message]]: ...
     async def commit(self, offsets: Mapping[Place, int]) -> None: ...
@@ -83,23 +86,6 @@ class Questions(Protocol):
     async def run(self, request: QueryRequest) -> Any: ...
 
 
-class Notes(Struct, kw_only=True):
-    """What this store remembers of its reading: its own name, and since when it reads each partition."""
-
-    id: str
-    since_us: dict[str, int] = {}
-
-    @classmethod
-    def load(cls, path: Path) -> Notes:
-        """Return the notes of a data directory, new ones where there are none. Blocking."""
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
-        except FileNotFoundError:
-            return cls(id=new_token(4))
-        except msgspec.DecodeError as error:
-            raise StorageError(f"{path} is damaged: {error}", retryable=False) from None
-
-
 @dataclass(frozen=True, slots=True)
 class KafkaSettings:
     """`stream`: where all topics go, empty: each to the stream of its own name. Bounds are per batch."""
@@ -108,6 +94,38 @@ class KafkaSettings:
     stream: str = ""
     dead_letters: str = "kafka_dead"
     batch_messages: int = 1_000
+
+
+def check_names(topics: Sequence[str], settings: KafkaSettings) -> None:
+    """ConfigError unless every topic has a stream to go to, and dead letters have one of their own."""
+    streams = {}
+    for topic in topics:
+        key = "link.kafka.stream" if settings.stream else "link.kafka.topics"
+        stream = streams[topic] = settings.stream or _stream_of(topic)
+        if stream.lower() not in STREAMS:
+            _check_stream(stream, key, settings.stream or topic)
+    name = settings.dead_letters
+    if name.lower() in {stream.lower() for stream in (*streams.values(), *STREAMS)}:
+        raise ConfigError(
+            "messages go there themselves",
+            key="link.kafka.dead_letters",
+            value=name,
+            expected="a stream of its own",
+        )
+    _check_stream(name, "link.kafka.dead_letters", name)
+
+
+def _check_stream(stream: str, key: str, given: str) -> None:
+    try:
+        check_table_name(stream)
+    except InputError as error:
+        raise ConfigError(str(error), key=key, value=given) from None
+    if stream.lower() == BAR_1D:
+        raise ConfigError("the stream is made of others", key=key, value=given)
+
+
+def _stream_of(topic: str) -> str:
+    return topic.replace(".", "_")
 
 
 @dataclass(slots=True)
@@ -135,13 +153,17 @@ class KafkaIngest(Service):
         self._make_reader = reader
         self._door = door
         self._questions = questions
-        self._path = data_dir / NOTES
+        self._directory = data_dir
         self._settings = settings
         self._notes = Notes(id="")
+        self._writing: asyncio.Future[None] | None = None
+        self._written = b""
+        self._write_due_s = 0.0
         self._reader: Reader | None = None
+        self._astray: set[Place] = set()
+        "Partitions that do not have the offset the group has committed."
         self._stored: dict[Place, Counter[int]] = {}
         self._dead: dict[Place, Counter[int]] = {}
-        self._done: dict[Place, int] = {}
         self.messages = 0
         self.rows = 0
         self.repeats = 0
@@ -151,7 +173,7 @@ class KafkaIngest(Service):
 
     async def start(self) -> None:
         """Begin to connect; a broker that is away is waited for."""
-        self._notes = await asyncio.to_thread(Notes.load, self._path)
+        self._notes = await asyncio.to_thread(Notes.load, self._directory)
         self._watch()
         self.spawn(self._keep_reading(), "read")
 
@@ -160,6 +182,8 @@ class KafkaIngest(Service):
         await self.cancel_tasks(grace_s)
         metrics.unwatch("qautlra_kafka_")
         await self._close()
+        if self._notes.id:
+            await self._write_notes()
 
     def health(self) -> dict[str, Any]:
         """Return counts, how far behind the reading is, and what holds it up."""
@@ -185,6 +209,9 @@ class KafkaIngest(Service):
             began_s = monotonic_s()
             try:
                 await self._read()
+            except RangeError as error:
+                self._astray.update(error.places)
+                self.error = str(error)
             except (LinkError, StorageError, UnavailableError, LimitError) as error:
                 if str(error) != self.error:
                     _log.warning("kafka_held_up", error=str(error))
@@ -202,7 +229,7 @@ class KafkaIngest(Service):
             await reader.close()
 
     async def _read(self) -> None:
-        """Read until something fails; every partition begins where the group has committed."""
+        """Read until something fails; every partition begins behind what is stored of it."""
         self._stored.clear()
         self._dead.clear()
         reader = self._reader = self._make_reader(self._group)
@@ -215,33 +242,74 @@ class KafkaIngest(Service):
                 self.error = ""
             for place, messages in (await reader.messages(self._settings.batch_messages, WAIT_MS)).items():
                 await self._take(place, messages)
-                self._done[place] = messages[-1].offset + 1
-                await reader.commit({place: self._done[place]})
+                key = self._key(place)
+                is_first = key not in self._notes.stored
+                self._notes.stored[key] = Mark.of(messages[-1])
+                if is_first:  # from then on no offset is committed without a mark, be it an older one
+                    await self._write_notes()
+                await reader.commit({place: messages[-1].offset + 1})
                 self.commits += 1
+            if monotonic_s() >= self._write_due_s:
+                await self._write_notes()
 
     async def _begin(self, reader: Reader, places: list[Place]) -> None:
         starts: dict[Place, int] = {}
         new: dict[Place, int] = {}
+        kept_from = await reader.kept_from(places) if places else {}
         for place in places:
-            key = f"{self._group}/{place.topic}/{place.partition}"
-            at = await reader.committed(place)
+            key = self._key(place)
+            at = await self._behind(reader, place, kept_from[place])
             if at is None:
                 # Nothing stored before now is of this reading: the topic, or the group, is new.
                 self._notes.since_us[key] = wall_ns() // 1_000
-                await asyncio.to_thread(write_durably, self._path, msgspec.json.encode(self._notes))
+                self._notes.stored.pop(key, None)
+                await self._write_notes()
                 at = new[place] = await reader.first(place)
             since_us = self._notes.since_us.get(key, 0)
             self._stored[place] = await self._offsets(self._stream(place), place, at, since_us)
             self._dead[place] = await self._offsets(self._settings.dead_letters, place, at, since_us)
             starts[place] = at
+            self._astray.discard(place)
         if starts:
             reader.read_from(starts)
             if new:
                 await reader.commit(new)
             _log.info("kafka_reads", places=[f"{p.topic}/{p.partition}@{at}" for p, at in starts.items()])
 
+    async def _behind(self, reader: Reader, place: Place, first: int) -> int | None:
+        """Return the offset behind what is known to be stored, None when nothing is of this log.
+
+        A topic made anew, or a broker that has lost all it had, begins at 0 again with other messages: a log
+        that ends before the mark, or has another message there, is not the one that was read.
+        """
+        committed = None if place in self._astray else await reader.committed(place)
+        mark = self._notes.stored.get(self._key(place))
+        if committed is not None and (mark is None or committed > mark.offset):
+            return max(committed, first)
+        if mark is None:
+            return None
+        if mark.offset >= first:
+            found = await reader.message(place, mark.offset)
+            if found is None or (found.offset == mark.offset and Mark.of(found) != mark):
+                return None
+        return max(mark.offset + 1, first)
+
+    async def _write_notes(self) -> None:
+        """Write the notes if they have changed. One write ends before another begins, cancelled or not."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))
+        content = self._notes.encoded()
+        if content != self._written:
+            self._writing = asyncio.ensure_future(asyncio.to_thread(write, self._directory, content))
+            await asyncio.shield(self._writing)
+            self._written = content
+        self._write_due_s = monotonic_s() + NOTE_S
+
+    def _key(self, place: Place) -> str:
+        return f"{self._group}/{place.topic}/{place.partition}"
+
     def _stream(self, place: Place) -> str:
-        return self._settings.stream or place.topic.replace(".", "_")
+        return self._settings.stream or _stream_of(place.topic)
 
     async def _offsets(self, stream: str, place: Place, at: int, since_us: int) -> Counter[int]:
         """Return how many rows are stored of each message from `at` on."""
@@ -312,10 +380,13 @@ class KafkaIngest(Service):
 
     async def _bury(self, place: Place, bad: list[tuple[Message, str]]) -> None:
         name = self._settings.dead_letters
-        if name.lower() not in {one.lower() for one in self._door.names()}:
-            await self._door.create(name, StreamOptions(fields=_DEAD_COLUMNS))
         letters = [_letter(message, error) for message, error in bad]
-        await self._door.ingest(name, letters, _origin(place, [m.offset for m, _ in bad]), create=False)
+        try:
+            if name.lower() not in {one.lower() for one in self._door.names()}:
+                await self._door.create(name, StreamOptions(fields=_DEAD_COLUMNS))
+            await self._door.ingest(name, letters, _origin(place, [m.offset for m, _ in bad]), create=False)
+        except InputError as error:  # neither lost nor passed over: the reading waits here
+            raise StorageError(f"link.kafka.dead_letters = {name!r}: {error}") from None
         self.dead_letters += len(bad)
         _log.warning(
             "kafka_dead_letters", topic=place.topic, count=len(bad), offset=bad[0][0].offset, error=bad[0][1]
