@@ -169,7 +169,7 @@ def test_rates_take_no_error_that_is_another_requests(tmp_path: Path, front: Fro
         await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
         await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
         assert set(broker.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
-        assert not broker.differences
+        assert front.asked.count(Kind.QRY_MARGIN_RATE) == 1 and not broker.differences
 
     play(tmp_path, story)
 
@@ -207,6 +207,10 @@ def test_what_comes_under_the_number_of_a_query_given_up_is_nobodys(tmp_path: Pa
         session._take((Kind.ERROR, 7, True, True, 90, b"", b""))
         assert said == [Kind.ERROR]
         session._asked = (Kind.QRY_ORDER, 9)
+        session._take((Kind.QRY_ORDER, 8, True, True, 0, b"", b""))
+        assert said == [Kind.ERROR] and session._asked is not None
+        session._take((Kind.ERROR, 8, True, True, 90, b"", b""))
+        assert said.pop() == Kind.ERROR and session._asked is not None
         session._take((Kind.ERROR, 9, True, True, 90, b"", b""))
         assert said == [Kind.ERROR, Kind.QRY_ORDER] and session._asked is None
         assert NO_ANSWER not in ctp_codes.known()
