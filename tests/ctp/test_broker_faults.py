@@ -16,6 +16,7 @@ from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.link.ctp_session import NO_ANSWER
 from qautlra.model import codes
 from qautlra.model.order import CancelOrder, Change, InsertOrder
+from qautlra.net.ctp_front import Connection
 from qautlra.net.ctp_trader import TraderSession
 from qautlra.trade.brokers import ctp, ctp_outbox, ctp_round
 from qautlra.trade.brokers.base import UNKNOWN
@@ -83,6 +84,39 @@ def full_disk(path: Path, room_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.slow
+def test_a_cut_anywhere_in_a_login_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, cut_at = [0], [0]
+    right = Connection._put
+
+    def put(connection: Connection, frames: bytes) -> None:
+        sent[0] += 1
+        right(connection, frames)
+        if sent[0] == cut_at[0]:
+            connection.cut("test")
+
+    monkeypatch.setattr(Connection, "_put", put)
+
+    async def story(venue: Venue, broker: CtpBroker) -> None:
+        await until(lambda: broker.is_synced)
+        for name, lots, price in (("full", 1, 75010), ("rest", 1, 74000), ("many", 400, 75010)):
+            await shown(broker, broker.insert(order(name, "BUY", "OPEN", lots, price)))
+        await until(lambda: broker.trades("one"))
+        await broker.stop(1.0)
+        for cut_at[0] in range(2, 36, 4):  # welcome, login, the flow told again, each query's rows
+            sent[0] = 0
+            again = gateway(venue, tmp_path)
+            await again.start()
+            await until(lambda broker=again: broker.is_synced)
+            names = [(one.order_id, one.code, one.is_alive) for one in again.orders("one")]
+            assert names == [("full", 0, False), ("rest", 0, True), ("many", codes.FUNDS, False)], cut_at
+            assert len(again.trades("one")) == 1 and not again.differences and not again.book.unknown_count
+            await again.stop(1.0)
+        assert sent[0] < cut_at[0]  # the last place lies behind all of it
+
+    play(tmp_path, story)
 
 
 # --- queries ---
@@ -469,6 +503,8 @@ def test_notes_that_cannot_be_opened_are_not_forgotten(tmp_path: Path) -> None:
         again = gateway(venue, tmp_path)
         blocked = tmp_path / "notes.new"
         blocked.mkdir()
+        with (tmp_path / "notes.jsonl").open("ab") as notes:
+            notes.write(b'{"day":')  # so that they are written anew
         await again.start()
         assert isinstance(await asyncio.wait_for(asyncio.shield(again.failed), 8), StorageError)
         await again.stop(1.0)

@@ -229,6 +229,9 @@ def test_a_note_half_written_is_cut_off_again_and_a_torn_line_costs_no_other(
     monkeypatch.setattr(os, "write", write)
     notes.write(note(3))
     notes.close()
+    place = path.stat().st_ino
+    assert Notes(path).open(20210802) == [note(1), note(3)]
+    assert path.stat().st_ino == place  # no copy is made of what is right: there may be no room for one
     text = path.read_bytes().splitlines()
     path.write_bytes(b"\n".join([text[0], text[1][:40], b'{"day":"\xff\xfe"}', text[1]]) + b"\n\0\0\0")
     with structlog.testing.capture_logs() as said:

@@ -61,19 +61,24 @@ class Notes:
         found: dict[Key, Note] = {}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-            for number, line in enumerate(lines, 1):
+            text = self._path.read_bytes() if self._path.exists() else b""
+            is_kept = text.endswith(b"\n")  # as it is: a copy would want room that there may not be
+            for number, line in enumerate(text.splitlines(), 1):
                 try:
                     note = self._decoder.decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     _log.error("note_unreadable", path=str(self._path), line=number, reason=str(error))
+                    is_kept = False
                     continue
                 if note.day == day:
                     found[note.key] = note
-            fresh = self._path.with_suffix(".new")
-            fresh.write_bytes(b"".join(msgspec.json.encode(note) + b"\n" for note in found.values()))
-            os.chmod(fresh, 0o600)
-            fresh.replace(self._path)
+                else:
+                    is_kept = False
+            if not is_kept:
+                fresh = self._path.with_suffix(".new")
+                fresh.write_bytes(b"".join(msgspec.json.encode(note) + b"\n" for note in found.values()))
+                os.chmod(fresh, 0o600)
+                fresh.replace(self._path)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             self._bytes, self._torn = os.fstat(self._file).st_size, False
         except OSError as error:
