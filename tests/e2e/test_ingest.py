@@ -193,3 +193,24 @@ def test_modes_say_what_they_do(serve: Serve, tmp_path: Path) -> None:
     status, body, _ = server.request("POST", "/api/v1/query", b'{"stream": "futures_market"}')
     assert status == 403 and "Mode ingest" in json.loads(body)["error"]
     assert ingest(server, "app", {"a": 1})[0] == 200
+
+
+def test_a_request_sent_again_under_its_key_stores_nothing_twice(serve: Serve) -> None:
+    server = serve(env=ENV, mode="db")
+
+    def post(body: Any, key: str, **more: str) -> int:
+        status: int = send(
+            server, "POST", "/api/v1/ingest", body, X_P_Stream="app", Idempotency_Key=key, **more
+        )[0]
+        return status
+
+    assert post([{"n": 1}, {"n": 2}], "first") == 200
+    assert post([{"n": 1}, {"n": 2}], "first") == 200
+    server.kill()
+    server = serve(env=ENV, mode="db")
+    assert post([{"n": 1}, {"n": 2}], "first") == 200
+    assert post([{"n": 3}], "first") == 422
+    assert post([{"n": 1}, {"n": 2}], "first", X_P_Meta_site="x") == 422
+    assert post([{"n": 3}], "x" * 256) == post([{"n": 3}], "") == 400
+    assert post([{"n": 3}], "second") == 200
+    assert sorted(row["n"] for row in rows(server, "app")) == [1, 2, 3]

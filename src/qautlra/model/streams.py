@@ -16,6 +16,14 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
     fields: tuple[tuple[str, str], ...] | None = None
 
 
+class IngestKey(Struct, frozen=True, kw_only=True):
+    """Under which key a user sends rows, with the hash of their content: sent again they are stored once."""
+
+    user: str
+    key: str
+    digest: str
+
+
 class Derived(Struct, frozen=True, kw_only=True):
     """A stream made of another one: a row per period and group, kept up with what comes.
 

@@ -11,7 +11,7 @@ from qautlra.base.clock import Clock
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
-from qautlra.model.streams import Derived, StreamOptions
+from qautlra.model.streams import Derived, IngestKey, StreamOptions
 from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 
@@ -72,7 +72,9 @@ class StoreTail(Protocol):
 class StoreIngest(Protocol):
     """The store's taking in of events, and its streams."""
 
-    async def ingest(self, name: str, events: Any, extra: Mapping[str, str], *, create: bool) -> int: ...
+    async def ingest(
+        self, name: str, events: Any, extra: Mapping[str, str], *, create: bool, key: IngestKey | None = None
+    ) -> int: ...
     async def create(self, name: str, options: StreamOptions) -> None: ...
     async def drop(self, name: str) -> None: ...
     async def retain(self, name: str, days: int) -> None: ...

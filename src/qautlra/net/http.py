@@ -18,7 +18,7 @@ from qautlra.wire import errors
 
 CORS_MAX_AGE_S = 3600
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS"
-_HEADERS = "Content-Type, Accept, Authorization, X-P-Stream"
+_HEADERS = "Content-Type, Accept, Authorization, X-P-Stream, Idempotency-Key"
 _log = get_logger("net")
 _seldom = Seldom()
 

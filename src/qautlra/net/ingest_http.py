@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,16 +11,20 @@ from aiohttp import web
 from qautlra.auth.rights import Right
 from qautlra.base.errors import AuthError, InputError, UnavailableError
 from qautlra.base.limits import INGEST_BODY_BYTES
+from qautlra.model.streams import IngestKey
+from qautlra.net.auth import principal
 from qautlra.net.deps import Deps, StoreIngest
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
 
+KEY_CHARS_COUNT = 255
 _STATUSES = {
     400: "what is wrong with it; nothing of it is stored",
     401: "log in first",
     403: "this mode takes nothing in",
     413: "too large",
+    422: "this Idempotency-Key came with other content before",
     507: "the disk is too full; it goes on by itself when there is room",
 }
 
@@ -85,7 +90,7 @@ class IngestHttp:
             "p_src_ip": request.remote or "",
             "p_format": request.headers.get("X-P-Log-Source", form)[:64],
         }
-        rows = await store.ingest(name, events, extra, create=create)
+        rows = await store.ingest(name, events, extra, create=create, key=_key(request, body))
         return web.Response(status=200, headers={"X-Row-Count": str(rows)})
 
     async def create(self, request: web.Request) -> web.Response:
@@ -164,6 +169,20 @@ class IngestHttp:
         if found is None:
             raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
         return found
+
+
+def _key(request: web.Request, body: bytes) -> IngestKey | None:
+    """Return the request's Idempotency-Key, if it has one."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    if not 0 < len(given) <= KEY_CHARS_COUNT or not given.isprintable():
+        raise InputError(f"Idempotency-Key: up to {KEY_CHARS_COUNT} characters", key="Idempotency-Key")
+    # All that decides which rows a body becomes.
+    said = [f"{name}: {value}" for name, value in sorted(extra_columns(request.headers).items())]
+    text = "\n".join([request.content_type, *said]).encode()
+    digest = hashlib.sha256(text + b"\n" + body).hexdigest()[:32]
+    return IngestKey(user=principal(request).user_id, key=given, digest=digest)
 
 
 async def _body(request: web.Request) -> bytes:

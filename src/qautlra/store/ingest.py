@@ -11,7 +11,7 @@ import pyarrow as pa
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, StorageError, UnavailableError
-from qautlra.model.streams import Derived, StreamOptions
+from qautlra.model.streams import Derived, IngestKey, StreamOptions
 from qautlra.store.aggregates import BAR_1D
 from qautlra.store.disk import DiskGuard
 from qautlra.store.importer import dated
@@ -58,15 +58,24 @@ class IngestDoor:
         self._importing = asyncio.Lock()
 
     async def ingest(
-        self, name: str, events: Sequence[Any] | pa.Table, extra: Mapping[str, str], *, create: bool
+        self,
+        name: str,
+        events: Sequence[Any] | pa.Table,
+        extra: Mapping[str, str],
+        *,
+        create: bool,
+        key: IngestKey | None = None,
     ) -> int:
-        """Store events; return how many were taken. On return they are durable as the store is set to be."""
+        """Store events; return how many were taken. On return they are durable as the store is set to be.
+
+        Sent again with the same `key` they are stored once; rows of the market are so without one.
+        """
         opened = self._need()
         self._disk.check()
         _check_log(opened.journal.error or opened.tables.log_error)
         if name.lower() in STREAMS:
             return await self._market(opened, name.lower(), events)
-        return await opened.tables.ingest(name, events, extra, create=create)
+        return await opened.tables.ingest(name, events, extra, create=create, key=key)
 
     async def _market(self, opened: Opened, name: str, events: Sequence[Any] | pa.Table) -> int:
         if name == BAR_1M:

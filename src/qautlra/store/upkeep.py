@@ -24,6 +24,7 @@ from qautlra.store.compaction import IDENTITY
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
 from qautlra.store.sqldata import TABLES
 from qautlra.store.tables.filing import ASIDE
+from qautlra.store.tables.keys import KEYS
 
 GAP_S = 300
 GAPS_KEPT_COUNT = 100
@@ -223,6 +224,8 @@ def _wanted(source: Path, raw: bytes, state: State) -> Iterator[Path]:
     for pattern in ("streams/*.json", f"{ASIDE}/*.arrow"):
         for path in sorted(source.glob(pattern)):
             yield path.relative_to(source)
+    if (source / KEYS).exists():
+        yield Path(KEYS)
     if state.latest:
         yield Path(state.latest)
     for file in state.files:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qautlra.base import metrics
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.store.tables.definition import STREAMS_COUNT
+from qautlra.store.tables.keys import KEYS_COUNT
 
 if TYPE_CHECKING:
     from qautlra.store.disk import DiskGuard
@@ -52,6 +53,12 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
         kind="counter",
     )
     note("qautlra_store_ingested_rows_total", "Rows ingested", lambda: tables.rows_taken, kind="counter")
+    note(
+        "qautlra_store_ingest_repeats_total",
+        "Requests that came again",
+        lambda: tables.replays,
+        kind="counter",
+    )
     note("qautlra_store_aside_files_count", "Files of rows set aside", lambda: tables.aside_files)
     note("qautlra_store_schemas_cached_count", "Schemas in memory", lambda: tables.book.cached_count)
     made = opened.aggregates
@@ -67,6 +74,7 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
         "store_ingest_log", lambda: tables.buffered_bytes, JOURNAL_BUFFER_BYTES,
         unit="bytes", when_full="refuse",
     )  # fmt: skip
+    bound("store_ingest_keys", lambda: len(tables.keys), KEYS_COUNT, when_full="drop")
     bound("store_hot", lambda: opened.hot.bytes, opened.hot_bytes, unit="bytes", when_full="drop")
     bound("store_queries", lambda: opened.engine.pending, opened.engine.pending_max, when_full="refuse")
     bound("store_sql", lambda: opened.sql.pending, opened.sql.pending_max, when_full="refuse")

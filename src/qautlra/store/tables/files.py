@@ -21,6 +21,8 @@ from qautlra.store.parquet import Layout, write_parquet
 from qautlra.store.tables.definition import Definition
 
 PARTITIONS_COUNT = 1_000
+MERGE_COUNT = 8
+MERGE_BYTES = 16 << 20
 _MERGED = re.compile(r"-m\d*\.parquet$")
 ZONE_US = 8 * 3_600 * 1_000_000
 
@@ -191,3 +193,20 @@ def without(state: State, gone: Iterable[DataFile]) -> State:
     """Return the state without some files."""
     paths = {file.path for file in gone}
     return msgspec.structs.replace(state, files=tuple(file for file in state.files if file.path not in paths))
+
+
+def by_stream(state: State) -> dict[str, list[DataFile]]:
+    """Return the files of each stream."""
+    found: dict[str, list[DataFile]] = {}
+    for file in state.files:
+        found.setdefault(file.stream, []).append(file)
+    return found
+
+
+def crowded(state: State) -> list[list[DataFile]]:
+    """Return the small files of each directory that has enough of them to be merged."""
+    groups: dict[str, list[DataFile]] = {}
+    for file in state.files:
+        if file.bytes < MERGE_BYTES:
+            groups.setdefault(file.path.rpartition("/")[0], []).append(file)
+    return [files for files in groups.values() if len(files) >= MERGE_COUNT]

@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError
 from qautlra.store.tables.definition import (
     GIVEN_COLUMNS,
@@ -32,6 +34,10 @@ DEPTH_COUNT: Final = 10
 _TIMELY = re.compile(r"time|date|timestamp|created|received|saved|delivered|at$|ts$", re.IGNORECASE)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 _INT_LIMIT = 2**63
+DAY_US = 86_400_000_000
+# The days a calendar date can name, in any zone.
+FIRST_US = (date.min.toordinal() + 1 - 719_163) * DAY_US
+LAST_US = (date.max.toordinal() - 1 - 719_163) * DAY_US
 _EXACT_LIMIT = 2**53
 
 
@@ -330,3 +336,15 @@ def static_columns(fields: Iterable[tuple[str, str]]) -> tuple[Column, ...]:
             )
         columns.append(Column(check_column_name(name), names[kind.lower()]))
     return check_columns(columns)
+
+
+def check_times(table: pa.Table, definition: Definition) -> None:
+    """InputError when a row has no time to be kept under, or one beyond the stream's limit."""
+    name = definition.time_column
+    if name not in table.column_names or table.column(name).null_count:
+        raise InputError(f"{name!r} is the time of this stream: every event needs it", key=name)
+    first_us, last_us = pc.min_max(table.column(name).cast(pa.int64())).as_py().values()
+    if first_us < FIRST_US or last_us >= LAST_US:
+        raise InputError(f"{name!r}: a time outside the years 1 to 9999", key=name)
+    if definition.time_limit_days and first_us < wall_ns() // 1_000 - definition.time_limit_days * DAY_US:
+        raise InputError(f"{name!r}: an event is older than {definition.time_limit_days} days", key=name)

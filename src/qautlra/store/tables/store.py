@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, StorageError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
+from qautlra.model.streams import IngestKey
 from qautlra.store.catalogue import Catalogue, DataFile, Progress, State, unlink_stale
 from qautlra.store.disk import is_full
 from qautlra.store.logs import readable_lsn
@@ -33,9 +33,10 @@ from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
 from qautlra.store.tables import record
 from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
-from qautlra.store.tables.files import merged, rebuilt, unite, without, write_rows
+from qautlra.store.tables.files import by_stream, crowded, merged, rebuilt, unite, without, write_rows
 from qautlra.store.tables.filing import Filing
-from qautlra.store.tables.infer import Grown, rows_of, table_rows
+from qautlra.store.tables.infer import DAY_US, Grown, check_times, rows_of, table_rows
+from qautlra.store.tables.keys import Keys, Stored, mark_of, marked
 
 FILE_AGE_S = 60.0
 POLL_S = 0.25
@@ -43,12 +44,6 @@ FRESH_COUNT = 256
 DURABLE_POLL_S = 0.001
 DURABLE_S = 5.0
 LINGER_S = 120.0
-MERGE_COUNT = 8
-MERGE_BYTES = 16 << 20
-DAY_US = 86_400_000_000
-# The days a calendar date can name, in any zone.
-FIRST_US = (date.min.toordinal() + 1 - 719_163) * DAY_US
-LAST_US = (date.max.toordinal() - 1 - 719_163) * DAY_US
 
 _T = TypeVar("_T")
 _log = log.get_logger("store")
@@ -72,6 +67,8 @@ class TableStore:
         self._first_waiting_s = 0.0
         self._retained_day = -1
         self.rows_taken = 0
+        self.keys = Keys(directory)
+        self.replays = 0
         self.fresh: dict[str, list[tuple[int, int, int]]] = {}
         "Of rows in the log, by stream: (position, first time, last time), Unix us; a few hundred at most."
         self.followers: set[Callable[[str, pa.Table], None]] = set()
@@ -101,6 +98,7 @@ class TableStore:
         """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.book.load()
+        self.keys.load()
         self._journal = Journal(
             self.directory / "log",
             segment_bytes=self._settings.segment_bytes,
@@ -118,7 +116,9 @@ class TableStore:
                 self._waiting[name] = self._waiting.get(name, 0) + rows
                 definition = self.book.find(name)
                 if definition is not None and lsn > definition.born_lsn:
-                    self._note(definition, lsn, record.decode(payload))
+                    table = record.decode(payload)
+                    self._note(definition, lsn, table)
+                    self.keys.hear(table, lsn)
         self._first_waiting_s = monotonic_s()
 
     def close(self, grace_s: float) -> None:
@@ -130,33 +130,55 @@ class TableStore:
     # Taking rows in
 
     async def ingest(
-        self, name: str, events: Sequence[Any] | pa.Table, extra: Mapping[str, Any], *, create: bool = True
+        self,
+        name: str,
+        events: Sequence[Any] | pa.Table,
+        extra: Mapping[str, Any],
+        *,
+        create: bool = True,
+        key: IngestKey | None = None,
     ) -> int:
         """Store events; return how many when they are durable. A stream that is not there is made.
 
-        InputError: an event that cannot be stored, then none is. StorageError: the log takes nothing now.
+        What is stored under a `key` already is not stored again. InputError: an event that cannot be stored,
+        then none is; or 422, a key that came with other events. StorageError: the log takes nothing now.
         """
         async with self._change:
             definition = await self._definition(name, create)
-            may_grow = self._settings.schema.auto_detect and not definition.is_static
-            make = table_rows if isinstance(events, pa.Table) else rows_of
-            extra = {ARRIVAL: wall_us()} | dict(extra)
-            grown: Grown = await self._work(
-                partial(make, events, definition, _moments(extra), may_grow=may_grow)
-            )
-            if not grown.table.num_rows:
-                return 0
-            _check_times(grown.table, definition)
+            mark = "" if key is None else mark_of(key, definition)
+            known = None if key is None else self.keys.find(mark, key)
+            if known is None or not known.is_whole:
+                rows, total = await self._rows(definition, events, extra)
+                if not total:
+                    return 0
+                if key is not None and known is None:
+                    known = Stored(digest=key.digest, rows=0, total=total, at_us=wall_us())
+                rows = rows if known is None else rows.slice(known.rows)
+                lsn = self._append(definition, rows, mark, known)
+            else:
+                rows, total, lsn = definition.schema.empty_table(), known.total, known.lsn
+                self.replays += 1
+        await self._durable(lsn)
+        self.rows_taken += rows.num_rows
+        if rows.num_rows:
+            for heard in list(self.followers):
+                heard(definition.name, rows)
+        return total
+
+    async def _rows(
+        self, definition: Definition, events: Sequence[Any] | pa.Table, extra: Mapping[str, Any]
+    ) -> tuple[pa.Table, int]:
+        """Return events as rows of a stream, which has grown by what they bring, and how many."""
+        may_grow = self._settings.schema.auto_detect and not definition.is_static
+        make = table_rows if isinstance(events, pa.Table) else rows_of
+        extra = {ARRIVAL: wall_us()} | dict(extra)
+        grown: Grown = await self._work(partial(make, events, definition, _moments(extra), may_grow=may_grow))
+        if grown.table.num_rows:
+            check_times(grown.table, definition)
             if grown.is_new:
                 definition = msgspec.structs.replace(definition, columns=grown.columns)
                 await self._work(partial(self.book.put, definition))
-            lsn = self._append(definition, grown.table)
-        await self._durable(lsn)
-        rows = int(grown.table.num_rows)
-        self.rows_taken += rows
-        for heard in list(self.followers):
-            heard(definition.name, grown.table)
-        return rows
+        return grown.table, int(grown.table.num_rows)
 
     async def _definition(self, name: str, create: bool) -> Definition:
         check_table_name(name)
@@ -186,12 +208,16 @@ class TableStore:
             lsns, lows, highs = zip(*noted, strict=True)
             noted[:] = [(max(lsns), min(lows), max(highs))]
 
-    def _append(self, definition: Definition, table: pa.Table) -> int:
+    def _append(self, definition: Definition, table: pa.Table, mark: str, known: Stored | None) -> int:
+        """Log rows, with what of a request they make stored, if it has a key; return the last's position."""
         journal, name = self._log(), definition.name
         lsn = 0
         if not self._waiting:
             self._first_waiting_s = monotonic_s()
         for piece in record.split(table):
+            if known is not None:
+                known = msgspec.structs.replace(known, rows=known.rows + piece.num_rows)
+                piece = marked(piece, mark, known)
             lsn = int(journal.append(record.ROWS_RECORD, record.encode(name, piece)))
             if not lsn:
                 raise StorageError(
@@ -199,6 +225,8 @@ class TableStore:
                 )
             self._waiting[name] = self._waiting.get(name, 0) + piece.num_rows
             self._note(definition, lsn, piece)
+            if known is not None:
+                self.keys.note(mark, msgspec.structs.replace(known, lsn=lsn))
         return lsn
 
     async def _durable(self, lsn: int) -> None:
@@ -207,8 +235,8 @@ class TableStore:
         while journal.durable_lsn < lsn:
             if journal.failed or monotonic_s() > give_up_s:
                 raise StorageError(
-                    f"not durable yet: {journal.error or 'the disk is slow'}; sent again the same events "
-                    "may be stored twice",
+                    f"not durable yet: {journal.error or 'the disk is slow'}; sent again without an "
+                    "Idempotency-Key the same events may be stored twice",
                     retry_after_s=1,
                 )
             await asyncio.sleep(DURABLE_POLL_S)
@@ -322,6 +350,7 @@ class TableStore:
             if first <= lsn <= target and kind == record.ROWS_RECORD
         )
         files = self._filing.file(records, state, first, target)
+        self.keys.keep()  # before the records that say them go
         replaced = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *files))
         self.catalogue.store(replaced)
         return replaced
@@ -378,13 +407,13 @@ class TableStore:
 
     async def merge_small(self) -> None:
         """Put small files of one directory together, one directory at a time."""
-        if not _crowded(self.catalogue.state):
+        if not crowded(self.catalogue.state):
             return
         async with self._change:
             # What was there before the lock was waited for may be deleted, or made again, by now.
             before = self.catalogue.state
             failed: Exception | None = None
-            for files in _crowded(before):
+            for files in crowded(before):
                 serial = before.serial + 1
                 try:
                     definition = self.book.get(files[0].stream)
@@ -409,7 +438,7 @@ class TableStore:
             return
         async with self._change:
             gone = []
-            for name, files in _by_stream(self.catalogue.state).items():
+            for name, files in by_stream(self.catalogue.state).items():
                 try:
                     keep = self._kept_days(name)
                 except StorageError as error:
@@ -465,33 +494,5 @@ def wall_us() -> int:
     return wall_ns() // 1_000
 
 
-def _by_stream(state: State) -> dict[str, list[DataFile]]:
-    found: dict[str, list[DataFile]] = {}
-    for file in state.files:
-        found.setdefault(file.stream, []).append(file)
-    return found
-
-
-def _crowded(state: State) -> list[list[DataFile]]:
-    """Return the small files of each directory that has enough of them to be merged."""
-    groups: dict[str, list[DataFile]] = {}
-    for file in state.files:
-        if file.bytes < MERGE_BYTES:
-            groups.setdefault(file.path.rpartition("/")[0], []).append(file)
-    return [files for files in groups.values() if len(files) >= MERGE_COUNT]
-
-
 def _moments(extra: Mapping[str, Any]) -> dict[str, Any]:
     return {name: moment(value) if name == ARRIVAL else value for name, value in extra.items()}
-
-
-def _check_times(table: pa.Table, definition: Definition) -> None:
-    """InputError when a row has no time to be kept under, or one beyond the stream's limit."""
-    name = definition.time_column
-    if name not in table.column_names or table.column(name).null_count:
-        raise InputError(f"{name!r} is the time of this stream: every event needs it", key=name)
-    first_us, last_us = pc.min_max(table.column(name).cast(pa.int64())).as_py().values()
-    if first_us < FIRST_US or last_us >= LAST_US:
-        raise InputError(f"{name!r}: a time outside the years 1 to 9999", key=name)
-    if definition.time_limit_days and first_us < wall_us() - definition.time_limit_days * DAY_US:
-        raise InputError(f"{name!r}: an event is older than {definition.time_limit_days} days", key=name)
