@@ -4,17 +4,19 @@ import asyncio
 import re
 
 import aiohttp
+import pyarrow.flight as fl
 import pytest
 
-from tests.e2e.conftest import Serve, Server
+from tests.e2e.conftest import Serve, Server, free_port
 
 pytestmark = pytest.mark.slow
 LINE = re.compile(r'qautlra_base_queue_(fill|bound)\{queue="(\w+)",unit="\w+",when_full="\w+"\} (\S+)')
 ALWAYS = {
     "auth_audit", "auth_hashes", "auth_users", "feed_client_symbols", "feed_clients", "feed_pinned_symbols",
-    "feed_send_buffer", "feed_series", "feed_series_rows", "net_db_messages", "net_trade_clients",
-    "net_trade_held", "net_trade_notices", "store_hot", "store_ingest_log", "store_log", "store_queries",
-    "store_sql", "store_streams", "trade_journal", "trade_orders",
+    "feed_send_buffer", "feed_series", "feed_series_rows", "net_ctp_waiting", "net_db_messages",
+    "net_flight_calls", "net_flight_tokens", "net_flight_unseen", "net_trade_clients", "net_trade_held",
+    "net_trade_notices", "store_hot", "store_ingest_log", "store_log", "store_queries", "store_sql",
+    "store_streams", "store_tail", "trade_journal", "trade_orders",
 }  # fmt: skip
 
 
@@ -26,7 +28,8 @@ def bounds(server: Server) -> dict[str, dict[str, float]]:
 
 
 def test_every_bounded_queue_shows_its_fill_and_its_bound(serve: Serve) -> None:
-    server = serve("--source", "sim")
+    port = free_port()
+    server = serve("--source", "sim", "--set", f"net.flight_listen=127.0.0.1:{port}")
     shown = bounds(server)
     assert set(shown) >= ALWAYS
     assert all(0 <= one["fill"] <= one["bound"] and one["bound"] > 0 for one in shown.values())
@@ -41,7 +44,11 @@ def test_every_bounded_queue_shows_its_fill_and_its_bound(serve: Serve) -> None:
                 await socket.receive()
             return await asyncio.to_thread(bounds, server)
 
+    client = fl.FlightClient(f"grpc://127.0.0.1:{port}")
+    following = client.do_get(fl.Ticket(b'{"stream": "futures_market"}'))
     now = asyncio.run(connected())
+    assert now["net_flight_calls"]["fill"] == 1
+    following.cancel()
     assert now["feed_clients"]["fill"] == 3
     assert now["feed_client_symbols"]["fill"] == 2
     assert now["store_hot"]["fill"] > 0

@@ -1,7 +1,6 @@
 """The files as Delta tables on a local S3 and on a disk: read by other programs, whole at every moment."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,18 @@ def s3() -> Iterator[str]:
     port = free_port()
     server = ThreadedMotoServer("127.0.0.1", port)
     server.start()
+    bucket(f"http://127.0.0.1:{port}")
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+def bucket(url: str) -> None:
     import boto3
 
     boto3.client(
-        "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1",
-        aws_access_key_id="test-key", aws_secret_access_key="test-secret-1",
+        "s3", endpoint_url=url, region_name=KEYS["AWS_REGION"],
+        aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"], aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
     ).create_bucket(Bucket="lake")  # fmt: skip
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
 
 
 def ticks(server: Server, first: int, count: int, day: int = 0) -> None:
@@ -109,18 +112,47 @@ def test_tables_in_object_storage(serve: Serve, s3: str) -> None:
     assert "test-secret-1" not in server.log.read_text() + json.dumps(lake(server))
 
 
-def test_storage_that_is_away_holds_nothing_else_up(serve: Serve, tmp_path: Path) -> None:
+def test_storage_that_is_away_holds_nothing_else_up(serve: Serve) -> None:
+    from deltalake import DeltaTable
+    from moto.server import ThreadedMotoServer
+
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    more = ("--set", "store.lake.url=s3://lake/x", "--set", f"store.lake.endpoint={url}")
+    server = serve(*SMALL, *more, mode="db", env=ENV | KEYS)
+    ticks(server, 0, 2_000)
+    until(lambda: lake(server).get("error"), 120)  # the client tries for a while by itself
+    assert lake(server)["commits"] == 0 and server.get_json("/healthz")["status"] == "degraded"
+    assert "lake_held_up" in server.log.read_text()
+    # rows are taken, filed and answered meanwhile
+    ticks(server, 2_000, 2_000)
+    asked = {"stream": "futures_market", "start_time": "2024-12-01", "end_time": "2024-12-10"}
+    assert sorted(row["volume"] for row in server.query(**asked)) == list(range(4_000))
+    assert server.request("GET", "/readyz")[0] == 200
+    # it goes on by itself
+    storage = ThreadedMotoServer("127.0.0.1", port)
+    storage.start()
+    try:
+        bucket(url)
+        until(lambda: "error" not in lake(server) and lake(server)["commits"] >= 1, 120)
+        table = DeltaTable(
+            "s3://lake/x/futures_market",
+            storage_options=KEYS | {"AWS_ENDPOINT_URL": url, "AWS_ALLOW_HTTP": "true"},
+        )
+        found = volumes(table)
+        assert found and found == list(range(len(found)))
+        assert server.get_json("/healthz")["status"] == "ok"
+        server.stop()
+    finally:
+        storage.stop()
+
+
+def test_tables_on_a_disk(serve: Serve, tmp_path: Path) -> None:
     from deltalake import DeltaTable
 
-    dead = f"http://127.0.0.1:{free_port()}"
-    more = ("--set", "store.lake.url=s3://lake/x", "--set", f"store.lake.endpoint={dead}")
-    env = ENV | {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "r"}
-    server = serve(*SMALL, *more, mode="db", env=env)
-    ticks(server, 0, 2_000)
-    time.sleep(1)
-    assert len(server.query(stream="futures_market", start_time="2024-12-01", end_time="2024-12-10")) == 2_000
-    server.stop()
     place = tmp_path / "lake"
     server = serve(*SMALL, "--set", f"store.lake.url={place}", mode="db", env=ENV)
+    ticks(server, 0, 2_000)
     until(lambda: lake(server)["commits"] >= 1)
-    assert volumes(DeltaTable(str(place / "futures_market")))[0] == 0
+    found = volumes(DeltaTable(str(place / "futures_market")))
+    assert found and found == list(range(len(found)))

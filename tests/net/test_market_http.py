@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.net.front import Front
+from qautlra.base.clock import WallClock
+from qautlra.base.errors import AuthError, QautlraError, UnavailableError
+from qautlra.config.tree import Net
+from qautlra.net.deps import Deps
+from tests.net.front import FakeProcess, Front
 
 MakeFront = Callable[..., Front]
 
@@ -167,6 +172,39 @@ def test_description_covers_every_door(front: Front) -> None:
         assert part.split('"')[0] in schemas
     ids = [op["operationId"] for methods in description["paths"].values() for op in methods.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_description_says_who_may_be_refused(front: Front) -> None:
+    paths = front.call("GET", "/api/openapi.json").json["paths"]
+    guarded = {
+        (method, path): set(operation["responses"])
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if "security" in operation
+    }
+    assert ("put", "/api/v1/import/{id}") in guarded and ("put", "/api/v1/aggregate/{stream}") in guarded
+    assert {door for door, statuses in guarded.items() if not statuses >= {"401", "403"}} == set()
+
+
+@pytest.mark.parametrize(
+    ("modes", "part", "kind", "words"),
+    [
+        (("query",), Deps.taking_in, AuthError, "takes nothing in"),
+        (("query",), Deps.importing, AuthError, "takes nothing in"),
+        (("md",), Deps.taking_in, UnavailableError, "No store in mode md"),
+        (("md", "web"), Deps.importing, UnavailableError, "No store in mode md,web"),
+        (("query",), Deps.stored, UnavailableError, "No store"),
+        (("ingest",), Deps.answering, AuthError, "does not answer"),
+        (("md",), Deps.answering, UnavailableError, "No store"),
+    ],
+)
+def test_what_a_mode_does_not_run_is_said(
+    modes: tuple[str, ...], part: Callable[[Deps], Any], kind: type[QautlraError], words: str
+) -> None:
+    deps = Deps(settings=Net(), clock=WallClock(), process=FakeProcess(), modes=modes)
+    with pytest.raises(kind, match=words) as raised:
+        part(deps)
+    assert raised.value.status == (403 if kind is AuthError else 503)
 
 
 # --- errors, origins, limits ---

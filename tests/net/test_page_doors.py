@@ -24,6 +24,21 @@ def test_every_path_the_page_calls_is_served(front: Front) -> None:
     assert called - served - {"/api/docs", "/api/openapi.json"} == set()
 
 
+def test_the_page_has_a_name_for_everything_that_may_fill_up() -> None:
+    if not WEB.is_dir():
+        pytest.skip("the page's sources are not here")
+    names = {
+        name
+        for source in (WEB.parents[1] / "src" / "qautlra").rglob("*.py")
+        for name in re.findall(r'\bbound\(\s*"([a-z_]+)"', source.read_text())
+    }
+    names |= {"link_ctp_market_queries", "link_ctp_trader_queries", "feed_clients", "feed_send_buffer"}
+    texts = (WEB / "i18n" / "texts.ts").read_text()
+    (queues,) = re.findall(r"\n  queue: \{\n(.*?)\n  \},", texts, re.DOTALL)
+    named = set(re.findall(r"(\w+): \[", queues))
+    assert len(names) > 25 and names - named == set()
+
+
 def test_the_page_calls_doors_by_the_types_the_server_describes() -> None:
     if not WEB.is_dir():
         pytest.skip("the page's sources are not here")

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from qautlra.auth.rights import Right
-from qautlra.base.errors import AuthError, NotFoundError, UnavailableError
-from qautlra.net.deps import Deps, StoreIngest
+from qautlra.base.errors import NotFoundError
+from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 from qautlra.wire.aggregates import decode_aggregate, encode_aggregate
@@ -16,8 +16,10 @@ from qautlra.wire.aggregates import decode_aggregate, encode_aggregate
 _STATUSES = {
     400: "what is wrong with it",
     401: "log in first",
+    403: "the login may not, or this mode takes nothing in",
     404: "no such stream",
     409: "the name is taken",
+    503: "not ready, or no store in this mode",
 }
 
 
@@ -44,42 +46,31 @@ class AggregateHttp:
 
     async def all(self, _request: web.Request) -> web.Response:
         """List the aggregates."""
-        return json_reply([encode_aggregate(*item) for item in self._any().derived().items()])
+        return json_reply([encode_aggregate(*item) for item in self._deps.stored().derived().items()])
 
     async def one(self, request: web.Request) -> web.Response:
         """Say how one is made."""
         name = request.match_info["stream"]
-        found = self._any().derived().get(name)
+        found = self._deps.stored().derived().get(name)
         if found is None:
             raise NotFoundError(f"there is no aggregate {name[:80]!r}", key="stream")
         return json_reply(encode_aggregate(name, found))
 
     async def create(self, request: web.Request) -> web.Response:
         """Make one; its rows come by themselves."""
-        await self._writing().derive(request.match_info["stream"], decode_aggregate(await request.read()))
+        await self._deps.taking_in().derive(
+            request.match_info["stream"], decode_aggregate(await request.read())
+        )
         return web.Response(status=200)
 
     async def refresh(self, request: web.Request) -> web.Response:
         """Make its rows up to now."""
-        return json_reply({"rows": await self._writing().refresh(request.match_info["stream"])})
+        return json_reply({"rows": await self._deps.taking_in().refresh(request.match_info["stream"])})
 
     async def drop(self, request: web.Request) -> web.Response:
         """Delete one."""
         name = request.match_info["stream"]
-        if name not in self._any().derived():
+        if name not in self._deps.stored().derived():
             raise NotFoundError(f"there is no aggregate {name[:80]!r}", key="stream")
-        await self._writing().drop(name)
+        await self._deps.taking_in().drop(name)
         return web.Response(status=200)
-
-    def _writing(self) -> StoreIngest:
-        if self._deps.ingest is None:
-            if "query" in self._deps.modes:
-                raise AuthError("Mode query answers questions and takes nothing in", status=403)
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return self._deps.ingest
-
-    def _any(self) -> StoreIngest:
-        found = self._deps.ingest or self._deps.streams
-        if found is None:
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return found

@@ -9,9 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Principal, Right
+from qautlra.base import metrics
 from qautlra.base.errors import AuthError, InputError, LimitError, StorageError, UnavailableError
 from qautlra.model import codes as house_codes
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
@@ -39,6 +41,13 @@ WAITING_COUNT: Final = 1000
 FRONT_ID: Final = 1
 
 
+_sessions: WeakSet[TraderSession] = WeakSet()
+metrics.bound(
+    "net_ctp_waiting", lambda: max((one.waiting_count for one in _sessions), default=0), WAITING_COUNT,
+    when_full="disconnect",
+)  # fmt: skip
+
+
 class TraderSession:
     """Owner: its connection."""
 
@@ -53,6 +62,12 @@ class TraderSession:
         self._task: asyncio.Task[None] | None = None
         self._waiting: deque[Frame] = deque()
         self._answers = Answers(desk)
+        _sessions.add(self)
+
+    @property
+    def waiting_count(self) -> int:
+        """Requests that came before the one before them was answered."""
+        return len(self._waiting)
 
     def hold(self, held: bool) -> None:
         """Orders and trades are never dropped: what a session does not read ends it (GIVE_UP_BYTES)."""

@@ -135,23 +135,20 @@ class Follower:
         )
 
     async def _query(self, message: DbMessage) -> None:
-        store = self._deps.store
-        if store is None:
-            raise UnavailableError("This mode answers no queries")
+        store = self._deps.answering()
         asked = msgspec.structs.replace(decode_query(orjson.dumps(message.body)), who=self._name)
         result = await store.run(asked)
         rows = result.chunks if isinstance(result.chunks, bytes) else b"[]"
         self._send(db_socket.rows_message("queryResult", message.stream, rows, message.request_id))
 
     async def _ingest(self, message: DbMessage) -> None:
-        if self._deps.ingest is None:
-            raise AuthError("This mode takes nothing in", status=403)
+        store = self._deps.taking_in()
         if self._who is None:
             raise AuthError("log in first: Basic or Bearer when connecting")
         self._who.require(Right.INGEST)
         events = message.body if isinstance(message.body, list) else [message.body]
         extra = {"p_format": "json", "p_user_agent": "websocket", "p_src_ip": ""}
-        rows = await self._deps.ingest.ingest(message.stream, events, extra, create=True)
+        rows = await store.ingest(message.stream, events, extra, create=True)
         self._send(db_socket.answer("ack", message.request_id, stream=message.stream, rows=rows))
 
     async def _push(self) -> None:

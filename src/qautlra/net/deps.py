@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from qautlra.auth.service import AuthService
 from qautlra.base.clock import Clock
+from qautlra.base.errors import AuthError, UnavailableError
 from qautlra.config.tree import Net
 from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
@@ -124,3 +125,38 @@ class Deps:
     "Whether `settings.listen` was chosen by the user: then a busy port is an error."
     origins: Sequence[str] = field(default=())
     "Further origins whose pages may open sockets, besides `settings.cors`."
+
+    def answering(self) -> StoreQuery:
+        """Return what answers queries; AuthError 403 or UnavailableError when this mode has none."""
+        if self.store is None:
+            if "ingest" in self.modes:
+                raise AuthError("Mode ingest takes data in and does not answer queries", status=403)
+            raise self._no_store()
+        return self.store
+
+    def taking_in(self) -> StoreIngest:
+        """Return what takes events in; AuthError 403 or UnavailableError when this mode has none."""
+        if self.ingest is None:
+            raise self._nothing_in()
+        return self.ingest
+
+    def importing(self) -> StoreImports:
+        """Return what imports files; AuthError 403 or UnavailableError when this mode has none."""
+        if self.imports is None:
+            raise self._nothing_in()
+        return self.imports
+
+    def stored(self) -> StoreIngest:
+        """Return the streams there are, to be looked at; UnavailableError when this mode has none."""
+        found = self.ingest or self.streams
+        if found is None:
+            raise self._no_store()
+        return found
+
+    def _nothing_in(self) -> AuthError | UnavailableError:
+        if "query" in self.modes:
+            return AuthError("Mode query answers questions and takes nothing in", status=403)
+        return self._no_store()
+
+    def _no_store(self) -> UnavailableError:
+        return UnavailableError(f"No store in mode {','.join(self.modes)}")

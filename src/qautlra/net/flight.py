@@ -186,9 +186,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         """Store the rows that are put; after each part that is durable, say how many were taken."""
         desk = self.desk
         desk.admit(context, Right.INGEST)
-        store = desk.deps.ingest
-        if store is None:
-            raise fl.FlightUnauthorizedError("this mode takes nothing in")
+        store = desk.have(desk.deps.taking_in)
         stream = stream_of(descriptor)
         extra = {"p_format": "arrow", "p_user_agent": "flight", "p_src_ip": peer_host(context.peer())}
         desk.enter()
@@ -228,9 +226,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
     def list_flights(self, context: fl.ServerCallContext, criteria: bytes) -> Iterator[fl.FlightInfo]:
         """List the streams; a stream's schema is in its flight info."""
         self.desk.admit(context, Right.MARKET)
-        streams = self.desk.deps.ingest or self.desk.deps.streams
-        names = [] if streams is None else streams.names()
-        for name in names:
+        for name in self.desk.have(self.desk.deps.stored).names():
             ticket = fl.Ticket(json.dumps({"stream": name, "start_time": "1h-ago"}).encode())
             descriptor = fl.FlightDescriptor.for_path(name)
             yield fl.FlightInfo(pa.schema([]), descriptor, [fl.FlightEndpoint(ticket, [])], -1, -1)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -66,6 +66,13 @@ class Desk:
                         raise
             except QautlraError as error:
                 raise translated(error) from None
+
+    def have(self, part: Callable[[], _T]) -> _T:
+        """Return a part of the process, or raise what a caller is told of one this mode does not have."""
+        try:
+            return part()
+        except QautlraError as error:
+            raise translated(error) from None
 
     def check(self, context: fl.ServerCallContext) -> None:
         """Raise when nobody waits for the answer of a call, or nobody will give it."""

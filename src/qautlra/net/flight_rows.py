@@ -62,14 +62,10 @@ class Answer(Rows):
     def __init__(self, desk: Desk, context: fl.ServerCallContext, body: bytes) -> None:
         super().__init__(desk, context)
         self._pieces: AsyncIterator[bytes | memoryview] | None = None
-        store = desk.deps.store
-        if store is None:
-            self.close()
-            raise fl.FlightUnauthorizedError("this mode answers no queries")
         try:
             asked = decode_query(body, accept=ARROW)
             asked = msgspec.structs.replace(asked, who=f"from {peer_host(context.peer())}")
-            result = desk.ask(store.run(asked), context)
+            result = desk.ask(desk.deps.answering().run(asked), context)
             chunks = result.chunks
             if isinstance(chunks, bytes | memoryview):
                 self._reader = pa.ipc.open_stream(chunks)
@@ -139,9 +135,8 @@ class Tail(Rows):
     def __init__(self, desk: Desk, context: fl.ServerCallContext, asked: dict[str, Any]) -> None:
         super().__init__(desk, context)
         self._tail: Any = None
-        streams = desk.deps.ingest or desk.deps.streams
         names = asked.get("instruments")
-        if streams is None or not isinstance(asked["stream"], str):
+        if not isinstance(asked["stream"], str):
             self.close()
             raise pa.ArrowInvalid("stream: expected the name of a stream")
         if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
@@ -149,7 +144,7 @@ class Tail(Rows):
             raise pa.ArrowInvalid("instruments: expected a list of texts")
 
         async def opened() -> Any:
-            return streams.live(asked["stream"], names)
+            return desk.deps.stored().live(asked["stream"], names)
 
         try:
             self._tail = desk.ask(opened())

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from qautlra.auth.rights import Right
-from qautlra.base.errors import AuthError, InputError, UnavailableError
-from qautlra.net.deps import Deps, StoreImports
+from qautlra.base.errors import InputError
+from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 
@@ -24,9 +24,11 @@ _PARAMETERS = {
 _STATUSES = {
     400: "what is wrong with it",
     401: "log in first",
+    403: "the login may not, or this mode takes nothing in",
     404: "no such import",
     409: "it has another number of bytes, or is not received any more",
     413: "larger than store.import_bytes",
+    503: "not ready, or no store in this mode",
     507: "the disk is too full",
 }
 
@@ -55,11 +57,11 @@ class ImportHttp:
 
     async def all(self, _request: web.Request) -> web.Response:
         """List the imports."""
-        return json_reply([msgspec.to_builtins(note) for note in self._imports().all()])
+        return json_reply([msgspec.to_builtins(note) for note in self._deps.importing().all()])
 
     async def one(self, request: web.Request) -> web.Response:
         """Say how far one is."""
-        return json_reply(msgspec.to_builtins(self._imports().get(request.match_info["id"])))
+        return json_reply(msgspec.to_builtins(self._deps.importing().get(request.match_info["id"])))
 
     async def receive(self, request: web.Request) -> web.Response:
         """Take bytes of a file; answers 202 when it has all of them."""
@@ -71,22 +73,15 @@ class ImportHttp:
             missing = "stream" if "stream" not in asked else "format"
             raise InputError(f"{missing}: is missing", key=missing)
         more = asked.get("more", "false").lower() in ("true", "1")
-        note = await self._imports().receive(
+        note = await self._deps.importing().receive(
             request.match_info["id"], asked["stream"], asked["format"], int(at), _pieces(request), more=more
         )
         return json_reply(msgspec.to_builtins(note), status=200 if more else 202)
 
     async def forget(self, request: web.Request) -> web.Response:
         """Stop one and forget it."""
-        await self._imports().forget(request.match_info["id"])
+        await self._deps.importing().forget(request.match_info["id"])
         return web.Response(status=200)
-
-    def _imports(self) -> StoreImports:
-        if self._deps.imports is None:
-            if "query" in self._deps.modes:
-                raise AuthError("Mode query answers questions and takes nothing in", status=403)
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return self._deps.imports
 
 
 async def _pieces(request: web.Request) -> AsyncIterator[bytes]:

@@ -9,11 +9,11 @@ from typing import Any
 from aiohttp import web
 
 from qautlra.auth.rights import Right
-from qautlra.base.errors import AuthError, InputError, UnavailableError
+from qautlra.base.errors import InputError
 from qautlra.base.limits import INGEST_BODY_BYTES
 from qautlra.model.streams import IngestKey
 from qautlra.net.auth import principal
-from qautlra.net.deps import Deps, StoreIngest
+from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
@@ -22,9 +22,10 @@ KEY_CHARS_COUNT = 255
 _STATUSES = {
     400: "what is wrong with it; nothing of it is stored",
     401: "log in first",
-    403: "this mode takes nothing in",
+    403: "the login may not, or this mode takes nothing in",
     413: "too large",
     422: "this Idempotency-Key came with other content before",
+    503: "not ready, or no store in this mode",
     507: "the disk is too full; it goes on by itself when there is room",
 }
 
@@ -81,7 +82,7 @@ class IngestHttp:
         return await self._take(request, request.match_info["stream"], create=False)
 
     async def _take(self, request: web.Request, name: str, *, create: bool) -> web.Response:
-        store = self._writing()
+        store = self._deps.taking_in()
         body = await _body(request)
         content_type = request.content_type if "Content-Type" in request.headers else ""
         events, form = decode_events(body, content_type)
@@ -96,33 +97,33 @@ class IngestHttp:
     async def create(self, request: web.Request) -> web.Response:
         """Make a stream, or change how one is kept."""
         options = decode_options(request.headers, await _body(request))
-        await self._writing().create(request.match_info["stream"], options)
+        await self._deps.taking_in().create(request.match_info["stream"], options)
         return web.Response(status=200)
 
     async def drop(self, request: web.Request) -> web.Response:
         """Delete a stream."""
-        await self._writing().drop(request.match_info["stream"])
+        await self._deps.taking_in().drop(request.match_info["stream"])
         return web.Response(status=200)
 
     async def names(self, _request: web.Request) -> web.Response:
         """List the streams."""
-        return json_reply([{"name": name} for name in self._any().names()])
+        return json_reply([{"name": name} for name in self._deps.stored().names()])
 
     async def info(self, request: web.Request) -> web.Response:
         """Say how a stream is kept."""
-        facts = self._any().info(request.match_info["stream"])
+        facts = self._deps.stored().info(request.match_info["stream"])
         facts["created-at"] = _moment(facts.pop("created_us"))
         return json_reply(facts)
 
     async def schema(self, request: web.Request) -> web.Response:
         """Say which columns a stream has."""
-        fields = self._any().schema(request.match_info["stream"])
+        fields = self._deps.stored().schema(request.match_info["stream"])
         return json_reply({"fields": fields, "metadata": {}})
 
     async def stats(self, request: web.Request) -> web.Response:
         """Say how many rows and bytes a stream has."""
         name = request.match_info["stream"]
-        found = self._any().stats(name)
+        found = self._deps.stored().stats(name)
         return json_reply(
             {
                 "stream": name,
@@ -134,12 +135,14 @@ class IngestHttp:
 
     async def retention(self, request: web.Request) -> web.Response:
         """Say how long a stream's rows are kept."""
-        facts = self._any().info(request.match_info["stream"])
+        facts = self._deps.stored().info(request.match_info["stream"])
         return json_reply(retention(facts["retention_days"]))
 
     async def retain(self, request: web.Request) -> web.Response:
         """Set how long a stream's rows are kept."""
-        await self._writing().retain(request.match_info["stream"], decode_retention(await _body(request)))
+        await self._deps.taking_in().retain(
+            request.match_info["stream"], decode_retention(await _body(request))
+        )
         return web.Response(status=200)
 
     async def detect(self, request: web.Request) -> web.Response:
@@ -147,7 +150,7 @@ class IngestHttp:
         events, _ = decode_events(await _body(request), "application/json")
         if len(events) != 1:
             raise InputError("expected one event", key="body")
-        return json_reply({"fields": self._any().detect(events[0]), "metadata": {}})
+        return json_reply({"fields": self._deps.stored().detect(events[0]), "metadata": {}})
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer."""
@@ -156,19 +159,6 @@ class IngestHttp:
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when every service runs."""
         return web.Response(status=200 if self._deps.process.ready else 503)
-
-    def _writing(self) -> StoreIngest:
-        if self._deps.ingest is None:
-            if "query" in self._deps.modes:
-                raise AuthError("Mode query answers questions and takes nothing in", status=403)
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return self._deps.ingest
-
-    def _any(self) -> StoreIngest:
-        found = self._deps.ingest or self._deps.streams
-        if found is None:
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return found
 
 
 def _key(request: web.Request, body: bytes) -> IngestKey | None:

@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from qautlra.base.errors import AuthError, UnavailableError
 from qautlra.net.auth import asker
-from qautlra.net.deps import Deps, QueryResult, StoreQuery
+from qautlra.net.deps import Deps, QueryResult
 from qautlra.net.http import json_reply
 from qautlra.net.route import Route
 from qautlra.wire import errors, rest
@@ -66,13 +65,13 @@ class StoreHttp:
 
     async def counts(self, request: web.Request) -> web.StreamResponse:
         """Answer how many rows there are, over time."""
-        store = self._answering()
+        store = self._deps.answering()
         asked = msgspec.structs.replace(decode_counts(await request.read()), who=asker(self._deps, request))
         return json_reply(await store.counts(asked))
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         """Answer one query."""
-        store = self._answering()
+        store = self._deps.answering()
         asked = decode_query(
             await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
         )
@@ -90,14 +89,6 @@ class StoreHttp:
         if isinstance(result.chunks, bytes):
             return web.Response(body=result.chunks, headers=headers)
         return await _stream(request, result.chunks, headers)
-
-    def _answering(self) -> StoreQuery:
-        store = self._deps.store
-        if store is None:
-            if "ingest" in self._deps.modes:
-                raise AuthError("Mode ingest takes data in and does not answer queries", status=403)
-            raise UnavailableError(f"No store in mode {','.join(self._deps.modes)}")
-        return store
 
 
 async def _while_connected(request: web.Request, work: Coroutine[Any, Any, QueryResult]) -> QueryResult:

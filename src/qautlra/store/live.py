@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import pyarrow as pa
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 # A row that comes later than this after the market's present is stored, but not told to who follows.
 LATE_NS = 60 * 10**9
+
+
+_tails: WeakSet[TableTail] = WeakSet()
+
+
+def waiting_rows() -> int:
+    """Return how many rows wait for the slowest who follows a user's stream."""
+    return max((tail.waiting for tail in _tails), default=0)
 
 
 class MarketTail:
@@ -85,16 +94,17 @@ class TableTail:
         self._definition = tables.book.get(name)
         self._name = self._definition.name
         self._waiting: deque[pa.Table] = deque()
-        self._rows = 0
+        self.waiting = 0
         self.dropped = 0
         tables.followers.add(self._heard)
+        _tails.add(self)
 
     def take(self) -> tuple[bytes, int]:
         """Return the waiting rows as a JSON array, and how many."""
         if not self._waiting:
             return b"[]", 0
         parts = []
-        rows, self._rows = self._rows, 0
+        rows, self.waiting = self.waiting, 0
         while self._waiting:
             table = self._waiting.popleft()
             render = SqlRenderer(QueryFormat.NDJSON, table.schema, False)
@@ -110,7 +120,7 @@ class TableTail:
         """Return the waiting rows, in the columns of `schema`."""
         if not self._waiting:
             return None
-        waiting, self._rows = list(self._waiting), 0
+        waiting, self.waiting = list(self._waiting), 0
         self._waiting.clear()
         return unite(waiting, self._definition)
 
@@ -122,8 +132,8 @@ class TableTail:
         if name != self._name:
             return
         self._waiting.append(table)
-        self._rows += table.num_rows
-        while self._rows > self._waiting_rows and len(self._waiting) > 1:
+        self.waiting += table.num_rows
+        while self.waiting > self._waiting_rows and len(self._waiting) > 1:
             gone = self._waiting.popleft()
-            self._rows -= gone.num_rows
+            self.waiting -= gone.num_rows
             self.dropped += gone.num_rows

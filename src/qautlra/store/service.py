@@ -115,7 +115,7 @@ class StoreService(Service):
         self._started_before = True
         await opened.aggregates.begin()
         self.query.open(opened.query)
-        watch(opened, self.disk)
+        watch(opened, self.disk, self._given.settings.tail_rows)
         self.spawn(self._keep_compacting(opened), "compact")
         self.spawn(opened.tables.run(), "tables")
         self.spawn(opened.aggregates.run(), "aggregates")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qautlra.base import metrics
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
+from qautlra.store.live import waiting_rows
 from qautlra.store.tables.definition import STREAMS_COUNT
 from qautlra.store.tables.keys import KEYS_COUNT
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from qautlra.store.opened import Opened
 
 
-def watch(opened: Opened, disk: DiskGuard) -> None:
+def watch(opened: Opened, disk: DiskGuard, tail_rows: int) -> None:
     """Give out what an open store knows of itself, until `metrics.unwatch`."""
     note, tables = metrics.watch, opened.tables
     note("qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter")
@@ -78,4 +79,5 @@ def watch(opened: Opened, disk: DiskGuard) -> None:
     bound("store_hot", lambda: opened.hot.bytes, opened.hot_bytes, unit="bytes", when_full="drop")
     bound("store_queries", lambda: opened.engine.pending, opened.engine.pending_max, when_full="refuse")
     bound("store_sql", lambda: opened.sql.pending, opened.sql.pending_max, when_full="refuse")
+    bound("store_tail", waiting_rows, tail_rows, unit="rows", when_full="drop")
     bound("store_streams", lambda: len(tables.book.names()), STREAMS_COUNT, when_full="refuse")
