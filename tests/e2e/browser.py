@@ -228,13 +228,13 @@ def number(text: str) -> float:
 
 
 def choose(person: Visit, symbol: str) -> None:
-    person.page.keyboard.press("/")
+    person.page.keyboard.press("Control+k")
     person.see("search-input").fill(symbol)
     person.page.keyboard.press("Enter")
     person.until(lambda: symbol in person.see("book").inner_text())
 
 
 def level(person: Visit, name: str) -> float:
-    """The price of a level of the book, when there is one."""
-    text = person.until(lambda: person.see(name).inner_text().split())
-    return number(person.until(lambda: person.see(name).inner_text().split()[-2]) if text else "")
+    """Return the price of a level of the book, as soon as there is one."""
+    cell = person.see(name).locator(".num").first
+    return number(person.until(lambda: (text := cell.inner_text()) != "—" and text))

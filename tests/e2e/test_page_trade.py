@@ -149,6 +149,42 @@ def test_fees_are_those_of_the_account_that_is_shown(house: House) -> None:
     person.until(lambda: "paid today 0.00" in person.see("fees").inner_text())
 
 
+def test_each_instrument_keeps_its_own_quantity_and_a_key_held_down_is_one_order(house: House) -> None:
+    person = house.enter(house.trader)
+    ready(person)
+    choose(person, "SHFE.cu2701")
+    assert person.see("volume").input_value() == "1"
+    low = level(person, "bid5") - 100
+    person.see("volume").fill("3")
+    choose(person, "SSE.600000")
+    person.until(lambda: person.see("volume").input_value() == "100")
+    person.see("volume").fill("")
+    person.page.get_by_role("button", name="More", exact=True).click()
+    person.until(lambda: person.see("volume").input_value() == "100")
+    person.until(lambda: "—" not in person.see("bid5").inner_text())
+    person.see("bid5").click()
+    person.see("buy").click()
+    person.see("submit").click()
+    question = person.page.get_by_role("dialog", name="Send this order?")
+    assert "100 shares" in question.inner_text()
+    person.page.keyboard.press("Control+Enter")
+    assert question.count() == 1, "a question is answered before another order is thought of"
+    person.page.keyboard.press("Escape")
+    choose(person, "SHFE.cu2701")
+    person.until(lambda: person.see("volume").input_value() == "3")
+    person.see("price").fill(f"{low:.0f}")
+    person.see("confirm-switch").uncheck()
+    sent = len(person.sent)
+    person.page.keyboard.down("Control")
+    for _ in range(5):
+        person.page.keyboard.down("Enter")
+    person.page.keyboard.up("Enter")
+    person.page.keyboard.up("Control")
+    rows = person.page.locator('[data-test="working"] tbody tr')
+    person.until(lambda: rows.count() == 1)
+    assert sum('"insert_order"' in frame for frame in person.sent[sent:]) == 1
+
+
 def test_batch_orders_and_cancel_all(house: House) -> None:
     person = house.enter(house.trader)
     ready(person)
@@ -215,6 +251,10 @@ def test_an_administrator_sees_users_and_the_audit_log(house: House) -> None:
     person.see("admin-users").click()
     users = person.see("users")
     person.until(lambda: house.trader in users.inner_text())
+    person.see("language").click()
+    person.until(lambda: "用户名" in users.inner_text())
+    assert "User name" not in users.inner_text()
+    person.see("language").click()
     person.see("admin-audit").click()
     person.until(lambda: "login" in person.see("audit").inner_text())
 
@@ -348,10 +388,12 @@ def test_trading_recovers_after_the_server_was_away(serve: Serve, visit: Visits)
     house.server.stop()
     person.page.locator('[data-test="trade-link"].warn').first.wait_for()
     assert person.see("submit").is_disabled()
+    assert "stale" in (person.see("lists").get_attribute("class") or "").split()
     data = house.server.environment["QAUTLRA__STORE__DATA_DIR"]
     serve("--source", "sim", port=house.server.port, data=data)
     ready(person)
     person.until(lambda: rows.count() == 1)
+    assert "stale" not in (person.see("lists").get_attribute("class") or "").split()
     rows.first.locator('[data-test="cancel"]').click()
     person.until(lambda: rows.count() == 0)
 

@@ -22,7 +22,7 @@ export const tradeColumns = (t: Say): Column<TradeInfo>[] => [
   { key: "instrument_id", label: t("market.instrument") },
   { key: "direction", label: t("ticket.direction"), text: (one) => side(t, one), tone },
   { key: "price", label: t("ticket.price"), num: true, text: (one) => String(one.price) },
-  { key: "volume", label: t("ticket.volume"), num: true, text: (one) => count(one.volume) },
+  { key: "volume", label: t("ticket.quantity"), num: true, text: (one) => count(one.volume) },
   { key: "commission", label: t("account.commission"), num: true, text: (one) => money(one.commission) },
   { key: "close_profit", label: t("account.close_profit"), num: true, text: (one) => money(one.close_profit) },
   { key: "trade_id", label: t("orders.trade_id") },

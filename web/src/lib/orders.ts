@@ -36,6 +36,7 @@ export const needsPrice = (kind: Kind): boolean => kind === "LIMIT" || kind === 
 /** Why a wish cannot be sent: a text key, or null when it can. */
 export function objection(wish: Wish, instrument: Instrument | undefined): string | null {
   if (!instrument) return "ticket.no_instrument";
+  if (instrument.class === "INDEX" || instrument.class === "CONT") return "ticket.not_traded";
   if (!Number.isInteger(wish.volume) || wish.volume < 1) return "ticket.bad_volume";
   if (!needsPrice(wish.kind)) return null;
   if (wish.price === null || !Number.isFinite(wish.price)) return "ticket.no_price";

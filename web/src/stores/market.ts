@@ -5,6 +5,7 @@ import { computed, markRaw, ref, shallowRef, triggerRef, watch, type ShallowRef 
 import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
+import { instrumentName } from "../lib/names";
 import { i18n, say } from "../i18n";
 import { useNotices, type Level } from "./notices";
 import { usePrefs } from "./prefs";
@@ -147,7 +148,10 @@ export const useMarket = defineStore("market", () => {
     const found = byId.value.get(symbol);
     return found ? (found.price_decs ?? decimalsOf(found.price_tick)) : 2;
   }
-  const name = (symbol: string): string => byId.value.get(symbol)?.instrument_name ?? "";
+  function name(symbol: string): string {
+    const found = byId.value.get(symbol);
+    return found ? instrumentName(found) : "";
+  }
 
   let started = false;
   function start(): void {
