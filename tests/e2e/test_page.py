@@ -26,6 +26,27 @@ def test_a_first_visit_sees_prices_move(server: Server, visit: Visits) -> None:
     assert person.page.locator('[data-test="tape"] tbody tr').first.is_visible()
 
 
+def test_a_row_is_fresh_from_its_first_price_on(server: Server, visit: Visits) -> None:
+    person = visit(server.base)
+    person.go("overview")
+    person.live()
+    person.go("market")
+    old = person.page.wait_for_function(
+        """() => {
+            const rows = [...document.querySelectorAll('[data-test="watch"] [role="row"]')]
+                .filter((row) => row.querySelector('[data-cell="last"]').innerText !== "—");
+            return rows.length > 5 && {old: rows.filter((row) => row.classList.contains("stale")).length};
+        }"""
+    )
+    assert old.json_value() == {"old": 0}
+
+
+def test_a_phone_is_told_that_prices_are_simulated(server: Server, visit: Visits) -> None:
+    person = visit(server.base, viewport={"width": 390, "height": 844})
+    person.go("market")
+    assert person.see("simulated").inner_text() == "Simulated"
+
+
 def test_finds_an_instrument_and_switches_the_period(server: Server, visit: Visits) -> None:
     person = visit(server.base)
     person.go("market")

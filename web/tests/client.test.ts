@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { ApiError, ask } from "../src/api/client";
+import { i18n } from "../src/i18n";
 
 const replies = (status: number, body: unknown): void => {
   vi.stubGlobal("fetch", async () => (typeof body === "string" ? new Response(body, { status }) : Response.json(body, { status })));
@@ -27,5 +28,21 @@ describe("what a door has to say", () => {
     const refused = await ask("GET /api/management/accounts").catch((error: unknown) => error);
     expect(refused).toBeInstanceOf(ApiError);
     expect(refused).toMatchObject({ message: "no such account", code: 4001 });
+  });
+});
+
+describe("a call", () => {
+  afterEach(() => { i18n.global.locale.value = "zh"; vi.unstubAllGlobals(); });
+
+  it("asks for refusals in the language of the page, not of the browser", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (_path: string, options: RequestInit) => {
+      asked.push((options.headers as Record<string, string>)["Accept-Language"] ?? "");
+      return Response.json({ status: "ok" });
+    });
+    await ask("GET /healthz");
+    i18n.global.locale.value = "en";
+    await ask("GET /healthz");
+    expect(asked).toEqual(["zh", "en"]);
   });
 });

@@ -1,4 +1,5 @@
 // The one way the page calls REST: typed by the server's own description, errors as values with a text to show.
+import { i18n } from "../i18n";
 import type { Doors } from "./schema";
 
 const TIMEOUT_MS = 15_000;
@@ -37,7 +38,7 @@ export function useToken(value: string | null, refused: () => void): void {
 export async function request(method: string, path: string, call: Call = {}): Promise<Response> {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(key, String(value));
-  const headers: Record<string, string> = { ...call.headers };
+  const headers: Record<string, string> = { "Accept-Language": i18n.global.locale.value, ...call.headers };
   if (token) headers.Authorization = `Bearer ${token}`;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
   let reply: Response;

@@ -5,9 +5,6 @@ export const tradeTexts = {
     name: ["用户名", "User name"], password: ["密码", "Password"], enter: ["登录", "Log in"], logout: ["退出登录", "Log out"], wrong: ["用户名或密码不对", "The user name or the password is wrong"], ended: ["登录已失效，请重新登录", "The login has ended; please log in again"],
     no_user: ["还没有用户？", "No user yet?"], no_user_text: ["在服务器上用命令添加（密码从标准输入读取）：", "Add one on the server (the password is read from standard input):"],
   },
-  notify: {
-    400: ["重复登录", "Logged in already"], 401: ["登录成功", "Logged in"], 403: ["登录失败", "The trading login failed"], 404: ["高于涨停价", "Refused: above the upper limit"], 405: ["低于跌停价", "Refused: below the lower limit"], 406: ["成交通知", "Traded"], 407: ["委托编号重复", "Refused: this order id was used before"], 409: ["合约不对", "Refused: no such instrument"], 411: ["手数不对", "Refused: lots"], 412: ["价格不对", "Refused: not a multiple of the tick"], 413: ["资金不足", "Refused: not enough money"], 414: ["平今手数不足", "Refused: more than was opened today"], 415: ["平昨手数不足", "Refused: more than is held from earlier days"], 416: ["平仓手数不足", "Refused: more than is held"], 417: ["下单成功", "Order accepted"], 419: ["撤单成功", "Order cancelled"], 420: ["找不到要撤的单", "No such order to cancel"], 421: ["转账成功", "Transferred"], 422: ["转账失败", "The transfer failed"],
-  },
   side: { BUY: ["买入", "Buy"], SELL: ["卖出", "Sell"] },
   leg: { LONG: ["多", "Long"], SHORT: ["空", "Short"] },
   offset: { OPEN: ["开仓", "Open"], CLOSE: ["平仓", "Close"], CLOSETODAY: ["平今", "Close today"], REVERSE: ["反手", "Reverse"], CLOSEYESTERDAY: ["平昨", "Close earlier"], FORCE_CLOSE: ["强平", "Forced close"] },

@@ -1,6 +1,7 @@
 // Columns of orders and trades as REST tells them: the office's tables and the history share these.
 import type { Column } from "../components/DataTable.vue";
 import type { OrderInfo, TradeInfo } from "../api/schema";
+import { said } from "../i18n";
 import { beijing, count, money } from "./format";
 
 type Say = (key: string) => string;
@@ -14,7 +15,7 @@ export const orderColumns = (t: Say): Column<OrderInfo>[] => [
   { key: "price", label: t("ticket.price"), num: true, text: (one) => (one.price === null ? t("kind.ANY") : String(one.price)) },
   { key: "volume", label: t("orders.filled"), num: true, text: (one) => `${count(one.filled_volume)} / ${count(one.volume)}` },
   { key: "status", label: t("common.state"), text: (one) => t(`word.${one.status}`), tone: (one) => (one.status === "rejected" ? "bad" : "") },
-  { key: "message", label: t("orders.message") },
+  { key: "message", label: t("orders.message"), text: (one) => said(one.message) },
   { key: "order_id", label: t("orders.id") },
 ];
 export const tradeColumns = (t: Say): Column<TradeInfo>[] => [

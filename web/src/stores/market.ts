@@ -6,7 +6,7 @@ import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
 import { instrumentName } from "../lib/names";
-import { i18n, say } from "../i18n";
+import { said } from "../i18n";
 import { useNotices, type Level } from "./notices";
 import { usePrefs } from "./prefs";
 
@@ -100,6 +100,7 @@ export const useMarket = defineStore("market", () => {
   /** Whether what is shown of an instrument may be old: the line is cut, or nothing came for ten seconds. */
   function stale(symbol: string): boolean {
     void second.value;
+    void quote(symbol).value; // fresh again with the update, not with the next second
     return state.value !== "live" || performance.now() - (seen.get(symbol) ?? -Infinity) > STALE_MS;
   }
 
@@ -129,16 +130,9 @@ export const useMarket = defineStore("market", () => {
   store.on("notify", (patches) => {
     const levels: Record<string, Level> = { INFO: "info", WARNING: "warn", ERROR: "bad" };
     for (const patch of patches)
-      for (const notice of Object.values(patch) as Tree[]) if (notice?.content && notice.type !== "SETTLEMENT") notices.say(levels[notice.level] ?? "info", told(notice));
+      for (const notice of Object.values(patch) as Tree[]) if (notice?.content && notice.type !== "SETTLEMENT") notices.say(levels[notice.level] ?? "info", said(String(notice.content)));
     store.drop("notify"); // said once, never deleted by the server
   });
-  /** The server's words are Chinese; what its codes mean is known in the page's language too. */
-  function told(notice: Tree): string {
-    const key = `notify.${String(notice.code)}`;
-    if (prefs.language === "zh" || !i18n.global.te(key, "en")) return String(notice.content);
-    const facts = String(notice.content).match(/[A-Za-z0-9_.]+/g) ?? [];
-    return [say(key), ...facts].join(" · ");
-  }
   function busiest(list: Instrument[]): string {
     const real = list.filter((one) => !one.instrument_id.startsWith("KQ.")); // no index, no continuous contract
     return (real.find((one) => one.product_id === "rb") ?? real[0] ?? list[0])?.instrument_id ?? "";

@@ -1,0 +1,45 @@
+"""The page knows in English every Chinese word the server says of orders, transfers, risk and conditions."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from qautlra.model import codes, condition
+from qautlra.trade import alerts
+
+ROOT = Path(__file__).resolve().parents[2]
+WORDS = ROOT / "web" / "src" / "i18n" / "server-words.ts"
+HAN = re.compile(r"[\u4e00-\u9fff]")
+SAY = ["trade/engine.py", "trade/conditional.py", "trade/brokers/base.py", "trade/service.py"]
+SAY += ["net/trade_session.py", "net/trade_channel.py"]
+
+
+def said() -> Iterator[str]:
+    """Every sentence, or part of one, with a value in place of what is put in."""
+    yield from (code.text for code in codes.table().values())
+    yield from condition.TEXTS.values()
+    for kind in ("level_escalation", "near_liquidation", "liquidation_triggered", "margin_insufficient"):
+        for level in alerts.LEVELS:
+            yield alert(kind, level)
+    yield from (alert(kind, "low") for kind in ("negative_available", "daily_loss"))
+    for name in SAY:
+        for node in ast.walk(ast.parse((ROOT / "src" / "qautlra" / name).read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+    native = (ROOT / "src" / "_core" / "exchange" / "words.cpp").read_text()
+    yield from re.findall(r'"([^"\n]*)"', native)
+
+
+def alert(kind: str, level: str) -> str:
+    return alerts.Alert(
+        alert_id="1", account_id="a", trading_day=20261130, kind=kind, level=level, risk_ratio=0.9,
+        balance=1.0, available=1.0, ts_ns=1,
+    ).text  # fmt: skip
+
+
+def test_every_word_the_server_says_is_known_in_english() -> None:
+    known = set(re.findall(r'"?([^\s",]*[\u4e00-\u9fff][^",]*?)"?: "', WORDS.read_text()))
+    parts = {part for text in said() for part in re.split("[,:]", text) if HAN.search(part)}
+    assert len(parts) > 100
+    assert parts - known == set()
