@@ -112,6 +112,8 @@ def test_opens_and_closes_today_with_hotkeys_and_the_account_adds_up(house: Hous
         return abs(balance - values["Balance"]) < 0.02 and abs(free - values["Available"]) < 0.02
 
     person.until(sums)
+    told = person.see("account-today").evaluate("(cell) => [cell.innerText[0], cell.className]")
+    assert told in (["+", "up"], ["-", "down"], ["0", ""])
     assert number(person.see("qifi-commission").inner_text()) > 0
     person.go("orders")
     person.see("tab-trades").click()
@@ -158,6 +160,9 @@ def test_each_instrument_keeps_its_own_quantity_and_a_key_held_down_is_one_order
     person.see("volume").fill("3")
     choose(person, "SSE.600000")
     person.until(lambda: person.see("volume").input_value() == "100")
+    person.until(
+        lambda: "%" in person.see("book").inner_text() and "Prev. close" in person.see("book").inner_text()
+    )
     person.see("volume").fill("")
     person.page.get_by_role("button", name="More", exact=True).click()
     person.until(lambda: person.see("volume").input_value() == "100")

@@ -32,7 +32,7 @@ export const texts = {
   market: {
     watch: ["报价", "Quotes"], count: ["{n}/{all}", "{n}/{all}"], filter: ["筛选", "Filter"], groups: ["分组", "Groups"], all: ["全部", "All"], starred: ["自选", "Starred"],
     instrument: ["合约", "Instrument"], last: ["最新价", "Last"], change: ["涨跌", "Change"], percent: ["涨跌幅", "Change %"], volume: ["成交量", "Volume"], open_interest: ["持仓量", "Open int."], time: ["时间", "Time"],
-    open: ["今开", "Open"], highest: ["最高", "High"], lowest: ["最低", "Low"], average: ["均价", "Average"], pre_settlement: ["昨结", "Prev. settle"], upper_limit: ["涨停", "Limit up"], lower_limit: ["跌停", "Limit down"], amount: ["成交额", "Turnover"],
+    open: ["今开", "Open"], highest: ["最高", "High"], lowest: ["最低", "Low"], average: ["均价", "Average"], pre_settlement: ["昨结", "Prev. settle"], pre_close: ["昨收", "Prev. close"], upper_limit: ["涨停", "Limit up"], lower_limit: ["跌停", "Limit down"], amount: ["成交额", "Turnover"],
     book: ["五档盘口", "Order book"], ask: ["卖", "Ask "], bid: ["买", "Bid "], stale: ["旧数据", "Stale"], stale_hint: ["超过 10 秒没有更新，或连接已断开", "No update for 10 seconds, or the connection is cut"],
     tape: ["逐笔", "Time and sales"], price: ["价格", "Price"], lots: ["手数", "Lots"], oi_change: ["增仓", "OI ±"], oi_change_hint: ["持仓量的变化", "Change of open interest"], no_sales: ["还没有成交", "No sales yet"],
     chart: ["K 线", "Chart"], period: ["周期", "Period"], overlays: ["主图指标", "Overlays"], studies: ["副图指标", "Studies"], loading: ["加载中……", "Loading…"], no_bars: ["此周期还没有 K 线", "No bars of this period yet"],
