@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,6 +19,7 @@ from qautlra.app.compose import build
 from qautlra.app.places import data_directory
 from qautlra.base import log
 from qautlra.base.errors import ConfigError, InvariantError, SourceError
+from qautlra.config import compat
 from qautlra.config.load import Loaded, load
 
 QUICK = [
@@ -283,6 +285,32 @@ def test_a_busy_port_that_was_asked_for_fails_by_name(tmp_path: Path) -> None:
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(build(given).run())
+
+
+def test_an_address_nobody_chose_may_be_taken_even_while_the_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import socket
+
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        *chosen, sample = [one.getsockname() for one in found]
+    monkeypatch.setattr(compat, "QUERY_SAMPLE_PORT", sample[1])
+    file = tmp_path / "config.json"
+    doors = {name: {"port": place[1]} for name, place in zip(("websocket", "rest_api"), chosen, strict=True)}
+    file.write_text(json.dumps(doors | {"brokers": {}}))
+    app = build(load(env={}, files=[str(file)], sets=[*QUICK, "mode=md", "source.kinds=sim"]))
+
+    async def body(app: App, base: str) -> None:
+        assert app.parts["net"].addresses == chosen
+        assert (await get(base + "/readyz"))[0] == 200
+
+    with socket.socket() as taken:
+        taken.bind(sample)
+        taken.listen()
+        assert live(app, body) == 0
 
 
 def test_data_directory() -> None:

@@ -124,7 +124,6 @@ class Front:
                 store=self.store if with_store else None,
                 auth=auth,
                 require_login=require_login,
-                explicit_listen=True,
             )
         )
         self.loop = uvloop.new_event_loop()

@@ -51,7 +51,6 @@ class TradeDesk:
                 feed=self.feed,
                 trade=self.trade,
                 auth=self.auth,
-                explicit_listen=True,
             )
         )
         self._started = threading.Event()

@@ -108,7 +108,6 @@ class TradeFront(Rig):
                 process=FakeProcess(),
                 trade=self.trade,
                 auth=self.auth,
-                explicit_listen=True,
             )
         )
 

@@ -63,7 +63,6 @@ class TradingFront:
                 auth=self.auth,
                 trade=self.trade,
                 desk=self.desk,
-                explicit_listen=True,
             )
         )
         self.loop = uvloop.new_event_loop()

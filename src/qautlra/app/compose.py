@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,9 @@ from qautlra.app.trading import connect as connect_trading
 from qautlra.auth.service import AuthService
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
-from qautlra.base.errors import ConfigError
 from qautlra.base.service import Service
 from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
-from qautlra.config.listen import Endpoint, endpoints
+from qautlra.config.listen import endpoints
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Config
 from qautlra.feed.catalogue import Catalogue
@@ -176,7 +174,7 @@ def build(loaded: Loaded) -> App:
         if service is store:
             _catch_up(market_clock, tape)
 
-    settings, explicit = _listening(loaded, choice)
+    settings, may_be_busy = _listening(loaded, choice)
     auth = auth_room.service(
         loaded, keeps_data=bool({modes.STORE, modes.TRADE} & rooms), profile=config.trade.profile
     )
@@ -212,7 +210,7 @@ def build(loaded: Loaded) -> App:
         trade=trade,
         desk=desk,
         require_login=config.auth.require_login,
-        explicit_listen=explicit,
+        may_be_busy=may_be_busy,
     )
     net = NetService(deps)
     parts["net"] = net
@@ -312,32 +310,11 @@ def _catch_up(market_clock: Clock, tape: Tape) -> None:
         market_clock.advance_to(max(stamps))
 
 
-def _listening(loaded: Loaded, choice: Choice) -> tuple[Any, bool]:
-    """Return the settings of the door and whether a busy address is an error."""
-    net, endpoints = loaded.config.net, listens_beside(loaded, choice)
-    first_only = [e.required for e in endpoints] == [True] + [False] * (len(endpoints) - 1)
-    first_only = first_only and len(endpoints) > 1
-    if not first_only:
-        endpoints = [endpoint for endpoint in endpoints if endpoint.required or _free(endpoint)]
-    if not endpoints:
-        raise ConfigError(
-            "every address to listen on is taken by another process",
-            key="net.listen",
-            expected="an address of this process's own (--port)",
-        )
-    return msgspec.structs.replace(net, listen=[endpoint.text for endpoint in endpoints]), not first_only
-
-
-def _free(endpoint: Endpoint) -> bool:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((endpoint.host, endpoint.port))
-        except OSError:
-            _log.warning("address_busy", address=endpoint.text, action="skipped", wanted_by=endpoint.origin)
-            return False
-    return True
+def _listening(loaded: Loaded, choice: Choice) -> tuple[Any, frozenset[str]]:
+    """Return the settings of the door, and which of its addresses may be busy."""
+    wanted = listens_beside(loaded, choice)
+    net = msgspec.structs.replace(loaded.config.net, listen=[one.text for one in wanted])
+    return net, frozenset(one.text for one in wanted if not one.required)
 
 
 def _watch_tape(tape: Tape) -> None:

@@ -95,7 +95,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class NetService(Service):
-    """Listens. A busy default address other than the first is skipped with a warning; a chosen one fails."""
+    """Listens. A busy address that nobody chose is left out with a warning; a chosen one fails."""
 
     name = "net"
 
@@ -132,12 +132,12 @@ class NetService(Service):
         self._runner = runner
         await runner.setup()
         self.addresses = []
-        for number, text in enumerate(self._deps.settings.listen):
+        for text in self._deps.settings.listen:
             host, port = parse_address(text)
             try:
                 await web.TCPSite(runner, host, port, backlog=BACKLOG_COUNT, ssl_context=context).start()
             except OSError as error:
-                if number and not self._deps.explicit_listen and error.errno == errno.EADDRINUSE:
+                if text in self._deps.may_be_busy and error.errno == errno.EADDRINUSE:
                     _log.warning("address_busy", address=text, action="skipped")
                     continue
                 await self.stop(0.1)
@@ -145,6 +145,13 @@ class NetService(Service):
                     f"cannot listen: {error.strerror or error}", key="net.listen", value=text
                 ) from None
         self.addresses = [address[:2] for address in runner.addresses]
+        if not self.addresses:
+            await self.stop(0.1)
+            raise ConfigError(
+                "every address to listen on is taken by another process",
+                key="net.listen",
+                expected="an address of this process's own (--port)",
+            )
 
     async def stop(self, grace_s: float) -> None:
         """Close the doors; requests under way get a second."""

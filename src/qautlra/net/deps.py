@@ -121,8 +121,8 @@ class Deps:
     "Users; None in a process that has none: then whatever needs a login is refused."
     require_login: bool = False
     "Whether market reads need a login on loopback too."
-    explicit_listen: bool = False
-    "Whether `settings.listen` was chosen by the user: then a busy port is an error."
+    may_be_busy: frozenset[str] = frozenset()
+    "Those of `settings.listen` that nobody chose: left out with a warning when another process has them."
     origins: Sequence[str] = field(default=())
     "Further origins whose pages may open sockets, besides `settings.cors`."
 
