@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.browser import LOOKS, House, Visits, add_user, as_look, chromium, judge, server, visit
+from tests.e2e.browser import LOOKS, House, Visits, add_user, as_look, chromium, judge, server, visit, wide
 from tests.e2e.conftest import Serve, Server, free_port
 
 __all__ = ["chromium", "server", "visit"]
@@ -42,9 +42,21 @@ def test_a_row_is_fresh_from_its_first_price_on(server: Server, visit: Visits) -
 
 
 def test_a_phone_is_told_that_prices_are_simulated(server: Server, visit: Visits) -> None:
-    person = visit(server.base, viewport={"width": 390, "height": 844})
+    person = visit(server.base, viewport={"width": 320, "height": 568})
     person.go("market")
     assert person.see("simulated").inner_text() == "Simulated"
+    assert wide(person.page) <= 0
+
+
+def test_another_page_is_read_from_its_top(server: Server, visit: Visits) -> None:
+    person = visit(server.base, viewport={"width": 390, "height": 844})
+    person.go("market")
+    person.live()
+    main = person.page.locator("main")
+    person.until(lambda: main.evaluate("(main) => { main.scrollTop = 300; return main.scrollTop; }") == 300)
+    person.page.locator('nav a[href="#/overview"]').click()
+    person.page.locator("h1", has_text="Overview").wait_for()
+    person.until(lambda: main.evaluate("(main) => main.scrollTop") == 0)
 
 
 def test_finds_an_instrument_and_switches_the_period(server: Server, visit: Visits) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.e2e.browser import (
     LOOKS,
@@ -292,7 +294,8 @@ def test_the_kill_switch_halts_trading_and_releases_it(house: House) -> None:
 
 
 PHASES = [  # seconds, last, bid, ask: worked example A in the trading contract
-    (25, 75000, 74990, 75010), (8, 75000, 74990, 75000), (8, 75100, 75090, 75110), (60, 75200, 75200, 75210),
+    (30, 75000, 74990, 75010), (15, 75000, 74990, 75000), (15, 75100, 75090, 75110),
+    (60, 75200, 75200, 75210),
 ]  # fmt: skip
 
 
@@ -320,7 +323,7 @@ def test_the_account_shows_the_numbers_of_worked_example_a(
     write_example(tmp_path / "cu2109.csv")
     server = serve(
         "--source", "replay", "--replay", str(tmp_path / "cu2109.csv"),
-        "--set", "source.replay.wait_clients=1", wait=False,
+        "--set", "source.replay.wait_clients=2", wait=False,
     )  # fmt: skip
     deadline = time.monotonic() + 30
     while server_is_away(server) and time.monotonic() < deadline:
@@ -336,8 +339,12 @@ def test_the_account_shows_the_numbers_of_worked_example_a(
     person.see("password").fill(PASSWORD)
     person.see("enter").click()
     person.page.wait_for_url("**/#/trade")
+    person.page.locator('[data-test="trade-link"].good').first.wait_for()
+    with connect(server.ws) as second:  # the market begins when the person is there
+        second.send(json.dumps({"aid": "subscribe_quote", "ins_list": "SHFE.cu2109"}))
+        second.send(json.dumps({"aid": "peek_message"}))
+        person.until(lambda: "75010" in person.see("ask1").inner_text())
     ready(person)
-    person.until(lambda: "75010" in person.see("ask1").inner_text())
     person.see("price").fill("75000")
     person.see("volume").fill("2")
     person.see("submit").click()

@@ -1,7 +1,7 @@
 // Quotes, charts and instruments: one socket, one DIFF tree, and a reactive cell per instrument.
 // A quote is merged in place; its cell is triggered once per message, so rows nobody shows cost a merge and no more.
 import { defineStore } from "pinia";
-import { computed, markRaw, ref, shallowRef, triggerRef, watch, type ShallowRef } from "vue";
+import { computed, markRaw, ref, shallowRef, triggerRef, type ShallowRef } from "vue";
 import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
@@ -20,6 +20,8 @@ export interface Bar { datetime: number; open: number; high: number; low: number
 
 const INSTRUMENTS = { aid: "ins_query", query_id: "page_instruments", query: "query($expired:Boolean){multi_symbol_info(expired:$expired){... on basic{instrument_id}}}", variables: { expired: false } };
 const INSTRUMENTS_MS = 30_000;
+const YOUNG_MS = 2_000;
+const FEW_COUNT = 10;
 export const STALE_MS = 10_000;
 
 export const useMarket = defineStore("market", () => {
@@ -123,9 +125,10 @@ export const useMarket = defineStore("market", () => {
     socket.send({ aid: "ins_query", query_id: INSTRUMENTS.query_id, query: "" });
     const list = (rows.result as { multi_symbol_info: Instrument[] }).multi_symbol_info;
     list.sort((a, b) => (a.instrument_id < b.instrument_id ? -1 : 1));
-    if (list.length === instruments.value.length && list.every((one, n) => one.instrument_id === instruments.value[n]?.instrument_id)) return;
-    instruments.value = list;
-    if (list.length && !byId.value.has(prefs.symbol)) prefs.symbol = busiest(list);
+    const same = list.length === instruments.value.length && list.every((one, n) => one.instrument_id === instruments.value[n]?.instrument_id);
+    if (!same) instruments.value = list;
+    // What was looked at is let go only when the same list comes twice without it: a young server's grows.
+    if (list.length && (!prefs.symbol || (same && !byId.value.has(prefs.symbol)))) prefs.symbol = busiest(list);
   });
   store.on("notify", (patches) => {
     const levels: Record<string, Level> = { INFO: "info", WARNING: "warn", ERROR: "bad" };
@@ -153,14 +156,15 @@ export const useMarket = defineStore("market", () => {
     started = true;
     socket.start();
     setInterval(() => (second.value += 1), 1_000);
-    setInterval(() => { if (state.value === "live" && !document.hidden) askInstruments(); }, INSTRUMENTS_MS);
+    let beats = 0;
+    setInterval(() => {
+      beats += 1;
+      const wanting = instruments.value.length < FEW_COUNT || !byId.value.has(prefs.symbol); // a young server shows them one after another
+      if (state.value === "live" && !document.hidden && (wanting || beats * YOUNG_MS % INSTRUMENTS_MS === 0)) askInstruments();
+    }, YOUNG_MS);
     addEventListener("online", () => socket.nudge());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) socket.nudge(); });
   }
-  // A young server shows its instruments one after another: ask again soon while there are few.
-  watch([instruments, epoch], () => {
-    if (instruments.value.length < 10) setTimeout(() => { if (state.value === "live") askInstruments(); }, 2_000);
-  });
 
   return { store, socket, state, epoch, instruments, byId, want, quote, stale, chart, endChart, decimals, name, start, second };
 });

@@ -1,0 +1,79 @@
+import { createPinia, setActivePinia } from "pinia";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { nextTick } from "vue";
+import type { Instrument } from "../src/stores/market";
+
+/** A server that answers when it is told to. */
+class Line {
+  static last: Line;
+  readyState = 1;
+  asked = 0;
+  onopen: (() => void) | null = null;
+  onclose: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  constructor() { Line.last = this; }
+  send(text: string): void { const pack = JSON.parse(text); if (pack.aid === "ins_query" && pack.query) this.asked += 1; }
+  close(): void {}
+  tell(...data: unknown[]): void { this.onmessage?.({ data: JSON.stringify({ aid: "rtn_data", data }) }); }
+  list(...names: string[]): void {
+    this.tell({ symbols: { page_instruments: { result: { multi_symbol_info: names.map((instrument_id) => ({ instrument_id, instrument_name: "", product_id: instrument_id.slice(5, 7) })) as Partial<Instrument>[] } } } });
+  }
+}
+
+describe("the list of instruments", () => {
+  const kept = new Map<string, string>();
+  const page = { hidden: false, documentElement: { dataset: {}, lang: "" }, addEventListener: () => {} };
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal("document", page);
+    vi.stubGlobal("location", { protocol: "http:", host: "here" });
+    vi.stubGlobal("localStorage", { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => kept.set(key, value) });
+    vi.stubGlobal("matchMedia", () => ({ matches: false, addEventListener: () => {} }));
+    vi.stubGlobal("addEventListener", () => {});
+    vi.stubGlobal("requestAnimationFrame", (go: () => void) => setTimeout(go, 16));
+    vi.stubGlobal("navigator", { language: "en" });
+    vi.stubGlobal("WebSocket", Line);
+    setActivePinia(createPinia());
+  });
+  afterEach(() => { vi.clearAllTimers(); vi.useRealTimers(); vi.unstubAllGlobals(); kept.clear(); vi.resetModules(); });
+
+  async function visit(symbol: string): Promise<{ symbol: () => string; known: () => number }> {
+    kept.set("qautlra.prefs", JSON.stringify({ symbol }));
+    const [{ useMarket }, { usePrefs }] = await Promise.all([import("../src/stores/market"), import("../src/stores/prefs")]);
+    const market = useMarket(), prefs = usePrefs();
+    market.start();
+    Line.last.onopen?.();
+    Line.last.tell({});
+    await nextTick();
+    return { symbol: () => prefs.symbol, known: () => market.instruments.length };
+  }
+
+  it("is asked for again and again while a young server has few", async () => {
+    const { symbol, known } = await visit("SHFE.cu2109");
+    for (let times = 1; times <= 6; times += 1) {
+      expect(Line.last.asked).toBe(times);
+      Line.last.list();
+      await vi.advanceTimersByTimeAsync(2_000);
+    }
+    Line.last.list("KQ.m@SHFE.cu", "SHFE.cu2109");
+    expect([known(), symbol()]).toEqual([2, "SHFE.cu2109"]);
+  });
+
+  it("does not take a person's instrument away before it is known to be gone", async () => {
+    const { symbol } = await visit("SHFE.cu2109");
+    Line.last.list("KQ.m@SHFE.cu");
+    expect(symbol()).toBe("SHFE.cu2109");
+    await vi.advanceTimersByTimeAsync(2_000);
+    Line.last.list("KQ.m@SHFE.cu", "SHFE.cu2201");
+    expect(symbol()).toBe("SHFE.cu2109");
+    await vi.advanceTimersByTimeAsync(2_000);
+    Line.last.list("KQ.m@SHFE.cu", "SHFE.cu2201");
+    expect(symbol()).toBe("SHFE.cu2201");
+  });
+
+  it("gives a first visit an instrument that can be traded", async () => {
+    const { symbol } = await visit("");
+    Line.last.list("KQ.m@SHFE.cu", "SHFE.cu2201", "SHFE.rb2201");
+    expect(symbol()).toBe("SHFE.rb2201");
+  });
+});
