@@ -19,8 +19,11 @@ TIME_NAMES = {name for module, name in CLOCK_CALLS if module == "time"}
 
 
 def parsed(path: Path) -> ast.Module:
-    """The tree of a module, made while nothing is collected: a task of another test that is found dead is logged
-    with its source lines, for which CPython 3.11 parses too, and it cannot do both at once."""
+    """Return a module's tree, made while nothing is collected.
+
+    A task of another test that is found dead is logged with its source lines, which are parsed for that, and
+    CPython 3.11 cannot do both at once.
+    """
     gc.disable()
     try:
         return ast.parse(path.read_text(encoding="utf-8"))
