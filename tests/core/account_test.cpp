@@ -264,7 +264,7 @@ TEST_CASE(a_gate_in_its_way) {
     if (i % 1'900 == 0) gate.new_day();
     if (gate.check(r, i * std::int64_t{60'000'000}, 20210802, hold).code != Code::kOk) continue;
     ledger.at(0).take(hold);
-    gate.placed(r, hold);
+    gate.placed(r);
     ledger.at(0).release(hold);
     ++passed;
   }
