@@ -56,10 +56,13 @@ class Visit:
         self.faults: list[str] = []
         self.outside: list[str] = []
         self.sent: list[str] = []
+        self.unanswered: set[Any] = set()
         self.cuts_expected = False
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("console", self._console)
         self.page.on("request", self._request)
+        self.page.on("requestfinished", lambda request: self.unanswered.discard(request))
+        self.page.on("requestfailed", lambda request: self.unanswered.discard(request))
         self.page.on("websocket", lambda line: line.on("framesent", self._sent))
 
     def _console(self, message: Any) -> None:
@@ -70,6 +73,7 @@ class Visit:
     def _request(self, request: Any) -> None:
         if not request.url.startswith((self.base, "data:", "blob:")):
             self.outside.append(request.url)
+        self.unanswered.add(request)
 
     def _sent(self, frame: Any) -> None:
         self.sent.append(frame if isinstance(frame, str) else "")
@@ -97,6 +101,13 @@ class Visit:
     def live(self) -> None:
         """Wait until the page says that what it shows is live."""
         self.page.locator('[data-test="link"].good').wait_for()
+
+    def settled(self) -> None:
+        """Wait until everything the page has asked for is answered and painted, and nothing more is asked."""
+        for _ in range(2):
+            self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+            self.until(lambda: not self.unanswered)
+        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
     def moves(self, within_s: float = 15.0) -> None:
         """Wait until a price on the page has changed."""

@@ -268,7 +268,7 @@ def test_no_serious_accessibility_fault_and_nothing_overflows(
     faults: dict[str, Any] = {}
     for route in ROUTES:
         person.go(route)
-        person.page.wait_for_timeout(700)
+        person.settled()
         judge(person.page, route, faults)
     person.go("api")
     person.page.locator("details").first.locator("summary").click()
@@ -278,7 +278,7 @@ def test_no_serious_accessibility_fault_and_nothing_overflows(
     judge(person.page, "console", faults)
     person.go("store")
     person.see("ask").click()
-    person.page.wait_for_timeout(500)
+    person.settled()
     judge(person.page, "answer", faults)
     person.see("keep").click()
     person.see("fill-name")

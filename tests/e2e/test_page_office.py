@@ -369,10 +369,10 @@ def test_no_serious_accessibility_fault_and_nothing_overflows_in_the_office(
     faults: dict[str, Any] = {}
     for tab in TABS:
         person.see(f"admin-{tab}").click()
-        person.page.wait_for_timeout(400)
+        person.settled()
         if tab in ("accounts", "users"):
             person.page.locator(f'[data-test="{tab}"] tbody td').first.click()
-            person.page.wait_for_timeout(200)
+            person.settled()
         judge(person.page, tab, faults)
         if tab in QUESTIONS:
             person.see(QUESTIONS[tab]).click()

@@ -418,7 +418,7 @@ def test_no_serious_accessibility_fault_and_nothing_overflows_behind_the_login(
     faults: dict[str, Any] = {}
     for route in ROUTES:
         person.go(route)
-        person.page.wait_for_timeout(500)
+        person.settled()
         judge(person.page, route, faults)
     person.see("tab-history").click()
     judge(person.page, "history", faults)
@@ -426,7 +426,7 @@ def test_no_serious_accessibility_fault_and_nothing_overflows_behind_the_login(
     ready(person)
     for tab in ("legs", "trades", "quotes", "tape", "batch", "condition"):
         person.see(f"tab-{tab}").click()
-        person.page.wait_for_timeout(200)
+        person.settled()
         judge(person.page, f"trade {tab}", faults)
     person.until(lambda: "—" not in person.see("bid5").inner_text())
     person.see("bid5").click()
