@@ -176,8 +176,10 @@ def test_the_original_store_command_line(capsys: pytest.CaptureFixture[str]) -> 
 
     assert run(database, ["--bogus"], "qadb-rs") == 2
     assert "unexpected argument '--bogus' found" in capsys.readouterr().err
-    assert run(database, ["s3-store"], "qadb-rs") == 2
+    assert run(database, ["blob-store"], "qadb-rs") == 2
     assert "not part of this build" in capsys.readouterr().err
+    assert run(database, ["s3-store", "--region", "x"], "qadb-rs") == 2
+    assert "P_S3_URL, P_S3_BUCKET must be given" in capsys.readouterr().err
     assert run(database, ["--address", "nonsense"], "qadb-rs") == 1
     assert "P_ADDR" in capsys.readouterr().err
 

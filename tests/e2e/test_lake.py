@@ -1,14 +1,18 @@
 """The files as Delta tables on a local S3 and on a disk: read by other programs, whole at every moment."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qautlra.store.timegrammar import BEIJING
 from tests.e2e.conftest import Serve, Server, free_port
-from tests.e2e.test_ingest import ENV, ingest
+from tests.e2e.test_ingest import ENV, ingest, send
 from tests.e2e.test_kafka import until
 
 DAY_US = 1_733_101_500_000_000  # 2024-12-02 09:05 in Beijing
@@ -110,6 +114,61 @@ def test_tables_in_object_storage(serve: Serve, s3: str) -> None:
         stamp = row["datetime"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         assert right[stamp, row["instrument_id"]] == row["last_price"]
     assert "test-secret-1" not in server.log.read_text() + json.dumps(lake(server))
+
+
+def test_the_original_command_keeps_every_stream_in_object_storage(tmp_path: Path, s3: str) -> None:
+    import deltalake
+
+    options = KEYS | {"AWS_ENDPOINT_URL": s3, "AWS_ALLOW_HTTP": "true"}
+    port = free_port()
+    flags = {
+        "--address": f"127.0.0.1:{port}", "--data-dir": str(tmp_path / "data"), "--endpoint-url": s3,
+        "--bucket-name": "lake", "--region": KEYS["AWS_REGION"],
+    }  # fmt: skip
+    secrets = {"P_S3_ACCESS_KEY": "test-key", "P_S3_SECRET_KEY": "test-secret-1"}
+    environment = os.environ | ENV | secrets | {
+        "QAUTLRA__STORE__LAKE__INTERVAL_S": "0.5", "QAUTLRA__STORE__SEGMENT_BYTES": "64KiB",
+    }  # fmt: skip
+    command = [sys.executable, "-c", "from qautlra.cli.aliases import store; store()", "s3-store"]
+    command += [word for pair in flags.items() for word in pair]
+    log = tmp_path / "qadb.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, env=environment, cwd=tmp_path
+        )
+    server = Server(process, port, log)
+
+    def kept(stream: str) -> list[dict[str, Any]]:
+        try:
+            table = deltalake.DeltaTable(f"s3://lake/{stream}", storage_options=options)
+        except deltalake.exceptions.TableNotFoundError:
+            return []
+        found: list[dict[str, Any]] = table.to_pyarrow_table().to_pylist()
+        return found
+
+    def count(stream: str, rows: int) -> None:
+        # more than a segment of the log holds: what was logged is filed now, not in a minute
+        filler = [{"text": "x" * 1_000}] * 100
+        until(lambda: ingest(server, "filler", filler)[0] == 200 and len(kept(stream)) == rows)
+
+    try:
+        server.wait_ready()
+        assert ingest(server, "app", [{"n": 1, "at": "2026-01-02T03:04:05Z"}, {"n": 2}])[0] == 200
+        count("app", 2)
+        assert sorted(row["n"] for row in kept("app")) == [1, 2]
+        for row in kept("app"):
+            assert row["p_file_date"] == row["p_timestamp"].astimezone(BEIJING).date()
+        assert ingest(server, "app", [{"n": 3, "more": "x"}])[0] == 200
+        count("app", 3)
+        assert sorted((row["n"], row["more"]) for row in kept("app")) == [(1, None), (2, None), (3, "x")]
+        # made anew under its name, with a column of another type, it takes the place of the whole table
+        assert send(server, "DELETE", "/api/v1/logstream/app")[0] == 200
+        assert ingest(server, "app", [{"n": "text"}])[0] == 200
+        count("app", 1)
+        assert kept("app")[0]["n"] == "text" and "more" not in kept("app")[0]
+        assert "test-secret-1" not in log.read_text() + json.dumps(lake(server))
+    finally:
+        server.stop()
 
 
 def test_storage_that_is_away_holds_nothing_else_up(serve: Serve) -> None:

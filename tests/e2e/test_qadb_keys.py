@@ -190,6 +190,11 @@ def test_no_variable_is_left_out() -> None:
 
 UNUSED = ("P_STAGING_DIR", "P_GRPC_PORT")
 VARIABLES: dict[str, tuple[str, str, Any]] = {
+    "P_S3_URL": ("http://h:9000", "store.lake.endpoint", "http://h:9000"),
+    "P_S3_BUCKET": ("b", "store.lake.url", "s3://b"),
+    "P_S3_REGION": ("r", "store.lake.region", "r"),
+    "P_S3_ACCESS_KEY": ("k", "store.lake.access_key_id", "k"),
+    "P_S3_SECRET_KEY": ("s", "store.lake.secret_access_key", "s"),
     "P_ADDR": ("127.0.0.1:7001", "net.listen", "127.0.0.1:7001"),
     "P_DATA_DIR": ("/d1", "store.data_dir", "/d1"),
     "QADB_DATA_DIR": ("/d2", "store.data_dir", "/d2"),

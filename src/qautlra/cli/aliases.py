@@ -24,6 +24,7 @@ GUIDE_PORT: Final = 18000
 
 _DB_MODES: Final = {"all": "db", "ingest": "ingest", "query": "query"}
 _STORES: Final = ("local-store", "s3-store", "blob-store")
+_S3: Final = ("P_S3_URL", "P_S3_REGION", "P_S3_BUCKET")
 _DB_FLAGS: Final = {
     "--address": "P_ADDR",
     "--data-dir": "P_DATA_DIR",
@@ -45,6 +46,11 @@ _DB_FLAGS: Final = {
     "--kafka-topics": "P_KAFKA_CONSUMER_TOPICS",
     "--kafka-group-id": "P_KAFKA_CONSUMER_GROUP_ID",
     "--kafka-auto-offset-reset": "P_KAFKA_CONSUMER_AUTO_OFFSET_RESET",
+    "--endpoint-url": "P_S3_URL",
+    "--bucket-name": "P_S3_BUCKET",
+    "--region": "P_S3_REGION",
+    "--access-key-id": "P_S3_ACCESS_KEY",
+    "--secret-key": "P_S3_SECRET_KEY",
     "--websocket-address": "QADB_WEBSOCKET_ADDRESS",
     "--websocket-port": "QADB_WEBSOCKET_PORT",
     "--websocket-path": "QADB_WEBSOCKET_PATH",
@@ -106,14 +112,20 @@ def database(store: str | None, mode: str | None, **given: Any) -> int:
     """Turn flags into the variables they stand for, which the configuration reads; flags win over them."""
     from qautlra.cli.serve import run as serve
 
-    if store not in (None, "local-store"):
-        raise click.UsageError(f"{store} is not part of this build; use local-store")
+    if store == "blob-store":
+        raise click.UsageError("blob-store is not part of this build; use local-store or s3-store")
     env = dict(os.environ)
     for variable, value in given.items():
         if value is True:
             env[variable.upper()] = "true"
         elif value not in (None, False):
             env[variable.upper()] = value
+    if store == "s3-store":
+        if missing := [name for name in _S3 if not env.get(name)]:
+            raise click.UsageError(f"s3-store: {', '.join(missing)} must be given")
+    else:
+        for name in [name for name in env if name.startswith("P_S3_")]:
+            del env[name]
     chosen = mode or env.pop("P_MODE", "all")
     flags = {"mode": ([_DB_MODES.get(chosen, chosen)], "--mode")}
     loaded = load(env=env, flags=flags)

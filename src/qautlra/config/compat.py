@@ -71,6 +71,10 @@ _ENV_KEYS: Final = {
     "P_DATA_DIR": "store.data_dir",
     "QADB_DATA_DIR": "store.data_dir",
     "P_MODE": "mode",
+    "P_S3_URL": "store.lake.endpoint",
+    "P_S3_REGION": "store.lake.region",
+    "P_S3_ACCESS_KEY": "store.lake.access_key_id",
+    "P_S3_SECRET_KEY": "store.lake.secret_access_key",
     "P_EXECUTION_BATCH_SIZE": "net.flight_batch_rows",
     "P_LIVETAIL_CAPACITY": "store.tail_rows",
     "P_TLS_CERT_PATH": "net.tls_cert",
@@ -252,6 +256,8 @@ def read_environment(env: Mapping[str, str]) -> Reading:
     if "P_FLIGHT_PORT" in env:
         text = f"127.0.0.1:{env['P_FLIGHT_PORT']}"
         reading.set("net.flight_listen", text, "environment P_FLIGHT_PORT")
+    if bucket := env.get("P_S3_BUCKET"):
+        reading.set("store.lake.url", f"s3://{bucket}", "environment P_S3_BUCKET")
     if "P_ADDR" in env:
         _env_address(reading, env["P_ADDR"], "environment P_ADDR")
     if env.get("QADB_WEBSOCKET_ENABLED", "").lower() in ("1", "true", "yes", "on"):

@@ -1,12 +1,15 @@
 """The cold tier as open tables beside the store: one Delta table a stream, on a disk or in object storage.
 
-A trading date is written whole, in one commit that takes the place of what the table had of it, whenever its
-files changed; so a date is there as it was at one moment, each row once, however often this is cut short.
+A date is written whole, in one commit that takes the place of what the table had of it, whenever its files
+changed; so a date is there as it was at one moment, each row once, however often this is cut short. Of the
+market's streams it is the trading date, of users' the date their files are of, in a column of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -23,9 +26,12 @@ from qautlra.store.catalogue import DataFile, State, write_durably
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, ROW_SCHEMA, TRADING_DATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from qautlra.store.tables.definition import Definition
 
 NOTES = "lake.json"
+DATE_COLUMN = "p_file_date"
 RETRY_S = 10.0
 _log = log.get_logger("store")
 
@@ -37,7 +43,7 @@ class LakeService(Service):
 
     def __init__(
         self,
-        state: Callable[[], State | None],
+        parts: Callable[[], Iterable[Part]],
         data_dir: Path,
         url: str,
         interval_s: float,
@@ -53,7 +59,7 @@ class LakeService(Service):
                 value=url,
                 expected='pip install "qautlra[lake]"',
             ) from None
-        self._state = state
+        self._parts = parts
         self._data_dir = data_dir
         self._url = url.rstrip("/")
         self._interval_s = interval_s
@@ -86,60 +92,106 @@ class LakeService(Service):
 
     async def _keep_writing(self) -> None:
         while True:
-            wait_s = self._interval_s
-            state = self._state()
-            if state is not None:
+            wait_s, held_up = self._interval_s, ""
+            for part in list(self._parts()):
                 try:
-                    await self._write_new(state)
-                    self.error = ""
+                    await self._write_new(part)
                 except Exception as error:  # the client's errors have no common root
-                    text = f"{type(error).__name__}: {error}"[:500]
+                    text = f"{part.stream}: {type(error).__name__}: {error}"[:500]
                     if text != self.error:
                         _log.error("lake_held_up", error=text)
-                    self.error, wait_s = text, min(RETRY_S, self._interval_s)
+                    held_up, wait_s = held_up or text, min(RETRY_S, self._interval_s)
+            self.error = held_up
             await asyncio.sleep(wait_s)
 
-    async def _write_new(self, state: State) -> None:
-        for (stream, day), files in grouped(state).items():
-            key = f"{self._url}/{stream}/{day}"
-            mark = crc32("\n".join(sorted(file.path for file in files)).encode())
-            if self._written.get(key) == mark:
-                continue
-            rows = await asyncio.to_thread(self._write, stream, day, files)
-            self.commits += 1
-            self.rows += rows
-            self._written[key] = mark
-            content = msgspec.json.encode(self._written)
-            await asyncio.to_thread(write_durably, self._data_dir / NOTES, content)
+    async def _write_new(self, part: Part) -> None:
+        table = f"{self._url}/{part.stream}"
+        key = f"{table}/{part.day}"
+        mark = crc32("\n".join(sorted(file.path for file in part.files)).encode())
+        if self._written.get(key) == mark:
+            return
+        is_anew = self._written.get(table, part.created_us) != part.created_us
+        await asyncio.to_thread(self._write, table, part, is_anew=is_anew)
+        self.commits += 1
+        self.rows += sum(file.rows for file in part.files)
+        if is_anew:
+            gone = [known for known in self._written if known.startswith(f"{table}/")]
+            for known in gone:
+                del self._written[known]
+        self._written |= {table: part.created_us, key: mark}
+        content = msgspec.json.encode(self._written)
+        await asyncio.to_thread(write_durably, self._data_dir / NOTES, content)
 
-    def _write(self, stream: str, day: str, files: list[DataFile]) -> int:
-        """Put the rows of a date in the place of what the table has of it. Blocking."""
+    def _write(self, table: str, part: Part, *, is_anew: bool) -> None:
+        """Put the rows of a date in the place of what the table has of it, or of all it has. Blocking."""
         from deltalake import write_deltalake
 
-        schema = BAR_SCHEMA if stream == BAR_1M else ROW_SCHEMA
-        paths = [self._data_dir / file.path for file in files]
         write_deltalake(
-            f"{self._url}/{stream}",
-            pa.RecordBatchReader.from_batches(schema, _batches(paths, schema)),
+            table,
+            pa.RecordBatchReader.from_batches(part.schema, _batches(part)),
             mode="overwrite",
-            predicate=f"{TRADING_DATE} = '{day}'",
-            partition_by=[TRADING_DATE],
+            schema_mode="overwrite" if is_anew else "merge",
+            predicate=None if is_anew else f"{part.date_column} = '{part.day}'",
+            partition_by=[part.date_column],
             storage_options={name: value.reveal() for name, value in self._options.items()} or None,
         )
-        return sum(file.rows for file in files)
 
 
-def grouped(state: State) -> dict[tuple[str, str], list[DataFile]]:
-    """Return the files of each stream and trading date, oldest first."""
-    found: dict[tuple[str, str], list[DataFile]] = {}
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The files of one date of a stream, below `directory`. `created_us` tells streams of one name apart."""
+
+    stream: str
+    day: date
+    directory: Path
+    files: list[DataFile]
+    schema: pa.Schema
+    date_column: str
+    created_us: int = 0
+
+
+def market_parts(data_dir: Path, state: State) -> Iterator[Part]:
+    """Yield the parts of the market's streams, oldest first."""
+    for (stream, day), files in grouped(state).items():
+        schema = BAR_SCHEMA if stream == BAR_1M else ROW_SCHEMA
+        yield Part(stream, day, data_dir, files, schema, TRADING_DATE)
+
+
+def table_parts(directory: Path, state: State, find: Callable[[str], Definition | None]) -> Iterator[Part]:
+    """Yield the parts of users' streams, oldest first; their date is in a column no user's is called."""
+    for (stream, day), files in grouped(state).items():
+        definition = find(stream)
+        if definition is None:
+            continue
+        names = {column.name.lower() for column in definition.columns}
+        column = DATE_COLUMN
+        while column in names:
+            column += "_"
+        schema = definition.schema.append(pa.field(column, pa.date32()))
+        yield Part(stream, day, directory, files, schema, column, definition.created_us)
+
+
+def grouped(state: State) -> dict[tuple[str, date], list[DataFile]]:
+    """Return the files of each stream and date, oldest first."""
+    found: dict[tuple[str, date], list[DataFile]] = {}
     for file in sorted(state.files, key=lambda one: (one.day, one.stream, one.path)):
-        found.setdefault((file.stream, file.day.isoformat()), []).append(file)
+        found.setdefault((file.stream, file.day), []).append(file)
     return found
 
 
-def _batches(paths: list[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for path in paths:
-        for batch in pq.ParquetFile(path).iter_batches(65_536, columns=schema.names):
+def _batches(part: Part) -> Iterator[pa.RecordBatch]:
+    for file in part.files:
+        parquet = pq.ParquetFile(part.directory / file.path)
+        there = set(parquet.schema_arrow.names)
+        for batch in parquet.iter_batches(65_536, columns=[n for n in part.schema.names if n in there]):
             yield pa.RecordBatch.from_arrays(
-                [batch.column(field.name).cast(field.type) for field in schema], schema=schema
+                [_column(batch, field, part) for field in part.schema], schema=part.schema
             )
+
+
+def _column(batch: pa.RecordBatch, field: pa.Field, part: Part) -> pa.Array:
+    if field.name in batch.schema.names:
+        return batch.column(field.name).cast(field.type)
+    if field.name == part.date_column:
+        return pa.repeat(pa.scalar(part.day, field.type), batch.num_rows)
+    return pa.nulls(batch.num_rows, field.type)

@@ -31,6 +31,7 @@ from qautlra.store.exporter import ExportFormat, export_tables, format_of
 from qautlra.store.follower import FollowerQuery
 from qautlra.store.history import StoreHistory
 from qautlra.store.ingest import IngestDoor
+from qautlra.store.lake import Part, market_parts, table_parts
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
@@ -40,7 +41,6 @@ from qautlra.store.watching import watch
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
     from qautlra._core.tape import Tape
-    from qautlra.store.catalogue import State
 
 COMPACT_POLL_S = 0.25
 RETRY_S = 5.0
@@ -190,9 +190,16 @@ class StoreService(Service):
                 facts["error"] = error
         return facts
 
-    def state(self) -> State | None:
-        """Return what the manifest says, None when the store does not run."""
-        return None if self._open is None else self._open.catalogue.state
+    def parts(self) -> list[Part]:
+        """Return the files of every stream by date; none when the store does not run."""
+        opened = self._open
+        if opened is None:
+            return []
+        tables = opened.tables
+        return [
+            *market_parts(self.data_dir, opened.catalogue.state),
+            *table_parts(tables.directory, tables.catalogue.state, tables.book.find),
+        ]
 
     # Bars
 
