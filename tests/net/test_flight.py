@@ -131,6 +131,7 @@ def rows(count: int) -> pa.Table:
         (StorageError("the log is away"), fl.FlightUnavailableError),
         (LimitError("too much"), fl.FlightUnavailableError),
         (InputError("no such column"), pa.ArrowInvalid),
+        (LimitError("too many columns", status=413), pa.ArrowInvalid),
         (QautlraError("no"), fl.FlightServerError),
         (ZeroDivisionError("a secret detail"), fl.FlightServerError),
     ],

@@ -264,6 +264,22 @@ def test_dead_letters_that_are_refused_hold_the_reading(world: World) -> None:
     asyncio.run(work())
 
 
+def test_a_message_too_large_for_any_stream_is_a_letter_of_its_beginning(world: World) -> None:
+    async def work() -> None:
+        def refuse(stream: str) -> None:
+            if stream == "app":
+                raise InputError("an event is too large", status=413)
+
+        world.store.refuses = refuse
+        world.broker.send_bytes(b'{"s": "' + b"x" * 9_000_000 + b'"}')
+        await world.until(lambda _s: world.broker.committed == 1)
+        (letter,) = world.store.streams["kafka_dead"]
+        assert len(letter["value"]) == 4 << 20 and letter["value"].startswith('{"s": "xx')
+        assert "too large" in letter["error"] and "of its 9000009 bytes" in letter["error"]
+
+    asyncio.run(work())
+
+
 def test_notes_that_cannot_be_written_hold_the_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         def full(_directory: Path, _content: bytes) -> None:

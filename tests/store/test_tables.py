@@ -49,6 +49,23 @@ async def rows(w: World, name: str, **more: Any) -> list[dict[str, Any]]:
     return found
 
 
+def test_events_of_any_size_up_to_a_bound(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with tables(tmp_path) as (w, _):
+            # a few large ones among many small: no piece is too large for the log
+            large = [{"n": n, "s": "x" * 2_000_000} for n in range(5)]
+            small = [{"n": n, "s": "y"} for n in range(5, 200)]
+            assert await take(w, "app", *large, *small) == 200
+            with pytest.raises(InputError, match="larger than") as refused:
+                await take(w, "app", {"n": 200}, {"n": 201, "s": "x" * 7_000_000})
+            assert refused.value.status == 413
+            assert await take(w, "app", {"n": 202, "s": "x" * 6_000_000}) == 1
+            await w.store.ingest.settle()
+            assert sorted(row["n"] for row in await rows(w, "app")) == [*map(float, range(200)), 202.0]
+
+    run(work())
+
+
 def test_flattening_and_types() -> None:
     assert flatten({"a": {"b": 1}, "a_b": 2, "a_": {"b": 3}}) == {"a_b": 1, "a_b_": 2, "a__b": 3}
     deep: dict[str, Any] = {"v": 1}

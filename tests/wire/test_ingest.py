@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
+from qautlra.wire import ingest
 from qautlra.wire.db_socket import decode_message
 from qautlra.wire.ingest import days, decode_events, decode_options, decode_retention, extra_columns
 
@@ -24,6 +25,29 @@ def test_forms() -> None:
     with pytest.raises(InputError) as refused:
         decode_events(b"<a/>", "application/xml")
     assert refused.value.status == 415
+
+
+def packed(*batches: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
+        for batch in batches:
+            writer.write_table(batch)
+    return bytes(sink.getvalue())
+
+
+def test_a_few_packed_bytes_do_not_become_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = packed(pa.table({"n": pa.nulls(2_000_000)}))
+    assert len(many) < 1_000
+    with pytest.raises(InputError, match="more than 1000000 events") as refused:
+        decode_events(many, ARROW)
+    assert refused.value.status == 413
+    monkeypatch.setattr(ingest, "UNPACKED_BYTES", 1 << 20)
+    zeros = pa.table({"n": pa.array([0] * 100_000, pa.int64())})
+    assert decode_events(packed(zeros), ARROW)[0].num_rows == 100_000
+    with pytest.raises(InputError, match="unpacked") as refused:
+        decode_events(packed(zeros, zeros), ARROW)
+    assert refused.value.status == 413
 
 
 def test_headers() -> None:

@@ -128,7 +128,7 @@ def translated(error: QautlraError) -> Exception:
         kind = fl.FlightUnauthenticatedError if error.status == 401 else fl.FlightUnauthorizedError
     elif isinstance(error, NotFoundError):
         kind = pa.ArrowKeyError
-    elif isinstance(error, LimitError):
+    elif isinstance(error, LimitError) and error.status not in (400, 413):  # those no waiting helps
         kind = fl.FlightTimedOutError if error.status == 504 else fl.FlightUnavailableError
     elif isinstance(error, InputError):
         kind = pa.ArrowInvalid

@@ -45,6 +45,8 @@ FIND_S = 5.0
 RETRY_MIN_S = 0.2
 RETRY_MAX_S = 20.0
 NOTE_S = 1.0
+LETTER_BYTES = 4 << 20
+KEY_BYTES = 1 << 16
 _DEAD_COLUMNS = (("error", "utf8"), ("key", "utf8"), ("value", "utf8"), ("encoding", "utf8"))
 _LONG_AGO, _FAR_AHEAD = "1700-01-01", "2260-01-01"
 _log = log.get_logger("kafka")
@@ -431,10 +433,13 @@ def _origin(place: Place, offsets: list[int]) -> dict[str, Any]:
 
 
 def _letter(message: Message, error: str) -> dict[str, Any]:
-    value, key = message.value or b"", message.key
+    value, key = message.value or b"", (message.key or b"")[:KEY_BYTES]
+    if len(value) > LETTER_BYTES:
+        error = f"{error[:512]} (here are the first {LETTER_BYTES} of its {len(value)} bytes)"
+        value = value[:LETTER_BYTES]
     try:
         text, encoding = value.decode(), "utf-8"
     except UnicodeDecodeError:
         text, encoding = base64.b64encode(value).decode(), "base64"
-    shown = None if key is None else key.decode("utf-8", "backslashreplace")
+    shown = None if message.key is None else key.decode("utf-8", "backslashreplace")
     return {"error": error[:1024], "key": shown, "value": text, "encoding": encoding}

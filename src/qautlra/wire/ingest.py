@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -14,6 +14,7 @@ from qautlra.base.errors import InputError
 from qautlra.model.streams import StreamOptions
 
 EVENTS_COUNT = 1_000_000
+UNPACKED_BYTES = 256 << 20
 RETENTION_DAYS = 36_500
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # `curl -d` says the third when it is not told otherwise; ingest needs a login, so no page can send it.
@@ -135,13 +136,29 @@ def _arrow(body: bytes) -> pa.Table:
     """Return the table of an Arrow stream or file, every offset of it checked: nobody's bytes are trusted."""
     try:
         try:
-            table = pa.ipc.open_stream(body).read_all()
+            stream = pa.ipc.open_stream(body)
+            table = _bounded(stream.schema, stream)
         except pa.ArrowInvalid:
-            table = pa.ipc.open_file(body).read_all()
-        table.validate(full=True)
+            file = pa.ipc.open_file(body)
+            table = _bounded(file.schema, map(file.get_batch, range(file.num_record_batches)))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"the body is not Arrow: {error}", key="body") from None
     return table
+
+
+def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """Return batches as a table; InputError 413 when a few packed bytes become too much."""
+    found, rows, size = [], 0, 0
+    for batch in batches:
+        rows += batch.num_rows
+        if rows > EVENTS_COUNT:
+            raise InputError(f"more than {EVENTS_COUNT} events at once", key="body", status=413)
+        batch.validate(full=True)
+        size += batch.nbytes
+        if size > UNPACKED_BYTES:
+            raise InputError(f"more than {UNPACKED_BYTES >> 20} MiB unpacked", key="body", status=413)
+        found.append(batch)
+    return pa.Table.from_batches(found, schema)
 
 
 def _csv(body: bytes) -> list[dict[str, Any]]:

@@ -10,8 +10,11 @@ from typing import Final
 
 import pyarrow as pa
 
+from qautlra.base.errors import InputError
+
 ROWS_RECORD: Final = 16
-RECORD_BYTES: Final = 8 << 20
+ROWS_BYTES: Final = 6 << 20
+"""Of rows in one record: 8 MiB are the log's bound, and every column costs some of it."""
 _HEAD: Final = struct.Struct("<HI")
 
 
@@ -37,7 +40,12 @@ def decode(payload: bytes) -> pa.Table:
 
 
 def split(table: pa.Table) -> list[pa.Table]:
-    """Return the table in pieces that fit a record each."""
-    pieces = -(-table.nbytes // RECORD_BYTES) or 1
-    rows = max(-(-table.num_rows // pieces), 1)
-    return [table.slice(at, rows) for at in range(0, table.num_rows, rows)]
+    """Return the table in pieces that fit a record each; InputError 413 when a row is too large for one."""
+    if table.nbytes <= ROWS_BYTES:
+        return [table] if table.num_rows else []
+    if table.num_rows == 1:
+        raise InputError(
+            f"an event of {table.nbytes} bytes is larger than {ROWS_BYTES >> 20} MiB", key="body", status=413
+        )
+    half = table.num_rows // 2
+    return split(table.slice(0, half)) + split(table.slice(half))
