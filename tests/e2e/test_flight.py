@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -196,6 +197,18 @@ def test_by_tls_and_a_busy_port(serve: Serve, tmp_path: Path) -> None:
     until(lambda: ready(server, cert))
     client = fl.FlightClient(f"grpc+tls://127.0.0.1:{port}", tls_root_certs=cert.read_bytes())
     assert put(client, "app", pa.table({"n": [1.0]})) == [1]
+    # half and wrong greetings disturb nobody, and strangers write nothing into the log
+    strangers = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(40)]
+    for number, stranger in enumerate(strangers):
+        stranger.sendall(
+            (b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 300)[number % 3]
+        )
+        if number % 3:
+            stranger.recv(1)
+    assert put(client, "app", pa.table({"n": [2.0]})) == [1]
+    for stranger in strangers:
+        stranger.close()
+    assert "ssl_transport" not in server.log.read_text()
     other = serve("--set", f"net.flight_listen=127.0.0.1:{port}", mode="db", data=tmp_path / "b", wait=False)
     assert other.process.wait(30) in (1, 2)
     assert "net.flight_listen" in other.log.read_text()

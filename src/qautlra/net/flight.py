@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any, Final
@@ -54,6 +55,8 @@ class FlightDoor(Service):
 
     async def start(self) -> None:
         """Listen; ConfigError when the address cannot be had."""
+        # A line of gRPC's own for every stranger who does not speak TLS is no log.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         settings = self._deps.settings
         self._certificate = None
         if settings.tls_cert or settings.tls_key:
