@@ -38,6 +38,7 @@ class Certificate:
             await asyncio.sleep(LOOK_S)
             stamp = self._stamps()
             if stamp == self._stamp:
+                self.error = ""  # those in use are there again
                 continue
             try:
                 self._proved, self.pem = self._load()
