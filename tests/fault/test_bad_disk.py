@@ -262,11 +262,10 @@ def test_a_full_disk_pauses_ingest_which_goes_on_by_itself(
     try:
         wait(lambda: len(acknowledged) > 500)
         filler = small_disk / "filler"
-        with filler.open("wb") as file:
+        with filler.open("wb", buffering=0) as file:  # closing has nothing left to write
             while True:
                 try:
                     file.write(bytes(1 << 16))
-                    file.flush()
                 except OSError as error:
                     assert error.errno == errno.ENOSPC
                     break
