@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
 from qautlra.wire import ingest
+from qautlra.wire.arrow_size import unpacked_bytes
 from qautlra.wire.db_socket import decode_message
 from qautlra.wire.ingest import days, decode_events, decode_options, decode_retention, extra_columns
 
@@ -27,9 +28,17 @@ def test_forms() -> None:
     assert refused.value.status == 415
 
 
-def packed(*batches: pa.Table) -> bytes:
+def filed(table: pa.Table, packing: str | None = "zstd") -> bytes:
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    options = pa.ipc.IpcWriteOptions(compression=packing)
+    with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def packed(*batches: pa.Table, packing: str | None = "zstd") -> bytes:
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=packing)
     with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
         for batch in batches:
             writer.write_table(batch)
@@ -42,12 +51,28 @@ def test_a_few_packed_bytes_do_not_become_too_much(monkeypatch: pytest.MonkeyPat
     with pytest.raises(InputError, match="more than 1000000 events") as refused:
         decode_events(many, ARROW)
     assert refused.value.status == 413
-    monkeypatch.setattr(ingest, "UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr(ingest, "UNPACKED_BYTES", 1_500_000)
     zeros = pa.table({"n": pa.array([0] * 100_000, pa.int64())})
     assert decode_events(packed(zeros), ARROW)[0].num_rows == 100_000
-    with pytest.raises(InputError, match="unpacked") as refused:
-        decode_events(packed(zeros, zeros), ARROW)
-    assert refused.value.status == 413
+    words = pa.table({"s": pa.array(["x" * 100] * 20_000).dictionary_encode()})
+    assert decode_events(packed(words), ARROW)[0].num_rows == 20_000
+    large = pa.table({"s": pa.DictionaryArray.from_arrays([0], ["x" * 2_000_000])})
+    for body in (packed(zeros, zeros), packed(large), filed(pa.concat_tables([zeros, zeros]))):
+        before = pa.total_allocated_bytes()
+        with pytest.raises(InputError, match="unpacked") as refused:
+            decode_events(body, ARROW)
+        assert refused.value.status == 413 and pa.total_allocated_bytes() - before < 100_000
+
+
+@pytest.mark.parametrize("packing", [None, "zstd", "lz4"])
+def test_the_size_unpacked_is_told_before(packing: str | None) -> None:
+    table = pa.table({"n": [1, None, 3], "s": ["a", "b" * 5_000, None], "l": [[1], [], None]})
+    for body in (packed(table, table, packing=packing), filed(table, packing=packing)):
+        read = decode_events(body, ARROW)[0]
+        told = unpacked_bytes(body)
+        assert read.nbytes <= told < read.nbytes + 64 * 20 and told > 5_000
+    with pytest.raises((pa.ArrowInvalid, OSError)):
+        unpacked_bytes(b"ARROW1\0\0" + b"\xff" * 100)
 
 
 def test_headers() -> None:

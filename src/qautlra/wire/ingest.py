@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from qautlra.base.errors import InputError
 from qautlra.model.streams import StreamOptions
+from qautlra.wire.arrow_size import unpacked_bytes
 
 EVENTS_COUNT = 1_000_000
 UNPACKED_BYTES = 256 << 20
@@ -135,6 +136,8 @@ def _json(text: bytes, what: str) -> Any:
 def _arrow(body: bytes) -> pa.Table:
     """Return the table of an Arrow stream or file, every offset of it checked: nobody's bytes are trusted."""
     try:
+        if unpacked_bytes(body) > UNPACKED_BYTES:
+            raise _too_much()
         try:
             stream = pa.ipc.open_stream(body)
             table = _bounded(stream.schema, stream)
@@ -147,7 +150,10 @@ def _arrow(body: bytes) -> pa.Table:
 
 
 def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Return batches as a table; InputError 413 when a few packed bytes become too much."""
+    """Return batches as a table, each checked; InputError 413 when they have too many rows, or bytes.
+
+    A file may name a batch it holds more than once.
+    """
     found, rows, size = [], 0, 0
     for batch in batches:
         rows += batch.num_rows
@@ -156,9 +162,13 @@ def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         batch.validate(full=True)
         size += batch.nbytes
         if size > UNPACKED_BYTES:
-            raise InputError(f"more than {UNPACKED_BYTES >> 20} MiB unpacked", key="body", status=413)
+            raise _too_much()
         found.append(batch)
     return pa.Table.from_batches(found, schema)
+
+
+def _too_much() -> InputError:
+    return InputError(f"more than {UNPACKED_BYTES >> 20} MiB unpacked", key="body", status=413)
 
 
 def _csv(body: bytes) -> list[dict[str, Any]]:
