@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import json
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -241,6 +242,27 @@ def _schema() -> Any:
     from qautlra.config.tree import Schema
 
     return Schema
+
+
+def test_a_log_that_was_removed_goes_on_behind_its_files(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            for n in range(5):
+                await take(w, "app", {"n": n})
+            await store.file_away()
+            await take(w, "app", {"n": 5})  # goes with the log
+            await take(w, "late", {"n": 1})
+        shutil.rmtree(tmp_path / "tables" / "log")
+        async with tables(tmp_path) as (w, store):
+            assert await take(w, "app", {"n": 6}) == await take(w, "late", {"n": 2}) == 1
+            assert [row["n"] for row in await rows(w, "app")] == [0, 1, 2, 3, 4, 6]
+        async with tables(tmp_path) as (w, store):
+            await store.file_away()
+            assert [row["n"] for row in await rows(w, "app")] == [0, 1, 2, 3, 4, 6]
+            assert [row["n"] for row in await rows(w, "late")] == [2]
+            assert verify(tmp_path, CALENDAR).errors == []
+
+    run(story())
 
 
 def test_a_damaged_definition_says_so(tmp_path: Path) -> None:

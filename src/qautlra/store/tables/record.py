@@ -6,16 +6,46 @@ u16 length of the name, u32 rows, the name, an Arrow stream.
 from __future__ import annotations
 
 import struct
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
+
+from qautlra.base import log
+from qautlra.base.clock import monotonic_s
+from qautlra.base.errors import StorageError
+
+if TYPE_CHECKING:
+    from qautlra._core.journal import Journal
 
 from qautlra.base.errors import InputError
 
 ROWS_RECORD: Final = 16
 ROWS_BYTES: Final = 6 << 20
 """Of rows in one record: 8 MiB are the log's bound, and every column costs some of it."""
+NOTHING_RECORD: Final = 17
+COUNT_S: Final = 60.0
+FULL_S: Final = 0.001
+_log = log.get_logger("store")
 _HEAD: Final = struct.Struct("<HI")
+
+
+def count_up(journal: Journal, lsn: int) -> None:
+    """Let a log that was removed go on behind the rows that are in files: their numbers are not given again.
+
+    Blocking. StorageError when it takes nothing.
+    """
+    if journal.head_lsn >= lsn:
+        return
+    _log.warning("log_restarted", log_lsn=journal.head_lsn, filed_lsn=lsn)
+    give_up_s = monotonic_s() + COUNT_S
+    while journal.head_lsn < lsn:
+        if journal.append(NOTHING_RECORD, b""):
+            continue
+        if journal.failed or monotonic_s() > give_up_s:
+            raise StorageError(f"the log of streams cannot be written: {journal.error or 'the disk is slow'}")
+        time.sleep(FULL_S)
+    journal.roll()
 
 
 def encode(name: str, table: pa.Table) -> bytes:

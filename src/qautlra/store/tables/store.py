@@ -108,6 +108,8 @@ class TableStore:
         if self.catalogue.load():
             self.catalogue.store(self.catalogue.state)
         state = self.catalogue.state
+        born_lsns = (one.born_lsn for name in self.book.names() if (one := self.book.find(name)) is not None)
+        record.count_up(self._journal, max(state.watermark_lsn, *born_lsns, 0))
         self._journal.drop_through(state.watermark_lsn)
         self._tidy(state)
         for lsn, kind, payload in core.read(self._journal.directory, state.watermark_lsn + 1):
