@@ -81,7 +81,7 @@ def test_a_key_is_of_one_user_one_stream_and_one_content(tmp_path: Path) -> None
 
 def test_one_that_was_cut_short_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
-        monkeypatch.setattr(record, "RECORD_BYTES", 400)
+        monkeypatch.setattr(record, "ROWS_BYTES", 400)
         async with tables(tmp_path) as (w, store):
             log, appended = store._log(), 0
 

@@ -13,12 +13,10 @@ import pyarrow as pa
 
 from qautlra.base import log
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import StorageError
+from qautlra.base.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from qautlra._core.journal import Journal
-
-from qautlra.base.errors import InputError
 
 ROWS_RECORD: Final = 16
 ROWS_BYTES: Final = 6 << 20
