@@ -98,7 +98,7 @@ class Turns:
             return
         self.refused += 1
         busy = LimitError(f"{self.waiting} statements are waiting already", status=503, retry_after_s=1)
-        line = max(self._waiting.values(), key=len)
+        line = max(self._waiting.values(), key=len, default=deque())
         if len(line) <= mine + 1:
             raise busy
         turn = line.pop()
