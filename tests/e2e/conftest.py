@@ -137,10 +137,12 @@ def serving(tmp_path: Path) -> Iterator[Serve]:
             server.wait_ready()
         return server
 
-    yield start
-    for server in servers:
-        with contextlib.suppress(Exception):
-            server.stop()
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait(10)
+    try:
+        yield start
+    finally:  # however the generator is closed
+        for server in servers:
+            with contextlib.suppress(Exception):
+                server.stop()
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait(10)
