@@ -15,7 +15,7 @@ from qautlra.base import metrics
 from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.link.ctp_session import NO_ANSWER
 from qautlra.model import codes
-from qautlra.model.order import CancelOrder, Change, InsertOrder
+from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
 from qautlra.net.ctp_front import Connection
 from qautlra.net.ctp_trader import TraderSession
 from qautlra.trade.brokers import ctp, ctp_outbox, ctp_round
@@ -361,6 +361,37 @@ def test_a_cancel_that_cannot_be_sent_is_said_to_be_so(
             connection.cut("test")
         await until(lambda: not broker.is_synced)
         assert broker.cancel(cancel).code == codes.UNAVAILABLE
+
+    play(tmp_path, story)
+
+
+def test_a_withdrawal_the_front_refuses_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its answer and by the return of an action, as both come."""
+    right = TraderSession._act
+    refused = [ctp_codes.ORDER_DONE, ctp_codes.NOT_READY]
+
+    def act(session: TraderSession, got: Frame) -> None:
+        if refused:
+            session._refuse_action(got, got.asked(), refused.pop(0))
+        else:
+            right(session, got)
+
+    async def story(_venue: Venue, broker: CtpBroker) -> None:
+        await until(lambda: broker.is_synced)
+        monkeypatch.setattr(TraderSession, "_act", act)
+        told: list[Answer] = []
+        broker.subscribe("one", lambda change, _: told.extend(change.refused))
+        await shown(broker, broker.insert(order("rest", "BUY", "OPEN", 1, 74000)))
+        cancel = CancelOrder(account_id="one", order_id="rest")
+        for count, error in enumerate(list(refused), start=1):
+            assert broker.cancel(cancel).ok
+            await until(lambda count=count: len(told) == count)  # type: ignore[misc]
+            assert told[-1].order_id == "rest" and told[-1].number == 0
+            assert told[-1].code == ctp_broker.house_code(error) and f"（{error}）" in told[-1].text
+            assert broker.find("one", "rest").is_alive
+        assert broker.cancel(cancel).ok
+        await until(lambda: not broker.find("one", "rest").is_alive)
+        assert len(told) == 2 and not broker._withdrawing
 
     play(tmp_path, story)
 

@@ -19,7 +19,7 @@ from qautlra.link.documents import SqliteRepository
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
-from qautlra.model.order import OUTSIDE, AmendOrder, CancelOrder, Change
+from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, Change
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.net.trade_channel import Channel, Channels, News
@@ -28,6 +28,7 @@ from qautlra.trade.brokers.ctp import CtpBroker
 from qautlra.trade.brokers.gate import OutsideGate
 from qautlra.trade.brokers.shadow import Difference
 from qautlra.trade.keeper import Keeper
+from qautlra.wire import ctp_broker
 from tests.ctp.test_broker import options, order, until
 from tests.ctp.test_trader import Venue
 from tests.trade.rig import Rig
@@ -281,6 +282,12 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
         house.broker._differs(Difference("figure", "commission", "ours 1.00, the broker's 2.00"))
         said = b"".join(news[-1].notices).decode()
         assert '"code":607' in said and "账户核对差异,commission: ours 1.00" in said
+        refused = Answer(
+            code=ctp_broker.house_code(26), order_id="a", number=0, text="CTP:撤单时报单已全成交（26）"
+        )
+        house.broker._tell(Change(account_id="one", refused=(refused,)))
+        said = b"".join(news[-1].notices).decode()
+        assert "撤单失败,CTP:撤单时报单已全成交（26）" in said and '"level":"WARNING"' in said
         assert channel.detach(1)
         channels = Channels(trade)
         for key in range(SESSIONS_PER_ACCOUNT_COUNT):

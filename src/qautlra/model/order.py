@@ -215,6 +215,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     lsn: int = 0
     "Everything up to this record is in what is read now."
     refused: tuple[Answer, ...] = ()
+    "Withdrawals that were taken and then refused by the broker or its exchange."
     funds: bool = True
     day: bool = False
     "The trading day has changed: orders and trades of before are gone, numbers start again."

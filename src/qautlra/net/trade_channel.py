@@ -118,6 +118,10 @@ class Channel:
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
             notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))
+        for refused in change.refused:
+            known = codes.describe(refused.code)
+            text = refused.text or known.text
+            notices.append(self.notice(known.diff or known.ctp, f"撤单失败,{text}", "WARNING"))
         for text in change.differences:
             notices.append(self.notice(wire.DIFFERENCE_CODE, f"账户核对差异,{text}", "WARNING"))
         packets: tuple[bytes, ...] = ()

@@ -121,6 +121,7 @@ class Seat:
             orders=tuple(self._first + number for number in change.orders),
             trades=tuple(self._first + number for number in change.trades),
             reckoned=tuple(self._first + number for number in change.reckoned),
+            refused=tuple(self.out(found) for found in change.refused),
             lsn=self._mark,
         )
 

@@ -35,7 +35,7 @@ from qautlra.trade.brokers.shadow import Difference, Market, Shadow
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
 from qautlra.wire.ctp_frames import RECORDS, Frame, Kind
-from qautlra.wire.ctp_orders import Key, RefusedError
+from qautlra.wire.ctp_orders import Key, RefusedError, action_key
 from qautlra.wire.ctp_records import Record, layout
 from qautlra.wire.ctp_status import read_status
 
@@ -72,6 +72,8 @@ class CtpBroker(AccountBroker):
     ) -> None:
         super().__init__(account or options.user_id, options.name)
         self.book = CtpBook(self.account)
+        self._withdrawing: set[int] = set()
+        "Numbers of living orders whose withdrawal has been asked for."
         self.synced_after_s = 0.0
         self.status_told: Callable[[str, int], None] = lambda _name, _phase: None
         "Told in which phase the exchange says a product or an instrument is."
@@ -176,6 +178,7 @@ class CtpBroker(AccountBroker):
         if day != self._day:
             self._day = day
             self.book.clear()
+            self._withdrawing.clear()
             self.shadow.rates.clear()
             self.shadow.clear()
             self._doubts = Doubts()
@@ -271,6 +274,7 @@ class CtpBroker(AccountBroker):
         record = wire.write_cancel(key, shown, broker=options.broker_id, user=options.user_id)
         if not self.is_synced or not self._outbox.put(Kind.ACTION, record, number):
             return answer(codes.UNAVAILABLE, order.order_id, number)
+        self._withdrawing.add(number)
         return Answer(code=0, order_id=order.order_id, number=number)
 
     def _ended(self, kind: Kind, number: int, is_sent: bool) -> None:
@@ -279,7 +283,7 @@ class CtpBroker(AccountBroker):
         order = self.book.orders[number]
         if kind == Kind.ACTION:
             if not is_sent:
-                _log.warning("ctp_cancel_not_sent", account=self.account, order_id=order.order_id)
+                self._keep_alive(number, codes.UNAVAILABLE, "")
         elif is_sent:
             self.book.went(number, self._acted_s)
         else:
@@ -346,7 +350,9 @@ class CtpBroker(AccountBroker):
         elif got.kind in SYNC:
             self._on_row(got)
             return
-        elif got.kind in (Kind.ERROR, Kind.ACTION) and got.error:
+        elif got.kind in (Kind.ACTION, Kind.ERR_ACTION) and got.error:
+            self._not_withdrawn(got)
+        elif got.kind == Kind.ERROR and got.error:
             _log.warning("ctp_says", account=self.account, request=got.request, code=got.error)
         elif got.kind == Kind.INSTRUMENT_STATUS:
             if (said := read_status(got.record)) is not None:
@@ -365,10 +371,30 @@ class CtpBroker(AccountBroker):
             self._note_refusal(number)
         return refused
 
+    def _not_withdrawn(self, got: Frame) -> None:
+        """The front refuses a withdrawal, or its exchange does, of which every session hears."""
+        name = "InputOrderAction" if got.kind == Kind.ACTION else "OrderAction"
+        number = self.book.named(action_key(layout(name).read(got.record)))
+        text = f"{ctp_codes.text(got.error)}（{got.error}）"
+        if number is not None:
+            self._keep_alive(number, wire.house_code(got.error), text)
+
+    def _keep_alive(self, number: int, code: int, text: str) -> None:
+        """Tell once that an order we wanted withdrawn was not."""
+        if number not in self._withdrawing:
+            return
+        self._withdrawing.discard(number)
+        order_id = self.book.orders[number].order_id
+        _log.warning("ctp_cancel_refused", account=self.account, order_id=order_id, code=code, text=text)
+        refused = Answer(code=code, order_id=order_id, number=number, text=text)
+        self._tell(Change(account_id=self.account, refused=(refused,)))
+
     def _changed(self, orders: list[int], trades: list[int]) -> None:
         for number in orders:
             self._shown(self.book.orders[number].order_id)
             self.shadow.note(self.book.orders[number])
+            if not self.book.orders[number].is_alive:
+                self._withdrawing.discard(number)
         for number in trades:
             self.shadow.note(self.book.trades[number])
         late = tuple(number for number in self._book() if number not in trades)

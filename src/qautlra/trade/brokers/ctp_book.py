@@ -42,6 +42,10 @@ class CtpBook(DayBook):
         """Return how the front names an order; None for one it has never shown under a name of ours."""
         return self._key_of.get(number)
 
+    def named(self, key: Key) -> int | None:
+        """Return the number of the order that the front knows by this name."""
+        return self._keys.get(key)
+
     @property
     def unknown_count(self) -> int:
         """How many orders were sent and never shown."""
