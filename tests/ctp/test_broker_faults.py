@@ -396,6 +396,33 @@ def test_a_withdrawal_the_front_refuses_is_told_once(tmp_path: Path, monkeypatch
     play(tmp_path, story)
 
 
+def test_a_front_that_forgot_the_login_is_entered_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = TraderSession._act
+    refused = [ctp_codes.NOT_LOGGED_IN]
+
+    def act(session: TraderSession, got: Frame) -> None:
+        if refused:
+            session._refuse_action(got, got.asked(), refused.pop())
+        else:
+            right(session, got)
+
+    async def story(_venue: Venue, broker: CtpBroker) -> None:
+        await until(lambda: broker.is_synced)
+        monkeypatch.setattr(TraderSession, "_act", act)
+        await shown(broker, broker.insert(order("rest", "BUY", "OPEN", 1, 74000)))
+        cancel = CancelOrder(account_id="one", order_id="rest")
+        assert broker.cancel(cancel).ok
+        await until(lambda: not broker.is_synced)
+        await until(lambda: broker.is_synced)
+        assert broker._session.renewals == 1 and broker.find("one", "rest").is_alive
+        assert broker.cancel(cancel).ok
+        await until(lambda: not broker.find("one", "rest").is_alive)
+
+    play(tmp_path, story)
+
+
 def test_an_order_that_no_query_shows_is_unknown_and_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from qautlra.link.ctp_login import (
     Send,
     State,
 )
+from qautlra.wire import ctp_codes
 from qautlra.wire.ctp_frames import Kind
 
 OPTIONS = LoginOptions(connect_s=30.0, answer_s=10.0, retry_min_s=1.0, retry_max_s=60.0)
@@ -52,6 +53,21 @@ def test_a_market_session_only_logs_in() -> None:
     assert one.connected(1.0) == Send(Kind.LOGIN)
     one.answered(Kind.LOGIN, 0, 1.1)
     assert one.is_in and one.state is State.LOGGED_IN
+
+
+def test_a_front_that_has_forgotten_us_is_logged_in_to_anew() -> None:
+    one = brain()
+    one.connected(1.0)
+    for kind in TRADER_STEPS:
+        one.answered(kind, 0, 1.1)
+    assert one.answered(Kind.QRY_ACCOUNT, ctp_codes.BUSY, 50.0) is None and one.is_in
+    assert one.answered(Kind.QRY_ACCOUNT, ctp_codes.NOT_LOGGED_IN, 51.0) is None
+    assert not one.is_in and one.state is State.DOWN and "log" in one.reason.lower()
+    assert one.answered(Kind.INSERT, ctp_codes.NOT_LOGGED_IN, 51.1) is None
+    assert one.timer(51.2) is None  # a moment later, so that a front which always says so is not flooded
+    assert one.timer(52.0) == Renew()
+    one.begin(52.0)
+    assert one.connected(52.1) == Send(Kind.AUTHENTICATE)
 
 
 def test_a_cut_begins_from_the_first_step() -> None:

@@ -85,6 +85,7 @@ class LoginBrain:
         self._due_s = 0.0
         self._retries = 0
         self._begun = False
+        self._forgotten = False
         self.tries = 0
         self.state = State.DOWN
         self.error = 0
@@ -98,6 +99,7 @@ class LoginBrain:
     def begin(self, now_s: float) -> None:
         """The Api object has been started."""
         self._begun = True
+        self._forgotten = False
         self.state = self.state if self.state is State.LOCKED else State.DOWN
         self._due_s = now_s + self._options.connect_s
 
@@ -120,7 +122,13 @@ class LoginBrain:
         return None
 
     def answered(self, kind: int, error: int, now_s: float) -> Action:
-        """Take the answer to a step; those to anything else are nobody's here."""
+        """Take the answer to a step; of those to anything else only "not logged in" matters here."""
+        if self.is_in and error == codes.NOT_LOGGED_IN:  # on a link that stands: begin with a new Api object
+            self._at = 0
+            self._forgotten = True
+            self.state = State.DOWN
+            self.reason = codes.text(error, "en")
+            return self._later(now_s)
         if not self._waiting or self.is_in or kind != self._steps[self._at]:
             return None
         self._waiting = False
@@ -154,7 +162,8 @@ class LoginBrain:
         if not self._begun or self.state is State.LOCKED or self.is_in or now_s < self._due_s:
             return None
         if self.state is State.DOWN:
-            self.reason = f"no front within {self._options.connect_s:g} s"
+            if not self._forgotten:
+                self.reason = f"no front within {self._options.connect_s:g} s"
             self._due_s = now_s + self._options.connect_s + self._delay_s()
             return Renew()
         if self._waiting:
