@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from qautlra.base.clock import WallClock
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
 from qautlra.base.secret import Secret
 from qautlra.config.tree import Net
-from qautlra.net import flight, tls
+from qautlra.net import flight, flight_desk, tls
 from qautlra.net.deps import Deps
 from qautlra.net.flight import FlightDoor
 from tests.e2e.test_ingest import BASIC, PASSWORD, USER
@@ -199,3 +201,15 @@ def test_a_caller_who_sends_nothing_does_not_hold_up_the_end(make_door: Callable
         writer.close()
     with pytest.raises(fl.FlightError):
         reader.read_chunk()
+
+
+def test_cutting_connections_leaves_no_descriptor_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, (tmp_path / "file").open("wb"):
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as caller:
+            held, _ = server.accept()
+            with held:
+                before = len(os.listdir("/dev/fd"))
+                flight_desk.cut(port)
+                assert len(os.listdir("/dev/fd")) == before
+                assert caller.recv(1) == b""

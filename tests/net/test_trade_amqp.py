@@ -439,13 +439,20 @@ def test_the_cursor_outlives_torn_writes(tmp_path: Path) -> None:
     for number in range(5):
         cursor.put(20210802, number)
     cursor.close()
-    assert Cursor(path).open() == (20210802, 4)
+    assert read_cursor(path) == (20210802, 4)
     whole = path.read_bytes()
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert Cursor(path).open() in ((20210802, 4), (20210802, 3))
+        assert read_cursor(path) in ((20210802, 4), (20210802, 3))
     path.write_bytes(b"")
-    assert Cursor(path).open() is None
+    assert read_cursor(path) is None
+
+
+def read_cursor(path: Path) -> tuple[int, int] | None:
+    cursor = Cursor(path)
+    found = cursor.open()
+    cursor.close()
+    return found
 
 
 class Stuck(MemoryBus):

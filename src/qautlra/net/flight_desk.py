@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -115,6 +116,9 @@ def cut(port: int) -> None:
     for name in os.listdir("/dev/fd"):
         with suppress(OSError, ValueError):
             fd = os.dup(int(name))
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+                continue
             with socket.socket(fileno=fd) as found:
                 inet = found.family in (socket.AF_INET, socket.AF_INET6)
                 if inet and found.getsockname()[1] == port:
