@@ -42,7 +42,11 @@ def connect(auth: AuthService, trade: TradeService) -> None:
         await trade.durable(answer.lsn)
 
     async def open_all() -> None:
-        """Open what was wished for meanwhile; an account whose broker is gone keeps no other from it."""
+        """Open what was wished for meanwhile; an account whose broker is gone keeps no other from it.
+
+        Only from now on is a user's account opened at once: before, asking is in vain, and the wish is kept.
+        """
+        auth.open_account = open_account
         for entry in auth.users.accounts():
             try:
                 if not entry.opened:
@@ -60,5 +64,4 @@ def connect(auth: AuthService, trade: TradeService) -> None:
 
     trade.monitor.alerted.append(alerted)
     auth.may_open = may_open
-    auth.open_account = open_account
     trade.started.append(open_all)
