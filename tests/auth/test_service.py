@@ -13,7 +13,7 @@ from qautlra.auth.rights import Access, Right, Role
 from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.auth.users import AccountEntry, Users
 from qautlra.base import clock
-from qautlra.base.errors import AuthError, InputError, LimitError
+from qautlra.base.errors import AuthError, InputError, LimitError, UnavailableError
 from qautlra.base.secret import Secret
 
 T = TypeVar("T")
@@ -286,3 +286,36 @@ def test_wishes_are_opened_once(tmp_path: Path) -> None:
         assert auth.users.wishes() == []
 
     run(tmp_path, second)
+
+
+def test_what_another_process_wishes_for_is_opened_while_we_run(tmp_path: Path) -> None:
+    tried: list[str] = []
+    again = asyncio.Event()  # one that fails is tried again, and keeps no other from it
+
+    async def open_account(entry: AccountEntry) -> None:
+        tried.append(entry.account_id)
+        if tried.count("lost") == 2:
+            again.set()
+        if entry.account_id == "lost":
+            raise UnavailableError("its broker is away")
+
+    async def work(auth: AuthService) -> None:
+        auth.open_account = open_account
+
+        async def beside(other: AuthService) -> None:
+            await other.add_user("check", PASSWORD, Role.TRADER)
+            for account_id in ("acc1", "lost"):
+                entry = await other.give_account("check", account_id, broker="paper", cash=7.0)
+                assert not entry.opened
+
+        other = AuthService(tmp_path, AuthOptions())
+        await other.start()
+        try:
+            await beside(other)
+        finally:
+            await other.stop(1.0)
+        await asyncio.wait_for(again.wait(), 10)
+        assert tried.count("acc1") == 1
+        assert [entry.account_id for entry in auth.users.wishes()] == ["lost"]
+
+    run(tmp_path, work)

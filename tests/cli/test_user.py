@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -139,6 +140,23 @@ def test_a_running_server_is_found_by_its_port_alone(tmp_path: Path, server: dic
 
 
 @pytest.mark.slow
+def test_an_account_added_beside_a_server_s_back_is_opened_by_it(
+    tmp_path: Path, server: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the moment between a server's start and its admin socket: the command writes the file."""
+    (tmp_path / "nowhere").mkdir()
+    here = environment(tmp_path)
+    monkeypatch.setitem(
+        globals(), "environment", lambda _: here | {"XDG_RUNTIME_DIR": str(tmp_path / "nowhere")}
+    )
+    code, answer, _ = user(tmp_path, "add", "late", "--password-stdin", "--account", "late", text=PASSWORD)
+    assert (code, answer["user"]["accounts"][0]["opened"]) == (0, False)
+    deadline_s = time.monotonic() + 10
+    while not user(tmp_path, "list")[1]["users"][0]["accounts"][0]["opened"]:
+        assert time.monotonic() < deadline_s
+    assert login(server["urls"][0], "late", "Check-pass-1")["accounts"] == {"late": "own"}
+
+
 def test_the_demo_prints_a_password_that_works(tmp_path: Path) -> None:
     passwords = []
     for _ in range(2):

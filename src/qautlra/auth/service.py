@@ -24,7 +24,8 @@ from qautlra.auth.rights import Access, Principal, Role
 from qautlra.auth.tokens import Claims, Tokens
 from qautlra.auth.users import USERS_COUNT, AccountEntry, Session, User, Users
 from qautlra.base import clock, metrics
-from qautlra.base.errors import AuthError, InputError, UnavailableError
+from qautlra.base.errors import AuthError, InputError, QautlraError, UnavailableError
+from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret, is_known_example
 from qautlra.base.service import Service
 
@@ -33,6 +34,7 @@ PURGE_S: Final = 60.0
 BASIC_KEPT_COUNT: Final = 4_096
 BASIC_KEPT_S: Final = 60.0
 PASSWORD_CHARS_MAX: Final = 256
+_log = get_logger("auth")
 T = TypeVar("T")
 OpenAccount = Callable[[AccountEntry], Awaitable[None]]
 
@@ -79,6 +81,7 @@ class AuthService(Service):
         self.may_open: Callable[[str, str, float], None] = lambda _account_id, _broker, _cash: None
         "Raises InputError before an account (name, broker, cash) is wished for that cannot be opened."
         self._opening = asyncio.Lock()
+        self._vain: set[str] = set()  # accounts whose wish could not be fulfilled, and that this was said
         self._audit: AuditLog | None = None
         o = self.options
         self.orders = Buckets("orders", o.orders_per_s, o.orders_burst)
@@ -138,9 +141,24 @@ class AuthService(Service):
         while True:
             await asyncio.sleep(POLL_S)
             await self._on_writer(self.users.refresh)
+            await self._open_wishes()
             if clock.monotonic_s() >= due_s:
                 due_s = clock.monotonic_s() + PURGE_S
                 await self._on_writer(self.users.purge)
+
+    async def _open_wishes(self) -> None:
+        """Open what another process wished for while we run: a command line before our admin socket."""
+        if self.open_account is None:
+            return
+        wishes = self.users.wishes()
+        self._vain &= {entry.account_id for entry in wishes}
+        for entry in wishes:
+            try:
+                await self.open_wish(entry)
+            except QautlraError as error:
+                if entry.account_id not in self._vain:
+                    _log.warning("account_not_opened", account_id=entry.account_id, reason=error.message)
+                self._vain.add(entry.account_id)
 
     async def write(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Run a writing call of `users` on the room's one thread."""

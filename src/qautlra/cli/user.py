@@ -215,7 +215,7 @@ def _line(found: dict[str, Any]) -> str:
     accounts = ", ".join(
         f"{entry['account']} ({entry['broker']}"
         + ("" if entry["access"] == "own" else t(", view only", "，只读"))
-        + ("" if entry["opened"] else t(", opened at the next start", "，下次启动时开立"))
+        + ("" if entry["opened"] else t(", opened when the server has started", "，服务启动后开立"))
         + ")"
         for entry in found["accounts"]
     )
