@@ -61,6 +61,19 @@ def volumes(table: Any) -> list[int]:
     return found
 
 
+def by_ray(url: str, options: dict[str, str]) -> dict[str, int]:
+    """Return what Ray Data reads of a table, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("ray_reader.py"))],
+        input=json.dumps({"url": url, "options": options}).encode(),
+        capture_output=True,
+        timeout=90,
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2_000:]
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 SMALL = ("--set", "store.segment_bytes=64KiB", "--set", "store.lake.interval_s=0.5")
 
 
@@ -108,6 +121,7 @@ def test_tables_in_object_storage(serve: Serve, s3: str) -> None:
     (count, top) = duckdb.sql("SELECT count(*), max(volume) FROM arrow").fetchall()[0]
     frame = polars.read_delta(url, storage_options=options)
     assert (frame.height, frame["volume"].max()) == (count, top) == (len(arrow), max(volumes(table)))
+    assert by_ray(url, options) == {"rows": count, "max": top, "sum": sum(volumes(table))}
     asked = {"stream": "futures_market", "start_time": "2024-12-01", "end_time": "2024-12-10"}
     right = {(row["datetime"], row["instrument_id"]): row["last_price"] for row in server.query(**asked)}
     for row in frame.select("datetime", "instrument_id", "last_price").head(200).iter_rows(named=True):
