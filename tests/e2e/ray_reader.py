@@ -1,6 +1,6 @@
 """Reads a Delta table with Ray Data, in a process of its own: Ray's daemons begin and end with it.
 
-Standard input: JSON with `url` and `options` (storage). Standard output: JSON with rows, max and sum of `volume`.
+Standard input: JSON with `url` and `options` (storage). Standard output: JSON of rows, max, sum of `volume`.
 """
 
 import json
