@@ -23,6 +23,7 @@ import msgspec
 from qautlra.base import log
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError, StorageError
 from qautlra.base.limits import QUERY_QUEUE_COUNT, QUERY_QUEUE_EACH_COUNT
+from qautlra.store.child import Child
 from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
 from qautlra.store.turns import Turns
 
@@ -66,12 +67,11 @@ class SqlProcess:
     def __init__(self, data_dir: Path, threads: int, memory_bytes: int) -> None:
         self._arguments = [str(data_dir), str(threads), str(memory_bytes)]
         self._threads = threads
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Child | None = None
         self._control: socket.socket | None = None
         self._starting = asyncio.Lock()
         self._asked = 0
         self._open: set[int] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.turns = Turns(threads, QUERY_QUEUE_EACH_COUNT, QUERY_QUEUE_COUNT)
         self.statements = 0
         self.restarts = 0
@@ -140,7 +140,7 @@ class SqlProcess:
 
     async def _link(self) -> tuple[int, asyncio.StreamReader, asyncio.StreamWriter]:
         async with self._starting:
-            if self._process is None or self._process.returncode is not None:
+            if self._process is None or self._process.ended:
                 await self._start()
             ours = self._sent()
             if ours is None:  # it has ended, and nobody has told us yet
@@ -178,12 +178,12 @@ class SqlProcess:
         ours, theirs = socket.socketpair()
         keep = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL")
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "qautlra.store.sqlworker", *self._arguments,
-                stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in keep if name in os.environ},
-                cwd="/", close_fds=True,
-            )  # fmt: skip
+            self._process = Child(
+                [sys.executable, "-m", "qautlra.store.sqlworker", *self._arguments],
+                theirs.fileno(),
+                {name: os.environ[name] for name in keep if name in os.environ},
+                _Report(),
+            )
         except OSError as error:
             ours.close()
             raise StorageError(f"the SQL process cannot be started: {error}") from None
@@ -195,9 +195,6 @@ class SqlProcess:
         self._open.clear()
         self.restarts += 1
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, ours, bytearray())
-        task = asyncio.get_running_loop().create_task(_report(self._process))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _heard(self, control: socket.socket, kept: bytearray) -> None:
         """Note which statements the process has let go of; numbers come four bytes each."""
@@ -215,11 +212,10 @@ class SqlProcess:
             self._open.discard(struct.unpack_from("<I", kept)[0])
             del kept[:4]
 
-    def _check_let_go(self, number: int, process: asyncio.subprocess.Process | None) -> None:
+    def _check_let_go(self, number: int, process: Child | None) -> None:
         if number in self._open and process is not None and process is self._process:
             _log.error("sql_process_killed", statement=number, cause="a statement did not stop")
-            with suppress(ProcessLookupError):
-                process.kill()
+            process.kill()
 
     async def _end(self) -> None:
         process, self._process = self._process, None
@@ -229,8 +225,7 @@ class SqlProcess:
                 asyncio.get_running_loop().remove_reader(control.fileno())
             control.close()
         if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()  # it owns nothing that has to be put away
+            process.kill()  # it owns nothing that has to be put away
             await process.wait()
         self._open.clear()
 
@@ -241,11 +236,13 @@ async def _frame(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
     return head[:1], await reader.readexactly(size)
 
 
-async def _report(process: asyncio.subprocess.Process) -> None:
-    """Log what the process says before it ends, if anything."""
-    assert process.stderr is not None
-    said = 0
-    while line := await process.stderr.readline():
-        said += len(line)
-        if said <= STDERR_BYTES:
+class _Report:
+    """Logs what the process says before it ends, if anything, within a bound."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, line: bytes) -> None:
+        self._said += len(line)
+        if self._said <= STDERR_BYTES:
             _log.warning("sql_process", says=line.decode("utf-8", "replace").rstrip())
