@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from qautlra._core.market import Instruments, is_safe_id
 from qautlra.model.calendar import load_calendar
+from qautlra.model.naming import instrument_name
 
 CALENDAR = load_calendar()
 NOW = Instruments(CALENDAR, 20251121)
@@ -220,3 +221,19 @@ def test_naming_is_idempotent_and_safe(spelling: str) -> None:
 def test_safe_ids_need_no_json_escape(spelling: str) -> None:
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._@&- ")
     assert is_safe_id(spelling) == (1 <= len(spelling) <= 64 and set(spelling) <= allowed)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("SHFE.rb2701", "螺纹钢2701"),
+        ("CZCE.MA701", "甲醇2701"),
+        ("DCE.m2701-C-3000", "豆粕2701购3000"),
+        ("CZCE.MA701P2500", "甲醇2701沽2500"),
+        ("KQ.m@SHFE.rb", "螺纹钢"),
+        ("SSE.600000", "600000"),
+    ],
+)
+def test_what_people_call_it(symbol: str, name: str) -> None:
+    instruments = Instruments(CALENDAR, 20261121)
+    assert instrument_name(instruments.info(instruments.intern(symbol))) == name

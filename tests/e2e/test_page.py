@@ -86,6 +86,13 @@ def test_filters_stars_and_sorts_the_watch_list(server: Server, visit: Visits) -
     person.until(lambda: 0 < rows.count() < 10)
     assert all(text.startswith("SSE.") for text in rows.locator("b").all_inner_texts())
     rows.first.locator("button").click()
+    person.see("watch").focus()
+    starred = rows.locator('button[aria-pressed="true"]')
+    for key in ("Space", "ArrowDown", "ArrowDown", "Space"):  # the first does nothing: none is chosen
+        person.page.keyboard.press(key)
+    person.until(lambda: starred.count() == 2)
+    person.page.keyboard.press("Space")
+    person.until(lambda: starred.count() == 1)
     person.see("filter").fill("")
     person.see("group").select_option("starred")
     person.until(lambda: rows.count() == 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Protocol
 
+from qautlra.model.naming import instrument_name
 from qautlra.wire.ins_query import Asked
 
 ROWS_COUNT = 10_000
@@ -118,7 +119,7 @@ class Catalogue:
             "instrument_id": shown or symbol,
             "exchange_id": info["exchange_id"],
             "class": kind,
-            "instrument_name": info["product_name"] or info["instrument_id"],
+            "instrument_name": instrument_name(info),
             "english_name": info["instrument_id"],
             "price_tick": info["price_tick"],
             "price_decs": info["price_decs"],

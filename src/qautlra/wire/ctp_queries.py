@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from qautlra.model.naming import instrument_name
 from qautlra.wire.ctp_records import layout
 
 STATEMENT_PIECE_BYTES: Final = 500
@@ -137,9 +138,6 @@ def instrument(info: Mapping[str, Any], last_day: int) -> bytes:
     """Return the Instrument record; `last_day` YYYYMMDD, 0 when it is not known."""
     year, month = info["delivery_year"] or 0, info["delivery_month"] or 0
     option = info["kind"] == "OPTION"
-    name = f"{info['product_name'] or info['product_id'] or ''}{year % 100:02d}{month:02d}"
-    if option:
-        name += f"{'购' if info['option_class'] == 'CALL' else '沽'}{info['strike_price']:g}"
     ratio = info["margin_ratio"] or 0.1
     code = info["instrument_id"]
     return layout("Instrument").pack(
@@ -147,7 +145,7 @@ def instrument(info: Mapping[str, Any], last_day: int) -> bytes:
             "InstrumentID": code,
             "ExchangeInstID": code,
             "ExchangeID": info["exchange_id"],
-            "InstrumentName": name,
+            "InstrumentName": instrument_name(info),
             "ProductID": info["product_id"] or "",
             "ProductClass": "2" if option else "1",
             "DeliveryYear": year,

@@ -36,7 +36,7 @@ export const texts = {
     book: ["五档盘口", "Order book"], ask: ["卖", "Ask "], bid: ["买", "Bid "], stale: ["旧数据", "Stale"], stale_hint: ["超过 10 秒没有更新，或连接已断开", "No update for 10 seconds, or the connection is cut"],
     tape: ["逐笔", "Time and sales"], price: ["价格", "Price"], lots: ["手数", "Lots"], oi_change: ["增仓", "OI ±"], oi_change_hint: ["持仓量的变化", "Change of open interest"], no_sales: ["还没有成交", "No sales yet"],
     chart: ["K 线", "Chart"], period: ["周期", "Period"], overlays: ["主图指标", "Overlays"], studies: ["副图指标", "Studies"], loading: ["加载中……", "Loading…"], no_bars: ["此周期还没有 K 线", "No bars of this period yet"],
-    main: ["{name} 主连", "{name} main contract"], index: ["{name} 指数", "{name} index"], star: ["加入自选", "Star"], none_here: ["没有符合的合约", "Nothing matches"], none_here_text: ["换一个分组，或清空筛选。", "Choose another group or clear the filter."],
+    main: ["{name} 主连", "{name} main contract"], index: ["{name} 指数", "{name} index"], star: ["加入自选", "Star"], watch_keys: ["行情列表：上下键选择，空格键加入或移出自选", "Watch list: up and down choose, space stars"], none_here: ["没有符合的合约", "Nothing matches"], none_here_text: ["换一个分组，或清空筛选。", "Choose another group or clear the filter."],
     no_instruments: ["还没有合约", "No instruments yet"], no_instruments_text: ["行情源连接后会列出它的合约。", "A market data source lists its instruments once it is connected."],
   },
   period: { "5s": ["5秒", "5s"], "1m": ["1分", "1m"], "3m": ["3分", "3m"], "5m": ["5分", "5m"], "15m": ["15分", "15m"], "30m": ["30分", "30m"], "1h": ["1时", "1h"], "1d": ["日", "1D"] },

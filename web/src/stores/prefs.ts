@@ -43,5 +43,9 @@ export const usePrefs = defineStore("prefs", () => {
     root.lang = prefs.language === "zh" ? "zh-CN" : "en";
   });
 
-  return { ...toRefs(prefs), shown };
+  function toggleStar(symbol: string): void {
+    prefs.starred = prefs.starred.includes(symbol) ? prefs.starred.filter((one) => one !== symbol) : [...prefs.starred, symbol];
+  }
+
+  return { ...toRefs(prefs), shown, toggleStar };
 });

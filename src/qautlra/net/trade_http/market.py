@@ -8,6 +8,7 @@ from typing import Any, Final
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.feed.series import BAR_FIELDS
+from qautlra.model.naming import instrument_name
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.wire.qamd import rfc3339
 
@@ -25,7 +26,7 @@ def instrument_info(call: Call, line: int) -> dict[str, Any]:
     kept = desk.board.own.get(symbol, {})
     return {
         "instrument_id": symbol,
-        "instrument_name": kept.get("instrument_name") or info["product_name"] or info["instrument_id"],
+        "instrument_name": kept.get("instrument_name") or instrument_name(info),
         "instrument_type": info["kind"],
         "exchange": info["exchange_id"],
         "product_id": info["product_id"],
