@@ -168,7 +168,7 @@ def test_an_order_there_and_back(tmp_path: Path) -> None:
         await shown(broker, broker.insert(order("tick", "BUY", "OPEN", 1, 75001)))
         await until(lambda: broker.find("one", "tick").code)
         assert broker.find("one", "tick").message.startswith("已撤单报单被拒绝")
-        await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[1] > 0)
+        await until(lambda: broker.standing.shadow.figures.get("commission", (0.0, 0.0))[1] > 0)
         assert broker.trades("one")[0].commission == venue.rig.trade.trades("one")[0].commission > 0
         assert heard and not broker.differences
 
@@ -276,7 +276,7 @@ def test_our_ledger_says_what_the_broker_says_and_tells_what_differs(tmp_path: P
         rig.trade.transfer("one", -5_000.0)
 
         def agrees() -> bool:
-            figures = broker.shadow.figures
+            figures = broker.standing.shadow.figures
             theirs = rig.trade.funds("one")
             return bool(figures) and all(
                 pair == (pytest.approx(theirs[name]), pytest.approx(theirs[name]))
@@ -301,7 +301,7 @@ def test_our_ledger_says_what_the_broker_says_and_tells_what_differs(tmp_path: P
         assert len(broker.differences) == 3  # told once while it stays
 
     def theirs_frozen(broker: CtpBroker) -> float:
-        return broker.shadow.figures["frozen_margin"][1]
+        return broker.standing.shadow.figures["frozen_margin"][1]
 
     play(tmp_path, story)
 
@@ -329,13 +329,13 @@ def test_the_day_after_begins_with_what_was_left(tmp_path: Path) -> None:
         assert days == [20210803] and broker.orders("one") == [] and broker.trades("one") == []
         await shown(broker, broker.insert(order("a", "SELL", "CLOSE", 1, 75000)))  # ids are of a day
         await until(lambda: broker.trades("one"))
-        await until(lambda: broker.shadow.figures.get("close_profit", (0.0, 0.0))[1])
+        await until(lambda: broker.standing.shadow.figures.get("close_profit", (0.0, 0.0))[1])
         held, theirs = broker.positions("one")[0], rig.trade.positions("one")[0]
         for name in ("volume_long_his", "volume_long_today", "volume_long_yd", "position_cost_long"):
             assert held[name] == theirs[name], name
         assert held["volume_long_his"] == 2 and held["volume_long_yd"] == 3
         funds = rig.trade.funds("one")
-        for name, (ours, shown_) in broker.shadow.figures.items():
+        for name, (ours, shown_) in broker.standing.shadow.figures.items():
             assert ours == pytest.approx(shown_) == pytest.approx(funds[name]), name
         assert not broker.differences
 
@@ -398,7 +398,7 @@ def test_a_day_with_cuts_gives_the_account_of_paper_trading(tmp_path: Path) -> N
         known = {o.order_id for o in broker.orders("one") if broker.book.is_shown(o.number)}
         assert len(known) == len(venue.rig.trade.orders("one"))
         assert [one for one in broker.differences if one.kind in ("figure", "position")] == []
-        assert broker.shadow.figures["commission"][0] == pytest.approx(direct["commission"])
+        assert broker.standing.shadow.figures["commission"][0] == pytest.approx(direct["commission"])
         assert slowest_s <= 3.0
         print(f"{CUTS} cuts, {number} orders, {len(theirs)} trades, synced within {slowest_s:.2f} s")
 

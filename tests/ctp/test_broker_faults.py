@@ -187,7 +187,7 @@ def test_figures_that_fail_are_asked_again_and_the_old_ones_stay(tmp_path: Path,
         await until(lambda: broker.is_synced)
         front.script[Kind.QRY_POSITION] = ["refuse"]
         await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
-        await until(lambda: broker.shadow.figures.get("margin", (0.0, 0.0))[1] > 0)
+        await until(lambda: broker.standing.shadow.figures.get("margin", (0.0, 0.0))[1] > 0)
         assert not front.script[Kind.QRY_POSITION]
         assert broker.is_synced and not broker.differences
         assert broker.funds("one")["margin"] == pytest.approx(venue.rig.trade.funds("one")["margin"])
@@ -201,8 +201,8 @@ def test_rates_take_no_error_that_is_another_requests(tmp_path: Path, front: Fro
     async def story(_venue: Venue, broker: CtpBroker) -> None:
         await until(lambda: broker.is_synced)
         await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
-        await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
-        assert set(broker.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
+        await until(lambda: broker.standing.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
+        assert set(broker.standing.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
         assert front.asked.count(Kind.QRY_MARGIN_RATE) == 1 and not broker.differences
 
     play(tmp_path, story)
@@ -219,10 +219,10 @@ def test_rates_the_front_had_no_time_for_are_asked_again(tmp_path: Path, front: 
         await shown(broker, broker.insert(order("a", "BUY", "OPEN", 2, 75010)))
         await until(lambda: broker.trades("one"))
         assert broker.trades("one")[0].commission == 0.0  # it is told all the same
-        await until(lambda: COPPER in broker.shadow.rates)
-        assert set(broker.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
+        await until(lambda: COPPER in broker.standing.shadow.rates)
+        assert set(broker.standing.shadow.rates[COPPER]) >= {"margin", "margin_short", "open", "close"}
         assert not front.script[kind]
-        await until(lambda: broker.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
+        await until(lambda: broker.standing.shadow.figures.get("commission", (0.0, 0.0))[0] > 0)
         assert broker.trades("one")[0].commission > 0 and not broker.differences
         assert [(c.trades, c.reckoned) for c in told if c.trades or c.reckoned] == [((0,), ()), ((), (0,))]
 
@@ -284,7 +284,7 @@ def test_an_order_the_library_does_not_take_is_refused_and_stays_so(tmp_path: Pa
         assert found is not None and not found.is_alive and found.code == codes.UNAVAILABLE
         assert (found.number,) in told
         broker._compare_s = 0.0
-        await until(lambda: broker.shadow.figures)  # nothing is on its way
+        await until(lambda: broker.standing.shadow.figures)  # nothing is on its way
         await broker.stop(1.0)
         again = gateway(venue, tmp_path)
         await again.start()
@@ -308,7 +308,7 @@ def test_a_held_order_the_library_refuses_in_the_end_is_told_and_durable(tmp_pat
         found = broker.find("one", "a")
         assert found is not None and (found.code, found.is_alive) == (codes.UNAVAILABLE, False)
         broker._compare_s = 0.0
-        await until(lambda: broker.shadow.figures)
+        await until(lambda: broker.standing.shadow.figures)
 
     play(tmp_path, story)
 
@@ -453,7 +453,7 @@ def test_an_order_that_no_query_shows_is_unknown_and_holds_nothing_up(
         with pytest.raises(UnavailableError):
             await broker.durable(answer.lsn)
         assert [(one.kind, one.subject) for one in broker.differences] == [("unknown", "lost")]
-        await until(lambda: broker.shadow.figures.get("frozen_margin", (0.0, 0.0))[1] > 0)
+        await until(lambda: broker.standing.shadow.figures.get("frozen_margin", (0.0, 0.0))[1] > 0)
         assert broker.insert(order("lost", "BUY", "OPEN", 1, 75010)).code == codes.DUPLICATE
         assert len(venue.rig.trade.orders("one")) == 1 and broker.health()["unknown_orders"] == 1
 

@@ -151,7 +151,7 @@ class Story:
         await until(lambda: not self.broker.is_synced)
         await self.synced()
         fees = self.paper.trade.funds("one")["commission"]
-        await until(lambda: abs(self.broker.shadow.figures["commission"][0] - fees) < 1e-6)
+        await until(lambda: abs(self.broker.standing.shadow.figures["commission"][0] - fees) < 1e-6)
 
 
 def facts(rig: Rig) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_one_service_for_accounts_here_and_outside(tmp_path: Path) -> None:
             held = await until(lambda account=account: trade.position(account, COPPER))
             assert held["volume_long_today"] == 2
         await until(lambda: trade.funds("one")["margin"])
-        await until(lambda: house.broker.shadow.figures.get("margin", (0.0, 0.0))[0])
+        await until(lambda: house.broker.standing.shadow.figures.get("margin", (0.0, 0.0))[0])
         for key in ("margin", "commission", "position_profit"):
             assert trade.funds("one")[key] == pytest.approx(trade.funds("here")[key]), key
         house.quote(75100)
@@ -217,8 +217,8 @@ def test_an_order_is_refused_while_too_much_waits_to_be_booked(
     monkeypatch.setattr("qautlra.trade.router.WAITING_COUNT", 3)
 
     async def story(house: House) -> None:
-        house.broker.shadow.clear()  # not opened again before the next comparison
-        monkeypatch.setattr(house.broker.shadow, "open", lambda *_: None)
+        house.broker.standing.shadow.clear()  # not opened again before the next comparison
+        monkeypatch.setattr(house.broker.standing.shadow, "open", lambda *_: None)
         for name in "abc":
             answer = house.trade.insert(order(name, "BUY", "OPEN", 1, 74000))
             await house.trade.durable(answer.lsn)

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import StorageError
@@ -22,16 +20,15 @@ from qautlra.base.log import get_logger
 from qautlra.link.ctp_login import TRADER_STEPS, State
 from qautlra.link.ctp_session import CtpSession, SessionOptions, new_brain
 from qautlra.model import codes
-from qautlra.model.holding import NO_FUNDS
 from qautlra.model.order import VOLUME_MAX, Answer, CancelOrder, Change, InsertOrder
 from qautlra.trade.brokers.base import CONFIRM_S, AccountBroker, answer
 from qautlra.trade.brokers.ctp_book import CtpBook
 from qautlra.trade.brokers.ctp_notes import Note, Notes, refusal
 from qautlra.trade.brokers.ctp_outbox import Outbox
-from qautlra.trade.brokers.ctp_rates import RATES, Rates
+from qautlra.trade.brokers.ctp_rates import RATES
 from qautlra.trade.brokers.ctp_round import Round
-from qautlra.trade.brokers.doubts import Doubts
-from qautlra.trade.brokers.shadow import Difference, Market, Shadow
+from qautlra.trade.brokers.ctp_standing import Standing
+from qautlra.trade.brokers.shadow import Difference, Market
 from qautlra.wire import ctp_broker as wire
 from qautlra.wire import ctp_codes
 from qautlra.wire.ctp_frames import RECORDS, Frame, Kind
@@ -80,11 +77,10 @@ class CtpBroker(AccountBroker):
         self.status_lost: Callable[[], None] = lambda: None
         "Told that the link is gone, and with it what was told."
         self.differences: deque[Difference] = deque(maxlen=DIFFERENCES_COUNT)
-        self.shadow = Shadow(market, margin_side=margin_side)
+        self.standing = Standing(self.book, market, margin_side=margin_side)
         self._is_synced = False
         self._options = options
         self._now_ns = now_ns
-        self._market = market
         self._is_open = is_open
         self._notes = Notes(notes)
         self._session = self._new_session()
@@ -93,11 +89,7 @@ class CtpBroker(AccountBroker):
         self._round = Round()
         self._overdue: set[int] = set()  # orders that the order query of this round decides
         self._outbox = Outbox(lambda kind, record: self._session.request(kind, record), self._ended)
-        self._rates = Rates(self.shadow.rates)
-        self._funds: dict[str, float] = {}
-        self._positions: list[dict[str, Any]] = []
         self._stale = False
-        self._doubts = Doubts()
         self._differences_count = 0
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
@@ -179,9 +171,7 @@ class CtpBroker(AccountBroker):
             self._day = day
             self.book.clear()
             self._withdrawing.clear()
-            self.shadow.rates.clear()
-            self.shadow.clear()
-            self._doubts = Doubts()
+            self.standing.clear()
             for note in notes:
                 self.book.sent(note.order, note.key, note.sent_ns)
                 if note.code:
@@ -197,7 +187,7 @@ class CtpBroker(AccountBroker):
         self.status_lost()
         self._round.drop()
         self._overdue = set()
-        self._rates.drop()
+        self.standing.rates.drop()
         self._outbox.drop()
         self._not_known(self._sent)
 
@@ -302,34 +292,22 @@ class CtpBroker(AccountBroker):
             _log.warning("refusal_not_noted", order_id=order.order_id, reason=error.message)
 
     def funds(self, _account_id: str) -> dict[str, float]:
-        """Return the account's money: our ledger's while that agrees, else what the broker last showed.
-
-        The broker's figures are seconds old (one query a second); our ledger's follow each trade and price.
-        """
-        if self._agrees:
-            return self.shadow.funds()
-        return self._funds or dict(NO_FUNDS)
+        """Return the account's money: our ledger's while that agrees, else what the broker last showed."""
+        return self.standing.funds()
 
     def positions(self, _account_id: str) -> list[dict[str, Any]]:
         """Return the account's positions, from where its money comes."""
-        return self.shadow.positions() if self._agrees else self._positions
-
-    @property
-    def _agrees(self) -> bool:
-        return self.shadow.is_current and self._doubts.agrees
+        return self.standing.positions()
 
     @property
     def waiting_count(self) -> int:
         """How many orders and trades our ledger has not booked yet."""
-        return self.shadow.waiting_count
+        return self.standing.shadow.waiting_count
 
     def reckoning(self) -> dict[str, Any]:
         """Return our ledger's figures beside the broker's as of the last comparison, and what differed."""
-        figures = self.shadow.figures.items()
-        return {
-            "figures": {name: {"ours": ours, "broker": theirs} for name, (ours, theirs) in figures},
-            "differences": [one._asdict() for one in self.differences],
-        }
+        differences = [one._asdict() for one in self.differences]
+        return {"figures": self.standing.figures(), "differences": differences}
 
     # --- what the front says ---
 
@@ -392,12 +370,12 @@ class CtpBroker(AccountBroker):
     def _changed(self, orders: list[int], trades: list[int]) -> None:
         for number in orders:
             self._shown(self.book.orders[number].order_id)
-            self.shadow.note(self.book.orders[number])
+            self.standing.shadow.note(self.book.orders[number])
             if not self.book.orders[number].is_alive:
                 self._withdrawing.discard(number)
         for number in trades:
-            self.shadow.note(self.book.trades[number])
-        late = tuple(number for number in self._book() if number not in trades)
+            self.standing.shadow.note(self.book.trades[number])
+        late = tuple(number for number in self.standing.book() if number not in trades)
         symbols = frozenset(self.book.trades[number].symbol for number in (*trades, *late))
         self._tell(
             Change(
@@ -423,9 +401,9 @@ class CtpBroker(AccountBroker):
         elif kind == Kind.QRY_TRADE:
             self._on_trades(rows)
         elif kind == Kind.QRY_POSITION:
-            self._positions = wire.positions(rows, self._multiple)
+            self.standing.show_positions(rows)
         else:
-            self._funds = wire.funds(rows[0])
+            self.standing.show_funds(rows[0])
             self._reckon()
         if not self._round.is_done:
             return
@@ -433,7 +411,7 @@ class CtpBroker(AccountBroker):
             self._is_synced = True
             self.synced_after_s = monotonic_s() - self._connected_s
             _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
-        self._tell(Change(account_id=self.account, symbols=self._symbols()))
+        self._tell(Change(account_id=self.account, symbols=self.standing.symbols()))
 
     def _on_orders(self, rows: list[Record]) -> None:
         """Take the answer to the order query; while orders go out only those overdue can be decided by it."""
@@ -467,72 +445,52 @@ class CtpBroker(AccountBroker):
                     self._differs(difference)
         self._changed([], new)
 
-    # --- the shadow ---
-
-    def _multiple(self, symbol: str) -> float:
-        terms = self._market.terms(symbol)
-        return float(terms["multiple"]) if terms is not None else 1.0
+    # --- our own ledger ---
 
     def _reckon(self) -> None:
         """Set our ledger beside the broker's figures, once its rates of everything in it are known."""
         now_s = monotonic_s()
         self._compare_s = now_s + COMPARE_S
-        if self._rates.is_waiting:
+        standing = self.standing
+        if standing.rates.is_waiting:
             return  # again when they are here
         if self._stale or self._sent or now_s < self._acted_s + SETTLE_S:
             self._compare_s = now_s + SETTLE_S
             return  # something happened since they were asked for, or is on its way
-        symbols = dict.fromkeys(
-            [held["symbol"] for held in self._positions]
-            + [order.symbol for order in self.book.orders if order.is_alive and order.exchange_order_id]
-            + [trade.symbol for trade in self.book.trades]
-        )
-        self._want_rates(symbols)
-        if self._rates.is_waiting:
+        self._want_rates(standing.needed())
+        if standing.rates.is_waiting:
             return
-        if not self.shadow.is_open:
-            self.shadow.open(self._positions, self._funds)
+        standing.open()
         self._tell_reckoned()
-        was = self._agrees
-        for difference in self._doubts.take(self.shadow.compare(self._positions, self._funds)):
+        was = standing.agrees
+        found, is_fresh = standing.compare()
+        for difference in found:
             self._differs(difference)
-        if self._doubts.is_fresh:
+        if is_fresh:
             self._compare_s = 0.0
-        if was != self._agrees:
-            self._tell(Change(account_id=self.account, symbols=self._symbols()))
+        if was != standing.agrees:
+            self._tell(Change(account_id=self.account, symbols=standing.symbols()))
 
     def _want_rates(self, symbols: Iterable[str]) -> None:
         """Ask for the broker's rates of what has none yet: before the first trade, where that can be."""
-        for symbol in self._rates.want(symbols):
+        for symbol in self.standing.rates.want(symbols):
             self._ask(*RATES, symbol=symbol)
 
     def _on_rate(self, got: Frame) -> None:
-        known = self._rates.take(got)
+        known = self.standing.rates.take(got)
         if known is not None:
             self._tell_reckoned()
             self._stale = self._stale or not known  # asked again, after the figures have had their turn
             self._reckon()
 
-    def _symbols(self) -> frozenset[str]:
-        return frozenset(held["symbol"] for held in (*self._positions, *self.shadow.positions()))
-
     def _follow_prices(self) -> None:
         """Tell of positions whose price has moved."""
-        moved = self.shadow.mark()
+        moved = self.standing.shadow.mark()
         if moved:
             self._tell(Change(account_id=self.account, symbols=frozenset(moved)))
 
-    def _book(self) -> list[int]:
-        """Book what our ledger has not yet; return the trades that have the fee and profit it reckons now."""
-        booked = self.shadow.book()
-        for trade, fee, profit in booked:
-            reckoned = msgspec.structs.replace(trade, commission=fee, close_profit=profit)
-            self.book.trades[trade.number] = reckoned
-        self.shadow.mark()
-        return [trade.number for trade, _, _ in booked]
-
     def _tell_reckoned(self) -> None:
-        if reckoned := self._book():
+        if reckoned := self.standing.book():
             symbols = frozenset(self.book.trades[number].symbol for number in reckoned)
             self._tell(Change(account_id=self.account, reckoned=tuple(reckoned), symbols=symbols))
 
