@@ -1,6 +1,7 @@
 // Numbers as JSON text: exact (parses back to the same bits), with a fast path for market prices.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -11,53 +12,61 @@ namespace qautlra {
 
 constexpr int kMaxNumberText = 32;  // room every writer below may need
 
-namespace decimal_detail {
-inline constexpr char kPairs[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
-    "52535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697989900";
+// The eight decimal digits of a number below 10^8, one a byte, the first lowest: halves, quarters, then digits at once.
+inline std::uint64_t digits8(std::uint32_t x) {
+  const std::uint64_t fours = x / 10'000 | std::uint64_t{x % 10'000} << 32;
+  const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000007F0000007F;
+  const std::uint64_t pairs = ((fours - hundreds * 100) << 16) + hundreds;
+  const std::uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
+  return tens + ((pairs - tens * 10) << 8);
+}
+constexpr std::uint64_t kDigits = 0x3030303030303030;
 
-inline int digits_of(std::uint64_t x) {
-  static constexpr std::uint64_t kPowers[] = {0ULL,
-                                              10ULL,
-                                              100ULL,
-                                              1000ULL,
-                                              10000ULL,
-                                              100000ULL,
-                                              1000000ULL,
-                                              10000000ULL,
-                                              100000000ULL,
-                                              1000000000ULL,
-                                              10000000000ULL,
-                                              100000000000ULL,
-                                              1000000000000ULL,
-                                              10000000000000ULL,
-                                              100000000000000ULL,
-                                              1000000000000000ULL,
-                                              10000000000000000ULL,
-                                              100000000000000000ULL,
-                                              1000000000000000000ULL,
-                                              10000000000000000000ULL};
-  const int guess = (std::bit_width(x | 1) * 1233) >> 12;
-  return guess + (x >= kPowers[guess]);
+// These write up to seven bytes more than they count, so that how long a number is decides nothing on the way.
+namespace decimal_detail {
+// The four digits of every number below 10^4, as text.
+inline constexpr auto kFours = [] {
+  std::array<std::array<char, 4>, 10'000> made{};
+  for (std::uint32_t x = 0; x < 10'000; ++x)
+    for (std::uint32_t i = 4, rest = x; i-- > 0; rest /= 10) made[x][i] = static_cast<char>('0' + rest % 10);
+  return made;
+}();
+
+inline std::uint32_t four(std::uint64_t x) {
+  std::uint32_t text;
+  std::memcpy(&text, kFours[x].data(), sizeof text);
+  return text;
+}
+
+inline char* write_below_1e4(char* out, std::uint64_t x) {
+  const std::uint32_t text = four(x);
+  const int zeros = std::countr_zero((text ^ 0x30303030u) | 1u << 24) / 8;  // of 0 one digit stays
+  const std::uint32_t shown = text >> 8 * zeros;
+  std::memcpy(out, &shown, sizeof shown);
+  return out + 4 - zeros;
+}
+
+inline char* write_below_1e8(char* out, std::uint64_t x) {
+  const std::uint64_t high = x / 10'000;
+  const std::uint64_t text = four(high) | std::uint64_t{four(x - high * 10'000)} << 32;
+  const int zeros = std::countr_zero((text ^ kDigits) | std::uint64_t{1} << 56) / 8;
+  const std::uint64_t shown = text >> 8 * zeros;
+  std::memcpy(out, &shown, sizeof shown);
+  return out + 8 - zeros;
+}
+
+inline char* write_long(char* out, std::uint64_t x) {
+  const std::uint64_t high = x / 100'000'000;
+  out = high < 100'000'000 ? write_below_1e8(out, high) : write_long(out, high);
+  const std::uint64_t low = digits8(static_cast<std::uint32_t>(x - high * 100'000'000)) | kDigits;
+  std::memcpy(out, &low, sizeof low);
+  return out + 8;
 }
 }  // namespace decimal_detail
 
 inline char* write_uint(char* out, std::uint64_t x) {
-  using decimal_detail::kPairs;
-  const int count = x == 0 ? 1 : decimal_detail::digits_of(x);
-  char* p = out + count;
-  while (x >= 100) {
-    const std::uint64_t rest = x / 100;
-    p -= 2;
-    std::memcpy(p, kPairs + 2 * (x - rest * 100), 2);
-    x = rest;
-  }
-  if (x >= 10) {
-    std::memcpy(p - 2, kPairs + 2 * x, 2);
-  } else {
-    p[-1] = static_cast<char>('0' + x);
-  }
-  return out + count;
+  if (x < 10'000) [[likely]] return decimal_detail::write_below_1e4(out, x);
+  return x < 100'000'000 ? decimal_detail::write_below_1e8(out, x) : decimal_detail::write_long(out, x);
 }
 
 inline char* write_int(char* out, std::int64_t x) {
@@ -103,29 +112,16 @@ inline char* write_price(char* out, double x) {
     if (size == 0.0) size = 0.0;
     else *out++ = '-';
   }
-  if (!(size < kExact)) [[unlikely]] return decimal_detail::write_slow(out, size);
-  const auto whole = static_cast<std::uint64_t>(size);
-  if (static_cast<double>(whole) == size) {
-    out = write_uint(out, whole);
-    out[0] = '.';
-    out[1] = '0';
-    return out + 2;
-  }
   // r/10^d correctly rounded is what a reader of "r with d places" computes, so equality proves the text.
   if (size < 9.0e11) [[likely]] {
     const auto r = static_cast<std::uint64_t>(size * 1e4 + 0.5);
-    if (static_cast<double>(r) / 1e4 == size) {
-      std::uint64_t digits = r;
-      int places = 4;
-      if (digits % 100 == 0) {
-        digits /= 100;
-        places = 2;
-      }
-      if (digits % 10 == 0) {
-        digits /= 10;
-        --places;
-      }
-      return decimal_detail::write_fixed(out, digits, places);
+    if (static_cast<double>(r) / 1e4 == size) [[likely]] {
+      const std::uint64_t whole = r / 10'000;
+      out = write_uint(out, whole);
+      *out = '.';
+      const std::uint32_t text = decimal_detail::four(r - whole * 10'000);
+      std::memcpy(out + 1, &text, sizeof text);
+      return out + 5 - std::countl_zero((text ^ 0x30303030u) | 1u) / 8;  // a whole value keeps one place
     }
     if (size < 9.0e6) {
       auto fine = static_cast<std::uint64_t>(size * 1e9 + 0.5);
@@ -137,6 +133,14 @@ inline char* write_price(char* out, double x) {
         }
         return decimal_detail::write_fixed(out, fine, places);
       }
+    }
+  } else if (size < kExact) {
+    const auto whole = static_cast<std::uint64_t>(size);
+    if (static_cast<double>(whole) == size) {
+      out = write_uint(out, whole);
+      out[0] = '.';
+      out[1] = '0';
+      return out + 2;
     }
   }
   return decimal_detail::write_slow(out, size);

@@ -75,40 +75,8 @@ inline char* put_escaped(char* p, std::string_view text) {
   return p;
 }
 
-// The eight decimal digits of a number below 10^8, one a byte, the first lowest: halves, quarters, then digits at once.
-inline std::uint64_t digits8(std::uint32_t x) {
-  const std::uint64_t fours = x / 10'000 | std::uint64_t{x % 10'000} << 32;
-  const std::uint64_t hundreds = (fours * 10'486 >> 20) & 0x0000007F0000007F;
-  const std::uint64_t pairs = ((fours - hundreds * 100) << 16) + hundreds;
-  const std::uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000F;
-  return tens + ((pairs - tens * 10) << 8);
-}
-constexpr std::uint64_t kDigits = 0x3030303030303030;
-
-// These write up to seven bytes more than they count: there is room behind every object.
-inline char* put_uint(char* p, std::uint64_t x) {
-  if (x < 10) {
-    *p = static_cast<char>('0' + x);
-    return p + 1;
-  }
-  if (x >= 100'000'000) [[unlikely]] {
-    const std::uint64_t high = x / 100'000'000;
-    p = put_uint(p, high);
-    const std::uint64_t low = digits8(static_cast<std::uint32_t>(x - high * 100'000'000)) | kDigits;
-    std::memcpy(p, &low, sizeof low);
-    return p + 8;
-  }
-  const std::uint64_t digits = digits8(static_cast<std::uint32_t>(x));
-  const int zeros = std::countr_zero(digits) / 8;
-  const std::uint64_t text = (digits | kDigits) >> 8 * zeros;
-  std::memcpy(p, &text, sizeof text);
-  return p + 8 - zeros;
-}
-inline char* put_int(char* p, std::int64_t x) {
-  if (x >= 0) return put_uint(p, static_cast<std::uint64_t>(x));
-  *p = '-';
-  return put_uint(p + 1, 0 - static_cast<std::uint64_t>(x));
-}
+inline char* put_uint(char* p, std::uint64_t x) { return write_uint(p, x); }
+inline char* put_int(char* p, std::int64_t x) { return write_int(p, x); }
 
 // 1e-6 CNY exactly, without a fraction where there is none.
 inline char* put_money(char* p, Money m) {

@@ -353,7 +353,7 @@ void HotStore::scan(const HotQuery& query, HotRows& out) const {
       out.rows.push_back({chunk->row(row), c.range.name});
       c.row += down ? std::size_t(-1) : 1;
       is_done = !settle(c);
-      if (!is_done) head = head_of(index);
+      if (!is_done && heap.size() > 1) head = head_of(index);  // alone it is compared with nothing
     } while (!is_done && out.rows.size() < limit && (heap.size() == 1 || !later(head, heap.front())));
     heap.pop_back();
     if (!is_done) {
