@@ -6,9 +6,9 @@ when no later group can hold an earlier row.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from qautlra.base.errors import LimitError
 from qautlra.store.catalogue import DataFile
 from qautlra.store.footers import Footer, Footers
+from qautlra.store.groups import Group, read_group
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import columns_of
@@ -30,31 +29,8 @@ from qautlra.store.schema import INSTRUMENT, TIME
 
 SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
-GROUPS_BYTES = 128 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Decoded columns of a row group; `rest` are those of one value (None: of none)."""
-
-    rows: int
-    columns: dict[str, pa.ChunkedArray]
-    rest: dict[str, Any]
-    bytes: int
-
-    def slice(self, start: int, stop: int, schema: pa.Schema) -> pa.Table:
-        """Return rows of the group."""
-        count = stop - start
-        arrays = []
-        for field in schema:
-            column = self.columns.get(field.name)
-            if column is not None:
-                arrays.append(column.slice(start, count))
-                continue
-            value = self.rest[field.name]
-            one = pa.nulls(count, field.type) if value is None else _repeated(value, field.type, count)
-            arrays.append(one)
-        return pa.Table.from_arrays(arrays, schema=schema)
+# Until this is full every group takes memory never touched before, which costs more than decoding it.
+GROUPS_BYTES = 16 << 20
 
 
 class DirectReader:
@@ -139,11 +115,7 @@ class DirectReader:
                 continue
             start, stop = 0, group.rows
             if footer.first[at] != footer.last[at]:
-                same = pc.equal(group.columns[INSTRUMENT], symbol)
-                mine = np.flatnonzero(same.to_numpy())
-                if not mine.size:
-                    continue
-                start, stop = int(mine[0]), int(mine[-1]) + 1
+                start, stop = _span(group.columns[INSTRUMENT], symbol)
             inside = times[start:stop]
             first = start + int(np.searchsorted(inside, low_us))
             last = start + int(np.searchsorted(inside, stop_us))
@@ -167,17 +139,11 @@ class DirectReader:
         return group
 
 
-def read_group(source: Any, footer: Footer, at: int, schema: pa.Schema) -> Group:
-    """Return a row group decoded; `source` is a path or an open file. Blocking."""
-    live, rest = group_columns(footer, at, schema)
-    with pq.ParquetFile(source, metadata=footer.meta) as file:
-        places = [footer.places[name] for name in live]
-        table = file.reader.read_row_group(at, column_indices=places, use_threads=False)
-    columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        kind = schema.field(name).type
-        columns[name] = column if column.type == kind else column.cast(kind)
-    return Group(footer.meta.row_group(at).num_rows, columns, rest, table.nbytes)
+def _span(symbols: pa.ChunkedArray, symbol: str) -> tuple[int, int]:
+    """Return where the rows of an instrument begin and end in a group, which is ordered by it."""
+    rows = range(len(symbols))
+    start = bisect_left(rows, symbol, key=lambda at: str(symbols[at].as_py()))
+    return start, bisect_right(rows, symbol, lo=start, key=lambda at: str(symbols[at].as_py()))
 
 
 def needed_columns(plan: Plan) -> tuple[str, ...]:
@@ -209,21 +175,3 @@ def _settled(times: list[np.ndarray[Any, Any]], bound: int, descending: bool) ->
     if descending:
         return sum(int(one.size - np.searchsorted(one, bound, "right")) for one in times)
     return sum(int(np.searchsorted(one, bound)) for one in times)
-
-
-def group_columns(footer: Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
-    """Return the columns of a group that have to be read, and the one value (or None) of the others."""
-    live: list[str] = []
-    rest: dict[str, Any] = {}
-    for name in schema.names:
-        if name in footer.empty or name not in footer.places:
-            rest[name] = None
-        elif name == INSTRUMENT and footer.first[at] == footer.last[at]:
-            rest[name] = footer.first[at]
-        else:
-            live.append(name)
-    return live, rest
-
-
-def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, kind), count)

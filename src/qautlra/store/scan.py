@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from qautlra.store.catalogue import DataFile
 from qautlra.store.compaction import IDENTITY, stored_identities
-from qautlra.store.direct import needed_columns, read_group
+from qautlra.store.direct import needed_columns
 from qautlra.store.footers import Footer, Footers
+from qautlra.store.groups import read_group
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
 from qautlra.store.schema import INSTRUMENT, TIME
@@ -57,7 +58,7 @@ class Scanner:
     def read(self, task: GroupTask, plan: Plan, low_us: int, stop_us: int) -> pa.Table:
         """Return the plan's rows of a group. Blocking."""
         schema = pa.schema([self._schema.field(name) for name in needed_columns(plan)])
-        group = read_group(task.source, task.footer, task.at, schema)
+        group = read_group(task.source, task.footer, task.at, schema, use_threads=True)
         table = group.slice(0, group.rows, schema)
         if not task.is_inside:
             table = table.filter(_within(table, low_us, stop_us))
