@@ -337,7 +337,7 @@ TEST_CASE(a_failed_sync_is_not_believed_the_second_time) {
     append_many(*journal, 10);
     EXPECT(journal->wait_durable(10, 10));
     const std::string path = journal->segments()[0].path;
-    const auto safe = std::filesystem::file_size(path);
+    const auto safe = journal->segments()[0].bytes;
     sync_error = code;
     append_many(*journal, 5);
     EXPECT(!journal->wait_durable(11, 0.05));
@@ -551,35 +551,155 @@ TEST_CASE(a_damaged_tail_is_cut_kept_and_written_over) {
   EXPECT(torn <= 16);
 }
 
-TEST_CASE(readers_and_watchers_beside_a_writing_producer) {
+TEST_CASE(room_is_prepared_for_small_synced_groups_and_cut_in_the_end) {
+  heal_disk();
   expect::TemporaryDirectory tmp;
-  auto journal = must_open({.directory = tmp.path, .segment_bytes = 100000, .buffer_bytes = 65536});
-  std::atomic<bool> stop{false};
-  std::thread watcher([&] {
-    while (!stop) {
-      const std::uint64_t durable = journal->durable_lsn();
-      EXPECT(journal->head_lsn() >= durable);
-      journal->stats();
-      journal->error();
-      journal->sync(0.001);
-      const auto segments = journal->segments();
-      SegmentReader reader;
-      Record record;
-      EXPECT(reader.open(segments.back().path));
-      while (reader.next(record) == Next::kRecord) {
-      }
-      EXPECT(segments.back().first_lsn > durable + 1 || reader.next_lsn() > std::min(durable, segments.back().last_lsn));
-      std::string error;
-      if (segments.size() > 4) journal->drop_through(segments[1].last_lsn, error);
-    }
-  });
-  append_many(*journal, 30000);
-  EXPECT(journal->wait_durable(30000, 20));
-  stop = true;
-  watcher.join();
-  const std::uint64_t first = journal->segments().front().first_lsn;
+  auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  const std::string path = journal->segments()[0].path;
+  const auto size = [&] { return std::filesystem::file_size(path); };
+  append_many(*journal, 1);
+  EXPECT(journal->wait_durable(1, 10));
+  const auto prepared = size();
+  EXPECT(prepared > journal->segments()[0].bytes + 100'000);
+  for (int i = 0; i < 100; ++i) {
+    append_many(*journal, 1);
+    EXPECT(journal->wait_durable(journal->head_lsn(), 10));
+    EXPECT_EQ(size(), prepared);  // a sync has no length to bring to the disk
+    EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+  }
+  std::string error;
+  EXPECT(verify(tmp.path, error).damage.empty());
+  append_many(*journal, 20'000);  // beyond the room, in groups of all sizes
+  EXPECT(journal->wait_durable(20'101, 20));
+  EXPECT(journal->roll() != 0);
+  append_many(*journal, 1);
+  EXPECT(journal->wait_durable(20'102, 10));
+  EXPECT_EQ(size(), journal->segments()[0].bytes);
+  const std::string newest = journal->segments()[1].path;
+  const auto bytes = journal->segments()[1].bytes;
+  EXPECT(std::filesystem::file_size(newest) > bytes);
   EXPECT(journal->close(5));
-  EXPECT_EQ(read_back(tmp.path, first), 30000 - first + 1);
+  EXPECT_EQ(std::filesystem::file_size(newest), bytes);
+  EXPECT_EQ(read_back(tmp.path), 20'102u);
+}
+
+TEST_CASE(a_disk_too_full_for_room_takes_records_all_the_same) {
+  heal_disk();
+  expect::TemporaryDirectory tmp;
+  auto journal = must_open({.directory = tmp.path, .durability = Durability::kPower, .ops = &kFaulty});
+  std::mt19937 random(12);
+  for (int i = 0; i < 200; ++i) {
+    budget = static_cast<std::int64_t>(random() % 600);  // ends inside a record, inside zeros
+    append_many(*journal, 1 + random() % 4);
+    journal->wait_durable(journal->head_lsn(), 0.002);
+    budget = 400 + static_cast<std::int64_t>(random() % 400);
+    EXPECT(journal->wait_durable(journal->head_lsn(), 10));
+    EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+  }
+  EXPECT(journal->error().empty());
+  heal_disk();
+  EXPECT(journal->close(5));
+  EXPECT_EQ(read_back(tmp.path), journal->head_lsn());
+}
+
+TEST_CASE(what_a_killed_process_had_prepared_is_no_damage) {
+  for (const std::uint64_t room : {1, 3, 7, 8, 9, 4096, 3 << 20}) {
+    for (const auto durability : {Durability::kProcess, Durability::kPower}) {
+      expect::TemporaryDirectory tmp;
+      std::string path;
+      {
+        auto journal = must_open({.directory = tmp.path});
+        append_many(*journal, 50);
+        EXPECT(journal->sync(5));
+        path = journal->segments()[0].path;
+      }
+      const auto whole = std::filesystem::file_size(path);
+      std::filesystem::resize_file(path, whole + room);
+      std::string error;
+      EXPECT(verify(tmp.path, error).damage.empty());
+      EXPECT_EQ(read_back(tmp.path), 50u);
+      SegmentReader follower;
+      Record record;
+      EXPECT(follower.open(path));
+      while (follower.next(record) == Next::kRecord) {
+      }
+      EXPECT_EQ(follower.offset(), whole);
+      auto journal = must_open({.directory = tmp.path, .durability = durability});
+      EXPECT(journal->cuts().empty());
+      EXPECT_EQ(journal->head_lsn(), 50u);
+      append_many(*journal, 7);
+      EXPECT(journal->sync(5));
+      follower.follow();
+      while (follower.next(record) == Next::kRecord) {
+      }
+      EXPECT_EQ(follower.next_lsn(), 58u);
+      EXPECT(journal->roll() != 0);
+      append_many(*journal, 3);
+      EXPECT(journal->close(5));
+      std::filesystem::resize_file(path, std::filesystem::file_size(path) + room);  // the cut was not synced
+      EXPECT(verify(tmp.path, error).damage.empty());
+      EXPECT_EQ(read_back(tmp.path), 60u);
+    }
+  }
+}
+
+TEST_CASE(anything_but_zeros_behind_the_last_record_is_damage) {
+  for (const std::uint64_t at : {1, 8, 5000, 2'000'000}) {
+    expect::TemporaryDirectory tmp;
+    std::string path;
+    {
+      auto journal = must_open({.directory = tmp.path});
+      append_many(*journal, 50);
+      path = journal->segments()[0].path;
+    }
+    const auto whole = std::filesystem::file_size(path);
+    std::filesystem::resize_file(path, whole + at - 1);
+    std::ofstream(path, std::ios::app | std::ios::binary) << '\1';
+    std::filesystem::resize_file(path, whole + at + 100);
+    std::string error;
+    const Verdict verdict = verify(tmp.path, error);
+    EXPECT_EQ(verdict.records, 50u);
+    EXPECT_EQ(verdict.damage.size(), 1u);
+    EXPECT_EQ(verdict.damage[0].offset, whole);
+    auto journal = must_open({.directory = tmp.path});
+    EXPECT_EQ(journal->cuts().size(), 1u);
+    EXPECT_EQ(journal->cuts()[0].bytes, at + 100);
+    EXPECT_EQ(read_back(tmp.path), 50u);
+  }
+}
+
+TEST_CASE(readers_and_watchers_beside_a_writing_producer) {
+  for (const auto durability : {Durability::kProcess, Durability::kPower}) {
+    expect::TemporaryDirectory tmp;
+    auto journal = must_open(
+        {.directory = tmp.path, .segment_bytes = 100000, .buffer_bytes = 65536, .durability = durability});
+    std::atomic<bool> stop{false};
+    std::thread watcher([&] {
+      while (!stop) {
+        const std::uint64_t durable = journal->durable_lsn();
+        EXPECT(journal->head_lsn() >= durable);
+        journal->stats();
+        journal->error();
+        journal->sync(0.001);
+        const auto segments = journal->segments();
+        SegmentReader reader;
+        Record record;
+        EXPECT(reader.open(segments.back().path));
+        while (reader.next(record) == Next::kRecord) {
+        }
+        EXPECT(segments.back().first_lsn > durable + 1 || reader.next_lsn() > std::min(durable, segments.back().last_lsn));
+        std::string error;
+        if (segments.size() > 4) journal->drop_through(segments[1].last_lsn, error);
+      }
+    });
+    append_many(*journal, 30000);
+    EXPECT(journal->wait_durable(30000, 20));
+    stop = true;
+    watcher.join();
+    const std::uint64_t first = journal->segments().front().first_lsn;
+    EXPECT(journal->close(5));
+    EXPECT_EQ(read_back(tmp.path, first), 30000 - first + 1);
+  }
 }
 
 TEST_CASE(a_loop_wakes_for_every_durable_group) {

@@ -17,6 +17,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "said.h"
+
 enum { kFiles = 4096 };
 static struct { dev_t dev; ino_t ino; off_t size; } synced[kFiles];
 static int synced_count;
@@ -73,10 +75,11 @@ static int sync_or_fail(int fd, const char* name) {
     return -1;
   }
   const int known = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+  const off_t written = known ? said(fd, st.st_size) : 0;
   const int result = REAL(int (*)(int), name)(fd);
   if (result == 0 && known) {
     pthread_mutex_lock(&lock);
-    *synced_size(&st) = st.st_size;
+    *synced_size(&st) = written;
     pthread_mutex_unlock(&lock);
   }
   return result;

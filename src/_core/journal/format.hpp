@@ -1,4 +1,5 @@
-// How a journal segment looks on disk: one header, then records until the end of the file.
+// How a journal segment looks on disk: one header, then records until the end of the file, or until zeros that reach
+// to it: room that a journal of durability `power` has prepared. No record begins with four zero bytes.
 //
 //   header  40 bytes: magic, version, first_lsn, created_ns, chain (checksum of the last record of the segment
 //           before, 0 for the first ever), checksum of these 36 bytes

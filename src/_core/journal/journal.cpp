@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <chrono>
@@ -19,6 +20,8 @@ constexpr std::uint32_t kRollMark = 0xFFFFFFFFu;  // in the ring only: "seal the
 constexpr std::uint32_t kWrapMark = 0;            // in the ring only: "go on at the start of the ring"
 constexpr std::uint64_t kGroupBytes = 4u << 20;
 constexpr std::uint64_t kHereBytes = 64u << 10;
+constexpr std::uint64_t kRoomBytes = 512u << 10;
+constexpr std::uint64_t kRoomGroupBytes = 64u << 10;
 constexpr std::int64_t kSlowWriteNs = 10'000'000;
 constexpr std::int64_t kSlowPauseNs = 10'000'000'000;
 constexpr int kFirstRetryMs = 10;
@@ -266,6 +269,7 @@ bool Journal::close(double timeout_s) {
       }
       thread_.join();
     }
+    cut_room();
     for (int* fd : {&fd_, &new_fd_, &directory_fd_, &lock_fd_}) {
       if (*fd >= 0) ::close(*fd);
       *fd = -1;
@@ -421,6 +425,7 @@ bool Journal::finish_group(bool ring) {
   bytes_.fetch_add(group_bytes_, std::memory_order_relaxed);
   written_lsn_.store(writer_lsn_, std::memory_order_release);
   if (options_.durability == Durability::kPower) {  // records stay in the ring until then: see suspect()
+    prepare_room();
     if (!sync_file("sync")) return false;
   } else {
     tail_.store(position_, std::memory_order_release);
@@ -428,6 +433,26 @@ bool Journal::finish_group(bool ring) {
   if (!is_suspect_) retry_ms_ = 0;
   announce(ring);
   return true;
+}
+
+// A sync of bytes that take the place of others is half the price of one that makes the file longer and has the file
+// system's own journal written too. So small groups write zeros behind them, to be synced along with them, when a next
+// one like it would not fit what is left of those. No room on the disk for zeros is no error: files then grow as they did.
+void Journal::prepare_room() {
+  if (group_bytes_ > kRoomGroupBytes || file_bytes_ + group_bytes_ <= prepared_bytes_) return;
+  if (file_bytes_ >= options_.segment_bytes) return;
+  static const std::array<std::byte, kRoomBytes> zeros{};
+  const iovec part = {const_cast<std::byte*>(zeros.data()),
+                      std::min<std::uint64_t>(kRoomBytes, options_.segment_bytes - file_bytes_)};
+  const ssize_t n = options_.ops->writev(fd_, &part, 1);
+  if (n > 0) prepared_bytes_ = std::max(prepared_bytes_, file_bytes_ + static_cast<std::uint64_t>(n));
+  if (::lseek(fd_, static_cast<off_t>(file_bytes_), SEEK_SET) < 0) fail(errno, "seek");
+}
+
+// Of the segment that is left, as far as that works: readers take zeros for the end as well.
+void Journal::cut_room() {
+  if (fd_ >= 0 && prepared_bytes_ > file_bytes_ && ::ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) return;
+  prepared_bytes_ = 0;
 }
 
 bool Journal::is_synced() const { return synced_position_.load(std::memory_order_relaxed) == position_; }
@@ -473,6 +498,7 @@ void Journal::suspect(int code, const char* what) {
   }
   if (::lseek(fd_, static_cast<off_t>(synced_bytes_), SEEK_SET) < 0) return fail(errno, what);
   file_bytes_ = synced_bytes_;
+  prepared_bytes_ = 0;
   chain_ = synced_chain_;
   writer_lsn_ = synced_lsn_.load(std::memory_order_relaxed);
   written_lsn_.store(writer_lsn_, std::memory_order_release);
@@ -505,6 +531,7 @@ int Journal::start_segment(std::uint64_t first_lsn, std::uint32_t chain) {
     new_fd_ = -1;
     return ::unlink(path.c_str()) == 0 ? code : errno;
   }
+  cut_room();
   if (fd_ >= 0) ::close(fd_);
   fd_ = new_fd_;
   new_fd_ = -1;

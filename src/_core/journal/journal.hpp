@@ -146,6 +146,8 @@ class Journal {
   void collect_group();
   int write_group();
   bool finish_group(bool ring = true);
+  void prepare_room();
+  void cut_room();
   int start_segment(std::uint64_t first_lsn, std::uint32_t chain);
   bool is_synced() const;
   void release_through(std::uint64_t position);
@@ -213,6 +215,7 @@ class Journal {
   std::uint64_t writer_lsn_ = 0;  // last written
   std::uint32_t chain_ = 0;
   std::uint64_t file_bytes_ = 0;
+  std::uint64_t prepared_bytes_ = 0;  // where the zeros behind file_bytes_ end; no more than it: there are none
   std::uint32_t synced_chain_ = 0;  // chain_ and file_bytes_ as of the last good sync
   std::uint64_t synced_bytes_ = 0;
   std::int64_t retry_at_ns_ = 0;  // monotonic

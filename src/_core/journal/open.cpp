@@ -243,6 +243,7 @@ bool Journal::adopt_newest(std::string& error) {
     int code = 0;
     fd_ = options_.ops->open(file.path.c_str(), O_WRONLY | O_CLOEXEC, 0);
     if (fd_ < 0 || ::lseek(fd_, static_cast<off_t>(end), SEEK_SET) < 0) code = errno;
+    if (code == 0 && reader.size() > end && ::ftruncate(fd_, static_cast<off_t>(end)) != 0) code = errno;
     if (code == 0 && options_.durability == Durability::kPower) code = write_again(file.path, 0, end);
     if (code == 0 && options_.ops->fdatasync(fd_) != 0) code = errno;
     if (code != 0) {

@@ -19,6 +19,10 @@ std::string system_text(const char* what, const std::string& path, int code) {
   return std::string(what) + " " + path + ": " + std::strerror(code);
 }
 
+bool all_zero(const std::byte* bytes, std::size_t size) {
+  return size == 0 || (bytes[0] == std::byte{0} && std::memcmp(bytes, bytes + 1, size - 1) == 0);
+}
+
 }  // namespace
 
 void write_header(const Header& header, std::byte out[kHeaderBytes]) {
@@ -132,9 +136,7 @@ bool SegmentReader::fill(std::size_t wanted) {
     const ssize_t n = ::pread(fd_, buffer_.data() + available_, room, static_cast<off_t>(file_position_));
     if (n < 0) {
       if (errno == EINTR) continue;
-      system_error_ = errno;
-      error_ = std::string("read error: ") + std::strerror(system_error_);
-      return false;
+      return read_failed();
     }
     if (n == 0) return false;
     available_ += static_cast<std::size_t>(n);
@@ -143,18 +145,58 @@ bool SegmentReader::fill(std::size_t wanted) {
   return true;
 }
 
+bool SegmentReader::read_failed() {
+  system_error_ = errno;
+  error_ = std::string("read error: ") + std::strerror(system_error_);
+  return false;
+}
+
 Next SegmentReader::bad(std::string reason) {
   if (!failed()) error_ = std::move(reason);
   return Next::kBad;
 }
 
+// Where a writer fills prepared room meanwhile, a reader may see a later page of a group and not yet the one before it:
+// what is bad is read once more.
 Next SegmentReader::next(Record& record) {
   if (!error_.empty()) return Next::kBad;
+  Next got = take(record);
+  if (got == Next::kBad && fd_ >= 0 && !failed()) {
+    error_.clear();
+    read_anew();
+    got = take(record);
+  }
+  return got;
+}
+
+void SegmentReader::read_anew() {
+  file_position_ = offset_;
+  available_ = 0;
+}
+
+// Whether the file has nothing more to say.
+bool SegmentReader::only_zeros_left() {
+  if (!all_zero(data_, available_)) return false;
+  std::vector<std::byte> piece;
+  for (std::uint64_t at = file_position_; fd_ >= 0 && at < size_;) {
+    piece.resize(std::min<std::uint64_t>(size_ - at, kPieceBytes));
+    const ssize_t n = ::pread(fd_, piece.data(), piece.size(), static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return read_failed();
+    if (n == 0) break;
+    if (!all_zero(piece.data(), static_cast<std::size_t>(n))) return false;
+    at += static_cast<std::uint64_t>(n);
+  }
+  return true;
+}
+
+Next SegmentReader::take(Record& record) {
   if (!fill(kRecordHeadBytes)) {
     if (failed()) return Next::kBad;
-    return available_ == 0 ? Next::kEnd : bad("the file ends inside a record");
+    return only_zeros_left() ? Next::kEnd : bad("the file ends inside a record");
   }
   const std::uint32_t length = load_u32(data_);
+  if (length == 0 && only_zeros_left()) return Next::kEnd;
   if (length == 0 || length > kMaxRecordBytes)
     return bad("record length " + std::to_string(length) + " is out of bounds");
   const std::size_t whole = kRecordHeadBytes + length;
@@ -172,15 +214,12 @@ Next SegmentReader::next(Record& record) {
   return Next::kRecord;
 }
 
-bool SegmentReader::follow() {
+void SegmentReader::follow() {
   struct stat st;
-  if (fd_ < 0 || offset_ < kHeaderBytes || failed() || ::fstat(fd_, &st) != 0) return false;
-  const bool grew = static_cast<std::uint64_t>(st.st_size) > size_;
+  if (fd_ < 0 || offset_ < kHeaderBytes || failed() || ::fstat(fd_, &st) != 0) return;
   size_ = std::max(size_, static_cast<std::uint64_t>(st.st_size));
   error_.clear();
-  file_position_ = offset_;
-  available_ = 0;
-  return grew;
+  read_anew();
 }
 
 bool SegmentReader::records_after_damage() {

@@ -18,7 +18,7 @@ struct Record {
   std::span<const std::byte> payload;  // valid until the next call on the reader
 };
 
-enum class Next { kRecord, kEnd, kBad };
+enum class Next { kRecord, kEnd, kBad };  // kEnd: the file ends here, or nothing but zeros follows
 
 // Owner: the thread that made it. Reads forward only, in pieces of a mebibyte, whatever the file's size.
 class SegmentReader {
@@ -36,8 +36,8 @@ class SegmentReader {
   Next next(Record& record);
 
   // After kEnd, or after a record cut short: next() goes on behind the last good record, with what the writer of
-  // a file that was opened by its path has added since. Returns whether the file grew.
-  bool follow();
+  // a file that was opened by its path has added since.
+  void follow();
 
   const Header& header() const { return header_; }
   std::uint64_t next_lsn() const { return next_lsn_; }  // LSN the next good record will have
@@ -53,6 +53,10 @@ class SegmentReader {
  private:
   bool begin();
   bool fill(std::size_t wanted);
+  void read_anew();
+  Next take(Record& record);
+  bool only_zeros_left();
+  bool read_failed();
   Next bad(std::string reason);
 
   int fd_ = -1;
