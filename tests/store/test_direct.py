@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qautlra.base.errors import LimitError
-from qautlra.store import direct, footers
+from qautlra.store import direct, footers, groups
 from qautlra.store.catalogue import DataFile
 from qautlra.store.compaction import ordered
 from qautlra.store.direct import DirectReader, needed_columns
@@ -91,6 +91,8 @@ def test_the_same_rows_as_the_plain_way(tmp_path: Path, seed: int, monkeypatch: 
     if seed % 2:
         monkeypatch.setattr(direct, "GROUPS_BYTES", 4_096)  # hardly anything is kept
         monkeypatch.setattr(footers, "FOOTER_CHUNKS_COUNT", 1)
+        monkeypatch.setattr(direct, "FILES_COUNT", 1)
+        monkeypatch.setattr(groups, "NOTHING_ROWS", 4)
     files, table = written(tmp_path, rng)
     reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
     stream = STREAMS[FUTURES_MARKET]

@@ -21,16 +21,18 @@ import pyarrow as pa
 from qautlra.base.errors import LimitError
 from qautlra.store.catalogue import DataFile
 from qautlra.store.footers import Footer, Footers
-from qautlra.store.groups import Group, read_group
+from qautlra.store.groups import Group, GroupFile, moments
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import columns_of
-from qautlra.store.schema import INSTRUMENT, TIME
+from qautlra.store.schema import INSTRUMENT, TIME, narrowed
 
 SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
 # Until this is full every group takes memory never touched before, which costs more than decoding it.
 GROUPS_BYTES = 16 << 20
+# Files kept open; one that is deleted keeps its place on the disk until others were asked for.
+FILES_COUNT = 8
 
 
 class DirectReader:
@@ -42,6 +44,7 @@ class DirectReader:
         self._schema = schema
         self._groups: OrderedDict[tuple[str, int, tuple[str, ...]], Group] = OrderedDict()
         self._groups_bytes = 0
+        self._files: OrderedDict[str, GroupFile] = OrderedDict()
         self._lock = Lock()
 
     def read(
@@ -58,7 +61,7 @@ class DirectReader:
         `plan.symbols` must be given. LimitError when given up. Blocking.
         """
         names = needed_columns(plan)
-        schema = pa.schema([self._schema.field(name) for name in names])
+        schema = narrowed(self._schema, names)
         symbols = sorted(plan.symbols or ())
         found: list[pa.Table] = []
         times: list[np.ndarray[Any, Any]] = []
@@ -83,7 +86,7 @@ class DirectReader:
                 mine = part if plan.rest is None else passing(part, plan.rest)
                 if mine.num_rows:
                     found.append(mine)
-                    times.append(mine.column(TIME).cast(pa.int64()).to_numpy())
+                    times.append(moments(mine.column(TIME)))
         return _in_order(found, times, schema, plan, limit)
 
     def _places(
@@ -109,7 +112,7 @@ class DirectReader:
         """Yield the rows of a group, instrument by instrument, each in order of time."""
         footer = self._footers.of(path)
         group = self._group(path, footer, at, names, schema)
-        times = group.columns[TIME].cast(pa.int64()).to_numpy()
+        times = moments(group.columns[TIME])
         for symbol in symbols:
             if not footer.first[at] <= symbol <= footer.last[at]:
                 continue
@@ -129,7 +132,7 @@ class DirectReader:
             if known is not None:
                 self._groups.move_to_end(key)
                 return known
-        group = read_group(path, footer, at, schema)
+        group = self._open(path, footer).read(at, schema)
         with self._lock:
             if key not in self._groups:
                 self._groups[key] = group
@@ -137,6 +140,16 @@ class DirectReader:
             while self._groups_bytes > GROUPS_BYTES:
                 self._groups_bytes -= self._groups.popitem(last=False)[1].bytes
         return group
+
+    def _open(self, path: str, footer: Footer) -> GroupFile:
+        with self._lock:
+            file = self._files.get(path)
+            if file is None:
+                file = self._files[path] = GroupFile(path, footer)
+                if len(self._files) > FILES_COUNT:
+                    self._files.popitem(last=False)
+            self._files.move_to_end(path)
+            return file
 
 
 def _span(symbols: pa.ChunkedArray, symbol: str) -> tuple[int, int]:

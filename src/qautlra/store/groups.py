@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -46,18 +47,25 @@ class Group:
         return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def read_group(
-    source: Any, footer: Footer, at: int, schema: pa.Schema, *, use_threads: bool = False
-) -> Group:
-    """Return a row group decoded; `source` is a path or an open file. Blocking."""
-    live, rest = group_columns(footer, at, schema)
-    with pq.ParquetFile(source, metadata=footer.meta) as file:
-        places = [footer.places[name] for name in live]
-        table = file.reader.read_row_group(at, column_indices=places, use_threads=use_threads)
-    wanted = pa.schema([schema.field(name) for name in table.column_names])
-    if table.schema != wanted:
-        table = table.cast(wanted)
-    return Group(table.num_rows, dict(zip(wanted.names, table.columns, strict=True)), rest)
+class GroupFile:
+    """A Parquet file that is open, even when its name is gone by now. Any thread."""
+
+    def __init__(self, path: str, footer: Footer) -> None:
+        self.footer = footer
+        self._source = pa.OSFile(path)
+        self._idle: list[pq.ParquetFile] = []  # making one takes a third of decoding a group
+
+    def read(self, at: int, schema: pa.Schema) -> Group:
+        """Return a row group decoded. Blocking."""
+        live, rest = group_columns(self.footer, at, schema)
+        file = self._idle.pop() if self._idle else pq.ParquetFile(self._source, metadata=self.footer.meta)
+        places = [self.footer.places[name] for name in live]
+        table = file.reader.read_row_group(at, column_indices=places, use_threads=True)
+        self._idle.append(file)
+        wanted = pa.schema([schema.field(name) for name in live])
+        if table.schema != wanted:
+            table = table.cast(wanted)
+        return Group(table.num_rows, dict(zip(live, table.columns, strict=True)), rest)
 
 
 def group_columns(footer: Footer, at: int, schema: pa.Schema) -> tuple[list[str], dict[str, Any]]:
@@ -72,6 +80,17 @@ def group_columns(footer: Footer, at: int, schema: pa.Schema) -> tuple[list[str]
         else:
             live.append(name)
     return live, rest
+
+
+def moments(times: pa.ChunkedArray) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return a column of times, none of them missing, as Unix microseconds."""
+    found: np.ndarray[Any, np.dtype[np.int64]] = times.to_numpy().view(np.int64)
+    return found
+
+
+def selected(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    """Return these columns of a table; the table itself when it has no other."""
+    return table if table.schema.names == list(names) else table.select(names)
 
 
 def _nothing(kind: pa.DataType, count: int) -> pa.Array:

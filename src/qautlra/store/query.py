@@ -16,10 +16,11 @@ from qautlra.base.errors import LimitError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
 from qautlra.store.answer import Chunk, QueryResult
 from qautlra.store.bars import BarReader
+from qautlra.store.groups import selected
 from qautlra.store.plan import Plan, make_plan
 from qautlra.store.reader import Reader
 from qautlra.store.render import Renderer, renderer
-from qautlra.store.schema import BAR_1M, STREAMS
+from qautlra.store.schema import BAR_1M, STREAMS, narrowed
 from qautlra.store.sqldoor import SqlDoor
 
 # Up to here a piece is rendered on the loop: handing it to a thread would take longer.
@@ -85,7 +86,7 @@ class StoreQuery:
                 result.truncated = plan.capped and result.rows == plan.limit
                 result.elapsed_s = monotonic_s() - started_s
                 return result
-        schema = pa.schema([plan.stream.schema.field(name) for name in plan.columns])
+        schema = narrowed(plan.stream.schema, plan.columns)
         render = renderer(request.format, schema)
         chunks = self._chunks(plan, render, result, started_s)
         if request.format.streamed and (plan.limit is None or plan.limit > PIECE_ROWS):
@@ -149,7 +150,7 @@ class StoreQuery:
         ahead: deque[asyncio.Future[Chunk]] = deque()  # rendered while the ones before are sent
         async with aclosing(self.tables(plan)) as tables:
             async for table in tables:
-                wanted = table.select(plan.columns)
+                wanted = selected(table, plan.columns)
                 for at in range(0, table.num_rows, PIECE_ROWS):
                     part = wanted.slice(at, PIECE_ROWS)
                     if part.num_rows <= INLINE_ROWS and not ahead:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from qautlra.store import direct
 from qautlra.store.compaction import without_repeats
 from qautlra.store.footers import Footers
+from qautlra.store.groups import selected
 from qautlra.store.mask import passing
 from qautlra.store.predicate import columns_of
 from qautlra.store.scan import Scanner
@@ -329,28 +330,35 @@ class Reader:
         given_up = Event()
         with self._pins.hold_above(state.watermark_lsn):
             files = self._files(plan, state, low, high)
-            if left is not None and left <= SLICE_ROWS and plan.rest is None:
-                above = state.watermark_lsn
-                first, stop, back = low * 1_000, high * 1_000, plan.descending
-                batch = self._hot.scan(numbers, first, stop, min_lsn=above, limit=left, descending=back)
-                hot = pa.Table.from_batches([batch])
-            else:
-                hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
+            hot = await self._hot_point(plan, numbers, low, high, left, state.watermark_lsn)
 
             def work() -> pa.Table:
                 table = self._files_of.read(plan, files, low, high, left, given_up.is_set)
-                if hot.num_rows:
-                    mine = hot.select(table.column_names).cast(table.schema)
+                if hot is not None:
+                    mine = hot.select(table.schema.names).cast(table.schema)
                     mine = mine if plan.rest is None else passing(mine, plan.rest)
                     table = pa.concat_tables([table, mine])
                     table = table.sort_by([(name, order) for name in plan.stream.order])
                     table = without_repeats(table, plan.stream.order)
-                return table.slice(0, left).select(plan.read_columns).combine_chunks()
+                return selected(table.slice(0, left), plan.read_columns)
 
             try:
                 return await self._engine.call(work, timeout_s=timeout_s)
             finally:
                 given_up.set()
+
+    async def _hot_point(
+        self, plan: Plan, numbers: list[int] | None, low: int, high: int, left: int | None, above_lsn: int
+    ) -> pa.Table | None:
+        """Return the rows of the hot tier a point query may need, None when there are none."""
+        if not self._hot.count(numbers, low * 1_000, high * 1_000, min_lsn=above_lsn):
+            return None
+        if left is None or left > SLICE_ROWS or plan.rest is not None:
+            return await self._hot_window(numbers, low, high, above_lsn)
+        batch = self._hot.scan(
+            numbers, low * 1_000, high * 1_000, min_lsn=above_lsn, limit=left, descending=plan.descending
+        )
+        return pa.Table.from_batches([batch])
 
     async def _select(
         self,

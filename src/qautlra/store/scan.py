@@ -13,19 +13,18 @@ import pyarrow.compute as pc
 from qautlra.store.catalogue import DataFile
 from qautlra.store.compaction import IDENTITY, stored_identities
 from qautlra.store.direct import needed_columns
-from qautlra.store.footers import Footer, Footers
-from qautlra.store.groups import read_group
+from qautlra.store.footers import Footers
+from qautlra.store.groups import GroupFile, selected
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
-from qautlra.store.schema import INSTRUMENT, TIME
+from qautlra.store.schema import INSTRUMENT, TIME, narrowed
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTask:
-    """A row group to read; the open file is there even when its name is gone by then."""
+    """A row group to read."""
 
-    source: pa.NativeFile
-    footer: Footer
+    file: GroupFile
     at: int
     is_inside: bool
     "Whether all its rows are in the range asked for."
@@ -49,26 +48,27 @@ class Scanner:
             if plan.symbols is not None:
                 mine = {at for name in plan.symbols for at in footer.groups_of(name)}
                 inside = [at for at in inside if at in mine]
-            source = pa.OSFile(path)
+            opened = GroupFile(path, footer)
             for at in inside:
                 is_inside = footer.low[at] >= low_us and footer.high[at] < stop_us
-                found.append(GroupTask(source, footer, at, bool(is_inside)))
+                found.append(GroupTask(opened, at, bool(is_inside)))
         return found
 
     def read(self, task: GroupTask, plan: Plan, low_us: int, stop_us: int) -> pa.Table:
         """Return the plan's rows of a group. Blocking."""
-        schema = pa.schema([self._schema.field(name) for name in needed_columns(plan)])
-        group = read_group(task.source, task.footer, task.at, schema, use_threads=True)
+        schema = narrowed(self._schema, needed_columns(plan))
+        group = task.file.read(task.at, schema)
         table = group.slice(0, group.rows, schema)
         if not task.is_inside:
             table = table.filter(_within(table, low_us, stop_us))
-        first, last = task.footer.first[task.at], task.footer.last[task.at]
+        footer = task.file.footer
+        first, last = footer.first[task.at], footer.last[task.at]
         if plan.symbols is not None and not (first == last and first in plan.symbols):
             members = pa.array(sorted(plan.symbols), pa.string())
             table = table.filter(pc.is_in(table.column(INSTRUMENT), members))
         if plan.rest is not None:
             table = passing(table, plan.rest)
-        return table.select(plan.read_columns)
+        return selected(table, plan.read_columns)
 
     def unfiled(self, hot: pa.Table, plan: Plan, files: list[DataFile]) -> pa.Table:
         """Return the plan's rows of the hot tier but copies of rows that lie in these files. Blocking."""

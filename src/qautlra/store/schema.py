@@ -76,6 +76,11 @@ class Stream:
         return tuple(dict.fromkeys(found))
 
 
+def narrowed(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
+    """Return the fields of these names in this order; the schema itself when that is what it has."""
+    return schema if schema.names == list(names) else pa.schema([schema.field(name) for name in names])
+
+
 def stream_named(name: str) -> Stream:
     """Return the stream; InputError when it cannot be a name, NotFoundError when there is none of it."""
     stream = STREAMS.get(check_stream_name(name))
