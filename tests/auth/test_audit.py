@@ -118,7 +118,25 @@ def test_a_full_queue_drops_and_says_so(log: AuditLog, monkeypatch: pytest.Monke
     assert log.verify().reason == ""
 
 
-def test_entries_wait_a_little_for_others_to_be_synced_with_them(log: AuditLog) -> None:
+def test_what_was_written_is_synced_a_little_later(
+    log: AuditLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "SYNC_S", 0.05)
+    for number in range(100):
+        log.record(Act.LOGIN, f"u{number}")
+    deadline = time.monotonic() + 10
+    while log._queue or log._sync_due_s:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / FILE_NAME).write_bytes((tmp_path / FILE_NAME).read_bytes())  # without what only its WAL has
+    found = AuditLog(copy, KEY)
+    assert found.verify() == (100, 1, 100, "")
+    found.close()
+
+
+def test_entries_wait_a_little_for_others_to_be_written_with_them(log: AuditLog) -> None:
     waits, go = threading.Event(), threading.Event()
 
     class Closing(threading.Event):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from enum import StrEnum
@@ -27,7 +28,12 @@ VERSION: Final = 1
 QUEUE_COUNT: Final = 65_536
 GROUP_COUNT: Final = 1_024
 GROUP_S: Final = 0.05
-"""So long an entry may wait for others to be written with it: a sync is dear to the money journal beside."""
+"""So long an entry may wait for others to be written with it."""
+SYNC_S: Final = 1.0
+"""So long what is written, and survives a kill, may wait to be synced: that is dear to the orders beside."""
+SLICE_COUNT: Final = 8
+PAUSE_S: Final = 0.0003
+"""Between slices of a group: beside a thread that never rests the kernel lets orders wait for milliseconds."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
 NAME_CHARS: Final = 64
@@ -118,6 +124,8 @@ class AuditLog:
         self._lost = 0
         self._wake = threading.Event()
         self._closing = threading.Event()
+        self._database.execute("PRAGMA synchronous=NORMAL")  # see SYNC_S
+        self._sync_due_s = 0.0
         self._head = self._end("head")
         self._log = log.get_logger("auth")
         self._dropped = metrics.counter("qautlra_auth_audit_dropped", "Audit entries lost to a full queue")
@@ -150,11 +158,11 @@ class AuditLog:
         self._queue.append((clock.wall_ns(), act.value, result.value, *names, text))
         self._wake.set()
 
-    def flush(self) -> None:
-        """Write what is queued; blocking."""
+    def flush(self, *, gently: bool = False) -> None:
+        """Write what is queued; blocking. `gently`, with pauses while not much waits."""
         with self._lock:
             while self._queue or self._lost:
-                self._write_group()
+                self._write_group(PAUSE_S if gently and len(self._queue) < GROUP_COUNT else 0.0)
 
     def close(self) -> None:
         """Write what is queued and close the file."""
@@ -215,17 +223,25 @@ class AuditLog:
 
     def _work(self) -> None:
         while not self._closing.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            self._closing.wait(GROUP_S)
+            if self._wake.wait(SYNC_S if self._sync_due_s else None):
+                self._wake.clear()
+                self._closing.wait(GROUP_S)
             try:
-                self.flush()
+                self.flush(gently=True)
+                self._sync()
             except (StorageError, sqlite3.Error) as error:
                 self._log.error("audit_not_written", error=str(error), waiting=len(self._queue))
                 threading.Event().wait(1.0)
                 self._wake.set()
 
-    def _write_group(self) -> None:
+    def _sync(self) -> None:
+        """Bring to the disk what was written, once it is due."""
+        if self._sync_due_s and clock.monotonic_s() >= self._sync_due_s:
+            with self._lock:
+                _, written, synced = self._database.execute("PRAGMA wal_checkpoint").fetchone()
+                self._sync_due_s = 0.0 if written == synced else clock.monotonic_s() + SYNC_S
+
+    def _write_group(self, pause_s: float) -> None:
         group = [self._queue[i] for i in range(min(GROUP_COUNT, len(self._queue)))]
         lost = self._lost
         rows = list(group)
@@ -238,6 +254,8 @@ class AuditLog:
             nonlocal seq, linked
             for row in rows:  # one by one: others run while each is written
                 seq += 1
+                if pause_s and seq % SLICE_COUNT == 0:
+                    time.sleep(pause_s)
                 linked = self._chained(linked, (seq, *row))
                 yield (seq, *row, linked)
 
@@ -248,6 +266,7 @@ class AuditLog:
             self._set_end("head", seq, linked)
             self._trim(seq)
         self._head = (seq, linked)
+        self._sync_due_s = self._sync_due_s or clock.monotonic_s() + SYNC_S
         self._lost -= lost
         for _ in group:
             self._queue.popleft()
