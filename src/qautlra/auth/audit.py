@@ -33,7 +33,7 @@ SYNC_S: Final = 1.0
 """So long what is written, and survives a kill, may wait to be synced: that is dear to the orders beside."""
 SLICE_COUNT: Final = 8
 PAUSE_S: Final = 0.0003
-"""Between slices of a group: beside a thread that never rests the kernel lets orders wait for milliseconds."""
+"""Between slices of a group: beside a thread that never rests a kernel lets orders wait for milliseconds."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
 NAME_CHARS: Final = 64
