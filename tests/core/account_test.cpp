@@ -275,4 +275,34 @@ TEST_CASE(a_gate_in_its_way) {
               std::chrono::duration<double, std::nano>(spent).count() / kOrders);
 }
 
+// Sums and values in 64 bits say what 128 bits would.
+TEST_CASE(sums_beside_wide_ones) {
+  constexpr std::int64_t top = std::numeric_limits<std::int64_t>::max();
+  constexpr std::int64_t edges[] = {0, 1, -1, 7, kUnit, kMaxValue, -kMaxValue, kMaxGross, top / 2, -top / 2 - 1,
+                                    top - 1, top, -top, kNoValue};
+  for (const std::int64_t a : edges)
+    for (const std::int64_t b : edges) {
+      EXPECT_EQ(add(a, b), clamp(static_cast<Wide>(a) + b));
+      for (const std::int64_t c : {std::int64_t{1}, std::int64_t{3}, std::int64_t{-2}, std::int64_t{300}}) {
+        if (a == kNoValue || b == kNoValue || a > kMaxValue || a < -kMaxValue || b > kMaxValue || b < -kMaxValue) continue;
+        EXPECT_EQ(value_of(a, b, c), clamp(wide_value(a, b, c)));
+      }
+    }
+  Board board;
+  for (const std::int64_t edge : edges) {
+    if (edge == kNoValue) continue;
+    Account account(board, 1, 1, MarginSide::kSum);
+    Funds funds;
+    funds.pre_balance = edge;
+    funds.deposit = kMaxValue;
+    funds.commission = edge / 2;
+    funds.close_profit = top;
+    account.set_funds(funds);
+    const Wide before = clamp(static_cast<Wide>(edge) + kMaxValue);
+    EXPECT_EQ(account.static_balance(), static_cast<Money>(before));
+    EXPECT_EQ(account.balance(), clamp(before + top - edge / 2));
+    EXPECT_EQ(account.available(), account.balance());
+  }
+}
+
 int main(int argc, char** argv) { return expect::run_all(argc, argv); }

@@ -327,6 +327,53 @@ def test_keys_and_words_may_be_escaped_and_the_last_counts() -> None:
     assert orders.decode(b'{"x":"' + b"\\u4e2d" * 9_000 + b'",' + bytes_of()[1:]).code == 0
 
 
+def test_texts_may_begin_and_end_anywhere_among_the_blocks_that_are_read_at_once() -> None:
+    for before in range(140):
+        padding = b'{"x":"' + b"x" * before + b'",'
+        for order_id in ("o", "o" * 7, "o" * 15, "o" * 16, "o" * 70, 'o"', "中" * 30):
+            message = padding + bytes_of(order_id=order_id)[1:]
+            got = orders.decode(message)
+            assert (got.code, got.order_id, got.instrument_id) == (0, order_id, INSERT["instrument_id"])
+            assert got == naive(message)
+            assert orders.decode(message[:-1]).field == "json"
+            assert orders.decode(message + b" \n\t").code == 0
+            assert orders.decode(message + b"}").field == "json"
+
+
+NUMBERS = (
+    "1 0 7.5 3500.25 0.000001 99999.123456 12345678901 1e3 1.0 0.1e1 123456789012 1.2345678 1000000000 "
+    "1000000001 01 1. -1 -0.5 00 5.50 1E2 - 1.e5"
+)
+
+
+@pytest.mark.parametrize("value", NUMBERS.split())
+def test_numbers_as_they_may_be_written(value: str) -> None:
+    for field in ("limit_price", "volume", "min_volume", "GTD_date"):
+        message = bytes_of(**{field: 987654}).replace(b"987654", value.encode())
+        assert orders.decode(message) == naive(message), message
+
+
+def test_keys_may_come_in_any_order_after_those_of_another_message() -> None:
+    """One reader learns which key follows which; it must read what it did not expect all the same."""
+    rng = random.Random(7)
+    path, fresh = orders.Path(after_a2()), after_a2()
+    for number in range(300):
+        members = list((INSERT | {"order_id": f"k{number}", "other": [number], "GTD_date": 20210901}).items())
+        rng.shuffle(members)
+        spaced = rng.choice([(",", ":"), (", ", ": "), (" ,  ", " :  "), (",\n", "\t:")])
+        message = json.dumps(dict(members), separators=spaced).encode()
+        if number % 3 == 0:
+            message = message.replace(b'"offset"', b'"off\\u0073et"')
+        answer = path.handle(1, message, NOW + number)
+        assert (answer.kind, answer.code) == (
+            naive(message).kind,
+            orders.Path(fresh).handle(1, message, NOW).code,
+        )
+        found = path.exchange.order(answer.number)
+        assert found["order_id"] == f"k{number}"
+        assert found["volume"] == INSERT["volume"]
+
+
 def test_the_decoder_beside_the_naive_one() -> None:
     """Whole, cut and mangled messages: both say the same, whatever it is."""
     seed = int(os.environ.get("QAUTLRA_SEED", random.SystemRandom().getrandbits(32)))

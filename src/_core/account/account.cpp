@@ -490,20 +490,6 @@ void Account::set_funds(const Funds& given) {
   funds_.sold = given.sold;
 }
 
-Money Account::static_balance() const {
-  return clamp(static_cast<Wide>(funds_.pre_balance) + funds_.deposit - funds_.withdraw);
-}
-
-Money Account::balance() const {
-  return clamp(static_cast<Wide>(static_balance()) + funds_.close_profit + funds_.position_profit -
-               funds_.commission + funds_.premium);
-}
-
-Money Account::available(Money balance) const {
-  return clamp(static_cast<Wide>(balance) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
-               funds_.frozen_premium);
-}
-
 // Gains that are not realised stay, and so does what shares were sold for today and not spent again. The gain on
 // shares is no part of available, so it is not taken off.
 Money Account::withdraw_quota() const {

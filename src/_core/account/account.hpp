@@ -6,6 +6,7 @@
 // so the profit of closing today's lots does not depend on what old ones cost.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 #include <type_traits>
@@ -246,10 +247,28 @@ class alignas(64) Account {
   Code set_leg(std::uint32_t instrument, Side side, const Leg& leg, Price last);
   void set_funds(const Funds& funds);  // all but what follows from positions and orders
 
-  Money static_balance() const;
-  Money balance() const;
+  Money static_balance() const {
+    const Sum sum = Sum(funds_.pre_balance).plus(funds_.deposit).minus(funds_.withdraw);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(funds_.pre_balance) + funds_.deposit - funds_.withdraw);
+  }
+  Money balance() const {
+    const Money before = static_balance();
+    const Sum sum = Sum(before).plus(funds_.close_profit).plus(funds_.position_profit).minus(funds_.commission)
+                        .plus(funds_.premium);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(before) + funds_.close_profit + funds_.position_profit - funds_.commission +
+                 funds_.premium);
+  }
   Money available() const { return available(balance()); }
-  Money available(Money balance) const;  // where the balance is known already
+  // Where the balance is known already.
+  Money available(Money balance) const {
+    const Sum sum = Sum(balance).minus(funds_.margin).minus(funds_.frozen_margin).minus(funds_.frozen_commission)
+                        .minus(funds_.frozen_premium);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(balance) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
+                 funds_.frozen_premium);
+  }
   Money withdraw_quota() const;
   Money market_value() const { return worth_; }         // of shares and options
   Money option_value() const { return option_worth_; }  // of options alone
@@ -270,8 +289,18 @@ class alignas(64) Account {
     __builtin_prefetch(&funds_.frozen_margin);
     __builtin_prefetch(&board_);
   }
+  // Where its positions are, while it is not known in which instrument the order will be.
+  void prefetch_places() const {
+    constexpr std::size_t kLine = 64 / sizeof(std::uint32_t), kLinesMax = 8;
+    const std::size_t size = std::min(slot_.size(), kLine * kLinesMax);
+    for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(slot_.data() + i);
+  }
   void prefetch(std::uint32_t instrument) const {
     if (instrument < slot_.size()) __builtin_prefetch(slot_.data() + instrument);
+  }
+  void prefetch_position(std::uint32_t instrument) const {
+    prefetch(instrument, Side::kBuy);
+    prefetch(instrument, Side::kSell);
   }
   void prefetch(std::uint32_t instrument, Side side) const {
     if (const Position* const p = find(instrument); p != nullptr) {

@@ -20,6 +20,7 @@ using Money = std::int64_t;  // 1e-6 CNY
 using Price = std::int64_t;  // 1e-6 CNY
 using Ratio = std::int64_t;  // 1e-9
 __extension__ typedef __int128 Wide;
+__extension__ typedef unsigned __int128 UnsignedWide;
 
 constexpr Money kUnit = 1'000'000;
 constexpr Ratio kOne = 1'000'000'000;
@@ -56,6 +57,10 @@ constexpr Wide wide_value(Price price, std::int64_t volume, std::int64_t multipl
   return static_cast<Wide>(price) * volume * multiple;
 }
 constexpr Money value_of(Price price, std::int64_t volume, std::int64_t multiple) {
+  Money value = 0;
+  if (!__builtin_mul_overflow(price, volume, &value) && !__builtin_mul_overflow(value, multiple, &value) &&
+      value != kNoValue) [[likely]]
+    return value;
   return clamp(wide_value(price, volume, multiple));
 }
 constexpr Money times(Money value, Ratio ratio) {
@@ -71,6 +76,30 @@ constexpr Money times(Money value, Ratio ratio) {
 constexpr Money share(Money cost, std::int64_t lots, std::int64_t of) {
   return lots == of ? cost : static_cast<Money>(divide_round(static_cast<Wide>(cost) * lots, of));
 }
-constexpr Money add(Money a, Money b) { return clamp(static_cast<Wide>(a) + b); }
+
+// A sum in 64 bits, as long as it fits. Owner: the stack.
+class Sum {
+ public:
+  constexpr explicit Sum(Money first) : value_(first) {}
+  constexpr Sum& plus(Money x) {
+    overflowed_ |= __builtin_add_overflow(value_, x, &value_);
+    return *this;
+  }
+  constexpr Sum& minus(Money x) {
+    overflowed_ |= __builtin_sub_overflow(value_, x, &value_);
+    return *this;
+  }
+  constexpr bool fits() const { return !overflowed_ && value_ != kNoValue; }  // which clamp() leaves out, too
+  constexpr Money value() const { return value_; }
+
+ private:
+  Money value_;
+  bool overflowed_ = false;
+};
+constexpr Money add(Money a, Money b) {
+  const Sum sum = Sum(a).plus(b);
+  if (sum.fits()) [[likely]] return sum.value();
+  return clamp(static_cast<Wide>(a) + b);
+}
 
 }  // namespace qautlra::account

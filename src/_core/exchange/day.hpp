@@ -38,6 +38,7 @@ class TradeTable {
   bool add(const TradeRecord& trade, std::uint32_t& number) {
     if (count_ >= room_) return false;
     records_[number = count_++] = trade;
+    if (count_ != room_) __builtin_prefetch(&records_[count_], 1);
     return true;
   }
   void clear() { count_ = 0; }

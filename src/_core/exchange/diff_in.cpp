@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "exchange/json_text.hpp"
+#include "exchange/json_scan.hpp"
 
 namespace qautlra::exchange {
 
@@ -12,90 +12,148 @@ namespace {
 
 using account::kNoValue;
 constexpr Code kBad = code_of(book::Code::kBadParameters);
-constexpr int kExactDigits = 17;  // as many decimal digits as surely fit an int64 with six places behind the point
+constexpr int kExactDigits = 11;  // of a price: with six places more they surely fit an int64
 
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-// Length of the UTF-8 sequence at p, 0 when it is none.
-int sequence(const char* p, const char* end) {
-  const auto byte = [p](int i) { return static_cast<unsigned char>(p[i]); };
-  const auto follows = [&](int i) { return (byte(i) & 0xC0) == 0x80; };
-  const auto left = end - p;
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  if (first < 0xC2) return 0;
-  if (first < 0xE0) return left >= 2 && follows(1) ? 2 : 0;
-  if (first < 0xF0) {
-    if (left < 3 || !follows(1) || !follows(2)) return 0;
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) >= 0xA0;
-    return overlong || surrogate ? 0 : 3;
-  }
-  if (first > 0xF4 || left < 4 || !follows(1) || !follows(2) || !follows(3)) return 0;
-  return (first == 0xF0 && byte(1) < 0x90) || (first == 0xF4 && byte(1) >= 0x90) ? 0 : 4;
+// A text of 1 to 16 bytes, or the two ends of a longer one, in two numbers that no other of its length has.
+struct Packed {
+  std::uint64_t head = 0;
+  std::uint64_t tail = 0;
+  constexpr bool operator==(const Packed&) const = default;
+};
+constexpr Packed packed_word(std::string_view word) {
+  const auto eight = [](std::string_view text) {
+    std::uint64_t x = 0;
+    for (std::size_t i = 0; i < 8; ++i)
+      x |= std::uint64_t{static_cast<unsigned char>(i < text.size() ? text[i] : 'a')} << 8 * i;
+    return x;
+  };
+  return word.size() < 8 ? Packed{eight(word)} : Packed{eight(word), eight(word.substr(word.size() - 8))};
+}
+Packed pack(std::string_view text) {
+  if (text.size() < 8) return {load_short(text.data(), text.size())};
+  Packed found;
+  std::memcpy(&found.head, text.data(), 8);
+  std::memcpy(&found.tail, text.data() + text.size() - 8, 8);
+  return found;
 }
 
-char* put_utf8(char* out, std::uint32_t c) {
-  if (c < 0x80) {
-    *out++ = static_cast<char>(c);
-  } else if (c < 0x800) {
-    *out++ = static_cast<char>(0xC0 | c >> 6);
-    *out++ = static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    *out++ = static_cast<char>(0xE0 | c >> 12);
-    *out++ = static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    *out++ = static_cast<char>(0x80 | (c & 0x3F));
-  } else {
-    *out++ = static_cast<char>(0xF0 | c >> 18);
-    *out++ = static_cast<char>(0x80 | (c >> 12 & 0x3F));
-    *out++ = static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    *out++ = static_cast<char>(0x80 | (c & 0x3F));
-  }
-  return out;
-}
-
-template <class T>
+// A word that a field may say, and what it stands for.
 struct Word {
-  std::string_view text;
-  T value;
+  std::uint8_t size;
+  std::uint8_t value;
+  Packed text;
+  template <class T>
+  consteval Word(std::string_view word, T meant)
+      : size(static_cast<std::uint8_t>(word.size())),
+        value(static_cast<std::uint8_t>(meant)),
+        text(packed_word(word)) {}
 };
-constexpr Word<Side> kSides[] = {{"BUY", Side::kBuy}, {"SELL", Side::kSell}};
-constexpr Word<Offset> kOffsets[] = {{"OPEN", Offset::kOpen},
-                                     {"CLOSE", Offset::kClose},
-                                     {"CLOSETODAY", Offset::kCloseToday},
-                                     {"CLOSEYESTERDAY", Offset::kClose}};
-constexpr Word<book::PriceType> kPriceTypes[] = {{"LIMIT", book::PriceType::kLimit},
-                                                 {"ANY", book::PriceType::kAny},
-                                                 {"BEST", book::PriceType::kBest},
-                                                 {"FIVELEVEL", book::PriceType::kFiveLevel},
-                                                 {"MARKET", book::PriceType::kAny}};
-constexpr Word<book::TimeCondition> kTimes[] = {
-    {"IOC", book::TimeCondition::kIoc}, {"GFS", book::TimeCondition::kGfs}, {"GFD", book::TimeCondition::kGfd},
-    {"GTD", book::TimeCondition::kGtd}, {"GTC", book::TimeCondition::kGtc}, {"GFA", book::TimeCondition::kGfa}};
-constexpr Word<book::VolumeCondition> kVolumes[] = {{"ANY", book::VolumeCondition::kAny},
-                                                    {"MIN", book::VolumeCondition::kMin},
-                                                    {"ALL", book::VolumeCondition::kAll}};
+constexpr Word kSides[] = {{"BUY", Side::kBuy}, {"SELL", Side::kSell}};
+constexpr Word kOffsets[] = {{"OPEN", Offset::kOpen},
+                             {"CLOSE", Offset::kClose},
+                             {"CLOSETODAY", Offset::kCloseToday},
+                             {"CLOSEYESTERDAY", Offset::kClose}};
+constexpr Word kPriceTypes[] = {{"LIMIT", book::PriceType::kLimit},
+                                {"ANY", book::PriceType::kAny},
+                                {"BEST", book::PriceType::kBest},
+                                {"FIVELEVEL", book::PriceType::kFiveLevel},
+                                {"MARKET", book::PriceType::kAny}};
+constexpr Word kTimes[] = {{"GFD", book::TimeCondition::kGfd}, {"IOC", book::TimeCondition::kIoc},
+                           {"GFS", book::TimeCondition::kGfs}, {"GTD", book::TimeCondition::kGtd},
+                           {"GTC", book::TimeCondition::kGtc}, {"GFA", book::TimeCondition::kGfa}};
+constexpr Word kVolumes[] = {{"ANY", book::VolumeCondition::kAny},
+                             {"MIN", book::VolumeCondition::kMin},
+                             {"ALL", book::VolumeCondition::kAll}};
 
-enum Field : std::uint32_t {
-  kAid = 1u << 0,
-  kUser = 1u << 1,
-  kOrder = 1u << 2,
-  kExchange = 1u << 3,
-  kInstrument = 1u << 4,
-  kDirection = 1u << 5,
-  kOffset = 1u << 6,
-  kVolume = 1u << 7,
-  kPriceType = 1u << 8,
-  kTime = 1u << 9,
+// Texts first. Those that an insert needs come in the order in which they are missed.
+enum Field : std::uint8_t {
+  kOrder, kExchange, kInstrument, kAid, kUser, kContingent,
+  kDirection, kOffset, kVolume, kPriceType, kTime, kCondition, kMinVolume, kGtdDay, kPrice,
+  kFields,
+  kTexts = kDirection,
 };
-struct Needed {
-  Field field;
-  const char* name;
+constexpr std::uint32_t bit(Field field) { return 1u << field; }
+constexpr std::uint32_t kNeeded =
+    bit(kOrder) | bit(kExchange) | bit(kInstrument) | bit(kDirection) | bit(kOffset) | bit(kVolume) | bit(kPriceType);
+enum class Kind : std::uint8_t { kText, kWord, kWhole, kPrice };
+
+// A key with its quotes and the colon, as it mostly stands in a message.
+struct Literal {
+  std::uint64_t text[3] = {0, 0, 0};
+  std::uint64_t mask[3] = {0, 0, 0};
+  constexpr Literal() = default;
+  constexpr explicit Literal(std::string_view name) {
+    const auto set = [this](std::size_t at, char c) {
+      text[at / 8] |= std::uint64_t{static_cast<unsigned char>(c)} << 8 * (at % 8);
+      mask[at / 8] |= std::uint64_t{0xFF} << 8 * (at % 8);
+    };
+    set(0, '"');
+    for (std::size_t i = 0; i < name.size(); ++i) set(i + 1, name[i]);
+    set(name.size() + 1, '"');
+    set(name.size() + 2, ':');
+  }
+  // Of as many bytes as a literal has, whatever the key.
+  bool begins(const char* p) const {
+    std::uint64_t other = 0;
+    for (int i = 0; i < 3; ++i) {
+      std::uint64_t x;
+      std::memcpy(&x, p + 8 * i, sizeof x);
+      other |= (x ^ text[i]) & mask[i];
+    }
+    return other == 0;
+  }
 };
-constexpr Needed kNeeded[] = {{kOrder, "order_id"},   {kExchange, "exchange_id"}, {kInstrument, "instrument_id"},
-                              {kDirection, "direction"}, {kOffset, "offset"},     {kVolume, "volume"},
-                              {kPriceType, "price_type"}};
+
+struct Key {
+  std::string_view name;
+  Literal literal{};
+  Packed text{};
+  Field field = kFields;
+  Kind kind = Kind::kText;
+  std::span<const Word> words{};
+};
+
+// By length, and a bit in which the first letters of any two of a length differ.
+constexpr std::size_t kKeyBytesMax = 20;
+constexpr std::size_t place_of(std::string_view key) { return key.size() * 2 + (key.front() >> 3 & 1); }
+constexpr auto make_keys() {
+  std::array<Key, 2 * kKeyBytesMax + 2> keys{};
+  const auto add = [&keys](std::string_view name, Field field, Kind kind, std::span<const Word> words = {}) {
+    Key& key = keys[place_of(name)];
+    if (!key.name.empty()) throw "two keys in one place";
+    key = {name, Literal(name), packed_word(name), field, kind, words};
+  };
+  add("aid", kAid, Kind::kText);
+  add("user_id", kUser, Kind::kText);
+  add("order_id", kOrder, Kind::kText);
+  add("exchange_id", kExchange, Kind::kText);
+  add("instrument_id", kInstrument, Kind::kText);
+  add("contingent_condition", kContingent, Kind::kText);
+  add("direction", kDirection, Kind::kWord, kSides);
+  add("offset", kOffset, Kind::kWord, kOffsets);
+  add("price_type", kPriceType, Kind::kWord, kPriceTypes);
+  add("time_condition", kTime, Kind::kWord, kTimes);
+  add("volume_condition", kCondition, Kind::kWord, kVolumes);
+  add("volume", kVolume, Kind::kWhole);
+  add("min_volume", kMinVolume, Kind::kWhole);
+  add("GTD_date", kGtdDay, Kind::kWhole);
+  add("limit_price", kPrice, Kind::kPrice);
+  return keys;
+}
+constexpr auto kKeys = make_keys();
+static_assert(kKeys[0].name.empty() && kKeys.size() <= kDiffKeyPlaces);
+
+const Key* key_of(std::string_view text) {
+  if (text.empty() || text.size() > kKeyBytesMax) return nullptr;
+  const Key& key = kKeys[place_of(text)];
+  if (key.name.size() != text.size() || key.text != pack(text)) return nullptr;
+  return text.size() <= 16 || key.name == text ? &key : nullptr;
+}
+std::string_view name_of(Field field) {
+  for (const Key& key : kKeys)
+    if (key.field == field) return key.name;
+  return {};
+}
 
 // Whether a text is this word; of known length, so that no call is needed.
 template <std::size_t N>
@@ -107,384 +165,199 @@ bool id_allowed(std::string_view id) {
   return id.size() <= kClientIdBytesMax && is_clean(id.data(), id.data() + id.size());
 }
 
+Price rounded(std::string_view text) {
+  double found = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), found);
+  return parsed.ec == std::errc{} ? account::to_price(found) : kNoValue;
+}
+
+// 0, which no order may have, for what is not whole or beyond any order.
+std::int64_t whole_of(std::string_view text) {
+  std::int64_t found = 0;
+  const char* const last = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), last, found);
+  if (parsed.ec == std::errc{} && parsed.ptr == last) return found;
+  double real = 0;
+  if (std::from_chars(text.data(), last, real).ec != std::errc{}) return 0;
+  return std::fabs(real) < 9e15 && std::floor(real) == real ? static_cast<std::int64_t>(real) : 0;
+}
+
 }  // namespace
 
-// One message. Every method leaves `p` behind what it read and answers false for what is no JSON.
+// One message: what each field said last. Every method takes where something begins and answers where it ended, null
+// for what is no JSON.
 struct DiffReader::Parser {
   DiffCommand& c;
-  const char* p;
-  const char* const end;
-  char* free;  // of the scratch
-  char* const free_end;
-  std::uint32_t seen = 0;
-  bool is_full = false;  // the scratch, once
+  DiffHints* const hints;
+  Successors& successors;
+  JsonScan scan;
+  std::uint32_t seen = 0;  // fields that said something
+  std::string_view texts[kTexts];
+  std::uint8_t words[kFields];
+  std::int64_t numbers[kFields];
 
-  void space() {
-    if (p == end || static_cast<unsigned char>(*p) > ' ') [[likely]] return;
-    while (p != end && is_space(*p)) ++p;
+  Parser(DiffCommand& command, DiffHints* told, Successors& learned, std::string_view message, JsonMarks& marks,
+         std::span<char> scratch)
+      : c(command), hints(told), successors(learned), scan(message, marks, scratch) {
+    words[kDirection] = static_cast<std::uint8_t>(c.order.side);
+    words[kOffset] = static_cast<std::uint8_t>(c.order.offset);
+    words[kPriceType] = static_cast<std::uint8_t>(c.order.price_type);
+    words[kTime] = static_cast<std::uint8_t>(c.order.time);
+    words[kCondition] = static_cast<std::uint8_t>(c.order.volume_condition);
   }
-  bool take(char wanted) {
-    if (p == end || *p != wanted) return false;
-    ++p;
-    return true;
-  }
-  bool literal(std::string_view text) {
-    if (static_cast<std::size_t>(end - p) < text.size() || std::memcmp(p, text.data(), text.size()) != 0) return false;
-    p += text.size();
-    return true;
-  }
+
+  bool has(Field field) const { return (seen & bit(field)) != 0; }
+  void note(Field field, bool there) { seen = (seen & ~bit(field)) | std::uint32_t{there} << field; }
   void bad(std::string_view field) {
     if (c.code != kOk) return;
     c.code = kBad;
     c.field = field;
   }
 
-  bool hex4(std::uint32_t& out) {
-    if (end - p < 4) return false;
-    const auto parsed = std::from_chars(p, p + 4, out, 16);
-    if (parsed.ec != std::errc{} || parsed.ptr != p + 4) return false;
-    p += 4;
-    return true;
+  // What is not of the kind that the key asks for: as good as missing when it is null.
+  [[gnu::noinline]] const char* other(const Key& key, const char* p) {
+    note(key.field, false);
+    if (const char* const after = scan.literal(p, "null"); after != nullptr) return after;
+    if (key.kind == Kind::kWhole || key.kind == Kind::kPrice)
+      if (const char* const after = scan.literal(p, "\"-\""); after != nullptr) return after;
+    bad(key.name);
+    return scan.skip(p);
   }
-  bool escaped(std::uint32_t& out) {
-    if (p == end) return false;
-    switch (*p++) {
-      case '"': out = '"'; return true;
-      case '\\': out = '\\'; return true;
-      case '/': out = '/'; return true;
-      case 'b': out = '\b'; return true;
-      case 'f': out = '\f'; return true;
-      case 'n': out = '\n'; return true;
-      case 'r': out = '\r'; return true;
-      case 't': out = '\t'; return true;
-      case 'u': break;
-      default: return false;
+  const char* text(const Key& key, const char* p) {
+    if (*p != '"') [[unlikely]] return other(key, p);
+    std::string_view& found = texts[key.field];
+    if ((p = scan.string(p, found)) == nullptr) return nullptr;
+    note(key.field, true);
+    if (found.size() > kNameBytesMax) [[unlikely]] {
+      if (key.field != kAid) bad(key.name);
+    } else if (hints != nullptr) {
+      if (key.field == kOrder) hints->on_order_id(found);
+      else if (key.field == kInstrument) hints->on_instrument_id(texts[kExchange], found);
     }
-    if (!hex4(out)) return false;
-    if (out < 0xD800 || out > 0xDFFF) return true;
-    std::uint32_t low = 0;
-    if (out > 0xDBFF || !literal("\\u") || !hex4(low) || low < 0xDC00 || low > 0xDFFF) return false;
-    out = 0x10000 + ((out - 0xD800) << 10) + (low - 0xDC00);
-    return true;
+    return p;
   }
-  // A string; with escapes in it a copy in the scratch. A message whose copies do not fit is refused.
-  bool string(std::string_view& out) {
-    if (!take('"')) return false;
-    const char* const begin = p;
-    p = skip_plain(p, end);
-    if (p == end || *p != '"') [[unlikely]] return string_on(begin, out);
-    out = {begin, static_cast<std::size_t>(p - begin)};
-    ++p;
-    return true;
-  }
-  // The same from the first byte on that may be more than it looks.
-  [[gnu::noinline]] bool string_on(const char* const begin, std::string_view& out) {
-    while (p != end && *p != '"' && *p != '\\' && static_cast<unsigned char>(*p) >= 0x20) {
-      const int length = static_cast<unsigned char>(*p) < 0x80 ? 1 : sequence(p, end);
-      if (length == 0) return false;
-      p += length;
-    }
-    if (p == end) return false;
-    if (*p == '"') {
-      out = {begin, static_cast<std::size_t>(p - begin)};
-      ++p;
-      return true;
-    }
-    if (*p != '\\') return false;
-    char* const copy = free;
-    const auto keep = [this](const char* from, std::size_t bytes) {
-      is_full |= static_cast<std::size_t>(free_end - free) < bytes;
-      if (is_full) return;
-      std::memcpy(free, from, bytes);
-      free += bytes;
-    };
-    keep(begin, static_cast<std::size_t>(p - begin));
-    while (p != end && *p != '"') {
-      if (*p == '\\') {
-        ++p;
-        std::uint32_t code = 0;
-        if (!escaped(code)) return false;
-        char text[4];
-        keep(text, static_cast<std::size_t>(put_utf8(text, code) - text));
-      } else {
-        if (static_cast<unsigned char>(*p) < 0x20) return false;
-        const int length = sequence(p, end);
-        if (length == 0) return false;
-        keep(p, static_cast<std::size_t>(length));
-        p += length;
-      }
-    }
-    out = {copy, static_cast<std::size_t>(free - copy)};
-    return take('"');
-  }
-  // A number's text.
-  bool number(std::string_view& out) {
-    const char* const begin = p;
-    if (p != end && *p == '-') ++p;
-    if (p == end || !is_digit(*p)) return false;
-    if (*p == '0') ++p;
-    else
-      while (p != end && is_digit(*p)) ++p;
-    if (p != end && *p == '.') {
-      ++p;
-      if (p == end || !is_digit(*p)) return false;
-      while (p != end && is_digit(*p)) ++p;
-    }
-    if (p != end && (*p == 'e' || *p == 'E')) {
-      ++p;
-      if (p != end && (*p == '+' || *p == '-')) ++p;
-      if (p == end || !is_digit(*p)) return false;
-      while (p != end && is_digit(*p)) ++p;
-    }
-    out = {begin, static_cast<std::size_t>(p - begin)};
-    return true;
-  }
-  bool scalar() {
-    if (p == end) return false;
-    std::string_view ignored;
-    switch (*p) {
-      case '"': {
-        char* const before = free;
-        const bool was_full = is_full;
-        const bool well = string(ignored);
-        free = before;
-        is_full = was_full;  // what is skipped may be as long as it likes
-        return well;
-      }
-      case 't': return literal("true");
-      case 'f': return literal("false");
-      case 'n': return literal("null");
-      default: return number(ignored);
-    }
-  }
-  // Any value, whatever is in it.
-  bool skip() {
-    bool is_object[kDiffDepthMax];
-    int depth = 0;
-    for (;;) {
-      // A value.
-      space();
-      if (p == end) return false;
-      bool opened = *p == '{' || *p == '[';
-      if (opened) {
-        if (depth == kDiffDepthMax) return false;
-        is_object[depth++] = *p++ == '{';
-        space();
-        if (take(is_object[depth - 1] ? '}' : ']')) {
-          --depth;
-          opened = false;
-        }
-      } else if (!scalar()) {
-        return false;
-      }
-      // What comes after it.
-      while (!opened && depth > 0) {
-        space();
-        if (take(',')) {
-          opened = true;
-        } else if (take(is_object[depth - 1] ? '}' : ']')) {
-          --depth;
-        } else {
-          return false;
-        }
-      }
-      if (depth == 0) return true;
-      if (is_object[depth - 1]) {
-        space();
-        if (p == end || *p != '"' || !scalar()) return false;
-        space();
-        if (!take(':')) return false;
-      }
-    }
-  }
-
-  void note(Field field, bool there) { seen = there ? seen | field : seen & ~static_cast<std::uint32_t>(field); }
-  // A text, none for null; `well` says whether it was one of the two.
-  bool text(std::string_view& out, bool& there, bool& well) {
-    there = false;
-    well = true;
-    if (p != end && *p == '"') {
-      there = true;
-      return string(out);
-    }
-    if (literal("null")) return true;
-    well = false;
-    return skip();
-  }
-  bool name(Field field, std::string_view key, std::string_view& out) {
-    bool there = false, well = false;
-    if (!text(out, there, well)) return false;
-    note(field, there);
-    if (!well || (there && field != kAid && out.size() > kNameBytesMax)) bad(key);
-    return true;
-  }
-  template <class T, std::size_t N>
-  bool word(Field field, std::string_view key, const Word<T> (&words)[N], T& out) {
+  const char* word(const Key& key, const char* p) {
+    if (*p != '"') [[unlikely]] return other(key, p);
     std::string_view found;
-    bool there = false, well = false;
-    char* const before = free;
-    if (!text(found, there, well)) return false;
-    free = before;
-    note(field, there);
-    if (!well) bad(key);
-    if (!there) return true;
-    for (const Word<T>& w : words)
-      if (w.text == found) {
-        out = w.value;
-        return true;
+    if ((p = scan.word(p, found)) == nullptr) return nullptr;
+    note(key.field, true);
+    const Packed packed = found.empty() ? Packed{} : pack(found);
+    for (const Word& w : key.words)
+      if (w.text == packed && w.size == found.size()) {
+        words[key.field] = w.value;
+        return p;
       }
-    bad(key);
-    return true;
+    bad(key.name);
+    return p;
   }
-  // A number, none for null and "-"; false in `well` for anything else.
-  bool value(std::string_view& digits, bool& there, bool& well) {
-    there = false;
-    well = true;
-    if (p == end) return false;
-    if (is_digit(*p) || *p == '-') {
-      there = true;
-      return number(digits);
-    }
-    if (literal("null") || literal("\"-\"")) return true;
-    well = false;
-    return skip();
+  // A number as most are, of a few digits and no sign, as a whole count of 10^-places; null for any other.
+  const char* fixed(const char* p, std::uint64_t& found, std::int64_t& places) const {
+    found = 0;
+    const char* const point = scan.digits(p, found);
+    const char* after = point;
+    if (*point == '.') after = scan.digits(point + 1, found);
+    places = after == point ? 0 : after - point - 1;
+    if (point == p || after - p > kExactDigits || places > 6 || after == point + 1) return nullptr;
+    if ((*p == '0' && point != p + 1) || (*after | 0x20) == 'e') return nullptr;
+    return after;
   }
-  bool price(std::string_view key, Price& out) {
+  [[gnu::noinline]] const char* any_number(const Key& key, const char* p, std::int64_t (*value_of)(std::string_view)) {
+    if (!is_digit(*p) && *p != '-') return other(key, p);
     std::string_view digits;
-    bool there = false, well = false;
-    if (!value(digits, there, well)) return false;
-    if (!well) bad(key);
-    out = there ? price_of(digits) : kNoValue;
-    return true;
+    if ((p = scan.number(p, digits)) == nullptr) return nullptr;
+    note(key.field, true);
+    numbers[key.field] = value_of(digits);
+    return p;
   }
-  bool whole(Field field, std::string_view key, std::int64_t& out) {
-    std::string_view digits;
-    bool there = false, well = false;
-    if (!value(digits, there, well)) return false;
-    note(field, there);
-    if (!well) bad(key);
-    out = there ? whole_of(digits) : 0;
-    return true;
+  const char* whole(const Key& key, const char* p) {
+    std::uint64_t found;
+    std::int64_t places;
+    const char* const after = fixed(p, found, places);
+    if (after == nullptr || places != 0) [[unlikely]] return any_number(key, p, whole_of);
+    note(key.field, true);
+    numbers[key.field] = static_cast<std::int64_t>(found);
+    return after;
   }
-
-  // In 1e-6 CNY; kNoValue beyond what a price can be.
-  static Price price_of(std::string_view text) {
-    const bool negative = text.front() == '-';
-    std::int64_t found = 0;
-    int digits = 0, places = -1;
-    for (std::size_t i = negative ? 1 : 0; i < text.size(); ++i) {
-      if (text[i] == '.') {
-        places = 0;
-        continue;
-      }
-      if (!is_digit(text[i]) || ++digits > kExactDigits - 6 || places == 6) return rounded(text);
-      found = found * 10 + (text[i] - '0');
-      if (places >= 0) ++places;
+  const char* price(const Key& key, const char* p) {
+    static constexpr std::int64_t kUnits[] = {1'000'000, 100'000, 10'000, 1'000, 100, 10, 1};
+    std::uint64_t found;
+    std::int64_t places;
+    const char* const after = fixed(p, found, places);
+    if (after == nullptr) [[unlikely]] return any_number(key, p, rounded);
+    note(key.field, true);
+    const std::int64_t price = static_cast<std::int64_t>(found) * kUnits[places];
+    numbers[key.field] = price > account::kMaxPrice ? kNoValue : price;
+    return after;
+  }
+  // A key and its colon; its place among those that are known, 0 for any other. Most messages have their keys in the
+  // order of the one before.
+  const char* key(const char* p, std::uint8_t& place) {
+    std::uint8_t& likely = successors[place];
+    if (const Key& next = kKeys[likely]; likely != 0 && scan.end() - p > 24 && next.literal.begins(p)) [[likely]] {
+      place = likely;
+      return scan.space(p + next.name.size() + 3);
     }
-    for (int i = places < 0 ? 0 : places; i < 6; ++i) found *= 10;
-    if (found > account::kMaxPrice) return kNoValue;
-    return negative ? -found : found;
+    std::string_view name;
+    if ((p = scan.word(p, name)) == nullptr) return nullptr;
+    const Key* const known = key_of(name);
+    place = known == nullptr ? std::uint8_t{0} : static_cast<std::uint8_t>(known - kKeys.data());
+    if (place != 0) likely = place;
+    return scan.between(p, ':');
   }
-  static Price rounded(std::string_view text) {
-    double found = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), found);
-    return parsed.ec == std::errc{} ? account::to_price(found) : kNoValue;
-  }
-  // 0, which no order may have, for what is not whole or beyond any order.
-  static std::int64_t whole_of(std::string_view text) {
-    std::int64_t found = 0;
-    const char* const last = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), last, found);
-    if (parsed.ec == std::errc{} && parsed.ptr == last) return found;
-    double real = 0;
-    if (std::from_chars(text.data(), last, real).ec != std::errc{}) return 0;
-    return std::fabs(real) < 9e15 && std::floor(real) == real ? static_cast<std::int64_t>(real) : 0;
-  }
-
-  bool member(std::string_view key, std::string_view& aid, std::string_view& contingent) {
-    Insert& o = c.order;
-    std::int64_t number_ = 0;
-    switch (key.size()) {
-      case 3:
-        if (is(key, "aid")) return name(kAid, "aid", aid);
-        break;
-      case 6:
-        if (is(key, "offset")) return word(kOffset, "offset", kOffsets, o.offset);
-        if (is(key, "volume")) return whole(kVolume, "volume", o.volume);
-        break;
-      case 7:
-        if (is(key, "user_id")) return name(kUser, "user_id", c.user_id);
-        break;
-      case 8:
-        if (is(key, "order_id")) return name(kOrder, "order_id", c.order_id);
-        if (is(key, "GTD_date")) {
-          if (!whole(Field{}, "GTD_date", number_)) return false;
-          o.gtd_day = number_ > 0 && number_ <= 99'991'231 ? static_cast<std::int32_t>(number_) : 0;
-          return true;
-        }
-        break;
-      case 9:
-        if (is(key, "direction")) return word(kDirection, "direction", kSides, o.side);
-        break;
-      case 10:
-        if (is(key, "price_type")) return word(kPriceType, "price_type", kPriceTypes, o.price_type);
-        if (is(key, "min_volume")) {
-          if (!whole(Field{}, "min_volume", number_)) return false;
-          o.min_volume = number_ > 0 && number_ <= 1 << 30 ? static_cast<std::int32_t>(number_) : 0;
-          return true;
-        }
-        break;
-      case 11:
-        if (is(key, "exchange_id")) return name(kExchange, "exchange_id", c.exchange_id);
-        if (is(key, "limit_price")) return price("limit_price", o.price);
-        break;
-      case 13:
-        if (is(key, "instrument_id")) return name(kInstrument, "instrument_id", c.instrument_id);
-        break;
-      case 14:
-        if (is(key, "time_condition")) return word(kTime, "time_condition", kTimes, o.time);
-        break;
-      case 16:
-        if (is(key, "volume_condition")) return word(Field{}, "volume_condition", kVolumes, o.volume_condition);
-        break;
-      case 20:
-        if (is(key, "contingent_condition")) return name(Field{}, "contingent_condition", contingent);
-        break;
-      default: break;
+  const char* member(std::uint8_t place, const char* p) {
+    const Key& key = kKeys[place];
+    if (place == 0) return scan.skip(p);
+    switch (key.kind) {
+      case Kind::kText: return text(key, p);
+      case Kind::kWord: return word(key, p);
+      case Kind::kWhole: return whole(key, p);
+      case Kind::kPrice: return price(key, p);
     }
-    return skip();
+    return nullptr;
   }
 
   bool message() {
-    std::string_view aid, contingent;
-    space();
-    if (!take('{')) return false;
-    space();
-    if (!take('}')) {
-      do {
-        std::string_view key;
-        space();
-        char* const before = free;
-        if (!string(key)) return false;
-        space();
-        if (!take(':')) return false;
-        space();
-        char* const after = free;
-        if (!member(key, aid, contingent)) return false;
-        if (free == after) free = before;  // nothing behind the key is kept, and nor is it
-        space();
-      } while (take(','));
-      if (!take('}')) return false;
+    if (scan.empty()) return false;
+    const char* p = scan.between(scan.begin(), '{');
+    if (p == nullptr) return false;
+    if (*p != '}') {
+      for (std::uint8_t place = 0;;) {
+        if ((p = key(p, place)) == nullptr || (p = member(place, p)) == nullptr) return false;
+        const char* const more = scan.between(p, ',');
+        if (more == nullptr) break;
+        p = more;
+      }
+      p = scan.space(p);
+      if (*p != '}') return false;
     }
-    space();
-    if (p != end || is_full) return false;
-    finish(aid, contingent);
+    if (p + 1 != scan.end() || scan.is_full()) return false;
+    finish();
     return true;
   }
 
-  void finish(std::string_view aid, std::string_view contingent) {
-    const bool insert = is(aid, "insert_order");
-    if (!insert && !is(aid, "cancel_order")) {
+  void finish() {
+    c.user_id = texts[kUser];
+    c.order_id = texts[kOrder];
+    c.exchange_id = texts[kExchange];
+    c.instrument_id = texts[kInstrument];
+    Insert& o = c.order;
+    o.side = static_cast<Side>(words[kDirection]);
+    o.offset = static_cast<Offset>(words[kOffset]);
+    o.price_type = static_cast<book::PriceType>(words[kPriceType]);
+    o.time = static_cast<book::TimeCondition>(words[kTime]);
+    o.volume_condition = static_cast<book::VolumeCondition>(words[kCondition]);
+    const auto within = [this](Field field, std::int64_t most) {
+      return has(field) && numbers[field] > 0 && numbers[field] <= most ? static_cast<std::int32_t>(numbers[field]) : 0;
+    };
+    o.volume = has(kVolume) ? numbers[kVolume] : 0;
+    o.min_volume = within(kMinVolume, 1 << 30);
+    o.gtd_day = within(kGtdDay, 99'991'231);
+    o.price = has(kPrice) ? numbers[kPrice] : kNoValue;
+    judge();
+  }
+  void judge() {
+    const bool insert = is(texts[kAid], "insert_order");
+    if (!insert && !is(texts[kAid], "cancel_order")) {
       c.kind = DiffCommand::Kind::kOther;
       c.code = kOk;
       c.field = {};
@@ -492,24 +365,21 @@ struct DiffReader::Parser {
     }
     c.kind = insert ? DiffCommand::Kind::kInsert : DiffCommand::Kind::kCancel;
     if (!id_allowed(c.order_id)) bad("order_id");
-    for (const Needed& needed : kNeeded) {
-      if ((seen & needed.field) == 0) bad(needed.name);
-      if (!insert) return;  // of a cancel only the first is needed
+    const std::uint32_t missing = (insert ? kNeeded : bit(kOrder)) & ~seen;
+    if (missing != 0) bad(name_of(static_cast<Field>(std::countr_zero(missing))));
+    if (!insert) return;
+    Insert& o = c.order;
+    if (o.price_type != book::PriceType::kLimit) {
+      if (!has(kTime)) o.time = book::TimeCondition::kIoc;
+      o.price = kNoValue;
     }
-    if ((seen & kTime) == 0 && c.order.price_type != book::PriceType::kLimit)
-      c.order.time = book::TimeCondition::kIoc;
-    if (c.order.price_type != book::PriceType::kLimit) c.order.price = kNoValue;
-    if (!contingent.empty() && contingent != "IMMEDIATELY") bad("contingent_condition");
+    if (!texts[kContingent].empty() && texts[kContingent] != "IMMEDIATELY") bad("contingent_condition");
   }
 };
 
-const DiffCommand& DiffReader::read(std::string_view message) {
+const DiffCommand& DiffReader::read(std::string_view message, DiffHints* hints) {
   command_ = DiffCommand{};
-  if (message.size() <= kDiffBytesMax) {
-    Parser parser{command_, message.data(), message.data() + message.size(), scratch_.data(),
-                  scratch_.data() + scratch_.size()};
-    if (parser.message()) return command_;
-  }
+  if (message.size() <= kDiffBytesMax && Parser(command_, hints, successors_, message, marks_, scratch_).message()) return command_;
   command_ = DiffCommand{};
   command_.code = kBad;
   command_.field = "json";

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "exchange/diff_names.hpp"
 #include "exchange/diff_text.hpp"
 #include "exchange/words.hpp"
 
@@ -14,20 +15,17 @@ using account::Leg;
 
 namespace {
 
+// A position in numbers.
+struct Held {
+  Price last = account::kNoValue;
+  Money frozen_margin = 0;
+  account::Leg legs[2];
+  std::int64_t multiple = 1;
+  bool option = false;
+};
 
 // Room for any of the objects: a few hundred bytes of keys, numbers, and names that may all need escaping.
-constexpr std::size_t kNamesBytesMax = 3 * 6 * kNameBytesMax + 6 * kClientIdBytesMax;
-constexpr std::size_t kObjectBytesMax = 4096 + kNamesBytesMax;
-
-struct Symbol {
-  std::string_view exchange;
-  std::string_view code;
-};
-Symbol split(std::string_view symbol) {
-  const std::size_t dot = symbol.find('.');
-  if (dot == std::string_view::npos) return {{}, symbol};
-  return {symbol.substr(0, dot), symbol.substr(dot + 1)};
-}
+constexpr std::size_t kObjectBytesMax = 4096 + kNamesBytesMax + 4 * kIdBytesMax;
 
 constexpr Short kSides[] = {"BUY", "SELL"};
 constexpr Short kOffsets[] = {"OPEN", "CLOSE", "CLOSETODAY"};
@@ -37,25 +35,6 @@ constexpr Short kVolumes[] = {"", "ANY", "MIN", "ALL"};
 template <class T>
 std::size_t at(T value) {
   return static_cast<std::size_t>(value);
-}
-
-// `"user_id":…,"exchange_id":…,"instrument_id":…` with an order id or without; the head of three of the objects.
-char* put_names(char* p, const Exchange& x, std::uint32_t account, std::uint32_t instrument) {
-  const Symbol symbol = split(x.symbol(instrument));
-  p = put(p, "\"user_id\":\"");
-  p = put_escaped(p, x.account_name(account));
-  p = put(p, "\",\"exchange_id\":\"");
-  p = put_escaped(p, symbol.exchange);
-  p = put(p, "\",\"instrument_id\":\"");
-  p = put_escaped(p, symbol.code);
-  *p++ = '"';
-  return p;
-}
-
-char* put_trade_id(char* p, const Exchange& x, const TradeRecord& trade) {
-  p = put_escaped(p, x.orders().client_id(trade.order));
-  *p++ = '|';
-  return put_uint(p, trade.match);
 }
 
 char* put_state(char* p, const OrderRecord& r) {
@@ -160,16 +139,24 @@ bool is_flat(const Held& held) {
 }
 
 // The numbers of a position, each behind a comma.
-template <bool kAll>
-char* put_position(char* p, const Held& now, const Held& was) {
+char* put_position(char* p, const Held& now) {
   static const Flat flat;
-  const bool is_new = kAll && is_flat(now);
-  p = is_new ? put(p, std::string_view(flat.legs)) : put_legs<kAll>(p, now, was);
-  if (kAll || now.last != was.last) p = put_price(put(p, ",\"last_price\":"), now.last);
-  p = is_new ? put(p, std::string_view(flat.worth)) : put_worth<kAll>(p, now, was);
-  if (kAll || now.frozen_margin != was.frozen_margin)
-    p = put_money(put(p, ",\"frozen_margin\":"), now.frozen_margin);
-  return p;
+  const bool is_new = is_flat(now);
+  p = is_new ? put(p, std::string_view(flat.legs)) : put_legs<true>(p, now, now);
+  p = put_price(put(p, ",\"last_price\":"), now.last);
+  p = is_new ? put(p, std::string_view(flat.worth)) : put_worth<true>(p, now, now);
+  return put_money(put(p, ",\"frozen_margin\":"), now.frozen_margin);
+}
+// Those that are not what they were.
+char* put_changes(char* p, const Held& now, const Held& was) {
+  p = put_legs<false>(p, now, was);
+  if (now.last != was.last) p = put_price(put(p, ",\"last_price\":"), now.last);
+  return put_worth<false>(p, now, was);
+}
+// Whether an order that came or went is all that has changed: then nothing but its margin has.
+bool is_held_alike(const account::Position& a, const account::Position& b) {
+  return a.last == b.last && a.frozen_today[0] == b.frozen_today[0] && a.frozen_today[1] == b.frozen_today[1] &&
+         std::memcmp(a.held, b.held, sizeof a.held) == 0;
 }
 
 // Keys of the funds, in the order of Sums.
@@ -230,32 +217,16 @@ Held held_of(const Exchange& x, const account::Account& a, const account::Positi
 
 }  // namespace
 
-void encode_order_key(const Exchange& x, std::uint32_t number, Buffer& out) {
-  char* p = out.room(6 * kClientIdBytesMax + 16);
-  *p++ = '"';
-  p = put_escaped(p, x.orders().client_id(number));
-  *p++ = '"';
-  out.commit(p);
-}
+namespace {
 
-void encode_trade_key(const Exchange& x, std::uint32_t number, Buffer& out) {
-  const TradeRecord& t = x.trades().at(number);
-  char* p = out.room(6 * kClientIdBytesMax + 48);
-  *p++ = '"';
-  p = put_trade_id(p, x, t);
-  *p++ = '"';
-  out.commit(p);
-}
-
-void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
+char* put_order(char* p, const Exchange& x, std::uint32_t number, Names& names) {
   const OrderRecord& r = x.orders().at(number);
-  char* p = out.room(kObjectBytesMax);
   p = put(p, "{\"seqno\":");
   p = put_uint(p, r.seq);
   *p++ = ',';
-  p = put_names(p, x, r.account, r.instrument());
+  p = names.put(p, r.account, r.instrument());
   p = put(p, ",\"order_id\":\"");
-  p = put_escaped(p, x.orders().client_id(number));
+  p = names.put_id(p, number);
   p = put(p, "\",\"direction\":\"");
   p = put(p, kSides[at(r.side())]);
   p = put(p, "\",\"offset\":\"");
@@ -277,21 +248,25 @@ void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
   *p++ = '"';
   p = put_state(p, r);
   *p++ = '}';
-  out.commit(p);
+  return p;
 }
 
-void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
-  const TradeRecord& t = x.trades().at(number);
+// `"key":{…}`; the key is the order's id and the number of the match.
+char* put_trade_id(char* p, const TradeRecord& t, Names& names) {
+  p = names.put_id(p, t.order);
+  *p++ = '|';
+  return put_uint(p, t.match);
+}
+char* put_trade(char* p, const Exchange& x, const TradeRecord& t, Names& names) {
   const OrderRecord& r = x.orders().at(t.order);
-  char* p = out.room(kObjectBytesMax + 6 * kClientIdBytesMax);
   p = put(p, "{\"seqno\":");
   p = put_uint(p, t.seq);
   *p++ = ',';
-  p = put_names(p, x, t.account, r.instrument());
+  p = names.put(p, t.account, r.instrument());
   p = put(p, ",\"trade_id\":\"");
-  p = put_trade_id(p, x, t);
+  p = put_trade_id(p, t, names);
   p = put(p, "\",\"order_id\":\"");
-  p = put_escaped(p, x.orders().client_id(t.order));
+  p = names.put_id(p, t.order);
   p = put(p, "\",\"exchange_trade_id\":\"");
   p = put_uint(p, t.match);
   p = put(p, "\",\"direction\":\"");
@@ -307,7 +282,19 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
   p = put(p, ",\"commission\":");
   p = put_money(p, t.commission);
   *p++ = '}';
-  out.commit(p);
+  return p;
+}
+
+}  // namespace
+
+void encode_order(const Exchange& x, std::uint32_t number, Buffer& out) {
+  Names names(x);
+  out.commit(put_order(out.room(kObjectBytesMax), x, number, names));
+}
+
+void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
+  Names names(x);
+  out.commit(put_trade(out.room(kObjectBytesMax), x, x.trades().at(number), names));
 }
 
 void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool with_quota) {
@@ -323,24 +310,33 @@ void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool w
   out.commit(p);
 }
 
-bool encode_position(const Exchange& x, std::uint32_t number, std::uint32_t instrument, Buffer& out) {
+namespace {
+
+bool append_position(const Exchange& x, std::uint32_t number, std::uint32_t instrument, Names& names, Buffer& out) {
   const account::Account& a = x.ledger().at(number);
   const account::Position* const found = a.find(instrument);
   if (found == nullptr) return false;
   const Held held = held_of(x, a, *found);
   char* p = out.room(kObjectBytesMax);
   *p++ = '{';
-  p = put_names(p, x, number, instrument);
-  p = put_position<true>(p, held, held);
+  p = names.put(p, number, instrument);
+  p = put_position(p, held);
   *p++ = '}';
   out.commit(p);
   return true;
 }
 
+}  // namespace
+
+bool encode_position(const Exchange& x, std::uint32_t number, std::uint32_t instrument, Buffer& out) {
+  Names names(x);
+  return append_position(x, number, instrument, names, out);
+}
+
 namespace {
 
 void sort_unique(std::vector<std::uint32_t>& numbers) {
-  if (numbers.size() < 2) return;
+  if (numbers.size() < 2) [[likely]] return;
   std::ranges::sort(numbers);
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
 }
@@ -357,25 +353,40 @@ void encode_symbol(const Exchange& x, std::uint32_t instrument, Buffer& out) {
   out.commit(put(p, "\":"));
 }
 
-void encode_trades(const Exchange& x, std::span<const std::uint32_t> trades, Buffer& out) {
+void append_trades(const Exchange& x, std::span<const std::uint32_t> trades, Names& names, Buffer& out) {
   out.append(",\"trades\":{");
   for (const std::uint32_t trade : trades) {
-    encode_trade_key(x, trade, out);
-    out.push_back(':');
-    encode_trade(x, trade, out);
-    out.push_back(',');
+    const TradeRecord& t = x.trades().at(trade);
+    char* p = out.room(kObjectBytesMax);
+    *p++ = '"';
+    p = put(put_trade_id(p, t, names), "\":");
+    p = put_trade(p, x, t, names);
+    *p++ = ',';
+    out.commit(p);
   }
   close_object(out);
 }
 
-// What changes in an order's life, but for an amendment.
-void encode_order_state(const Exchange& x, std::uint32_t number, Buffer& out) {
-  const OrderRecord& r = x.orders().at(number);
-  char* p = out.room(kObjectBytesMax);
-  p = put_uint(put(p, "{\"seqno\":"), r.seq);
-  p = put_state(p, r);
-  *p++ = '}';
-  out.commit(p);
+// New ones whole; of those before `first_new` what changes in an order's life, but for an amendment.
+void append_orders(const Exchange& x, std::span<const std::uint32_t> orders, std::uint32_t first_new, Names& names,
+                   Buffer& out) {
+  out.append(",\"orders\":{");
+  for (const std::uint32_t order : orders) {
+    char* p = out.room(kObjectBytesMax);
+    *p++ = '"';
+    p = put(names.put_id(p, order), "\":");
+    if (order >= first_new) {
+      p = put_order(p, x, order, names);
+    } else {
+      const OrderRecord& r = x.orders().at(order);
+      p = put_uint(put(p, "{\"seqno\":"), r.seq);
+      p = put_state(p, r);
+      *p++ = '}';
+    }
+    *p++ = ',';
+    out.commit(p);
+  }
+  close_object(out);
 }
 
 }  // namespace
@@ -385,22 +396,16 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
   out.append("{\"accounts\":{\"CNY\":");
   encode_account(x, account, out);
   out.append("},\"positions\":{");
+  Names names(x);
   for (const std::uint32_t instrument : instruments) {
     const std::size_t before = out.size();
     encode_symbol(x, instrument, out);
-    if (encode_position(x, account, instrument, out)) out.push_back(',');
+    if (append_position(x, account, instrument, names, out)) out.push_back(',');
     else out.truncate(before);
   }
   close_object(out);
-  out.append(",\"orders\":{");
-  for (const std::uint32_t order : orders) {
-    encode_order_key(x, order, out);
-    out.push_back(':');
-    encode_order(x, order, out);
-    out.push_back(',');
-  }
-  close_object(out);
-  encode_trades(x, trades, out);
+  append_orders(x, orders, 0, names, out);
+  append_trades(x, trades, names, out);
   out.push_back('}');
 }
 
@@ -413,7 +418,7 @@ void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instru
   const account::Position* const p = a.find(instrument);
   if (p == nullptr) return;
   instrument_before_ = instrument;
-  held_ = held_of(x, a, *p);
+  position_ = *p;
 }
 
 void Report::gather(std::uint32_t account, std::span<const Event> events) {
@@ -461,17 +466,22 @@ void Report::encode_changes(const Exchange& x, std::uint32_t account, std::span<
   if (p == funds) ++p;
   *funds = '{';  // in place of the first comma
   out.commit(put(p, "}},\"positions\":{"));
+  Names names(x);
   for (const std::uint32_t instrument : instruments_) {
     const std::size_t before = out.size();
     encode_symbol(x, instrument, out);
     if (instrument != instrument_before_) {
-      if (!encode_position(x, account, instrument, out)) {
+      if (!append_position(x, account, instrument, names, out)) {
         out.truncate(before);
         continue;
       }
     } else {
+      const account::Position& now = *a.find(instrument);
       char* const fields = out.room(kObjectBytesMax);
-      char* q = put_position<false>(fields, held_of(x, a, *a.find(instrument)), held_);
+      char* q = fields;
+      if (!is_held_alike(now, position_)) q = put_changes(q, held_of(x, a, now), held_of(x, a, position_));
+      if (now.frozen_margin != position_.frozen_margin)
+        q = put_money(put(q, ",\"frozen_margin\":"), now.frozen_margin);
       if (q == fields) ++q;
       *fields = '{';
       *q++ = '}';
@@ -480,16 +490,8 @@ void Report::encode_changes(const Exchange& x, std::uint32_t account, std::span<
     out.push_back(',');
   }
   close_object(out);
-  out.append(",\"orders\":{");
-  for (const std::uint32_t order : orders_) {
-    encode_order_key(x, order, out);
-    out.push_back(':');
-    if (order >= orders_before_) encode_order(x, order, out);
-    else encode_order_state(x, order, out);
-    out.push_back(',');
-  }
-  close_object(out);
-  encode_trades(x, trades_, out);
+  append_orders(x, orders_, orders_before_, names, out);
+  append_trades(x, trades_, names, out);
   out.append("}}}]}");
 }
 

@@ -20,25 +20,12 @@ void encode_account(const Exchange& x, std::uint32_t account, Buffer& out, bool 
 // False, and nothing appended, when the account has none there.
 bool encode_position(const Exchange& x, std::uint32_t account, std::uint32_t instrument, Buffer& out);
 
-// Their keys in the tree, as JSON strings with the quotes.
-void encode_order_key(const Exchange& x, std::uint32_t order, Buffer& out);
-void encode_trade_key(const Exchange& x, std::uint32_t trade, Buffer& out);
-
 // An account's part of the tree: its funds, and of positions, orders and trades those that are named (by instrument, by
 // number).
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
                  std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
 
 using Sums = std::array<Money, 19>;  // of an account's funds, in the order of their keys
-
-// A position in numbers.
-struct Held {
-  Price last = account::kNoValue;
-  Money frozen_margin = 0;
-  account::Leg legs[2];
-  std::int64_t multiple = 1;
-  bool option = false;
-};
 
 // What a run of events came to for one account, as one `rtn_data` packet: funds, positions, orders, trades.
 // Owner: one thread; the lists are kept between calls.
@@ -61,7 +48,7 @@ class Report {
   std::uint32_t orders_before_ = 0;
   std::uint32_t instrument_before_ = kNone;  // of the position looked at, kNone: there was none
   Sums sums_{};
-  Held held_;
+  account::Position position_;
 };
 
 // A `rtn_data` packet with one notify; `key` must be new to the session.

@@ -1,9 +1,34 @@
 #include "exchange/diff_path.hpp"
 
-#include <cstring>
 #include <span>
 
 namespace qautlra::exchange {
+
+namespace {
+bool same(std::string_view a, std::string_view b) { return a.data() == b.data() && a.size() == b.size(); }
+}  // namespace
+
+void DiffPath::on_order_id(std::string_view order_id) {
+  order_id_ = order_id;
+  tag_ = OrderTable::tag_of(account_, order_id);
+  x_.orders().prefetch(tag_);
+}
+
+void DiffPath::on_instrument_id(std::string_view exchange_id, std::string_view instrument_id) {
+  instrument_id_ = {};
+  if (exchange_id.size() > kNameBytesMax) return;
+  instrument_id_ = instrument_id;
+  exchange_id_ = exchange_id;
+  instrument_ = instrument_of(exchange_id, instrument_id);
+  if (account_ < x_.accounts()) x_.ledger().at(account_).prefetch_position(instrument_);
+}
+
+std::uint32_t DiffPath::instrument_of(std::string_view exchange_id, std::string_view instrument_id) const {
+  char symbol[2 * kNameBytesMax + 1];
+  const std::size_t dot = exchange_id.copy(symbol, kNameBytesMax);
+  symbol[dot] = '.';
+  return x_.instrument_number({symbol, dot + 1 + instrument_id.copy(symbol + dot + 1, kNameBytesMax)});
+}
 
 Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns) {
   if (command.code != kOk) return {command.code};
@@ -11,31 +36,36 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
   // Sub-units of a user trade under names that begin with the user's.
   if (!command.user_id.empty() && !command.user_id.starts_with(x_.account_name(account)))
     return {code_of(book::Code::kNoAccount)};
-  const std::uint32_t tag = OrderTable::tag_of(account, command.order_id);
-  x_.orders().prefetch(tag);
+  if (!same(command.order_id, order_id_)) on_order_id(command.order_id);
   if (command.kind == DiffCommand::Kind::kCancel) {
-    if (!whole_) {
-      const std::uint32_t number = x_.orders().find(tag, account, command.order_id);
-      if (number != kNone) report_.look(x_, account, x_.orders().at(number).instrument());
+    const OrderTable::Likely likely = x_.orders().prefetch_record(tag_);
+    x_.ledger().at(account).prefetch_position(likely.instrument);
+    const std::uint32_t number = x_.orders().find(tag_, account, command.order_id);
+    if (number != kNone) {
+      const OrderRecord& r = x_.orders().at(number);
+      x_.books().prefetch(r.id);
+      if (!whole_) report_.look(x_, account, r.instrument());
     }
-    return x_.cancel(account, command.order_id, tag, now_ns);
+    return x_.cancel(account, command.order_id, tag_, now_ns);
   }
-  char symbol[2 * kNameBytesMax + 1];
-  std::memcpy(symbol, command.exchange_id.data(), command.exchange_id.size());
-  symbol[command.exchange_id.size()] = '.';
-  std::memcpy(symbol + command.exchange_id.size() + 1, command.instrument_id.data(), command.instrument_id.size());
+  if (!same(command.instrument_id, instrument_id_) || !same(command.exchange_id, exchange_id_))
+    on_instrument_id(command.exchange_id, command.instrument_id);
   Insert order = command.order;
   order.account = account;
-  order.instrument = x_.instrument_number({symbol, command.exchange_id.size() + 1 + command.instrument_id.size()});
+  order.instrument = instrument_;
   order.client_id = command.order_id;
   order.now_ns = now_ns;
+  x_.expect(order);
   if (!whole_) report_.look(x_, account, order.instrument);
-  return x_.insert(order, tag);
+  return x_.insert(order, tag_);
 }
 
 DiffPath::Answer DiffPath::handle(std::uint32_t account, std::string_view message, std::int64_t now_ns) {
   if (account < x_.accounts()) x_.expect(account);  // comes while the message is read
-  const DiffCommand& command = reader_.read(message);
+  if (account < x_.accounts()) x_.ledger().at(account).prefetch_places();
+  account_ = account;
+  order_id_ = instrument_id_ = {};
+  const DiffCommand& command = reader_.read(message, this);
   Answer answer;
   answer.kind = command.kind;
   answer.field = command.field;

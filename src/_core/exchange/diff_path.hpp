@@ -11,7 +11,7 @@
 namespace qautlra::exchange {
 
 // Owner: the exchange's thread. Events stay with the exchange for whoever else must hear of them.
-class DiffPath {
+class DiffPath : private DiffHints {
  public:
   // Reports say what changed, to clients that keep the tree and are told of everything; or whole objects.
   explicit DiffPath(Exchange& x, bool whole = false) : x_(x), whole_(whole) {}
@@ -26,10 +26,20 @@ class DiffPath {
   Answer handle(std::uint32_t account, std::string_view message, std::int64_t now_ns);
 
  private:
+  void on_order_id(std::string_view order_id) override;
+  void on_instrument_id(std::string_view exchange_id, std::string_view instrument_id) override;
+  std::uint32_t instrument_of(std::string_view exchange_id, std::string_view instrument_id) const;
   Outcome apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns);
 
   Exchange& x_;
   const bool whole_;
+  // Of the message: its account, and what the texts that were read last name.
+  std::uint32_t account_ = kNone;
+  std::uint32_t tag_ = 0;
+  std::uint32_t instrument_ = kNone;
+  std::string_view order_id_;
+  std::string_view exchange_id_;
+  std::string_view instrument_id_;
   DiffReader reader_;
   Report report_;
   Buffer out_{std::size_t{64} << 10};

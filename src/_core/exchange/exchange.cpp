@@ -202,15 +202,17 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   const risk::Verdict verdict = gate_.check(request, c.now_ns, trading_day_, hold);
   Code code = code_of(verdict.code);
   book::NewOrder order;
+  std::uint32_t maker = 0;
   if (code == kOk) {
     order = book_order(c, hold.opens);
     // The order it will meet comes while this one is checked and kept.
     const bool any_price = c.price_type != book::PriceType::kLimit;
-    if (const std::uint32_t maker = books_.prefetch_queue(c.instrument, c.side, order.price, any_price); maker != 0)
-      orders_.prefetch_placed(maker);
+    maker = books_.prefetch_queue(c.instrument, c.side, order.price, any_price);
+    if (maker != 0) orders_.prefetch_placed(maker);
     code = code_of(books_.check(c.instrument, order));
   }
   if (journal_.append != nullptr && !log_insert(c, code, verdict.code == account::Code::kOk ? hold.price : 0, out)) return out;
+  if (maker != 0) expect(books_.account_in(maker));
   out.warnings = verdict.warnings;
   out.code = code;
   out.order = enter(c, tag, code, hold, order);

@@ -77,6 +77,14 @@ class Exchange {
     ledger_.at(account).prefetch(instrument);
     gate_.prefetch(account, instrument);
   }
+  // The levels of the book that an order rests at or meets, and the order that it meets first.
+  void expect(const Insert& order) const {
+    if (!known(order.instrument)) return;
+    const bool any_price = order.price_type != book::PriceType::kLimit;
+    const std::int64_t ticks = any_price ? 0 : order.price / ledger_.board.terms(order.instrument).tick;
+    if (!any_price) books_.prefetch_level(order.instrument, order.side, ticks);
+    books_.prefetch_queue(order.instrument, order.side, ticks, any_price);
+  }
   // Cancels all orders of an account whatever the phase; kNone: of all accounts.
   Outcome cancel_all(std::uint32_t account);
   // `price` and `volume` as a new order would state them; what has traded counts.

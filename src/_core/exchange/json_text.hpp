@@ -25,19 +25,29 @@ inline bool plain8(const char* p) {
   return plain(x);
 }
 
+// A bit for each of sixteen bytes: whether it is a quote, a backslash, a control or no ASCII.
+inline std::uint32_t special16(const char* p) {
+#if defined(__SSE2__)
+  const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  // Bytes of no ASCII are negative, and so below the first that is printed.
+  const __m128i other = _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
+                                     _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
+                                                  _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
+  return static_cast<std::uint32_t>(_mm_movemask_epi8(other));
+#else
+  std::uint32_t bits = 0;
+  for (unsigned i = 0; i < 16; ++i) {
+    const auto c = static_cast<unsigned char>(p[i]);
+    bits |= static_cast<std::uint32_t>(c < 0x20 || c >= 0x80 || c == '"' || c == '\\') << i;
+  }
+  return bits;
+#endif
+}
+
 // Behind the bytes from `p` on that stand for themselves; near the end of the text it may stop before it must.
 inline const char* skip_plain(const char* p, const char* end) {
-#if defined(__SSE2__)
-  while (end - p >= 16) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    // Bytes of no ASCII are negative, and so below the first that is printed.
-    const __m128i other = _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
-                                       _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
-                                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
-    if (const auto found = static_cast<unsigned>(_mm_movemask_epi8(other)); found != 0) return p + std::countr_zero(found);
-    p += 16;
-  }
-#endif
+  for (; end - p >= 16; p += 16)
+    if (const std::uint32_t found = special16(p); found != 0) return p + std::countr_zero(found);
   while (end - p >= 8 && plain8(p)) p += 8;
   return p;
 }
@@ -45,14 +55,18 @@ inline const char* skip_plain(const char* p, const char* end) {
 // Whether none of the bytes is below a space or one of `=#|;/`.
 inline bool is_clean(const char* p, const char* end) {
 #if defined(__SSE2__)
-  const auto found = [](__m128i x, char c) { return _mm_cmpeq_epi8(x, _mm_set1_epi8(c)); };
-  while (end - p >= 16) {
-    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  const auto clean16 = [](const char* at) {
+    const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    const auto found = [x](char c) { return _mm_cmpeq_epi8(x, _mm_set1_epi8(c)); };
     const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1F)), x);
-    const __m128i marks = _mm_or_si128(_mm_or_si128(found(x, '='), found(x, '#')),
-                                       _mm_or_si128(_mm_or_si128(found(x, '|'), found(x, ';')), found(x, '/')));
-    if (_mm_movemask_epi8(_mm_or_si128(low, marks)) != 0) return false;
-    p += 16;
+    const __m128i marks = _mm_or_si128(_mm_or_si128(found('='), found('#')),
+                                       _mm_or_si128(_mm_or_si128(found('|'), found(';')), found('/')));
+    return _mm_movemask_epi8(_mm_or_si128(low, marks)) == 0;
+  };
+  if (end - p >= 16) {
+    for (; end - p > 16; p += 16)
+      if (!clean16(p)) return false;
+    return clean16(end - 16);
   }
 #endif
   for (; p != end; ++p)

@@ -29,17 +29,23 @@ class OrderTable {
   // What the client calls it.
   std::string_view client_id(std::uint32_t number) const { return text(at(number).text); }
 
-  // For what is known ahead: an entry, then the record it most likely names (kNone: none), then its text.
+  // For what is known ahead: an entry, then what it most likely names, the record with its text.
   void prefetch(std::uint32_t tag) const { __builtin_prefetch(&seen_[tag & mask_]); }
-  std::uint32_t prefetch_record(std::uint32_t tag) const {
+  struct Likely {
+    std::uint32_t number = kNone;  // kNone: there is none
+    std::uint32_t instrument = kNone;
+  };
+  Likely prefetch_record(std::uint32_t tag) const {
     for (std::size_t i = tag & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
-      if (seen_[i].tag != tag) continue;
-      const OrderRecord* const r = &at(seen_[i].number - 1);
+      const Entry& e = seen_[i];
+      if (e.tag != tag) continue;
+      const OrderRecord* const r = &at(e.number - 1);
       __builtin_prefetch(r);
       __builtin_prefetch(&r->hold);
-      return seen_[i].number - 1;
+      __builtin_prefetch(text_at(e.text));
+      return {e.number - 1, e.instrument};
     }
-    return kNone;
+    return {};
   }
   void prefetch_place(std::uint32_t slot) const { __builtin_prefetch(&by_slot_[slot]); }
   std::uint32_t prefetch_placed(std::uint32_t slot) const {
@@ -50,16 +56,14 @@ class OrderTable {
     }
     return number;
   }
-  void prefetch_text(std::uint32_t number) const { __builtin_prefetch(text_at(at(number).text)); }
   // Number of the account's order of that id, kNone when it has none.
   std::uint32_t find(std::uint32_t account, std::string_view client_id) const {
     return find(tag_of(account, client_id), account, client_id);
   }
   std::uint32_t find(std::uint32_t tag, std::uint32_t account, std::string_view client_id) const {
     for (std::size_t i = tag & mask_; seen_[i].number != 0; i = (i + 1) & mask_) {
-      if (seen_[i].tag != tag) continue;
-      const OrderRecord& r = at(seen_[i].number - 1);
-      if (r.account == account && text(r.text) == client_id) return seen_[i].number - 1;
+      const Entry& e = seen_[i];
+      if (e.tag == tag && at(e.number - 1).account == account && text(e.text) == client_id) return e.number - 1;
     }
     return kNone;
   }
@@ -84,8 +88,12 @@ class OrderTable {
   std::uint32_t add(std::uint32_t tag, std::string_view client_id, const OrderRecord& record) {
     const std::uint32_t number = count_++;
     at(number) = record;
-    at(number).text = keep(client_id);
-    enter({tag, number + 1});
+    if (count_ != orders_max_) {  // the next one is written to, which takes long where the line is not there
+      __builtin_prefetch(&at(count_), 1);
+      __builtin_prefetch(&at(count_).hold, 1);
+    }
+    const std::uint32_t text = at(number).text = keep(client_id);
+    enter({tag, number + 1, text, record.hold.instrument});
     return number;
   }
   // The record of a live order in a book; kNone for orders of the street.
@@ -104,6 +112,9 @@ class OrderTable {
   struct Entry {
     std::uint32_t tag;     // of account and id; its low bits say where the entry belongs
     std::uint32_t number;  // + 1; 0: free
+    // Of that record, so that what it leads to can be fetched while it is.
+    std::uint32_t text;
+    std::uint32_t instrument;
   };
 
   void enter(Entry entry) {
@@ -122,22 +133,40 @@ class OrderTable {
     return true;
   }
   static std::uint64_t hash(std::uint32_t account, std::string_view text) {
-    std::uint64_t h = (account + 1) * 0x9E3779B97F4A7C15ull ^ text.size();
-    const char* at = text.data();
-    std::size_t left = text.size();
-    for (; left >= 8; left -= 8, at += 8) {
-      std::uint64_t word;
-      std::memcpy(&word, at, 8);
-      h = mix(h ^ word);
+    constexpr std::uint64_t kOdd[] = {0x9E3779B97F4A7C15ull, 0xFF51AFD7ED558CCDull, 0xC4CEB9FE1A85EC53ull};
+    const std::uint64_t seed = (account + 1) * kOdd[0] ^ text.size();
+    const char* const at = text.data();
+    const std::size_t size = text.size();
+    if (size > 16) {
+      // Sixteen bytes a step; the last step overlaps the one before it.
+      std::uint64_t h = seed;
+      for (std::size_t i = 0; i + 16 < size; i += 16) h = fold(word(at + i) ^ kOdd[1], word(at + i + 8) ^ h);
+      return fold(word(at + size - 16) ^ kOdd[2], word(at + size - 8) ^ h);
     }
-    std::uint64_t word = 0;
-    if (left != 0) std::memcpy(&word, at, left);
-    return mix(h ^ word);
+    if (size >= 8) return fold(word(at) ^ seed, word(at + size - 8) ^ kOdd[2]);
+    return fold(short_word(at, size) ^ seed, kOdd[2]);
   }
-  static std::uint64_t mix(std::uint64_t x) {
-    x = (x ^ (x >> 33)) * 0xFF51AFD7ED558CCDull;
-    x = (x ^ (x >> 33)) * 0xC4CEB9FE1A85EC53ull;
-    return x ^ (x >> 33);
+  static std::uint64_t word(const char* at) {
+    std::uint64_t x;
+    std::memcpy(&x, at, sizeof x);
+    return x;
+  }
+  // Up to seven bytes, different for any two texts of one length.
+  static std::uint64_t short_word(const char* at, std::size_t size) {
+    if (size == 0) return 0;
+    if (size < 4) {
+      const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+      return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
+    }
+    std::uint32_t head, tail;
+    std::memcpy(&head, at, 4);
+    std::memcpy(&tail, at + size - 4, 4);
+    return head | std::uint64_t{tail} << 32;
+  }
+  // Both halves of a product: every bit of either number reaches most of what comes out.
+  static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
+    const auto product = static_cast<account::UnsignedWide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
   // A text lies behind its length, at a multiple of eight bytes; it is named by its page and its place in it.
   static constexpr std::size_t room_of(std::size_t text_bytes) { return (text_bytes + 2 + 7) & ~std::size_t{7}; }

@@ -1,6 +1,8 @@
 // What the exchange's own files share: how it takes in what its books tell.
 #pragma once
 
+#include <utility>
+
 #include "exchange/exchange.hpp"
 
 namespace qautlra::exchange {
@@ -9,6 +11,7 @@ namespace qautlra::exchange {
 struct Exchange::Sink {
   Exchange& x;
   std::uint32_t entering = kNone;  // the record of the order being placed, kNone for one of the street
+  std::uint32_t next = 0;          // slot of the order that is likely to be filled after this one; 0: not known
 
   void on_accept(const book::Accepted& a) {
     x.orders_.place(a.id, entering);
@@ -18,15 +21,19 @@ struct Exchange::Sink {
     ++x.live_[r.instrument()];
     x.tell(entering);
   }
-  void on_next(std::uint32_t slot) { x.orders_.prefetch_placed(slot); }
+  void on_next(std::uint32_t slot) {
+    x.orders_.prefetch_placed(slot);
+    next = slot;
+  }
   void on_fill(const book::Fill& f) {
     const Price price = x.price_of(f.book, f.price);
     // The taker is told first; in an auction, which has none, the buyer.
     const int first = f.taker == Side::kSell ? 1 : 0;
-    for (const int side : {first, 1 - first}) {
-      const std::uint32_t number = x.orders_.of(f.party[side].id);
-      if (number != kNone) fill(number, f, price, f.party[side].left);
-    }
+    x.ledger_.at(f.party[1 - first].account).prefetch(f.book, static_cast<Side>(1 - first));
+    tell_party(f, first, price);
+    if (next != 0) x.expect(x.books_.account_in(next));
+    tell_party(f, 1 - first, price);
+    if (next != 0) x.expect(x.books_.account_in(std::exchange(next, 0)), f.book);
   }
   void on_cancel(const book::Cancelled& c) {
     const std::uint32_t number = x.orders_.of(c.id);
@@ -50,6 +57,10 @@ struct Exchange::Sink {
   }
 
  private:
+  void tell_party(const book::Fill& f, int side, Price price) {
+    const std::uint32_t number = x.orders_.of(f.party[side].id);
+    if (number != kNone) fill(number, f, price, f.party[side].left);
+  }
   void fill(std::uint32_t number, const book::Fill& f, Price price, std::int32_t left) {
     OrderRecord& r = x.orders_.at(number);
     account::Filled filled;

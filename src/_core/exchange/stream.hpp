@@ -72,7 +72,7 @@ class Stream {
   void look_up(Coming& c) {
     if (c.op.book >= x_.instruments()) return;
     if (c.op.type == 1) {
-      c.number = x_.orders().prefetch_record(c.tag);
+      c.number = x_.orders().prefetch_record(c.tag).number;
     } else {
       x_.expect(c.account, c.op.book);
       c.maker = x_.books().prefetch_queue(c.op.book, side_of(c.op), c.op.price, c.op.type == 2);
@@ -85,7 +85,6 @@ class Stream {
       x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
       if (c.maker != 0) c.number = x_.orders().prefetch_placed(c.maker);
     } else if (c.number != kNone && x_.orders().at(c.number).status == Status::kAlive) {
-      x_.orders().prefetch_text(c.number);
       x_.books().prefetch(x_.orders().at(c.number).id);
       x_.expect(c.account, c.op.book);
     }
