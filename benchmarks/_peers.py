@@ -95,8 +95,10 @@ def arcticdb_symbols(path: Path, work: Path) -> Peer:
     import arcticdb
     import pandas as pd
 
-    library = arcticdb.Arctic(f"lmdb://{work / 'arctic'}?map_size=32GB").create_library("ticks")
-    for name, table in _instruments(path):
+    place = work / "arctic"
+    is_new = not place.exists()
+    library = arcticdb.Arctic(f"lmdb://{place}?map_size=32GB").get_library("ticks", create_if_missing=True)
+    for name, table in _instruments(path) if is_new else ():
         frame = table.drop_columns(["instrument_id"]).to_pandas()
         frame["datetime"] = frame["datetime"].dt.tz_localize(None)
         library.write(name, frame.set_index("datetime"))
@@ -116,7 +118,7 @@ def chdb_table(path: Path, work: Path) -> Peer:
     link = session.Session(str(work / "chdb"))
     link.query("CREATE DATABASE IF NOT EXISTS d")
     link.query(
-        "CREATE TABLE d.ticks ENGINE = MergeTree ORDER BY (instrument_id, datetime) "
+        "CREATE TABLE IF NOT EXISTS d.ticks ENGINE = MergeTree ORDER BY (instrument_id, datetime) "
         f"SETTINGS allow_nullable_key = 1 AS SELECT * FROM file('{path}', 'Parquet')"
     )
 
@@ -132,18 +134,21 @@ def chdb_table(path: Path, work: Path) -> Peer:
 
 def sqlite_table(path: Path, work: Path) -> Peer:
     """SQLite, the rows in the index."""
-    link = sqlite3.connect(work / "peer.sqlite", isolation_level=None)
+    place = work / "peer.sqlite"
+    is_new = not place.exists()
+    link = sqlite3.connect(place, isolation_level=None)
     link.execute("PRAGMA journal_mode = OFF")
     link.execute("PRAGMA synchronous = OFF")
     names = pq.read_schema(path).names
     at = names.index("last_price")
     link.execute(
-        f"CREATE TABLE ticks({', '.join(names)}, PRIMARY KEY (instrument_id, datetime)) WITHOUT ROWID"
+        f"CREATE TABLE IF NOT EXISTS ticks({', '.join(names)}, "
+        "PRIMARY KEY (instrument_id, datetime)) WITHOUT ROWID"
     )
     link.execute("BEGIN")
-    for _, table in _instruments(path):
-        place = table.column_names.index("datetime")
-        plain = table.set_column(place, "datetime", table.column("datetime").cast(pa.int64()))
+    for _, table in _instruments(path) if is_new else ():
+        time_at = table.column_names.index("datetime")
+        plain = table.set_column(time_at, "datetime", table.column("datetime").cast(pa.int64()))
         values = zip(*plain.to_pydict().values(), strict=True)
         link.executemany(f"INSERT INTO ticks VALUES({','.join('?' * len(names))})", values)
     link.execute("COMMIT")
@@ -160,9 +165,10 @@ def all_of(table: duckdb.DuckDBPyConnection, work: Path, few: bool) -> tuple[dic
     if few:
         return found, {"others": "not in a short run"}
     path = work / "ordered.parquet"
-    table.execute(
-        f"COPY (SELECT * FROM ticks) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
-    )
+    if not path.exists():
+        table.execute(
+            f"COPY (SELECT * FROM ticks) TO '{path}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+        )
     makers: dict[str, Callable[[], Peer]] = {
         "duckdb_parquet": lambda: duckdb_parquet(path),
         "datafusion": lambda: datafusion_parquet(path),

@@ -2,15 +2,19 @@
 
 Rows come in by `qautlra data import`; answers over HTTP from `qautlra serve --mode db` with 1 MiB of memory,
 so that they come from files. The peers are in this process (`_peers.py`), asked in turns with the product,
-the same question to all. Answers are compared before anything is timed.
+the same question to all; a copy of the store opened in this process (`_inprocess.py`) is asked as they are.
+Answers are compared before anything is timed. With --work everything made is kept there for the next run.
 """
 
 from __future__ import annotations
 
+import base64
 import http.client
 import importlib.util
 import json
+import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -26,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import _bench
+import _inprocess
 import _peers
 
 SHIFT_US = int(7.5 * 3600) * 1_000_000  # the generator's day begins in the evening; ours at 09:30
@@ -35,34 +40,45 @@ NAMES = {
     **{f"{side}v{k}": f"{side}_volume{k}" for side in ("bid", "ask") for k in range(1, 6)},
 }  # fmt: skip
 ARRIVAL_ROWS = 500_000
+POSTED_ROWS = 16_384
+STREAM_ROWS = 1_000_000
 DUCKDB_BLOCK_BYTES = 262_144
 ARROW = "application/vnd.apache.arrow.stream"
 
 
 def main() -> None:
     """Generate, import, compare, measure in turns, print the line."""
-    chosen = _bench.options(__doc__ or "", ("--snapshots", {"type": int}), ("--instruments", {"type": int}))
+    chosen = _bench.options(
+        __doc__ or "",
+        ("--snapshots", {"type": int}),
+        ("--instruments", {"type": int}),
+        ("--work", {"type": Path}),
+    )
     instruments = chosen.instruments or (20 if chosen.short else 500)
     snapshots = chosen.snapshots or (200 if chosen.short else 2000)
     calls = 20 if chosen.short else 100
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
-        work = Path(place)
-        rows = generated(instruments, snapshots, work / "in.parquet")
+        work = chosen.work or Path(place)
+        work.mkdir(exist_ok=True)
+        source, data = work / "in.parquet", work / "data"
+        rows = instruments * snapshots
+        if not source.exists():
+            generated(instruments, snapshots, source)
         table = duckdb.connect(str(work / "peer.duckdb"))
         table.execute("SET threads = 1")
-        source = str(work / "in.parquet")
-        table.execute(f"CREATE TABLE ticks AS SELECT * FROM '{source}' ORDER BY instrument_id, datetime")
+        table.execute(f"CREATE TABLE IF NOT EXISTS ticks AS FROM '{source}' ORDER BY instrument_id, datetime")
         table.execute("CHECKPOINT")
         peer_bytes = (work / "peer.duckdb").stat().st_size
-        data = work / "data"
         began = time.perf_counter()
-        run("data", "import", source, "--data-dir", str(data), "--json")
+        if not data.exists():
+            run("data", "import", str(source), "--data-dir", str(data), "--json")
         import_s = time.perf_counter() - began
         peers, missing = _peers.all_of(table, work, chosen.short)
         with _bench.serve("--mode", "db", "--set", "store.hot_bytes=1MiB", data_dir=data) as server:
             wait_for_files(server)
-            found = measured(server, table, peers, calls)
+            found = measured(server, table, work, peers, calls)
             sizes = [server.service("store")["file_bytes"]]
+        unfiled = unfiled_rates(source)
         real = real_day_sizes(work)
     ours, theirs = sum(sizes) / rows, peer_bytes / rows
     _bench.report(
@@ -77,13 +93,18 @@ def main() -> None:
         real_day=real,
         missing_peers=missing,
         **found,
+        unfiled_arrow_gb_per_s=unfiled,
         control="DuckDB table sorted by instrument and time, one thread; the peers named; in this process",
         note="answers of the product are HTTP, those of the peers a call; equal rows checked first",
     )
 
 
 def measured(
-    server: _bench.Server, table: duckdb.DuckDBPyConnection, peers: dict[str, _peers.Peer], calls: int
+    server: _bench.Server,
+    table: duckdb.DuckDBPyConnection,
+    work: Path,
+    peers: dict[str, _peers.Peer],
+    calls: int,
 ) -> dict[str, Any]:
     """Return what the questions take, product and peer in turns."""
     symbols = [
@@ -106,14 +127,19 @@ def measured(
             raise SystemExit(f"{answer.status}: {text[:300]!r}")
         return text, float(answer.headers.get("p-time-elapsed", 0))
 
+    inside: list[float] = []  # ms the server says a point took it
+
     def point(symbol: str, start: int) -> Any:
-        body, _ = ask(ARROW, filter=f"instrument='{symbol}'", start_time=start, limit=1000)
+        body, elapsed_s = ask(ARROW, filter=f"instrument='{symbol}'", start_time=start, limit=1000)
+        inside.append(elapsed_s * 1e3)
         return pa.ipc.open_stream(body).read_all()
+
+    def own_point(symbol: str, start: int) -> Any:
+        return own.point(symbol, start, high + 1)
 
     def question() -> tuple[str, int]:
         return rng.choice(symbols), low + rng.randrange(max(high - low, 1)) // 2
 
-    check(point, peers, [question() for _ in range(5)])
     minute = (
         "SELECT time_bucket(INTERVAL 1 MINUTE, datetime) AS t, instrument_id, arg_min(last_price, datetime), "
         "max(last_price), min(last_price), arg_max(last_price, datetime), max(volume) "
@@ -124,32 +150,72 @@ def measured(
     expected = table.execute(f"SELECT count(*) FROM ({minute})").fetchall()[0][0]
     if bars != expected:
         raise SystemExit(f"{bars} bars, expected {expected}")
+    shutil.rmtree(work / "own", ignore_errors=True)
+    shutil.copytree(server.data_dir, work / "own")
+    own = _inprocess.InProcess(work / "own")
+    check(point, own_point, peers, [question() for _ in range(5)])
+    inside.clear()
+    products = {"product": point, "product_in_process": own_point}
     found = {
-        "cold_point_1000_ms": points(server.pid, point, peers, [question() for _ in range(calls)]),
+        "cold_point_1000_ms": points(server.pid, products, peers, [question() for _ in range(calls)]),
+        "cold_point_server_ms": _bench.spread(inside),
         "bars_of_a_day_ms": turns(
             lambda: ask(ARROW, stream="bar_1m"), lambda: table.sql(minute).to_arrow_table(), calls // 10
         ),
         "bars": bars,
     }
+    own.close()
     latest = [ask(latest_on=True, start_time=0)[1] * 1e3 for _ in range(calls)]
     found["latest_server_ms"] = _bench.spread(latest)
     found["arrow_gb_per_s"] = arrow_rates(server.port, low, high + 1)
     return found
 
 
-def arrow_rates(port: int, low: int, stop: int) -> dict[str, Any]:
-    """Return how fast a million rows leave as they lie in the files, read into one buffer."""
+def unfiled_rates(source: Path) -> dict[str, Any]:
+    """Return how fast a million rows leave that are in memory and no file yet."""
+    password = "Bench-" + base64.urlsafe_b64encode(os.urandom(9)).decode()
+    os.environ["QAUTLRA__AUTH__PASSWORD"] = password
+    settings = ["auth.username=bench", "store.hot_bytes=4GiB", "store.segment_bytes=2GiB"]
+    secret = base64.b64encode(f"bench:{password}".encode()).decode()
+    login = {"Authorization": f"Basic {secret}"}
+    head = {**login, "X-P-Stream": "futures_market", "Content-Type": ARROW}
+    rows, low, high = 0, 2**63, 0
+    with _bench.serve("--mode", "db", *(part for one in settings for part in ("--set", one))) as server:
+        link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        for batch in pq.ParquetFile(source).iter_batches(POSTED_ROWS):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            link.request("POST", "/api/v1/ingest", sink.getvalue().to_pybytes(), head)
+            answer = link.getresponse()
+            if text := answer.read() if answer.status != 200 else b"":
+                raise SystemExit(f"ingest: {answer.status}: {text[:300]!r}")
+            times = pa.compute.min_max(batch.column("datetime").cast(pa.int64())).as_py()
+            rows, low, high = rows + batch.num_rows, min(low, times["min"]), max(high, times["max"])
+            if rows >= STREAM_ROWS:
+                break
+        rates = arrow_rates(server.port, low, high + 1, login)
+        if server.service("store")["files"]:
+            raise SystemExit("rows were put into files meanwhile")
+    del os.environ["QAUTLRA__AUTH__PASSWORD"]
+    return rates | {"rows": rows}
+
+
+def arrow_rates(port: int, low: int, stop: int, more: dict[str, str] | None = None) -> dict[str, Any]:
+    """Return how fast a million rows leave in any order, read into one buffer; `more` headers."""
     asked = {
         "stream": "futures_market",
         "start_time": low,
         "end_time": stop,
         "order": "any",
-        "limit": 1_000_000,
+        "limit": STREAM_ROWS,
     }
     content = json.dumps(asked).encode()
     head = (
         f"POST /api/v1/query HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nAccept: {ARROW}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
+        + "".join(f"{name}: {value}\r\n" for name, value in (more or {}).items())
+        + "\r\n"
     )
     buffer = memoryview(bytearray(1 << 20))
     rates = []
@@ -164,7 +230,10 @@ def arrow_rates(port: int, low: int, stop: int) -> dict[str, Any]:
 
 
 def check(
-    point: Callable[[str, int], Any], peers: dict[str, _peers.Peer], questions: list[tuple[str, int]]
+    point: Callable[[str, int], Any],
+    own_point: Callable[[str, int], Any],
+    peers: dict[str, _peers.Peer],
+    questions: list[tuple[str, int]],
 ) -> None:
     """End the run unless product and peers say the same about the same questions."""
     for question in questions:
@@ -176,6 +245,8 @@ def check(
                 if a != b:
                     raise SystemExit(f"different answers in {name}: {a[:3]} {b[:3]}")
         prices = ours.column("last_price").to_pylist()
+        if not own_point(*question).equals(ours):
+            raise SystemExit(f"over HTTP and in this process are two answers to {question}")
         for name, peer in peers.items():
             if peer.prices(peer.ask(*question)) != prices:
                 raise SystemExit(f"{name} says something else about {question}")
@@ -183,12 +254,12 @@ def check(
 
 def points(
     pid: int,
-    point: Callable[[str, int], Any],
+    products: dict[str, Callable[[str, int], Any]],
     peers: dict[str, _peers.Peer],
     questions: list[tuple[str, int]],
 ) -> dict[str, Any]:
     """Return what the questions take, each asked of all in turn: ms, and ms of CPU (client and server)."""
-    engines = {"product": point, **{name: peer.ask for name, peer in peers.items()}}
+    engines = {**products, **{name: peer.ask for name, peer in peers.items()}}
     taken: dict[str, list[float]] = {name: [] for name in engines}
     cpu: dict[str, list[float]] = {name: [] for name in engines}
     for question in questions:
@@ -206,9 +277,11 @@ def points(
         "p50": p50,
         "p99": {name: round(_bench.quantile(times, 0.99), 3) for name, times in taken.items()},
         "best_peer": best,
-        "ratio_to_best_p50": round(p50["product"] / p50[best], 3),
+        "ratio_to_best_p50": {name: round(p50[name] / p50[best], 3) for name in products},
         "cpu_p50": cpu_p50,
-        "cpu_ratio_to_best": round(cpu_p50["product"] / min(cpu_p50[name] for name in peers), 3),
+        "cpu_ratio_to_best": {
+            name: round(cpu_p50[name] / min(cpu_p50[peer] for peer in peers), 3) for name in products
+        },
         "n": len(questions),
     }
 
