@@ -27,7 +27,7 @@ from qautlra.store.scan import Scanner
 from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, stream_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from qautlra._core.market import Instruments
     from qautlra._core.store import HotStore
@@ -196,13 +196,18 @@ class Reader:
         scan, files = self._scanner, self._files(plan, state, low, high)
         with self._pins.hold_above(state.watermark_lsn):
             hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
-        if hot.num_rows:
-            yield await self._engine.call(lambda: scan.unfiled(hot, plan, files), timeout_s=timeout_s)
-        tasks = await self._engine.call(lambda: scan.tasks(plan, files, low, high), timeout_s=timeout_s)
+
+        def planned() -> list[Callable[[], pa.Table]]:
+            pieces = scan.unfiled(hot, files) if hot.num_rows else []
+            tasks = scan.tasks(plan, files, low, high)
+            return [
+                *(partial(scan.read_unfiled, piece, plan) for piece in pieces),
+                *(partial(scan.read, task, plan, low, high) for task in tasks),
+            ]
+
         ahead: deque[asyncio.Future[pa.Table]] = deque()
         try:
-            for task in tasks:
-                work = partial(scan.read, task, plan, low, high)
+            for work in await self._engine.call(planned, timeout_s=timeout_s):
                 ahead.append(asyncio.ensure_future(self._engine.call(work, timeout_s=timeout_s)))
                 if len(ahead) > AHEAD_COUNT:
                     yield await ahead.popleft()

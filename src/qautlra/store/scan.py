@@ -70,20 +70,25 @@ class Scanner:
             table = passing(table, plan.rest)
         return selected(table, plan.read_columns)
 
-    def unfiled(self, hot: pa.Table, plan: Plan, files: list[DataFile]) -> pa.Table:
-        """Return the plan's rows of the hot tier but copies of rows that lie in these files. Blocking."""
-        names = needed_columns(plan)
-        hot = hot.cast(pa.schema([self._schema.field(name) for name in hot.column_names]))
+    def unfiled(self, hot: pa.Table, files: list[DataFile]) -> list[pa.Table]:
+        """Return the rows of the hot tier but copies of rows that lie in these files, in pieces. Blocking."""
         newest_us = max((file.last_us for file in files), default=-(2**63))
         moment = self._schema.field(TIME).type
         suspects = hot.filter(pc.less_equal(hot.column(TIME), pa.scalar(newest_us, moment)))
-        if suspects.num_rows:
-            low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
-            paths = [str(self._data_dir / file.path) for file in files if file.last_us >= low]
-            filed = stored_identities(paths, suspects.column(INSTRUMENT).unique(), low, high)
-            hot = hot.join(filed, list(IDENTITY), join_type="left anti")
-        hot = hot.select(names)
-        return (hot if plan.rest is None else passing(hot, plan.rest)).select(plan.read_columns)
+        if not suspects.num_rows:
+            return [pa.Table.from_batches([batch]) for batch in hot.to_batches()]
+        low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
+        paths = [str(self._data_dir / file.path) for file in files if file.last_us >= low]
+        symbols = suspects.column(INSTRUMENT).cast(pa.string()).unique()
+        filed = stored_identities(paths, symbols, low, high)
+        plain = hot.cast(pa.schema([self._schema.field(name) for name in hot.schema.names]))
+        return [plain.join(filed, list(IDENTITY), join_type="left anti")]
+
+    def read_unfiled(self, rows: pa.Table, plan: Plan) -> pa.Table:
+        """Return the plan's rows of a piece of `unfiled`. Blocking."""
+        names = needed_columns(plan)
+        table = selected(rows, names).cast(narrowed(self._schema, names))
+        return selected(table if plan.rest is None else passing(table, plan.rest), plan.read_columns)
 
 
 def _within(table: pa.Table, low_us: int, stop_us: int) -> pa.ChunkedArray:
