@@ -336,7 +336,6 @@ bool encode_position(const Exchange& x, std::uint32_t number, std::uint32_t inst
 namespace {
 
 void sort_unique(std::vector<std::uint32_t>& numbers) {
-  if (numbers.size() < 2) [[likely]] return;
   std::ranges::sort(numbers);
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
 }
@@ -434,8 +433,8 @@ void Report::gather(std::uint32_t account, std::span<const Event> events) {
     if (orders_.empty() || orders_.back() != e.order) orders_.push_back(e.order);
     if (instruments_.empty() || instruments_.back() != e.instrument) instruments_.push_back(e.instrument);
   }
-  sort_unique(orders_);
-  sort_unique(instruments_);
+  if (orders_.size() > 1) sort_unique(orders_);
+  if (instruments_.size() > 1) sort_unique(instruments_);
 }
 
 namespace {

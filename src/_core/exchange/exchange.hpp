@@ -148,7 +148,7 @@ class Exchange {
  private:
   struct Sink;
   struct Names {
-    std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
+    std::size_t operator()(std::string_view text) const { return TextHash::of(text); }
     using is_transparent = void;
   };
   using Numbers = std::unordered_map<std::string, std::uint32_t, Names, std::equal_to<>>;

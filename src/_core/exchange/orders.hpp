@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "book/ladder.hpp"
+#include "exchange/text_hash.hpp"
 #include "exchange/types.hpp"
 
 namespace qautlra::exchange {
@@ -68,7 +69,7 @@ class OrderTable {
     return kNone;
   }
   static std::uint32_t tag_of(std::uint32_t account, std::string_view client_id) {
-    return static_cast<std::uint32_t>(hash(account, client_id) >> 32);
+    return static_cast<std::uint32_t>(TextHash::of(client_id, account) >> 32);
   }
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
@@ -131,42 +132,6 @@ class OrderTable {
     for (std::size_t i = 0; i < size; ++i)
       if (wider[i].number != 0) enter(wider[i]);
     return true;
-  }
-  static std::uint64_t hash(std::uint32_t account, std::string_view text) {
-    constexpr std::uint64_t kOdd[] = {0x9E3779B97F4A7C15ull, 0xFF51AFD7ED558CCDull, 0xC4CEB9FE1A85EC53ull};
-    const std::uint64_t seed = (account + 1) * kOdd[0] ^ text.size();
-    const char* const at = text.data();
-    const std::size_t size = text.size();
-    if (size > 16) {
-      // Sixteen bytes a step; the last step overlaps the one before it.
-      std::uint64_t h = seed;
-      for (std::size_t i = 0; i + 16 < size; i += 16) h = fold(word(at + i) ^ kOdd[1], word(at + i + 8) ^ h);
-      return fold(word(at + size - 16) ^ kOdd[2], word(at + size - 8) ^ h);
-    }
-    if (size >= 8) return fold(word(at) ^ seed, word(at + size - 8) ^ kOdd[2]);
-    return fold(short_word(at, size) ^ seed, kOdd[2]);
-  }
-  static std::uint64_t word(const char* at) {
-    std::uint64_t x;
-    std::memcpy(&x, at, sizeof x);
-    return x;
-  }
-  // Up to seven bytes, different for any two texts of one length.
-  static std::uint64_t short_word(const char* at, std::size_t size) {
-    if (size == 0) return 0;
-    if (size < 4) {
-      const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
-      return byte(0) | byte(size / 2) << 8 | byte(size - 1) << 16;
-    }
-    std::uint32_t head, tail;
-    std::memcpy(&head, at, 4);
-    std::memcpy(&tail, at + size - 4, 4);
-    return head | std::uint64_t{tail} << 32;
-  }
-  // Both halves of a product: every bit of either number reaches most of what comes out.
-  static std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
-    const auto product = static_cast<account::UnsignedWide>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
   }
   // A text lies behind its length, at a multiple of eight bytes; it is named by its page and its place in it.
   static constexpr std::size_t room_of(std::size_t text_bytes) { return (text_bytes + 2 + 7) & ~std::size_t{7}; }

@@ -29,7 +29,8 @@ class Stream {
       if (i + kFirst < count_) begin(ops_[(i + kFirst) % kRing]);
       if (i + kSecond < count_) look_up(ops_[(i + kSecond) % kRing]);
       if (i + kThird < count_) meet(ops_[(i + kThird) % kRing]);
-      if (i + kFourth < count_) finish(ops_[(i + kFourth) % kRing]);
+      if (i + kFourth < count_) part(ops_[(i + kFourth) % kRing]);
+      if (i + kFifth < count_) finish(ops_[(i + kFifth) % kRing]);
       apply(ops_[i % kRing], result);
       if (i + kRing < count_) name(i + kRing);
     }
@@ -41,7 +42,7 @@ class Stream {
 
  private:
   static constexpr std::size_t kRing = 32;
-  static constexpr std::size_t kFirst = 24, kSecond = 16, kThird = 10, kFourth = 5;
+  static constexpr std::size_t kFirst = 26, kSecond = 19, kThird = 13, kFourth = 8, kFifth = 4;
 
   struct Coming {
     book::StreamOp op;
@@ -89,13 +90,22 @@ class Stream {
       x_.expect(c.account, c.op.book);
     }
   }
-  void finish(const Coming& c) {
+  void part(const Coming& c) {
     if (c.number == kNone) return;
     const OrderRecord& r = x_.orders().at(c.number);
     if (r.status != Status::kAlive) return;
-    if (c.op.type == 1) x_.books().prefetch_neighbours(r.id);
-    else x_.expect(r.account, c.op.book);
-    x_.ledger().at(r.account).prefetch(r.instrument(), r.side());
+    if (c.op.type == 1) {
+      x_.books().prefetch_neighbours(r.id);
+      x_.ledger().at(r.account).prefetch(r.instrument(), r.side());
+    } else {
+      x_.expect(r.account);
+      x_.expect(r.account, c.op.book);
+    }
+  }
+  void finish(const Coming& c) {
+    if (c.number == kNone || c.op.type == 1) return;
+    const OrderRecord& r = x_.orders().at(c.number);
+    if (r.status == Status::kAlive) x_.ledger().at(r.account).prefetch(r.instrument(), r.side());
   }
 
   void apply(const Coming& c, book::StreamResult& result) {
