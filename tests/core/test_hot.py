@@ -126,6 +126,44 @@ def test_unusable_tables_are_refused_by_name(log: Log) -> None:
             rows_from_arrow(pa.table(columns), instruments)
 
 
+def test_the_first_row_that_cannot_be_is_named_whatever_its_column(log: Log) -> None:
+    instruments = log.market.instruments
+    times = pa.array([MORNING_NS] * 4, pa.timestamp("ns", "UTC"))
+    good = {"datetime": times, "instrument_id": [SYMBOLS[0]] * 4}
+    for columns, why in (
+        ({"open": [1.0, 1.0, 1.0, float("inf")], "volume": [1.0, 1.5, 2.0, 3.0]}, "row 1: volume"),
+        ({"open": [1.0, float("inf"), 1.0, 1.0], "volume": [1.0, 1.5, 2.0, 3.0]}, "row 1: open"),
+        ({"open": [1.0, 1.0, float("inf"), 1.0], "seq": [0, 0, 0, -1]}, "row 2: open"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            rows_from_arrow(pa.table(good | columns), instruments)
+    named = good | {"instrument_id": [SYMBOLS[0], None, SYMBOLS[0], SYMBOLS[0]]}
+    with pytest.raises(ValueError, match="row 1 has no instrument_id"):
+        rows_from_arrow(pa.table(named | {"seq": [0, 0, -1, 0]}), instruments)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
+def test_numbers_of_every_type_are_read(log: Log, kind: pa.DataType) -> None:
+    times = pa.array([MORNING_NS, MORNING_NS + 1, MORNING_NS + 2], pa.timestamp("ns", "UTC"))
+    given = pa.array([1, None, 3], pa.int64()).cast(kind)
+    table = pa.table({"datetime": times, "instrument_id": [SYMBOLS[0]] * 3, "open": given, "volume": given})
+    rows = rows_from_arrow(table.slice(1), log.market.instruments).to_dicts()
+    assert [row.get("open") for row in rows] == [None, 3.0]
+    assert [row.get("volume") for row in rows] == [None, 3]
+
+
+def test_rows_without_a_trading_date_have_the_calendars(log: Log) -> None:
+    night = MORNING_NS + 13 * 3_600 * 10**9
+    times = pa.array([MORNING_NS, MORNING_NS, night], pa.timestamp("ns", "UTC"))
+    days = pa.array([None, dt.date(2020, 2, 3), None], pa.date32())
+    table = pa.table({"datetime": times, "instrument_id": [SYMBOLS[0]] * 3, "trading_date": days})
+    calendar = log.market.calendar
+    found = rows_from_arrow(table, log.market.instruments, dated=True).to_dicts()
+    expected = [calendar.trading_day(MORNING_NS), 20200203, calendar.trading_day(night)]
+    assert [row["trading_day"] for row in found] == expected
+    assert rows_from_arrow(table, log.market.instruments).to_dicts()[0]["trading_day"] == 0
+
+
 def test_scan_filters_orders_limits_and_projects(log: Log) -> None:
     log.ticks.append_rows(log.market.rows(*(row(i, s) for i in range(10) for s in SYMBOLS)))
     everything = [(r["datetime"], r["instrument_id"]) for r in log.hot.scan().to_pylist()]

@@ -43,6 +43,9 @@ class FakeStore:
     def __init__(self) -> None:
         self.asked: list[QueryRequest] = []
 
+    def begin(self, request: QueryRequest) -> Coroutine[Any, Any, Answer]:
+        return self.run(request)
+
     async def run(self, request: QueryRequest) -> Answer:
         self.asked.append(request)
         if request.stream == "nosuch":

@@ -370,7 +370,7 @@ cdef class RecordTail:
         return self.core.next_lsn() - 1
 
 
-def rows_from_arrow(batch not None, Instruments instruments not None):
+def rows_from_arrow(batch not None, Instruments instruments not None, *, bint dated=False):
     cdef Rows rows = Rows.make(instruments)
     cdef string why
     for part in batches_of(batch):
@@ -379,6 +379,8 @@ def rows_from_arrow(batch not None, Instruments instruments not None):
                            deref(<ArrowArray*>PyCapsule_GetPointer(array_capsule, "arrow_array")),
                            deref(instruments.ptr), deref(rows.data), why):
             raise ValueError(text(why))
+    if dated:
+        date_rows(SnapshotSpan(rows.data.data(), rows.data.size()), deref(instruments.calendar.ptr))
     return rows
 
 

@@ -375,6 +375,43 @@ bool fill_cell(int c, const ArrowColumn& column, std::int64_t row, Snapshot& out
   return true;
 }
 
+// Puts a column's values into its field, row by row. The first row whose value it cannot hold, or their number.
+template <class Fill>
+std::size_t fill_each(const ArrowColumn& column, std::span<Snapshot> rows, Fill fill) {
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    if (!column.is_null(static_cast<std::int64_t>(i)) && !fill(static_cast<std::int64_t>(i), rows[i])) return i;
+  return rows.size();
+}
+
+// The same with the type looked at once, where a field is given what nearly every batch brings for it.
+std::size_t fill_column(int c, const ArrowColumn& column, std::span<Snapshot> rows) {
+  using Type = ArrowColumn::Type;
+  const int field = c - kColumnFirstSlot + 1;
+  const bool is_slot = c >= kColumnFirstSlot && c < kColumnSource;
+  if (is_slot && is_count(field)) {
+    const auto of = [&]<class T>(T) {
+      return fill_each(column, rows, [&](std::int64_t row, Snapshot& out) {
+        out.set_count(field, static_cast<std::int64_t>(column.value<T>(row)));
+        return true;
+      });
+    };
+    if (column.type() == Type::kInt64) return of(std::int64_t{});
+    if (column.type() == Type::kInt32) return of(std::int32_t{});
+  } else if (is_slot) {
+    const auto of = [&]<class T>(T) {
+      return fill_each(column, rows, [&](std::int64_t row, Snapshot& out) {
+        const auto x = static_cast<double>(column.value<T>(row));
+        out.set_price(field, x);
+        return !std::isinf(x);
+      });
+    };
+    if (column.type() == Type::kDouble) return of(double{});
+    if (column.type() == Type::kInt64) return of(std::int64_t{});
+    if (column.type() == Type::kInt32) return of(std::int32_t{});
+  }
+  return fill_each(column, rows, [&](std::int64_t row, Snapshot& out) { return fill_cell(c, column, row, out); });
+}
+
 }  // namespace
 
 bool import_rows(const ArrowSchema& schema, const ArrowArray& array, InstrumentTable& instruments,
@@ -409,23 +446,42 @@ bool import_rows(const ArrowSchema& schema, const ArrowArray& array, InstrumentT
   }
   const std::size_t before = out.size();
   InstrumentColumn ids(instrument, instruments);
-  out.reserve(before + static_cast<std::size_t>(array.length));
-  for (std::int64_t row = 0; row < array.length && why.empty(); ++row) {
-    Snapshot& snapshot = out.emplace_back();
-    if (instrument.is_null(row) || !ids.at(row, snapshot.instrument, why)) {
+  out.resize(before + static_cast<std::size_t>(array.length));
+  const std::span<Snapshot> rows(out.data() + before, out.size() - before);
+  // Column by column; what is told is the first row that cannot be, and the first column of it.
+  std::size_t bad = rows.size();
+  int bad_column = -1;
+  for (const auto& [c, column] : columns)
+    if (const std::size_t row = fill_column(c, column, rows.first(bad)); row < bad) {
+      bad = row;
+      bad_column = c;
+    }
+  for (std::size_t i = 0; i < rows.size() && why.empty(); ++i) {
+    const auto row = static_cast<std::int64_t>(i);
+    if (instrument.is_null(row) || !ids.at(row, rows[i].instrument, why)) {
       if (why.empty()) why = "row " + std::to_string(row) + " has no instrument_id";
-      break;
+    } else if (i == bad) {
+      why = "row " + std::to_string(row) + ": " + std::string(column_name(bad_column)) + " holds a value it cannot have";
+    } else if (!rows[i].has(kDatetime)) {
+      why = "row " + std::to_string(row) + " has no datetime";
     }
-    for (const auto& [c, column] : columns) {
-      if (column.is_null(row) || fill_cell(c, column, row, snapshot)) continue;
-      why = "row " + std::to_string(row) + ": " + std::string(column_name(c)) + " holds a value it cannot have";
-      break;
-    }
-    if (why.empty() && !snapshot.has(kDatetime)) why = "row " + std::to_string(row) + " has no datetime";
   }
   if (why.empty()) return true;
   out.resize(before);
   return false;
+}
+
+void date_rows(std::span<Snapshot> rows, const Calendar& calendar) {
+  std::int64_t last_ns = kNoCount;
+  std::int32_t day = 0;
+  for (Snapshot& row : rows) {
+    if (row.trading_day != 0) continue;
+    if (row.ts_event_ns() != last_ns) {  // many rows of one moment
+      last_ns = row.ts_event_ns();
+      day = calendar.trading_day(last_ns);
+    }
+    row.trading_day = day;
+  }
 }
 
 }  // namespace qautlra

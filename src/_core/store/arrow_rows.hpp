@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/arrow_c.hpp"
+#include "market/calendar.hpp"
 #include "market/instrument.hpp"
 #include "market/snapshot.hpp"
 
@@ -47,5 +48,8 @@ void export_rows(std::span<const RowRef> rows, std::span<const std::string_view>
 // datetime and instrument_id must be there. False with a sentence in `why`, and nothing appended.
 bool import_rows(const ArrowSchema& schema, const ArrowArray& array, InstrumentTable& instruments,
                  std::vector<Snapshot>& out, std::string& why);
+
+// Gives rows without a trading day the calendar's.
+void date_rows(std::span<Snapshot> rows, const Calendar& calendar);
 
 }  // namespace qautlra

@@ -187,9 +187,10 @@ class RecordTail:
 def rows_not_after(rows: Rows, newest_ns: dict[int, int]) -> list[int]:
     """Places of the rows that are not newer than what is named for their instrument (by number)."""
 
-def rows_from_arrow(batch: Any, instruments: Instruments) -> Rows:
+def rows_from_arrow(batch: Any, instruments: Instruments, *, dated: bool = False) -> Rows:
     """Return the rows of a RecordBatch or Table in the row schema; missing columns have no value.
 
+    `dated`: a row without a trading date has the calendar's.
     ValueError names the column or row that cannot be read.
     """
 

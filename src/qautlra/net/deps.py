@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,6 +55,8 @@ class StoreQuery(Protocol):
     """The store's question answering."""
 
     async def run(self, request: QueryRequest | SqlRequest) -> QueryResult: ...
+
+    def begin(self, request: QueryRequest | SqlRequest) -> QueryResult | Coroutine[Any, Any, QueryResult]: ...
     async def counts(self, request: CountsRequest) -> dict[str, Any]: ...
 
 

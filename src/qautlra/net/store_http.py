@@ -76,7 +76,8 @@ class StoreHttp:
             await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
         )
         asked = msgspec.structs.replace(asked, who=asker(self._deps, request))
-        result = await _while_connected(request, store.run(asked))
+        found = store.begin(asked)
+        result = await _while_connected(request, found) if isinstance(found, Coroutine) else found
         headers = {
             "Content-Type": result.content_type,
             "p-time-elapsed": f"{result.elapsed_s:.6f}",

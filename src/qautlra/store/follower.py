@@ -5,7 +5,7 @@ Any number of processes may do so at once; they see what the writer's files and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,10 @@ class FollowerQuery:
             cap_rows=settings.query_rows,
         )
         self.queries = 0
+
+    def begin(self, request: QueryRequest | SqlRequest) -> Coroutine[Any, Any, QueryResult]:
+        """Return what has to be awaited for an answer: memory has none here."""
+        return self.run(request)
 
     async def run(self, request: QueryRequest | SqlRequest) -> QueryResult:
         """Answer one request, as `StoreQuery.run`."""

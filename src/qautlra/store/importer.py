@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -24,7 +23,7 @@ from qautlra._core.store import rows_from_arrow, rows_not_after
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
-from qautlra.store.schema import INSTRUMENT, MARKET_DATA, ORDINAL, ROW_SCHEMA, STREAMS, TIME, TRADING_DATE
+from qautlra.store.schema import INSTRUMENT, MARKET_DATA, ORDINAL, ROW_SCHEMA, STREAMS, TIME
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -95,7 +94,7 @@ async def import_file(
         for at in range(0, batch.num_rows, SLICE_ROWS):
             part = batch.slice(at, SLICE_ROWS)
             if own:
-                rows, refused = rows_from_arrow(dated(part, calendar), instruments), 0
+                rows, refused = rows_from_arrow(part, instruments, dated=True), 0
             else:
                 rows, refused = normaliser.rows(
                     part, trust_action_day=True, now_ns=wall_ns(), source="import"
@@ -261,18 +260,6 @@ def open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchSt
     except pa.ArrowInvalid:
         file.seek(0)
         return pa.ipc.open_stream(file)
-
-
-def dated(batch: pa.RecordBatch, calendar: Calendar) -> pa.RecordBatch:
-    """Return the batch with trading dates, the calendar's where it has none of its own."""
-    if TRADING_DATE in batch.schema.names and not batch.column(TRADING_DATE).null_count:
-        return batch
-    times = batch.column(TIME).cast(pa.int64()).dictionary_encode()  # many rows of one moment
-    numbers = [calendar.trading_day(us * 1_000) for us in times.dictionary.to_pylist()]
-    each = pa.array([date(n // 10_000, n // 100 % 100, n % 100) for n in numbers], pa.date32())
-    days = each.take(times.indices)
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return pa.RecordBatch.from_pydict(columns | {TRADING_DATE: days})
 
 
 def _ours(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.store.schema import INSTRUMENT, ORDINAL, TIME, TRADING_DATE
+from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME, TRADING_DATE
 from qautlra.store.tables.infer import fit
 from qautlra.store.timegrammar import parse_time
 
 NO_VALUE = ("-", "", None)
+_NARROW = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32())
 
 
 def market_table(events: Sequence[Any] | pa.Table, schema: pa.Schema, now_ns: int) -> pa.Table:
@@ -40,22 +41,27 @@ def market_table(events: Sequence[Any] | pa.Table, schema: pa.Schema, now_ns: in
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    unknown = [name for name in table.column_names if name not in schema.names]
+    kinds = dict(zip(schema.names, schema.types, strict=True))
+    given = dict(zip(table.column_names, table.columns, strict=True))
+    unknown = [name for name in given if name not in kinds]
     if unknown:
-        raise InputError(
-            f"no column {unknown[0][:64]!r}; there are {', '.join(schema.names)}", key=unknown[0]
-        )
+        raise InputError(f"no column {unknown[0][:64]!r}; there are {', '.join(kinds)}", key=unknown[0])
     for name in (TIME, INSTRUMENT):
-        if name not in table.column_names or table.column(name).null_count:
+        if name not in given or given[name].null_count:
             raise InputError(f"{name}: is missing", key=name)
     try:
-        columns = {}
-        for name, column in zip(table.column_names, table.columns, strict=True):
-            kind = schema.field(name).type
-            columns[name] = column if column.type == kind else column.cast(kind)
+        for name, column in given.items():
+            kind, own = kinds[name], column.type
+            if own != kind and not (schema is ROW_SCHEMA and _is_read_as(own, kind)):
+                given[name] = column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the columns have other types: {error}", key="body") from None
-    return pa.table(columns)
+    return pa.table(given)
+
+
+def _is_read_as(given: pa.DataType, kind: pa.DataType) -> bool:
+    """Whether rows are read from such numbers as they are: every one of them is one of `kind` too."""
+    return given in _NARROW and kind in (pa.float64(), pa.int64())
 
 
 def _value(at: int, name: str, value: Any, kind: pa.DataType, now_ns: int) -> Any:

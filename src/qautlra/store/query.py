@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import LimitError
-from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest
 from qautlra.store.answer import Chunk, QueryResult
 from qautlra.store.bars import BarReader
 from qautlra.store.groups import selected
@@ -69,23 +69,39 @@ class StoreQuery:
 
         InputError: the request; NotFoundError: no such stream; LimitError: too slow, too big or too many.
         """
+        found = self.begin(request)
+        return found if isinstance(found, QueryResult) else await found
+
+    def begin(self, request: QueryRequest | SqlRequest) -> QueryResult | Coroutine[Any, Any, QueryResult]:
+        """Return an answer that memory has all of, else what has to be awaited for it; errors as `run`."""
         started_s = monotonic_s()
         self.queries += 1
         if isinstance(request, SqlRequest):
-            return await self._sql.run(request)
+            return self._sql.run(request)
         if request.stream.lower() not in STREAMS and self._sql.knows(request.stream):
-            return await self._sql.run_table(request, self._canonical)
+            return self._sql.run_table(request, self._canonical)
         plan = self.plan(request)
-        if request.verb is not None:
-            return await self._verb(request.verb, plan, request)
+        found = self._at_once(plan, request)
+        if found is None:
+            rest = self._read if request.verb is None else self._verb
+            return rest(plan, request, started_s)
         result = QueryResult(request.format.content_type, self._clock.name)
-        if plan.stream.name != BAR_1M and not request.format.streamed:
-            found = self._reader.hot_json(plan, SHAPES[request.format])
-            if found is not None:
-                result.chunks, result.rows = found
-                result.truncated = plan.capped and result.rows == plan.limit
-                result.elapsed_s = monotonic_s() - started_s
-                return result
+        result.chunks, result.rows = found
+        result.truncated = request.verb is None and plan.capped and result.rows == plan.limit
+        result.elapsed_s = monotonic_s() - started_s
+        return result
+
+    def _at_once(self, plan: Plan, request: QueryRequest) -> tuple[bytes, int] | None:
+        """Return the whole answer as JSON, and its rows, when memory has all of it."""
+        shape = SHAPES.get(request.format)
+        if shape is None or plan.stream.name == BAR_1M:
+            return None
+        if request.verb is None:
+            return self._reader.hot_json(plan, shape)
+        return self._reader.latest_json(plan, shape) if request.verb.name == "latest_on" else None
+
+    async def _read(self, plan: Plan, request: QueryRequest, started_s: float) -> QueryResult:
+        result = QueryResult(request.format.content_type, self._clock.name)
         schema = narrowed(plan.stream.schema, plan.columns)
         render = renderer(request.format, schema)
         chunks = self._chunks(plan, render, result, started_s)
@@ -105,15 +121,9 @@ class StoreQuery:
                     ) from None
         return result
 
-    async def _verb(self, verb: Verb, plan: Plan, request: QueryRequest) -> QueryResult:
-        started_s = monotonic_s()
-        if verb.name == "latest_on" and (shape := SHAPES.get(request.format)) is not None:
-            text = self._reader.latest_json(plan, shape)
-            if text is not None:
-                result = QueryResult(request.format.content_type, self._clock.name)
-                result.chunks, result.rows = text
-                result.elapsed_s = monotonic_s() - started_s
-                return result
+    async def _verb(self, plan: Plan, request: QueryRequest, started_s: float) -> QueryResult:
+        verb = request.verb
+        assert verb is not None
         if verb.name == "latest_on" and (found := self._reader.latest(plan)) is not None:
             render = renderer(request.format, found.schema)
             result = QueryResult(request.format.content_type, self._clock.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,9 +74,7 @@ class StoreService(Service):
         self.data_dir = Path(data_dir)
         self.query = QueryDoor()
         self.disk = DiskGuard(self.data_dir, settings.max_disk_percent)
-        self.ingest = IngestDoor(
-            self, lambda: self._open, instruments, calendar, clock, self.disk, settings.tail_rows
-        )
+        self.ingest = IngestDoor(self, lambda: self._open, instruments, clock, self.disk, settings.tail_rows)
         self._given = Given(
             settings=settings,
             data_dir=self.data_dir,
@@ -393,6 +391,10 @@ class QueryDoor:
     async def run(self, request: QueryRequest | SqlRequest) -> QueryResult:
         """Answer one request; UnavailableError when the store is not running."""
         return await self._need().run(request)
+
+    def begin(self, request: QueryRequest | SqlRequest) -> QueryResult | Coroutine[Any, Any, QueryResult]:
+        """Return an answer that memory has, else what has to be awaited for it; errors as `run`."""
+        return self._need().begin(request)
 
     async def counts(self, request: CountsRequest) -> dict[str, Any]:
         """Count rows, as `run`."""

@@ -7,7 +7,9 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from qautlra._core.journal cimport CDamage, CJournal, CRecord, Journal, Next
-from qautlra._core.market cimport ArrowArray, ArrowSchema, Buffer, CInstrumentTable, Instruments, Rows, Snapshot
+from qautlra._core.market cimport (
+    ArrowArray, ArrowSchema, Buffer, CCalendar, CInstrumentTable, Instruments, Rows, Snapshot,
+)
 from qautlra._core.tape cimport CTape, Tape
 
 
@@ -21,6 +23,8 @@ cdef extern from "<span>" namespace "std" nogil:
         RowRefSpan(const RowRef*, size_t)
     cdef cppclass NameSpan "std::span<const std::string_view>":
         NameSpan(const string_view*, size_t)
+    cdef cppclass SnapshotSpan "std::span<qautlra::Snapshot>":
+        SnapshotSpan(Snapshot*, size_t)
 
 cdef extern from "store/arrow_rows.hpp" namespace "qautlra" nogil:
     const int kColumnCount
@@ -30,6 +34,7 @@ cdef extern from "store/arrow_rows.hpp" namespace "qautlra" nogil:
         uint32_t name
     void export_rows(RowRefSpan, NameSpan, ColumnSpan, ArrowSchema*, ArrowArray*) except +
     cbool import_rows(const ArrowSchema&, const ArrowArray&, CInstrumentTable&, vector[Snapshot]&, string&) except +
+    void date_rows(SnapshotSpan, const CCalendar&)
 
 cdef extern from "store/json_rows.hpp" namespace "qautlra" nogil:
     cdef enum class JsonShape(uint8_t):
