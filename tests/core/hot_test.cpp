@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <numeric>
@@ -166,6 +168,37 @@ void expect_same_scan(const HotStore& hot, const Twin& twin, const HotQuery& q) 
 }
 
 }  // namespace
+
+TEST_CASE(pieces_of_memory_never_overlap_and_are_given_again) {
+  ChunkMemory memory;
+  std::mt19937 random(11);
+  struct Piece {
+    std::byte* at;
+    std::size_t bytes;
+  };
+  std::vector<Piece> held;
+  std::map<std::byte*, std::size_t> places;  // by where they begin
+  std::size_t most = 0;
+  for (int i = 0; i < 4'000; ++i) {
+    if (i % 1'000 < 700 || held.empty()) {
+      const std::size_t bytes = ChunkMemory::kSmallest << random() % ChunkMemory::kSizes;
+      std::byte* const at = memory.take(bytes);
+      std::memset(at, i, bytes);
+      const auto after = places.lower_bound(at);
+      EXPECT(after == places.end() || at + bytes <= after->first);
+      EXPECT(after == places.begin() || std::prev(after)->first + std::prev(after)->second <= at);
+      places[at] = bytes;
+      held.push_back({at, bytes});
+    } else {
+      std::swap(held[random() % held.size()], held.back());
+      memory.give(held.back().at, held.back().bytes);
+      places.erase(held.back().at);
+      held.pop_back();
+    }
+    most = std::max(most, held.size());
+  }
+  EXPECT(most > 1'000);  // some fifteen MB: blocks that a thread prepared are among them
+}
 
 TEST_CASE(a_row_survives_its_bytes) {
   std::mt19937_64 random(1);

@@ -21,11 +21,11 @@ std::size_t Chunk::lower_bound(const RowKey& wanted) const {
 
 std::byte* Chunk::insert(std::size_t i, std::uint64_t lsn, std::size_t encoded) {
   const auto at = static_cast<std::uint16_t>(used_ / 8);
-  std::byte* places = data_.get() + bytes_ - 2 * (count_ + 1);  // the new lowest place
+  std::byte* places = data_ + bytes_ - 2 * (count_ + 1);  // the new lowest place
   const std::size_t after = count_ - i;
   if (after != 0) std::memmove(places, places + 2, 2 * after);
   std::memcpy(places + 2 * after, &at, 2);
-  std::byte* out = data_.get() + used_;
+  std::byte* out = data_ + used_;
   std::memcpy(out, &lsn, 8);
   used_ += 8 + encoded;
   ++count_;
@@ -96,7 +96,7 @@ void HotStore::put(std::span<const std::byte> row, std::uint64_t lsn) {
   auto& chunks = place_.line->chunks;
   if (place_.new_bytes != 0) {
     chunks.insert(chunks.begin() + static_cast<std::ptrdiff_t>(place_.chunk),
-                  std::make_unique<Chunk>(place_.new_bytes));
+                  std::make_unique<Chunk>(memory_, place_.new_bytes));
     bytes_ += place_.new_bytes;
   }
   std::memcpy(chunks[place_.chunk]->insert(place_.row, lsn, row.size()), row.data(), row.size());
@@ -116,8 +116,8 @@ Admitted HotStore::load(const Snapshot& row, std::uint64_t lsn) {
 // Halves a full chunk so that a late row finds room in one of the halves.
 void HotStore::split(Line& line, std::size_t index) {
   const Chunk& full = *line.chunks[index];
-  auto left = std::make_unique<Chunk>(full.bytes());
-  auto right = std::make_unique<Chunk>(full.bytes());
+  auto left = std::make_unique<Chunk>(memory_, full.bytes());
+  auto right = std::make_unique<Chunk>(memory_, full.bytes());
   for (std::size_t i = 0; i < full.count(); ++i) (i < full.count() / 2 ? left : right)->append_copy(full, i);
   bytes_ += full.bytes();
   line.chunks[index] = std::move(left);

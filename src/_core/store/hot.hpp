@@ -16,6 +16,7 @@
 #include "market/instrument.hpp"
 #include "market/snapshot.hpp"
 #include "store/arrow_rows.hpp"
+#include "store/chunk_memory.hpp"
 #include "store/row_codec.hpp"
 
 namespace qautlra {
@@ -38,11 +39,14 @@ struct RowKey {
 // Owner: one line of the hot store.
 class Chunk {
  public:
-  static constexpr std::size_t kSmallestBytes = 4096;
-  static constexpr std::size_t kLargestBytes = 32 << 10;
+  static constexpr std::size_t kSmallestBytes = ChunkMemory::kSmallest;
+  static constexpr std::size_t kLargestBytes = kSmallestBytes << (ChunkMemory::kSizes - 1);
   static constexpr std::size_t kRowOverhead = 8 + 2;  // LSN and place
 
-  explicit Chunk(std::size_t bytes) : bytes_(bytes), data_(std::make_unique_for_overwrite<std::byte[]>(bytes)) {}
+  Chunk(ChunkMemory& memory, std::size_t bytes) : memory_(memory), bytes_(bytes), data_(memory.take(bytes)) {}
+  ~Chunk() { memory_.give(data_, bytes_); }
+  Chunk(const Chunk&) = delete;
+  Chunk& operator=(const Chunk&) = delete;
 
   std::size_t bytes() const { return bytes_; }
   std::size_t count() const { return count_; }
@@ -50,8 +54,8 @@ class Chunk {
   std::uint64_t max_lsn() const { return max_lsn_; }
   std::uint64_t min_lsn() const { return min_lsn_; }
 
-  const std::byte* row(std::size_t i) const { return data_.get() + 8 * place(i) + 8; }
-  std::uint64_t lsn(std::size_t i) const { return load<std::uint64_t>(data_.get() + 8 * place(i)); }
+  const std::byte* row(std::size_t i) const { return data_ + 8 * place(i) + 8; }
+  std::uint64_t lsn(std::size_t i) const { return load<std::uint64_t>(data_ + 8 * place(i)); }
   RowKey key(std::size_t i) const {
     const std::byte* at = row(i);
     return {load<std::int64_t>(at + offsetof(RowHead, ts_event_ns)), load<std::uint32_t>(at + offsetof(RowHead, ordinal))};
@@ -71,14 +75,15 @@ class Chunk {
     std::memcpy(&x, at, sizeof x);
     return x;
   }
-  std::size_t place(std::size_t i) const { return load<std::uint16_t>(data_.get() + bytes_ - 2 * (i + 1)); }
+  std::size_t place(std::size_t i) const { return load<std::uint16_t>(data_ + bytes_ - 2 * (i + 1)); }
 
+  ChunkMemory& memory_;
   std::size_t bytes_;
   std::size_t used_ = 0;
   std::size_t count_ = 0;
   std::uint64_t max_lsn_ = 0;
   std::uint64_t min_lsn_ = std::numeric_limits<std::uint64_t>::max();
-  std::unique_ptr<std::byte[]> data_;
+  std::byte* data_;
 };
 
 struct HotQuery {
@@ -165,6 +170,7 @@ class HotStore {
 
   const InstrumentTable& instruments_;
   const std::size_t max_bytes_;
+  ChunkMemory memory_;  // outlives the chunks
   std::vector<std::unique_ptr<Line>> lines_;
   std::size_t bytes_ = 0;
   std::uint64_t rows_ = 0;
