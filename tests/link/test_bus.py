@@ -353,3 +353,48 @@ def test_topic_patterns() -> None:
         ("*.b", "a.b", True),
     ):
         assert _matches("topic", pattern, key) is wanted
+
+
+def test_a_refused_message_fails_at_once_and_not_those_after_it(rabbit_url: str) -> None:
+    names = Names()
+
+    async def work() -> None:
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url), retry_min_s=0.01, probe_s=20.0))
+        exchange = names.exchange()
+        bus.declare(exchange)
+        task = asyncio.create_task(bus.run())
+        message = Message(exchange.name, "key", b"order")
+        await bus.publish([message])
+        await names.clean()  # as when somebody deletes it
+        sent = [asyncio.create_task(bus.publish([message])) for _ in range(3)]
+        async with asyncio.timeout(2):  # neither the probe nor the answer's timeout is waited for
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+            assert isinstance(answers[0], LinkError)
+            await bus.publish([message])
+        assert bus.connects_count == 2 and not bus._questions
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await names.clean()
+
+    run(work())
+
+
+def test_a_publisher_that_gives_up_leaves_the_answers_in_order(rabbit_url: str) -> None:
+    async def work() -> None:
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url)))
+        task = asyncio.create_task(bus.run())
+        await until(lambda: bus.is_connected)
+        for _ in range(20):
+            given_up = asyncio.create_task(bus.publish([Message("", "nobody", b"x")]))
+            while not bus._questions:
+                await asyncio.sleep(0)
+            later = asyncio.create_task(bus.publish([Message("", "nobody", b"y")]))
+            given_up.cancel()
+            await asyncio.gather(given_up, return_exceptions=True)
+            await later
+            await until(lambda: not bus._questions)
+        assert bus.connects_count == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(work())

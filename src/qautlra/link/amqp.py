@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.amqp_frames import acknowledge, encode
+from qautlra.link.amqp_frames import acknowledge, encode, question
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
 from qautlra.link.diff_client import BackOff
 
@@ -92,6 +93,8 @@ class AmqpBus:
         self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
         self._connected = asyncio.Event()
         self._publishing = asyncio.Lock()
+        self._questions: deque[asyncio.Future[None]] = deque()  # not answered yet, oldest first
+        self._answers: asyncio.Task[None] | None = None
         self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
         self._late: set[asyncio.Task[None]] = set()
         self.state = "connecting"
@@ -155,25 +158,26 @@ class AmqpBus:
         """Return when the broker has them in this order; LinkError when that is not known.
 
         Waits while there is no connection. A question on the same channel is answered after the messages
-        before it were routed: cheaper than one confirmation each, and no weaker for transient messages.
-        What is published meanwhile is written at once, behind it, and does not wait for that answer.
+        before it were routed: cheaper than one confirmation each, and no weaker for transient messages. It
+        goes in the same write. What is published meanwhile is written at once, behind it, and does not wait
+        for that answer.
         """
         channel: AbstractChannel | None = None
         try:
             async with self._publishing:
                 while (channel := self._outgoing) is None:
                     await self._connected.wait()
-                payload = encode(messages, channel.number, self._frame_bytes)
+                payload = encode(messages, channel.number, self._frame_bytes) + question(channel.number)
                 async with asyncio.timeout(self._options.answer_timeout_s):
                     await channel.connection.write_queue.put(
                         ChannelFrame(payload=payload, should_close=False)
                     )
+                if channel is not self._outgoing:
+                    raise LinkError("the broker is gone")
+                answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._questions.append(answered)
             async with asyncio.timeout(self._options.answer_timeout_s):
-                await channel.basic_qos(prefetch_count=0)
-        except asyncio.CancelledError:
-            if channel is not None and channel.is_closed and not _is_cancelling():
-                raise LinkError("the broker is gone") from None
-            raise
+                await answered
         except _FAILURES as error:
             if channel is not None:
                 self._hang_up(channel)
@@ -256,13 +260,24 @@ class AmqpBus:
         for exchange in self._exchanges:
             await self._declare(connection, exchange)
         self._frame_bytes = connection.connection_tune.frame_max or 131_072
-        self._outgoing = await connection.channel(publisher_confirms=False)
+        outgoing = await connection.channel(publisher_confirms=False)
+        assert isinstance(outgoing, aiormq.Channel)
+        self._outgoing = outgoing
+        self._answers = asyncio.get_running_loop().create_task(self._take_answers(outgoing))
         incoming = await connection.channel(publisher_confirms=False)
         await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
         self._epoch += 1
         self._incoming = incoming
         for consumer in list(self._consumers.values()):
             await self._serve(incoming, consumer)
+
+    async def _take_answers(self, channel: aiormq.Channel) -> None:
+        """Let those go on whose messages the broker has: it answers in the order it was asked."""
+        while True:
+            await channel.rpc_frames.get()
+            answered = self._questions.popleft()
+            if not answered.done():
+                answered.set_result(None)
 
     async def _declare(self, connection: AbstractConnection, exchange: Exchange) -> None:
         """Declare on a channel of its own: a refusal closes the channel."""
@@ -324,16 +339,17 @@ class AmqpBus:
 
     async def _watch(self, connection: AbstractConnection) -> None:
         """Return when the connection is closed, or raise when it only looks open."""
-        closing = connection.closing
+        assert self._incoming is not None and self._outgoing is not None
+        parts = (connection, self._incoming, self._outgoing)
+        closing = [part.closing for part in parts]
         while True:
-            done, _ = await asyncio.wait((closing,), timeout=self._options.probe_s)
-            channels = (self._incoming, self._outgoing)
-            if (
-                done
-                or connection.is_closed
-                or any(channel is None or channel.is_closed for channel in channels)
-            ):
-                self.error = self.error or "closed by the broker"
+            done, _ = await asyncio.wait(
+                closing, timeout=self._options.probe_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done or any(part.is_closed for part in parts):
+                reasons = [one.exception() for one in done if not one.cancelled()]
+                told = [_text(reason) for reason in reasons if reason is not None]
+                self.error = self.error or (told[0] if told else "closed by the broker")
                 return
             async with asyncio.timeout(self._options.answer_timeout_s):
                 for consumer in [c for c in self._consumers.values() if c.on_delivery is not None]:
@@ -358,6 +374,13 @@ class AmqpBus:
     def _forget(self) -> None:
         self._connected.clear()
         self._incoming = self._outgoing = None
+        if self._answers is not None:
+            self._answers.cancel()
+            self._answers = None
+        for answered in self._questions:
+            if not answered.done():
+                answered.set_exception(LinkError("the broker is gone"))
+        self._questions.clear()
         self._unacked.clear()
         for consumer in self._consumers.values():
             consumer.unacked_count = 0

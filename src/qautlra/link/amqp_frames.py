@@ -35,6 +35,11 @@ def acknowledge(channel: int, tag: int, *, all_before: bool) -> bytes:
     return _frame(1, channel, _ACK.pack(60, 80, tag, all_before))
 
 
+def question(channel: int) -> bytes:
+    """Return the frame of a Basic.Qos that changes nothing and has an answer."""
+    return _frame(1, channel, struct.pack(">HHIHB", 60, 10, 0, 0, 0))
+
+
 @lru_cache(maxsize=4096)
 def _publish(channel: int, exchange: str, key: str) -> bytes:
     arguments = struct.pack(">HHH", 60, 40, 0) + _short(exchange) + _short(key) + b"\x00"

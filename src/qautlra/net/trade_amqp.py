@@ -452,6 +452,7 @@ class TradeAmqp(Service):
         """Acknowledge what is durable, whole groups at a time."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(ACK_EVERY_S)  # reports go first; and nobody but the broker waits for it
             self._wake.clear()
             done, self._done = self._done, []
             if not done:
@@ -470,4 +471,3 @@ class TradeAmqp(Service):
             self._results.acknowledged()
             if done[-1].delivery.epoch == self._epoch:
                 self.unacked_count -= len(done)
-            await asyncio.sleep(ACK_EVERY_S)  # one for many: nobody waits for it but the broker
