@@ -386,7 +386,7 @@ def test_a_publisher_that_gives_up_leaves_the_answers_in_order(rabbit_url: str) 
         await until(lambda: bus.is_connected)
         for _ in range(20):
             given_up = asyncio.create_task(bus.publish([Message("", "nobody", b"x")]))
-            while not bus._questions:
+            while not bus._questions:  # noqa: ASYNC110
                 await asyncio.sleep(0)
             later = asyncio.create_task(bus.publish([Message("", "nobody", b"y")]))
             given_up.cancel()
