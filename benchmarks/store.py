@@ -308,6 +308,8 @@ def real_day_sizes(work: Path) -> dict[str, Any]:
     """Return bytes per row of a recorded day of one instrument, and of a DuckDB table of the same rows."""
     (day,) = _bench.real_day()
     data = work / "real"
+    for before in (data, work / "real.duckdb"):  # of the run before
+        shutil.rmtree(before) if before.is_dir() else before.unlink(missing_ok=True)
     run("data", "import", str(day), "--data-dir", str(data), "--json")
     files = list(data.glob("stream=*/date=*/*.parquet"))
     peer = duckdb.connect(str(work / "real.duckdb"))
