@@ -70,10 +70,11 @@ def main() -> None:
         table.execute(f"CREATE TABLE IF NOT EXISTS ticks AS FROM '{source}' ORDER BY instrument_id, datetime")
         table.execute("CHECKPOINT")
         peer_bytes = (work / "peer.duckdb").stat().st_size
-        began = time.perf_counter()
+        import_s = None
         if not data.exists():
+            began = time.perf_counter()
             run("data", "import", str(source), "--data-dir", str(data), "--json")
-        import_s = time.perf_counter() - began
+            import_s = time.perf_counter() - began
         peers, missing = _peers.all_of(table, work, chosen.short)
         with _bench.serve("--mode", "db", "--set", "store.hot_bytes=1MiB", data_dir=data) as server:
             wait_for_files(server)
@@ -86,7 +87,7 @@ def main() -> None:
         "store",
         rows=rows,
         instruments=instruments,
-        import_rows_per_s=round(rows / import_s),
+        import_rows_per_s=round(rows / import_s) if import_s else None,
         bytes_per_row=round(ours, 2),
         duckdb_bytes_per_row=round(theirs, 2),
         bytes_ratio=round(ours / theirs, 3),
