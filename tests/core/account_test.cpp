@@ -281,13 +281,12 @@ TEST_CASE(sums_beside_wide_ones) {
   constexpr std::int64_t edges[] = {0, 1, -1, 7, kUnit, kMaxValue, -kMaxValue, kMaxGross, top / 2, -top / 2 - 1,
                                     top - 1, top, -top, kNoValue};
   for (const std::int64_t a : edges)
-    for (const std::int64_t b : edges) {
-      EXPECT_EQ(add(a, b), clamp(static_cast<Wide>(a) + b));
-      for (const std::int64_t c : {std::int64_t{1}, std::int64_t{3}, std::int64_t{-2}, std::int64_t{300}}) {
-        if (a == kNoValue || b == kNoValue || a > kMaxValue || a < -kMaxValue || b > kMaxValue || b < -kMaxValue) continue;
-        EXPECT_EQ(value_of(a, b, c), clamp(wide_value(a, b, c)));
-      }
-    }
+    for (const std::int64_t b : edges) EXPECT_EQ(add(a, b), clamp(static_cast<Wide>(a) + b));
+  // A product of the largest three still fits 128 bits.
+  for (const Price price : {std::int64_t{0}, std::int64_t{1}, -kUnit, kMaxPrice / 7, kMaxPrice, -kMaxPrice})
+    for (const std::int64_t lots : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-3}, kMaxVolume / 7, kMaxVolume, -kMaxVolume})
+      for (const std::int64_t multiple : {std::int64_t{1}, std::int64_t{3}, std::int64_t{-2}, std::int64_t{300}, kMaxMultiple})
+        EXPECT_EQ(value_of(price, lots, multiple), clamp(wide_value(price, lots, multiple)));
   Board board;
   for (const std::int64_t edge : edges) {
     if (edge == kNoValue) continue;
