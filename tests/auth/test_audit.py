@@ -1,5 +1,6 @@
 """The audit log: its chain, what breaks it, its bounds, a kill."""
 
+import hmac
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from qautlra.auth import audit
@@ -204,3 +206,8 @@ def test_flushed_entries_survive_a_kill(tmp_path: Path, rounds: int) -> None:
         assert verdict.reason == ""
         assert verdict.entries >= told
         told = verdict.entries
+
+
+def test_the_chain_is_hmac_sha256_under_its_key(log: AuditLog) -> None:
+    row = (1, 2, "LOGIN", "SUCCESS", "ann", "", "127.0.0.1", "{}")
+    assert log._chained(b"before", row) == hmac.digest(KEY, b"before" + orjson.dumps(row), "sha256")

@@ -7,6 +7,7 @@ log itself says so. Beyond `rows_max` the oldest tenth goes, and the chain is an
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import sqlite3
 import threading
@@ -117,6 +118,9 @@ class AuditLog:
 
     def __init__(self, directory: Path, key: bytes, *, rows_max: int = 1_000_000) -> None:
         self._key = key
+        block = key.ljust(hashlib.sha256().block_size, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._rows_max = rows_max
         self._database = connect(directory / FILE_NAME, _SCHEMA, VERSION)
         self._lock = threading.Lock()
@@ -156,7 +160,8 @@ class AuditLog:
             text = orjson.dumps({"cut": text[: DETAIL_CHARS // 2]}).decode()
         names = (_text(user_id), _text(account_id), _text(address))
         self._queue.append((clock.wall_ns(), act.value, result.value, *names, text))
-        self._wake.set()
+        if not self._wake.is_set():  # who waits for it clears it before looking at the queue
+            self._wake.set()
 
     def flush(self, *, gently: bool = False) -> None:
         """Write what is queued; blocking. `gently`, with pauses while not much waits."""
@@ -282,7 +287,11 @@ class AuditLog:
         self._set_end("anchor", last, row[0])
 
     def _chained(self, before: bytes, row: tuple[Any, ...]) -> bytes:
-        return hmac.digest(self._key, before + orjson.dumps(row), "sha256")
+        """Return the row's HMAC-SHA256, by states that have taken the key already: half the price."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(before + orjson.dumps(row))
+        outer.update(inner.digest())
+        return outer.digest()
 
     def _seal(self, name: str, seq: int, hashed: bytes) -> bytes:
         return hmac.digest(self._key, orjson.dumps([name, seq, hashed.hex()]), "sha256")
