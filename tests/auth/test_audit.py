@@ -211,3 +211,18 @@ def test_flushed_entries_survive_a_kill(tmp_path: Path, rounds: int) -> None:
 def test_the_chain_is_hmac_sha256_under_its_key(log: AuditLog) -> None:
     row = (1, 2, "LOGIN", "SUCCESS", "ann", "", "127.0.0.1", "{}")
     assert log._chained(b"before", row) == hmac.digest(KEY, b"before" + orjson.dumps(row), "sha256")
+
+
+def test_a_command_may_write_behind_our_back(log: AuditLog, tmp_path: Path) -> None:
+    """As `user add` does between a server's start and its admin socket: both go on in one chain."""
+    log.record(Act.LOGIN, "one")
+    log.flush()
+    beside = AuditLog(tmp_path, KEY)
+    beside.record(Act.USER_CHANGE, "command")
+    beside.flush()
+    log.record(Act.LOGIN, "two")
+    log.flush()
+    beside.record(Act.USER_CHANGE, "again")
+    beside.close()
+    assert [entry.user_id for entry in log.read()] == ["again", "two", "command", "one"]
+    assert log.verify().reason == ""

@@ -253,7 +253,8 @@ class AuditLog:
         if lost:
             detail = orjson.dumps({"count": lost}).decode()
             rows.append((clock.wall_ns(), Act.ENTRIES_LOST.value, Result.FAILED.value, "", "", "", detail))
-        seq, linked = self._head or (0, b"")
+        seq = 0
+        linked = b""
 
         def chained() -> Iterator[tuple[Any, ...]]:
             nonlocal seq, linked
@@ -265,6 +266,7 @@ class AuditLog:
                 yield (seq, *row, linked)
 
         with transaction(self._database):
+            seq, linked = self._newest_head()
             self._database.executemany(
                 f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chained()
             )
@@ -275,6 +277,11 @@ class AuditLog:
         self._lost -= lost
         for _ in group:
             self._queue.popleft()
+
+    def _newest_head(self) -> tuple[int, bytes]:
+        """Return where the chain goes on: another process may have written, a command beside our back."""
+        ours, found = self._head or (0, b""), self._end("head")
+        return found if found is not None and found[0] > ours[0] else ours
 
     def _trim(self, head: int) -> None:
         """Let the oldest go when there are too many, keeping the hash the rest is chained to."""

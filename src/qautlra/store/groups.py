@@ -58,7 +58,10 @@ class GroupFile:
     def read(self, at: int, schema: pa.Schema) -> Group:
         """Return a row group decoded. Blocking."""
         live, rest = group_columns(self.footer, at, schema)
-        file = self._idle.pop() if self._idle else pq.ParquetFile(self._source, metadata=self.footer.meta)
+        try:
+            file = self._idle.pop()
+        except IndexError:  # all are in use by other threads
+            file = pq.ParquetFile(self._source, metadata=self.footer.meta)
         places = [self.footer.places[name] for name in live]
         table = file.reader.read_row_group(at, column_indices=places, use_threads=True)
         self._idle.append(file)
