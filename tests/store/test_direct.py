@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from datetime import date
@@ -148,6 +149,28 @@ def test_little_is_read_for_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         found = DirectReader(tmp_path, Footers(), ROW_SCHEMA).read(asked, files, 0, 2**60, 10, lambda: False)
         assert found.num_rows == 10
         assert len(opened) <= 2 < len(files)
+
+
+def test_a_deleted_file_is_let_go_of(tmp_path: Path) -> None:
+    """Or the disk would not get its room back as long as nobody asks for other files."""
+    files, _ = written(tmp_path, random.Random(3))
+    reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
+    stream = STREAMS[FUTURES_MARKET]
+    plan = Plan(stream, tuple(stream.columns), 0, 2**60, DAYS, frozenset(SYMBOLS), None, None, False, False)
+
+    def held() -> list[Path]:
+        """Files of ours among the descriptors; the one that lists them is gone by then."""
+        paths = [Path(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+        return [
+            path for path in paths if path.is_symlink() and str(path.readlink()).startswith(str(tmp_path))
+        ]
+
+    reader.read(plan, files, 0, 2**60, None, lambda: False)
+    assert held()
+    for file in files:
+        (tmp_path / file.path).unlink()
+    reader.close_deleted()
+    assert not held()
 
 
 def test_row_groups_end_where_instruments_do() -> None:

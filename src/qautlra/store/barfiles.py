@@ -60,6 +60,10 @@ class BarFiles:
             table = table.take(pa.array(np.arange(table.num_rows - 1, -1, -1)))
         return table.slice(0, limit).select(plan.read_columns)
 
+    def close_deleted(self) -> None:
+        """As `DirectReader.close_deleted`."""
+        self._direct.close_deleted()
+
     def _ordered(self, path: str) -> tuple[pa.Table, np.ndarray[Any, Any]]:
         """Return a file's bars by time, then instrument, and their times (us)."""
         with self._lock:

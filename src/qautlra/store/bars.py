@@ -63,6 +63,10 @@ class BarReader:
         self._calendar = calendar
         self._files = BarFiles(catalogue.data_dir)
 
+    def close_deleted(self) -> None:
+        """Let go of files whose names are gone."""
+        self._files.close_deleted()
+
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` bars; none of them is empty."""
         left = plan.limit

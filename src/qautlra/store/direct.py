@@ -31,7 +31,7 @@ SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
 # Until this is full every group takes memory never touched before, which costs more than decoding it.
 GROUPS_BYTES = 16 << 20
-# Files kept open; one that is deleted keeps its place on the disk until others were asked for.
+# Files kept open. One that is deleted keeps its place on the disk until it is closed: see `close_deleted`.
 FILES_COUNT = 8
 
 
@@ -141,10 +141,20 @@ class DirectReader:
                 self._groups_bytes -= self._groups.popitem(last=False)[1].bytes
         return group
 
+    def close_deleted(self) -> None:
+        """Let go of files whose names are gone; who still reads one keeps it. Any thread."""
+        with self._lock:
+            self._close_deleted()
+
+    def _close_deleted(self) -> None:
+        for path in [path for path in self._files if not Path(path).exists()]:
+            del self._files[path]
+
     def _open(self, path: str, footer: Footer) -> GroupFile:
         with self._lock:
             file = self._files.get(path)
             if file is None:
+                self._close_deleted()
                 file = self._files[path] = GroupFile(path, footer)
                 if len(self._files) > FILES_COUNT:
                     self._files.popitem(last=False)

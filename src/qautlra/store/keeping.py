@@ -148,6 +148,8 @@ class Keeper:
         now, catalogue = monotonic_s(), self._opened.catalogue
         over = [path for until_s, path in self._stale if until_s < now]
         unlink_stale(catalogue.data_dir, catalogue.state, over)
+        if over:
+            self._opened.query.close_deleted()  # or the disk would not get their room back
         self._stale = [item for item in self._stale if item[0] >= now]
 
 

@@ -59,6 +59,11 @@ class StoreQuery:
         self._pool = ThreadPoolExecutor(1, "render")
         self.queries = 0
 
+    def close_deleted(self) -> None:
+        """Let go of files whose names are gone."""
+        self._reader.close_deleted()
+        self._bars.close_deleted()
+
     async def counts(self, request: CountsRequest) -> dict[str, Any]:
         """Return how many rows there are in each part of a range; as `run` for errors."""
         self.queries += 1

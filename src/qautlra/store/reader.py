@@ -125,6 +125,10 @@ class Reader:
         self._files_of = direct.DirectReader(catalogue.data_dir, footers, ROW_SCHEMA)
         self._scanner = Scanner(catalogue.data_dir, footers, ROW_SCHEMA)
 
+    def close_deleted(self) -> None:
+        """Let go of files whose names are gone."""
+        self._files_of.close_deleted()
+
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` rows; none of them is empty.
 
