@@ -1,6 +1,7 @@
 """Where the real TqSdk runs (this interpreter or QAUTLRA_TQSDK_PYTHON) and what it logs in to."""
 
 import base64
+import datetime as dt
 import json
 import os
 import subprocess
@@ -10,21 +11,30 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from tests.e2e.conftest import serve
-from tests.services import missing
+from tests.services import missing, program
 
 __all__ = ["serve"]
 
 CLIENT = Path(__file__).with_name("tq_client.py")
 
 
+REFUSES: Final = ("1850", "1930")
+"""From 19:00 to 19:30 in Beijing TqSdk ends at a lost connection for good; ten minutes for a test."""
+ELSEWHEN: Final = """#!/bin/sh
+now=$(TZ=CST-8 date +%H%M)
+if [ "$now" -ge {0} ] && [ "$now" -le {1} ]; then exec faketime -f +45m "{2}" "$@"; fi
+exec "{2}" "$@"
+"""
+
+
 @pytest.fixture(scope="session")
-def tqsdk_python() -> str:
-    """The interpreter that has TqSdk; without one the test is skipped, or fails where CI must have it."""
+def tqsdk_interpreter(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What runs TqSdk's interpreter, on a clock of its own while TqSdk would not connect again."""
     python = os.environ.get("QAUTLRA_TQSDK_PYTHON", sys.executable)
     found = subprocess.run(
         [python, "-c", "import importlib.util as u; print(u.find_spec('tqsdk') is not None)"],
@@ -35,7 +45,19 @@ def tqsdk_python() -> str:
     )
     if found.stdout.strip() != "True":
         missing("TqSdk (pip install tqsdk, or QAUTLRA_TQSDK_PYTHON)")
-    return python
+    script = tmp_path_factory.mktemp("tqsdk") / "python"
+    script.write_text(ELSEWHEN.format(*REFUSES, python))
+    script.chmod(0o700)
+    return str(script)
+
+
+@pytest.fixture
+def tqsdk_python(tqsdk_interpreter: str) -> str:
+    """The interpreter that has TqSdk; without one the test is skipped, or fails where CI must have it."""
+    beijing = dt.datetime.now(dt.timezone(dt.timedelta(hours=8)))
+    if REFUSES[0] <= beijing.strftime("%H%M") <= REFUSES[1]:
+        program("faketime")
+    return tqsdk_interpreter
 
 
 @pytest.fixture(scope="session")

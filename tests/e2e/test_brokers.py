@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from qautlra.link.ctp_library import simulated_library
-from tests.contract.conftest import TqClient, account_service, tq, tqsdk_python
+from tests.contract.conftest import TqClient, account_service, tq, tqsdk_interpreter, tqsdk_python
 from tests.e2e.conftest import Serve, Server, free_port, serve
 
-__all__ = ["account_service", "serve", "tq", "tqsdk_python"]
+__all__ = ["account_service", "serve", "tq", "tqsdk_interpreter", "tqsdk_python"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 PASSWORD = "Check-pass-1"
