@@ -1,5 +1,4 @@
-"""The audit log: who did what, when, from where, with what result. Append-only: each row's keyed hash covers
-the one before, so that a changed, missing or added row shows in `verify`.
+"""The audit log: who did what, when, from where, with what result. Append-only and chained (see `chain`).
 
 `record` queues and never blocks; a thread writes what waits as one transaction. A full queue drops and the
 log itself says so. Beyond `rows_max` the oldest tenth goes, and the chain is anchored at what is left.
@@ -7,56 +6,40 @@ log itself says so. Beyond `rows_max` the oldest tenth goes, and the chain is an
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
+from qautlra.auth import audit_upgrade
+from qautlra.auth.chain import FIELDS, SCHEMA, VERSION, Chain, End, Entry, Verdict
 from qautlra.base import clock, log, metrics
 from qautlra.base.errors import StorageError
 from qautlra.base.sqlite import connect, transaction
 
 FILE_NAME: Final = "audit.db"
-VERSION: Final = 1
 QUEUE_COUNT: Final = 65_536
 GROUP_COUNT: Final = 1_024
+BLOCK_COUNT: Final = 128
 GROUP_S: Final = 0.05
 """So long an entry may wait for others to be written with it."""
 SYNC_S: Final = 1.0
 """So long what is written, and survives a kill, may wait to be synced: that is dear to the orders beside."""
-SLICE_COUNT: Final = 8
+SLICE_COUNT: Final = 16
 PAUSE_S: Final = 0.0003
 """Between slices of a group: beside a thread that never rests a kernel lets orders wait for milliseconds."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
 NAME_CHARS: Final = 64
-_SCHEMA: Final = """
-CREATE TABLE entries (
-    seq INTEGER PRIMARY KEY,
-    ts_ns INTEGER NOT NULL,
-    type TEXT NOT NULL,
-    result TEXT NOT NULL,
-    user_id TEXT NOT NULL,
-    account_id TEXT NOT NULL,
-    address TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    hash BLOB NOT NULL
-);
-CREATE INDEX entries_user ON entries (user_id, seq);
-CREATE INDEX entries_account ON entries (account_id, seq);
-CREATE TABLE ends (
-    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL, seal BLOB NOT NULL
-) WITHOUT ROWID;
-"""
-_COLUMNS: Final = "seq, ts_ns, type, result, user_id, account_id, address, detail"
+
+_Queued = tuple[int, str, str, str, str, str, dict[str, Any]]
 
 
 class Act(StrEnum):
@@ -91,46 +74,29 @@ class Result(StrEnum):
     BLOCKED = "BLOCKED"
 
 
-class Entry(NamedTuple):
-    """One row; `detail` is a JSON object as text."""
-
-    seq: int
-    ts_ns: int
-    type: str
-    result: str
-    user_id: str
-    account_id: str
-    address: str
-    detail: str
-
-
-class Verdict(NamedTuple):
-    """What `verify` found: `reason` is empty when the chain holds."""
-
-    entries: int
-    first_seq: int
-    last_seq: int
-    reason: str
-
-
 class AuditLog:
     """The log of one data directory."""
 
     def __init__(self, directory: Path, key: bytes, *, rows_max: int = 1_000_000) -> None:
-        self._key = key
-        block = key.ljust(hashlib.sha256().block_size, b"\0")
-        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
-        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._rows_max = rows_max
-        self._database = connect(directory / FILE_NAME, _SCHEMA, VERSION)
+        path = directory / FILE_NAME
+        self._database = connect(path, SCHEMA, VERSION, {1: lambda found: audit_upgrade.to_2(found, key)})
+        self._chain = Chain(self._database, key)
         self._lock = threading.Lock()
-        self._queue: deque[tuple[int, str, str, str, str, str, str]] = deque()
+        self._reader = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
+        self._read_chain = Chain(self._reader, key)
+        self._read_lock = threading.Lock()
+        self._queue: deque[_Queued] = deque()
         self._lost = 0
         self._wake = threading.Event()
+        self._is_awake = False
+        "Whether the thread will look at the queue again: set by who queues, cleared before it looks."
         self._closing = threading.Event()
         self._database.execute("PRAGMA synchronous=NORMAL")  # see SYNC_S
         self._sync_due_s = 0.0
-        self._head = self._end("head")
+        self._head = self._chain.end("head")
         self._log = log.get_logger("auth")
         self._dropped = metrics.counter("qautlra_auth_audit_dropped", "Audit entries lost to a full queue")
         metrics.watch(
@@ -150,17 +116,20 @@ class AuditLog:
         address: str = "",
         **detail: Any,
     ) -> None:
-        """Queue one entry; secrets never belong into `detail`."""
+        """Queue one entry; secrets never belong into `detail`, nor what somebody changes afterwards."""
+        self.put(act, user_id, result, account_id, address, detail)
+
+    def put(
+        self, act: Act, user_id: str, result: Result, account_id: str, address: str, detail: dict[str, Any]
+    ) -> None:
+        """`record`, as the order path calls it: nothing is copied, `detail` is the log's from now on."""
         if len(self._queue) >= QUEUE_COUNT:
             self._lost += 1
             self._dropped.inc()
             return
-        text = orjson.dumps(detail, default=str).decode()
-        if len(text) > DETAIL_CHARS:
-            text = orjson.dumps({"cut": text[: DETAIL_CHARS // 2]}).decode()
-        names = (_text(user_id), _text(account_id), _text(address))
-        self._queue.append((clock.wall_ns(), act.value, result.value, *names, text))
-        if not self._wake.is_set():  # who waits for it clears it before looking at the queue
+        self._queue.append((clock.wall_ns(), act, result, user_id, account_id, address, detail))
+        if not self._is_awake:
+            self._is_awake = True
             self._wake.set()
 
     def flush(self, *, gently: bool = False) -> None:
@@ -175,61 +144,43 @@ class AuditLog:
         self._wake.set()
         self._thread.join(5.0)
         self.flush()
-        with self._lock:
+        with self._read_lock, self._lock:
+            self._reader.close()
             self._database.close()
 
-    def read(
-        self,
-        *,
-        before_seq: int | None = None,
-        count: int = 100,
-        **equal: str,
-    ) -> list[Entry]:
+    def read(self, *, before_seq: int | None = None, count: int = 100, **equal: str) -> list[Entry]:
         """Return up to `count` entries, newest first; `equal` names type, result, user_id or account_id."""
-        self.flush()
-        where, values = ["seq < ?"], [before_seq if before_seq is not None else 1 << 62]
-        for name in ("type", "result", "user_id", "account_id"):
-            if equal.get(name):
-                where.append(f"{name} = ?")
-                values.append(equal[name])  # type: ignore[arg-type]
-        count = max(1, min(count, PAGE_COUNT))
-        text = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
-        with self._lock:
-            return [Entry(*row) for row in self._database.execute(text, (*values, count))]
+        wanted = {name: equal[name] for name in FIELDS if equal.get(name)}
+        before = before_seq if before_seq is not None else 1 << 62
+        with self._reading() as chain:
+            return chain.search(before, max(1, min(count, PAGE_COUNT)), wanted)
 
     def find(self, seq: int) -> Entry | None:
         """Return one entry."""
-        self.flush()
-        with self._lock:
-            row = self._database.execute(f"SELECT {_COLUMNS} FROM entries WHERE seq = ?", (seq,)).fetchone()
-        return Entry(*row) if row is not None else None
+        with self._reading() as chain:
+            return chain.find(seq)
 
     def verify(self) -> Verdict:
         """Walk the chain from its anchor to its head."""
-        self.flush()
-        with self._lock:
-            return self._verify()
+        with self._reading() as chain:
+            return chain.verify()
 
-    def _verify(self) -> Verdict:
-        if self._end("anchor") is None or self._end("head") is None:
-            return Verdict(0, 0, 0, "an end of the chain is forged")
-        first, linked = self._end("anchor") or (0, b"")
-        seq, entries = first, 0
-        for row in self._database.execute(f"SELECT {_COLUMNS}, hash FROM entries ORDER BY seq"):
-            if row[0] != seq + 1:
-                return Verdict(entries, first + 1, seq, f"entry {seq + 1} is missing")
-            seq, entries = row[0], entries + 1
-            linked = self._chained(linked, row[:8])
-            if not hmac.compare_digest(linked, row[8]):
-                return Verdict(entries, first + 1, seq, f"entry {seq} was changed")
-        if (seq, linked) != self._end("head"):
-            return Verdict(entries, first + 1, seq, "entries after the last one are missing")
-        return Verdict(entries, first + 1, seq, "")
+    @contextmanager
+    def _reading(self) -> Iterator[Chain]:
+        """All that was recorded, as it stands now; the writer goes on beside."""
+        self.flush()
+        with self._read_lock:
+            self._reader.execute("BEGIN")
+            try:
+                yield self._read_chain
+            finally:
+                self._reader.execute("ROLLBACK")
 
     def _work(self) -> None:
         while not self._closing.is_set():
             if self._wake.wait(SYNC_S if self._sync_due_s else None):
                 self._wake.clear()
+                self._is_awake = False
                 self._closing.wait(GROUP_S)
             try:
                 self.flush(gently=True)
@@ -247,75 +198,43 @@ class AuditLog:
                 self._sync_due_s = 0.0 if written == synced else clock.monotonic_s() + SYNC_S
 
     def _write_group(self, pause_s: float) -> None:
-        group = [self._queue[i] for i in range(min(GROUP_COUNT, len(self._queue)))]
+        count = min(GROUP_COUNT, len(self._queue))
         lost = self._lost
-        rows = list(group)
+        rows: list[tuple[Any, ...]] = []
+        for number in range(count):  # one by one: others run meanwhile
+            if pause_s and number % SLICE_COUNT == 0:
+                time.sleep(pause_s)
+            rows.append(_row(self._queue[number]))
         if lost:
-            detail = orjson.dumps({"count": lost}).decode()
-            rows.append((clock.wall_ns(), Act.ENTRIES_LOST.value, Result.FAILED.value, "", "", "", detail))
-        seq = 0
-        linked = b""
-
-        def chained() -> Iterator[tuple[Any, ...]]:
-            nonlocal seq, linked
-            for row in rows:  # one by one: others run while each is written
-                seq += 1
-                if pause_s and seq % SLICE_COUNT == 0:
-                    time.sleep(pause_s)
-                linked = self._chained(linked, (seq, *row))
-                yield (seq, *row, linked)
-
+            rows.append(_row((clock.wall_ns(), Act.ENTRIES_LOST, Result.FAILED, "", "", "", {"count": lost})))
+        slices = (rows[at : at + BLOCK_COUNT] for at in range(0, len(rows), BLOCK_COUNT))
+        blocks = [(len(part), orjson.dumps(part)) for part in slices]
         with transaction(self._database):
-            seq, linked = self._newest_head()
-            self._database.executemany(
-                f"INSERT INTO entries ({_COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", chained()
-            )
-            self._set_end("head", seq, linked)
-            self._trim(seq)
-        self._head = (seq, linked)
+            head = self._chain.add(self._newest_head(), blocks)
+            self._chain.trim(head.seq, self._rows_max)
+        self._head = head
         self._sync_due_s = self._sync_due_s or clock.monotonic_s() + SYNC_S
         self._lost -= lost
-        for _ in group:
+        for _ in range(count):
             self._queue.popleft()
 
-    def _newest_head(self) -> tuple[int, bytes]:
+    def _newest_head(self) -> End:
         """Return where the chain goes on: another process may have written, a command beside our back."""
-        ours, found = self._head or (0, b""), self._end("head")
-        return found if found is not None and found[0] > ours[0] else ours
+        ours, found = self._head or End(0, b""), self._chain.end("head")
+        return found if found is not None and found.seq > ours.seq else ours
 
-    def _trim(self, head: int) -> None:
-        """Let the oldest go when there are too many, keeping the hash the rest is chained to."""
-        first, _ = self._end("anchor") or (0, b"")
-        if head - first <= self._rows_max:
-            return
-        last = head - self._rows_max + self._rows_max // 10
-        row = self._database.execute("SELECT hash FROM entries WHERE seq = ?", (last,)).fetchone()
-        self._database.execute("DELETE FROM entries WHERE seq <= ?", (last,))
-        self._set_end("anchor", last, row[0])
 
-    def _chained(self, before: bytes, row: tuple[Any, ...]) -> bytes:
-        """Return the row's HMAC-SHA256, by states that have taken the key already: half the price."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(before + orjson.dumps(row))
-        outer.update(inner.digest())
-        return outer.digest()
-
-    def _seal(self, name: str, seq: int, hashed: bytes) -> bytes:
-        return hmac.digest(self._key, orjson.dumps([name, seq, hashed.hex()]), "sha256")
-
-    def _end(self, name: str) -> tuple[int, bytes] | None:
-        """Return (seq, hash) of an end of the chain, None when its seal is wrong."""
-        row = self._database.execute("SELECT seq, hash, seal FROM ends WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            return (0, b"")
-        return (row[0], row[1]) if hmac.compare_digest(row[2], self._seal(name, row[0], row[1])) else None
-
-    def _set_end(self, name: str, seq: int, hashed: bytes) -> None:
-        self._database.execute(
-            "INSERT INTO ends (name, seq, hash, seal) VALUES (?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
-            "SET seq = excluded.seq, hash = excluded.hash, seal = excluded.seal",
-            (name, seq, hashed, self._seal(name, seq, hashed)),
-        )
+def _row(queued: _Queued) -> tuple[Any, ...]:
+    """Return an entry as it is written."""
+    ts_ns, act, result, user_id, account_id, address, detail = queued
+    try:
+        text = orjson.dumps(detail, default=str)
+    except TypeError as error:  # text that is no text
+        text = orjson.dumps({"unreadable": str(error)})
+    if len(text) > DETAIL_CHARS:
+        text = orjson.dumps({"cut": text[: DETAIL_CHARS // 2].decode(errors="ignore")})
+    names = (_text(user_id), _text(account_id), _text(address))
+    return (ts_ns, act, result, *names, orjson.Fragment(text))
 
 
 def _text(name: str) -> str:

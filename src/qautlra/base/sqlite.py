@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from qautlra.base.errors import StorageError
 
 BUSY_TIMEOUT_S: Final = 5.0
+_NONE: Final[Mapping[int, Callable[[sqlite3.Connection], None]]] = MappingProxyType({})
 
 
 def make_private(path: Path) -> None:
@@ -24,8 +26,16 @@ def make_private(path: Path) -> None:
         os.close(descriptor)
 
 
-def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
-    """Open an owner-only database, making it when it is not there; StorageError when it cannot be used."""
+def connect(
+    path: Path,
+    schema: str,
+    version: int,
+    upgrades: Mapping[int, Callable[[sqlite3.Connection], None]] = _NONE,
+) -> sqlite3.Connection:
+    """Open an owner-only database, making it when it is not there; StorageError when it cannot be used.
+
+    `upgrades` bring a former form to the next one, within one transaction.
+    """
     try:
         make_private(path)
         database = sqlite3.connect(
@@ -35,14 +45,19 @@ def connect(path: Path, schema: str, version: int) -> sqlite3.Connection:
         database.execute("PRAGMA synchronous=FULL")
         database.execute("PRAGMA foreign_keys=ON")
         with transaction(database):
-            found = database.execute("PRAGMA user_version").fetchone()[0]
-            if found == 0:
+            form = found = database.execute("PRAGMA user_version").fetchone()[0]
+            if form == 0:
                 for statement in schema.split(";\n"):
                     if statement.strip():
                         database.execute(statement)
-                database.execute(f"PRAGMA user_version={int(version)}")
-            elif found != version:
+                form = version
+            while form in upgrades:
+                upgrades[form](database)
+                form += 1
+            if form != version:
                 raise StorageError(f"{path} has form {found}, this build reads {version}", retryable=False)
+            if found != version:
+                database.execute(f"PRAGMA user_version={int(version)}")
     except sqlite3.Error as error:
         raise StorageError(f"{path}: {error}", retryable=False) from None
     except OSError as error:

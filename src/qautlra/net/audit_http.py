@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from qautlra.auth.audit import PAGE_COUNT, Act, AuditLog, Entry, Result
+from qautlra.auth.audit import PAGE_COUNT, Act, AuditLog, Result
+from qautlra.auth.chain import Entry
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError, UnavailableError
 from qautlra.net.deps import Deps

@@ -11,20 +11,22 @@ from qautlra.model.order import Answer, InsertOrder
 
 def result_of(answer: Answer | ConditionAnswer) -> Result:
     """Return how a command ended."""
-    return Result.SUCCESS if answer.ok else Result.FAILED
+    return Result.FAILED if answer.code else Result.SUCCESS
 
 
 def of_order(order: InsertOrder, answer: Answer) -> dict[str, Any]:
     """Return the detail of an order that was entered."""
-    return of_change(
-        order.order_id,
-        answer,
-        instrument=order.symbol,
-        direction=order.direction.name,
-        offset=order.offset.name,
-        volume=order.volume,
-        price=order.limit_price,
-    )
+    detail: dict[str, Any] = {
+        "order_id": order.order_id,
+        "instrument": order.symbol,
+        "direction": order.direction._name_,  # `name` is a property that costs what all of this does
+        "offset": order.offset._name_,
+        "volume": order.volume,
+        "price": order.limit_price,
+    }
+    if answer.code:
+        detail["code"] = answer.code
+    return detail
 
 
 def of_change(order_id: str, answer: Answer, **what: Any) -> dict[str, Any]:

@@ -310,7 +310,7 @@ class TradeSession:
         """Write down what the user did; the log was asked for before, for without it nothing is done."""
         assert self._standing is not None
         name, result = self._standing.principal.user_id, audited.result_of(answer)
-        log.record(act, name, result=result, account_id=self._account_id, address=self._address, **detail)
+        log.put(act, name, result, self._account_id, self._address, detail)
 
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
         day, user_id = day_of(request.trading_day), self._user_id
