@@ -4,7 +4,7 @@ Published to QAORDER_ROUTER, judged, journaled and matched, reported on QAACCOUN
 from its publication to its report. `pipelined`: as many as it takes, 2,048 under way. One order in ten meets
 the simulated market's book and trades, so QATRANSACTION is busy too. The control is the same messages through
 the same broker to a consumer that only acknowledges and sends them back; both take turns, because what the
-broker costs depends on the machine's other work.
+broker costs depends on the machine's other work. Load and control use the product's own link code, on uvloop.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from typing import Any
 
 import aiormq
 import orjson
+import uvloop
 from websockets.sync.client import connect
 
 import _bench
 from qautlra.base import log
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
-from qautlra.link.bus import Message
+from qautlra.link.bus import Delivery, Message, Queue
 
 URL = os.environ.get("QAUTLRA_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672/")
 EXCHANGE_ID, INSTRUMENT_ID = "SHFE", "rb2701"
@@ -60,31 +61,23 @@ def order(account: str, number: int, low: float, high: float) -> bytes:
 
 
 class Client:
-    """Publishes orders and notes when each report came."""
+    """Publishes orders and notes when each report came; over the product's own link, as the control does."""
 
-    def __init__(self, account: str, exchange: str, key: str, reports: str, pattern: str) -> None:
-        self.account, self.exchange, self.key = account, exchange, key
-        self.reports, self.pattern = reports, pattern
+    def __init__(self, exchange: str, key: str, reports: Queue) -> None:
+        self.exchange, self.key, self.reports = exchange, key, reports
         self.came: dict[bytes, float] = {}
         self.progress = asyncio.Event()
         self.bus = AmqpBus(AmqpOptions(Secret(URL)))
+        self.bus.serve(reports, self._report)
+
+    def _report(self, delivery: Delivery) -> None:
+        found = _ORDER_ID.search(delivery.body)
+        if found is not None and found[1] not in self.came:
+            self.came[found[1]] = time.perf_counter()
+            self.progress.set()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        connection = await aiormq.connect(URL)
-        channel = await connection.channel(publisher_confirms=False)
-        queue = await channel.queue_declare(exclusive=True, auto_delete=True)
-        if self.reports:
-            await channel.queue_bind(queue.queue, self.reports, routing_key=self.pattern)
-        self.own_queue = queue.queue
-
-        async def report(message: Any) -> None:
-            found = _ORDER_ID.search(message.body)
-            if found is not None and found[1] not in self.came:
-                self.came[found[1]] = time.perf_counter()
-                self.progress.set()
-
-        await channel.basic_consume(queue.queue, report, no_ack=True)
         task = asyncio.create_task(self.bus.run())
         while not self.bus.is_connected:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -93,7 +86,6 @@ class Client:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await connection.close()
 
     async def send(self, bodies: list[bytes]) -> None:
         await self.bus.publish([Message(self.exchange, self.key, body) for body in bodies])
@@ -105,14 +97,13 @@ class Client:
         for name, body in bodies:
             due = max(due + 1 / PER_S, time.perf_counter())
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            began = time.perf_counter()
-            sending = asyncio.create_task(self.send([body]))
             async with asyncio.timeout(10):
+                began = time.perf_counter()
+                await self.send([body])
                 while name not in self.came:
                     self.progress.clear()
                     await self.progress.wait()
             took.append((self.came[name] - began) * 1e3)
-            await sending
         return took
 
     async def pipelined(self, bodies: list[tuple[bytes, bytes]]) -> float:
@@ -131,7 +122,7 @@ class Client:
 
 
 ECHO = """
-import asyncio, sys, aiormq, uvloop
+import asyncio, sys, uvloop
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.bus import Message, Queue
@@ -211,8 +202,10 @@ async def measure(durability: str, pings: int, orders: int, rounds: int, core: i
     control_queue = f"qautlra.bench.{account}"
     with _bench.serve("--mode", "trade", *flags, core=core) as server:
         low, high = limits(server.port)
-        product = Client(account, "QAORDER_ROUTER", account, "QAACCOUNT", f"{account}.order")
-        control = Client(account, "", control_queue, "", "")
+        reports = Queue(f"{control_queue}.reports", (("QAACCOUNT", f"{account}.order"),), needs_ack=False)
+        back = Queue(f"{control_queue}.back", needs_ack=False)
+        product = Client("QAORDER_ROUTER", account, reports)
+        control = Client("", control_queue, back)
         number = 0
 
         def bodies(count: int) -> list[tuple[bytes, bytes]]:
@@ -221,7 +214,7 @@ async def measure(durability: str, pings: int, orders: int, rounds: int, core: i
             return [(b"b%d" % n, order(account, n, low, high)) for n in range(number - count, number)]
 
         async with product.running(), control.running():
-            with echo(control_queue, control.own_queue, core):
+            with echo(control_queue, back.name, core):
                 for client in (product, control):
                     await client.paced(bodies(50))
                 cpu_s = 0.0
@@ -234,7 +227,7 @@ async def measure(durability: str, pings: int, orders: int, rounds: int, core: i
                         found[who]["pipelined_per_s"].append(await client.pipelined(bodies(orders)))
                         cpu_s += (_bench.cpu_s(server.pid) - began_s) if who == "product" else 0.0
         health = server.service("trade.amqp")
-    await clean([control_queue, f"qautlra.orders.{account}"])
+    await clean([control_queue, back.name, reports.name, f"qautlra.orders.{account}"])
     spread: dict[str, Any] = {
         who: {name: _bench.spread(values, 3) for name, values in of.items()} for who, of in found.items()
     }
@@ -257,7 +250,7 @@ def main() -> None:
     names = ("process",) if chosen.short else ("process", "power")
     _bench.report(
         "amqp",
-        **{name: asyncio.run(measure(name, pings, orders, rounds, server)) for name in names},
+        **{name: uvloop.run(measure(name, pings, orders, rounds, server)) for name in names},
         control="a consumer that only acknowledges and sends the same bytes back, over the same link code",
         target=TARGET,
         value="milliseconds from publishing an order to its report; orders reported per second",

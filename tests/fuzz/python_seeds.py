@@ -85,3 +85,33 @@ FEED_FRAMES = [
     b'{"type":"error","payload":{"message":"no"}}',
     b'{"type":"system","payload":{"message":"hello"}}',
 ]
+
+
+def amqp_frame(kind: int, channel: int, payload: bytes) -> bytes:
+    """Return a broker's frame."""
+    return bytes((kind, 0, channel)) + len(payload).to_bytes(4, "big") + payload + b"\xce"
+
+
+def _amqp_message(body: bytes, *, channel: int = 2, flags: int = 0, properties: bytes = b"") -> bytes:
+    method = b"\x00\x3c\x00\x3c\x01q" + (1 << 40).to_bytes(8, "big") + b"\x01\x0eQAORDER_ROUTER\x06acc001"
+    header = b"\x00\x3c\x00\x00" + len(body).to_bytes(8, "big") + flags.to_bytes(2, "big") + properties
+    parts = [body[at : at + 200] for at in range(0, len(body), 200)]
+    frames = [amqp_frame(1, channel, method), amqp_frame(2, channel, header)]
+    return b"".join([*frames, *(amqp_frame(3, channel, part) for part in parts)])
+
+
+AMQP_STREAMS = [
+    _amqp_message(b'{"topic":"sendorder"}', flags=0x9080, properties=b"\x0atext/plain\x01\x02m1"),
+    _amqp_message(b"") + _amqp_message(b"x" * 500) + amqp_frame(8, 0, b""),
+    _amqp_message(
+        b"y",
+        flags=0xFFF8,
+        properties=b"\x01c\x01e\x00\x00\x00\x04\x01at\x01\x02\x03\x01c\x01r\x019\x02id"
+        b"\x00\x00\x00\x00\x65\x00\x00\x00\x01t\x01u\x01a",
+    ),
+    _amqp_message(b"other", channel=3) + amqp_frame(1, 1, b"\x00\x3c\x00\x0b") + _amqp_message(b"ours"),
+    amqp_frame(1, 2, b"\x00\x3c\x00\x1e\x01q\x01")
+    + amqp_frame(1, 2, b"\x00\x14\x00\x28\x01\x94\x00\x00\x00\x00\x00"),
+    amqp_frame(1, 0, b"\x00\x0a\x00\x32\x01\x40\x11CONNECTION_FORCED\x00\x00\x00\x00"),
+    b"AMQP\x00\x00\x09\x01",
+]

@@ -1,4 +1,4 @@
-"""The feed's parsers that are Python, under bytes made by mutating seeds: nothing is raised or left odd.
+"""The parsers that are Python, under bytes made by mutating seeds: nothing is raised or left odd.
 
 `python -m tests.fuzz.python_targets SECONDS [NAME...]` runs each target for so long; `make fuzz` does.
 A finding is printed with the seed of its round and ends the run.
@@ -10,10 +10,11 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from qautlra._core.quotes_diff import QuoteMerger
+from qautlra.link.amqp_reader import BODY_BYTES, JunkError, Reader
 from qautlra.net.ws_codec import (
     MAX_FRAGMENTS_COUNT,
     FrameReader,
@@ -26,7 +27,7 @@ from qautlra.net.ws_codec import (
 from qautlra.wire import diff_client, ins_query
 from qautlra.wire.market import decode
 from tests.feed.rig import Rig
-from tests.fuzz.python_seeds import FEED_FRAMES, MESSAGES, OFFERS, QUERIES, WS_STREAMS
+from tests.fuzz.python_seeds import AMQP_STREAMS, FEED_FRAMES, MESSAGES, OFFERS, QUERIES, WS_STREAMS
 from tests.models.market import MORNING_NS, Market
 
 MESSAGE_BYTES = 4096
@@ -164,12 +165,48 @@ class UpstreamFrames:
             assert len(self._merger) <= 8
 
 
+class AmqpFrames:
+    """A broker's bytes, cut anywhere: the same messages and frames of others come out, or junk is told."""
+
+    seeds = AMQP_STREAMS
+
+    def run(self, data: bytes, chance: random.Random) -> None:
+        steps = [chance.choice((1, 2, 7, 100, 10_000)) for _ in range(len(data) + 1)]
+        cut, whole = self._read(data, iter(steps)), self._read(data, iter((len(data),)))
+        assert (cut is None) == (whole is None)
+        if cut is None or whole is None:
+            return
+        assert cut == whole  # how bytes are cut changes nothing
+        taken, others, _ = whole
+        assert sum(len(one.body) for one in taken) + len(others) <= len(data)
+        for one in taken:
+            assert len(one.body) <= BODY_BYTES and one.tag < 1 << 64
+
+    def _read(self, data: bytes, steps: Iterator[int]) -> tuple[list[Any], bytes, int] | None:
+        reader = Reader()
+        reader.deliveries, reader.answers, reader.frame_bytes = 2, 1, MESSAGE_BYTES
+        taken: list[Any] = []
+        others, at = b"", 0
+        try:
+            while at < len(data):
+                step = next(steps)
+                more = reader.feed(data[at : at + step])
+                taken += more[0]
+                others += more[1]
+                at += step
+                assert len(reader._kept) <= MESSAGE_BYTES and len(reader._body) <= BODY_BYTES
+        except JunkError:
+            return None
+        return taken, others, reader.answers_count
+
+
 TARGETS: dict[str, Callable[[], Any]] = {
     "ws_frames": WsFrames,
     "ws_offers": WsOffers,
     "client_messages": ClientMessages,
     "ins_queries": InsQueries,
     "upstream_frames": UpstreamFrames,
+    "amqp_frames": AmqpFrames,
 }
 
 

@@ -1,4 +1,4 @@
-"""A connection to RabbitMQ over aiormq that comes back by itself.
+"""A connection to RabbitMQ over aiormq that comes back by itself; messages go past it, by `amqp_socket`.
 
 Own loop instead of a robust wrapper: those keep consumers that look connected and are silent. A probe asks
 the broker whether our consumer is there and whether its queue moves; when not, the connection is made anew.
@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection, ChannelFrame, DeliveredMessage
+from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
 
 from qautlra.base.clock import monotonic_s, new_random
@@ -24,11 +24,15 @@ from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
 from qautlra.link.amqp_frames import acknowledge, encode, question
+from qautlra.link.amqp_reader import FRAME_BYTES, Taken
+from qautlra.link.amqp_socket import Socket, SocketFactory
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
 from qautlra.link.diff_client import BackOff
 
 _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
+ENDLESS_FRAME_BYTES = 128 << 20
+"""Longest frame of a broker that sets no bound: RabbitMQ's own for a message."""
 _FAILURES = (
     AMQPError,
     OSError,
@@ -86,15 +90,19 @@ class AmqpBus:
         self._options = options
         self._exchanges: list[Exchange] = []
         self._consumers: dict[str, _Consumer] = {}
+        self._consuming: dict[bytes, _Consumer] = {}
+        "On this connection, by consumer tag: the queue's name."
         self._incoming: AbstractChannel | None = None
         self._outgoing: AbstractChannel | None = None
-        self._frame_bytes = 131_072
+        self._socket: Socket | None = None
+        "Of the connection that is up."
+        self._frame_bytes = FRAME_BYTES
         self._epoch = 0
         self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
         self._connected = asyncio.Event()
-        self._publishing = asyncio.Lock()
-        self._questions: deque[asyncio.Future[None]] = deque()  # not answered yet, oldest first
-        self._answers: asyncio.Task[None] | None = None
+        self._questions: deque[tuple[float, asyncio.Future[None]]] = deque()
+        "When each was asked that is not answered yet, oldest first."
+        self._answer_timer: asyncio.TimerHandle | None = None
         self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
         self._late: set[asyncio.Task[None]] = set()
         self.state = "connecting"
@@ -136,9 +144,9 @@ class AmqpBus:
 
         One frame for all up to the first that is left out, then one for each.
         """
-        channel = self._incoming
+        channel, socket = self._incoming, self._socket
         tags = {one.tag for one in deliveries if one.epoch == self._epoch and one.tag in self._unacked}
-        if channel is None or not tags:
+        if channel is None or socket is None or not tags:
             return
         whole = 0
         for tag in self._unacked:
@@ -150,39 +158,46 @@ class AmqpBus:
             self._unacked.pop(tag).unacked_count -= 1
             if tag > whole:
                 frames.append(acknowledge(channel.number, tag, all_before=False))
-        with suppress(*_FAILURES):  # the broker delivers again what it does not know to be done
-            frame = ChannelFrame(payload=b"".join(frames), should_close=False)
-            await channel.connection.write_queue.put(frame)
+        socket.write(b"".join(frames))  # the broker delivers again what it does not know to be done
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
 
         Waits while there is no connection. A question on the same channel is answered after the messages
         before it were routed: cheaper than one confirmation each, and no weaker for transient messages. It
-        goes in the same write. What is published meanwhile is written at once, behind it, and does not wait
-        for that answer.
+        goes in the same write, at once; what is published meanwhile goes behind it, and does not wait for
+        that answer.
         """
-        channel: AbstractChannel | None = None
-        try:
-            async with self._publishing:
-                while (channel := self._outgoing) is None:
-                    await self._connected.wait()
-                payload = encode(messages, channel.number, self._frame_bytes) + question(channel.number)
-                async with asyncio.timeout(self._options.answer_timeout_s):
-                    await channel.connection.write_queue.put(
-                        ChannelFrame(payload=payload, should_close=False)
-                    )
-                if channel is not self._outgoing:
-                    raise LinkError("the broker is gone")
-                answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._questions.append(answered)
-            async with asyncio.timeout(self._options.answer_timeout_s):
-                await answered
-        except _FAILURES as error:
-            if channel is not None:
-                self._hang_up(channel)
-            raise LinkError(f"not published: {_text(error)}") from None
+        while (channel := self._outgoing) is None or (socket := self._socket) is None:
+            await self._connected.wait()
+        number = channel.number
+        if not socket.write(encode(messages, number, self._frame_bytes) + question(number)):
+            raise LinkError("not published: the broker is gone")
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._questions.append((monotonic_s(), answered))
+        if self._answer_timer is None:
+            self._look_for_answers()
+        await answered
         self.published_count += len(messages)
+
+    def _take_answers(self, count: int) -> None:
+        """Let those go on whose messages the broker has: it answers in the order it was asked."""
+        for _ in range(min(count, len(self._questions))):
+            answered = self._questions.popleft()[1]
+            if not answered.done():
+                answered.set_result(None)
+
+    def _look_for_answers(self) -> None:
+        """End a connection that owes an answer for too long; one timer for all of them."""
+        self._answer_timer = None
+        if not self._questions or self._outgoing is None:
+            return
+        left_s = self._questions[0][0] + self._options.answer_timeout_s - monotonic_s()
+        if left_s > 0:
+            self._answer_timer = asyncio.get_running_loop().call_later(left_s, self._look_for_answers)
+            return
+        self.error = "the broker does not answer"
+        self._hang_up(self._outgoing)
 
     # --- life ---
 
@@ -225,10 +240,12 @@ class AmqpBus:
         """One connection from its opening to its end; the reason of the end is in `error`."""
         self.state = "connecting"
         connection: AbstractConnection | None = None
+        sockets = SocketFactory()
         try:
             async with asyncio.timeout(self._options.open_timeout_s):
-                connection = await self._open()
-                await self._set_up(connection)
+                connection = await self._open(sockets)
+                assert sockets.socket is not None
+                await self._set_up(connection, sockets.socket)
             self._connected.set()
             self.state, self.error = "connected", ""
             self.connects_count += 1
@@ -249,35 +266,30 @@ class AmqpBus:
                 with suppress(*_FAILURES, asyncio.CancelledError):
                     await asyncio.wait_for(connection.close(), 1.0)
 
-    async def _open(self) -> AbstractConnection:
+    async def _open(self, sockets: SocketFactory) -> AbstractConnection:
         url = self._options.url.reveal()
         mark = "&" if urlsplit(url).query else "?"
         if "heartbeat=" not in url:
             url = f"{url}{mark}heartbeat={self._options.heartbeat_s}"
-        return await aiormq.connect(url)
+        return await aiormq.connect(url, transport_factory=sockets)
 
-    async def _set_up(self, connection: AbstractConnection) -> None:
+    async def _set_up(self, connection: AbstractConnection, socket: Socket) -> None:
         for exchange in self._exchanges:
             await self._declare(connection, exchange)
-        self._frame_bytes = connection.connection_tune.frame_max or 131_072
+        frame_bytes = connection.connection_tune.frame_max  # 0: the broker knows no bound
+        self._frame_bytes = frame_bytes or FRAME_BYTES
+        socket.reader.frame_bytes = frame_bytes or ENDLESS_FRAME_BYTES
         outgoing = await connection.channel(publisher_confirms=False)
-        assert isinstance(outgoing, aiormq.Channel)
-        self._outgoing = outgoing
-        self._answers = asyncio.get_running_loop().create_task(self._take_answers(outgoing))
         incoming = await connection.channel(publisher_confirms=False)
         await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
         self._epoch += 1
-        self._incoming = incoming
+        self._consuming.clear()
+        socket.on_taken, socket.on_answers = self._deliver, self._take_answers
+        socket.on_cancelled = self._lost_consumer
+        socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
+        self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
         for consumer in list(self._consumers.values()):
             await self._serve(incoming, consumer)
-
-    async def _take_answers(self, channel: aiormq.Channel) -> None:
-        """Let those go on whose messages the broker has: it answers in the order it was asked."""
-        while True:
-            await channel.rpc_frames.get()
-            answered = self._questions.popleft()
-            if not answered.done():
-                answered.set_result(None)
 
     async def _declare(self, connection: AbstractConnection, exchange: Exchange) -> None:
         """Declare on a channel of its own: a refusal closes the channel."""
@@ -318,24 +330,31 @@ class AmqpBus:
             await channel.queue_bind(queue.name, exchange, routing_key=key)
         if consumer.on_delivery is None:
             return
-        epoch, on_delivery = self._epoch, consumer.on_delivery
+        name = queue.name.encode()
+        is_consumed = name in self._consuming
+        self._consuming[name] = consumer
+        if not is_consumed:
+            no_ack = not queue.needs_ack
+            await channel.basic_consume(queue.name, _never, no_ack=no_ack, consumer_tag=queue.name)
 
-        async def deliver(message: DeliveredMessage) -> None:
-            tag = message.delivery_tag or 0
-            redelivered = bool(getattr(message.delivery, "redelivered", False))
-            if epoch != self._epoch:
-                return
-            if queue.needs_ack:
-                self._unacked[tag] = consumer
-                consumer.unacked_count += 1
-            self.delivered_count += 1
-            self.redelivered_count += redelivered
-            consumer.delivered_count += 1
-            self.last_delivery_s = monotonic_s()
-            message_id = message.header.properties.message_id or ""
-            on_delivery(Delivery(queue.name, message.body, tag, epoch, redelivered, message_id))
+    def _deliver(self, taken: Taken) -> None:
+        name, tag, redelivered, message_id, body = taken
+        consumer = self._consuming.get(name)
+        if consumer is None or consumer.on_delivery is None:
+            return
+        if consumer.queue.needs_ack:
+            self._unacked[tag] = consumer
+            consumer.unacked_count += 1
+        self.delivered_count += 1
+        self.redelivered_count += redelivered
+        consumer.delivered_count += 1
+        self.last_delivery_s = monotonic_s()
+        consumer.on_delivery(Delivery(consumer.queue.name, body, tag, self._epoch, redelivered, message_id))
 
-        await channel.basic_consume(queue.name, deliver, no_ack=not queue.needs_ack)
+    def _lost_consumer(self) -> None:
+        self.error = "the broker took a queue of ours away"
+        if self._incoming is not None:
+            self._hang_up(self._incoming)
 
     async def _watch(self, connection: AbstractConnection) -> None:
         """Return when the connection is closed, or raise when it only looks open."""
@@ -373,18 +392,24 @@ class AmqpBus:
 
     def _forget(self) -> None:
         self._connected.clear()
-        self._incoming = self._outgoing = None
-        if self._answers is not None:
-            self._answers.cancel()
-            self._answers = None
-        for answered in self._questions:
+        if self._socket is not None:
+            self._socket.let_go()
+        self._socket = self._incoming = self._outgoing = None
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+        for _, answered in self._questions:
             if not answered.done():
-                answered.set_exception(LinkError("the broker is gone"))
+                answered.set_exception(LinkError(f"not published: {self.error or 'the broker is gone'}"))
         self._questions.clear()
         self._unacked.clear()
         for consumer in self._consumers.values():
             consumer.unacked_count = 0
         self._epoch += 1
+
+
+async def _never(_message: object) -> None:
+    """What aiormq would call: no delivery reaches it."""
 
 
 async def _close(connection: AbstractConnection) -> None:
