@@ -96,6 +96,11 @@ cdef class Tape:
             return None
         return (row.ts_event_ns(), row.ordinal)
 
+    def trading_day(self, uint32_t instrument):
+        """The trading day (YYYYMMDD) of the last row, 0 when there was none."""
+        cdef const Snapshot* row = self.ptr.last(instrument)
+        return 0 if row == NULL else <int>row.trading_day
+
     def phase(self, uint32_t instrument):
         """(phase, ts_event_ns) of the last row, or None: 0 trading, 1 pre-open, 2 auction, 3 suspended."""
         cdef const Snapshot* row = self.ptr.last(instrument)

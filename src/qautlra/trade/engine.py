@@ -270,9 +270,11 @@ class Engine:
     def _limit(self, instrument: int, symbol: str) -> None:
         """Set the day's price limits where the feed has none: those of the listing are of its day."""
         line = self._instruments.find(symbol)
-        snapshot, day = self._tape.last(line), self.exchange.trading_day
-        if not snapshot or snapshot["trading_day"] != day:
+        day = self.exchange.trading_day
+        if self._tape.trading_day(line) != day:
             return  # asked again with the next order
+        snapshot = self._tape.last(line)
+        assert snapshot is not None
         self._limited[instrument] = day
         info = self._instruments.info(line)
         tick = float(info["price_tick"] or 0)
