@@ -203,8 +203,13 @@ def test_no_order_is_lost_or_executed_twice(rabbit_url: str, serve: Serve, tmp_p
     for trade_id, told in ledger.trades.items():
         assert (told["volume"], told["price"]) == (trades[trade_id]["volume"], trades[trade_id]["price"])
     with sqlite3.connect(rounds.data / "audit.db") as audit:
-        text = "SELECT detail FROM entries WHERE type = 'ORDER_SUBMIT' AND address = 'rabbitmq'"
-        audited = [json.loads(detail)["order_id"] for (detail,) in audit.execute(text)]
+        blocks = audit.execute("SELECT entries FROM blocks ORDER BY seq").fetchall()
+    audited = [
+        entry[-1]["order_id"]
+        for (block,) in blocks
+        for entry in json.loads(block)
+        if entry[1] == "ORDER_SUBMIT" and entry[5] == "rabbitmq"
+    ]
     # A kill takes the entries of its last moment; nothing else is missing, and nobody else's are there.
     assert len(ledger.undisturbed) == BURST and ledger.undisturbed <= set(audited) <= ledger.published
     codes = Counter(order["code"] for order in orders.values())

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from qautlra import qifi
@@ -16,6 +17,7 @@ from qautlra.base.errors import ConfigError, LinkError, StorageError
 from qautlra.base.secret import Secret
 from qautlra.link.documents import SqliteRepository
 from qautlra.link.mongo import MongoRepository
+from qautlra.wire.qifi_parts import Parts, part
 from tests.services import module
 
 CU = (Path(__file__).parents[1] / "contract" / "qifi" / "cu.json").read_bytes()
@@ -57,12 +59,23 @@ def document(money: float = 0.0, name: str = "acc001", day: str = "20210802") ->
     return found
 
 
+def parts(money: float = 0.0, name: str = "acc001") -> Parts:
+    """The same document, as the keeper writes it."""
+    whole = document(money, name)
+    head = msgspec.structs.replace(whole, orders={}, trades={})
+    return Parts(
+        head,
+        [part(key, item) for key, item in whole.orders.items()],
+        [part(key, item) for key, item in whole.trades.items()],
+    )
+
+
 def test_a_document_is_kept_once_per_account(make: Callable[[], Any]) -> None:
     async def work(place: Any) -> None:
         assert await place.load("acc001") is None and await place.seq("acc001") == 0
         for seq in (5, 6, 7):
-            assert await place.save(document(money=seq), seq)
-        assert await place.save(document(name="acc002"), 1)
+            assert await place.save(parts(money=seq), seq)
+        assert await place.save(parts(name="acc002"), 1)
         assert await place.accounts() == ["acc001", "acc002"]
         assert await place.load("acc001") == document(money=7)
         assert await place.seq("acc001") == 7
@@ -72,14 +85,14 @@ def test_a_document_is_kept_once_per_account(make: Callable[[], Any]) -> None:
 
 def test_an_older_document_never_takes_the_place_of_a_newer(make: Callable[[], Any]) -> None:
     async def work(place: Any) -> None:
-        assert await place.save(document(money=9), 9)
-        assert not await place.save(document(money=8), 8)
+        assert await place.save(parts(money=9), 9)
+        assert not await place.save(parts(money=8), 8)
         assert (await place.load("acc001")).money == 9
-        assert await place.save(document(money=9.5), 9)
+        assert await place.save(parts(money=9.5), 9)
         assert (await place.load("acc001")).money == 9.5
         # Many at once, in any order: the newest stays.
         order = [(n * 7) % 23 + 10 for n in range(23)]
-        await asyncio.gather(*(place.save(document(money=n), n) for n in order))
+        await asyncio.gather(*(place.save(parts(money=n), n) for n in order))
         assert (await place.load("acc001")).money == max(order)
         assert await place.seq("acc001") == max(order)
 
@@ -118,7 +131,7 @@ def test_equity_over_time(make: Callable[[], Any]) -> None:
 
 def test_documents_outlive_the_process(make: Callable[[], Any]) -> None:
     async def first(place: Any) -> None:
-        await place.save(document(money=3), 3)
+        await place.save(parts(money=3), 3)
 
     async def second(place: Any) -> None:
         assert (await place.load("acc001")).money == 3
@@ -130,7 +143,7 @@ def test_documents_outlive_the_process(make: Callable[[], Any]) -> None:
 def test_names_are_values_never_statements(make: Callable[[], Any]) -> None:
     async def work(place: Any) -> None:
         name = "a'; DROP TABLE account; --$where"
-        await place.save(document(name=name), 1)
+        await place.save(parts(name=name), 1)
         assert await place.accounts() == [name]
         assert (await place.load(name)).account_cookie == name
 
@@ -141,7 +154,7 @@ def test_what_is_stored_has_the_chosen_keys(mongo_url: str) -> None:
     from pymongo import MongoClient
 
     async def work(place: Any) -> None:
-        await place.save(document(), 1)
+        await place.save(parts(), 1)
 
     for sep, key in ((".", "SHFE.cu2109"), ("_", "SHFE_cu2109")):
         run(

@@ -149,7 +149,7 @@ def test_a_document_of_a_later_journal_is_left_alone_and_reported(tmp_path: Path
         await place.open()
         keeper = make(rig, place)
         other = keeper.document(ACCOUNT)
-        other.money = 42
+        other.head.money = 42
         await place.save(other, 1 << 40)
         await keeper.start()
         await until(lambda: "error" in keeper.health())

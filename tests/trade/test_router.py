@@ -397,7 +397,7 @@ def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Pa
             repository=SqliteRepository(tmp_path / "documents.sqlite"),
             now_ns=house.rig.clock.now_ns,
         )
-        document = keeper.document("one")
+        document = keeper.document("one").document()
         assert (document.broker_name, document.status) == ("front", 200)
         assert len(document.trades) == 1 and COPPER in document.positions
         ended: list[Any] = []
@@ -408,7 +408,7 @@ def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Pa
         for connection in list(house.venue.service.connections):
             connection.cut("test")
         await until(lambda: not house.broker.is_synced)
-        assert keeper.document("one").status == 500
+        assert keeper.document("one").head.status == 500
         assert trade.cancel(CancelOrder(account_id="one", order_id="nobody")).code == codes.NO_ORDER
 
     play(tmp_path, story)

@@ -14,6 +14,7 @@ from qautlra.base.errors import StorageError
 from qautlra.base.sqlite import connect
 from qautlra.model.qifi import Account, Qifi
 from qautlra.wire.qifi import from_json, to_json
+from qautlra.wire.qifi_parts import Parts
 
 T = TypeVar("T")
 _TABLES = """
@@ -58,9 +59,14 @@ class SqliteRepository:
             if connection is not None:
                 await asyncio.to_thread(connection.close)
 
-    async def save(self, document: Qifi, seq: int) -> bool:
+    async def save(self, document: Parts, seq: int) -> bool:
         """Put the document in place of the account's; False when one of a later `seq` is there."""
-        return await self._changed(_SAVE, (document.account_cookie, seq, to_json(document))) == 1
+
+        def work() -> int:
+            values = (document.head.account_cookie, seq, document.to_json())
+            return self._open_connection().execute(_SAVE, values).rowcount
+
+        return await self._off_loop(work) == 1
 
     async def save_day(self, document: Qifi, seq: int) -> bool:
         """Put the document of its trading day; False when a later one is there."""

@@ -12,6 +12,7 @@ import msgspec
 from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.secret import Secret
 from qautlra.wire import qifi_mongo as wire
+from qautlra.wire.qifi_parts import Parts
 
 if TYPE_CHECKING:
     from pymongo import AsyncMongoClient
@@ -76,9 +77,9 @@ class MongoRepository:
         if client is not None:
             await client.close()
 
-    async def save(self, document: Qifi, seq: int) -> bool:
+    async def save(self, document: Parts, seq: int) -> bool:
         """Put the document in place of the account's; False when one of a later `seq` is there."""
-        return await self._put(wire.CURRENT, *wire.current(document, seq, self._key_sep))
+        return await self._put(wire.CURRENT, *wire.current(document.document(), seq, self._key_sep))
 
     async def save_day(self, document: Qifi, seq: int) -> bool:
         """Put the document of its trading day; False when a later one is there."""

@@ -274,7 +274,8 @@ class Engine:
         if self._tape.trading_day(line) != day:
             return  # asked again with the next order
         snapshot = self._tape.last(line)
-        assert snapshot is not None
+        if snapshot is None:
+            return
         self._limited[instrument] = day
         info = self._instruments.info(line)
         tick = float(info["price_tick"] or 0)

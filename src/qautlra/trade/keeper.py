@@ -24,6 +24,7 @@ from qautlra.model.qifi import Qifi
 from qautlra.trade.recent import SLICE_COUNT, Reads, Recent
 from qautlra.trade.repository import AccountRepository
 from qautlra.wire import qifi_account
+from qautlra.wire.qifi_parts import Parts
 
 DAYS_KEPT_COUNT = 4096
 DAY_ORDERS_COUNT = 10_000
@@ -277,23 +278,24 @@ class Keeper(Service):
         now_s = monotonic_s()
         if now_s - self._equity_at.get(account_id, -self._equity_interval_s) >= self._equity_interval_s:
             self._equity_at[account_id] = now_s
-            await self._repository.add_equity(account_id, document.accounts, document.updatetime)
+            await self._repository.add_equity(account_id, document.head.accounts, document.head.updatetime)
 
-    def document(self, account_id: str) -> Qifi:
+    def document(self, account_id: str) -> Parts:
         """Return the account's document as of now, with its newest orders and trades."""
         trade, recent = self._trade, self._recent_of(account_id)
         recent.read(trade, SLICE_COUNT)
-        return qifi_account.assemble(
+        head = qifi_account.assemble(
             account_id,
             funds=trade.funds(account_id),
             positions=trade.positions(account_id),
-            orders=recent.orders(),
-            trades=recent.trades(),
+            orders={},
+            trades={},
             trading_day=trade.trading_day,
             now_ns=self._now_ns(),
             settings=self._settings(account_id),
             status=trade.status_of(account_id),
         )
+        return Parts(head, recent.orders(), recent.trades())
 
     def _settings(self, account_id: str) -> qifi_account.Settings:
         """Return what a document says of its maker; the broker's name is the account's own."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final, Protocol, TypeVar
 
 from qautlra.base.clock import monotonic_s
 from qautlra.model import qifi
 from qautlra.model.order import Change, Order, Trade
 from qautlra.wire.qifi_account import order_of, trade_of
+from qautlra.wire.qifi_parts import Part, part
 
 T = TypeVar("T")
 SLICE_COUNT: Final = 4
@@ -35,8 +37,8 @@ class Recent:
         self.account_id = account_id
         self.trading_day = trade.trading_day
         self._bound_count = bound_count
-        self._orders: dict[int, qifi.Order] = {}
-        self._trades: dict[int, qifi.Trade] = {}
+        self._orders: dict[int, Part[qifi.Order]] = {}
+        self._trades: dict[int, Part[qifi.Trade]] = {}
         orders, trades = trade.orders(account_id), trade.trades(account_id)
         oldest = len(orders) - bound_count
         self._changed = {o.number: None for n, o in enumerate(orders) if n >= oldest or o.is_alive}
@@ -67,24 +69,24 @@ class Recent:
             with suppress(ValueError):
                 order = trade.order(number)
                 if order.account_id == self.account_id:
-                    self._orders[number] = order_of(order)
+                    self._orders[number] = part(order.order_id, order_of(order))
         for number in _newest(self._new, count):
             with suppress(ValueError):
                 item = trade.trade(number)
                 if item.account_id == self.account_id:
-                    self._trades[number] = trade_of(item)
+                    self._trades[number] = part(item.trade_id, trade_of(item))
 
-    def orders(self) -> dict[str, qifi.Order]:
-        """Return the orders by id, oldest first; finished ones beyond the bound go."""
-        _trim(self._orders, self._bound_count, lambda order: order.status != "ALIVE")
-        return {self._orders[number].order_id: self._orders[number] for number in sorted(self._orders)}
+    def orders(self) -> list[Part[qifi.Order]]:
+        """Return the orders, oldest first; finished ones beyond the bound go."""
+        _trim(self._orders, self._bound_count, lambda order: order.item.status != "ALIVE")
+        return [self._orders[number] for number in sorted(self._orders)]
 
-    def trades(self) -> dict[str, qifi.Trade]:
-        """Return the trades by id, oldest first; those beyond the bound go."""
+    def trades(self) -> list[Part[qifi.Trade]]:
+        """Return the trades, oldest first; those beyond the bound go."""
         _trim(self._trades, self._bound_count, lambda _trade: True)
         while len(self._new) > self._bound_count:
             del self._new[next(iter(self._new))]
-        return {self._trades[number].trade_id: self._trades[number] for number in sorted(self._trades)}
+        return [self._trades[number] for number in sorted(self._trades)]
 
 
 def _newest(numbers: dict[int, None], count: int) -> list[int]:
@@ -94,5 +96,5 @@ def _newest(numbers: dict[int, None], count: int) -> list[int]:
 def _trim(kept: dict[int, T], bound_count: int, may_go: Callable[[T], bool]) -> None:
     extra = len(kept) - bound_count
     if extra > 0:
-        for number in [number for number in sorted(kept) if may_go(kept[number])][:extra]:
+        for number in list(islice((n for n in sorted(kept) if may_go(kept[n])), extra)):
             del kept[number]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from qautlra.model.qifi import Account, Qifi
+from qautlra.wire.qifi_parts import Parts
 
 
 class AccountRepository(Protocol):
@@ -23,7 +24,7 @@ class AccountRepository(Protocol):
     async def close(self) -> None:
         """Give everything back."""
 
-    async def save(self, document: Qifi, seq: int) -> bool:
+    async def save(self, document: Parts, seq: int) -> bool:
         """Put the document in place of the account's; False when one of a later `seq` is there."""
 
     async def load(self, account_id: str) -> Qifi | None:

@@ -44,6 +44,12 @@ def to_json(document: Qifi) -> bytes:
     return data if b":null" not in data else orjson.dumps(to_dict(document))
 
 
+def item_json(item: qifi.Order | qifi.Trade) -> bytes:
+    """Return an order or a trade as JSON, as it stands in a document."""
+    data = _encoder.encode(item)
+    return data if b":null" not in data else orjson.dumps(_plain(item))
+
+
 def to_dict(document: Qifi) -> dict[str, Any]:
     """Return the document as plain values, complete and without null."""
     found: dict[str, Any] = {}
