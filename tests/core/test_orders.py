@@ -473,6 +473,24 @@ def whole_tree(x: Exchange, account: int) -> Any:
     return json.loads(orders.encode_part(x, account, instruments=range(x.instruments), **numbers))
 
 
+def shares_of_yesterday(x: Exchange, accounts: list[int]) -> None:
+    """Give every account 5,000 old SSE.600000: what is sold freezes lots under any offset."""
+    costs = {"margin": (1.0, 0), "open": (0.00025, 0), "fee_min": 5, "sell_tax": 0.001}
+    share = x.list("SSE.600000", 9, 11, tick=0.01, multiple=1, asset="stock", self_trade=1, **costs)
+    x.set_phase(share, book.CONTINUOUS)
+    for account in accounts:
+        assert x.street(share, SELL, 10, 5_000)[0] == 0
+        assert x.insert(account, "shares", share, BUY, OPEN, 5_000, 10)[0] == 0
+    x.end_day()
+    x.set_settlement(share, 10)
+    for instrument, price in ((0, 75_000), (1, 5_000)):
+        x.set_settlement(instrument, price)
+    assert x.settle(x.trading_day + 1)[0] == 0
+    for instrument in range(x.instruments):
+        x.set_phase(instrument, book.CONTINUOUS)
+    x.events()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_patches_of_changes_come_to_the_whole_tree(seed: int) -> None:
     draw = random.Random(seed)
@@ -481,21 +499,26 @@ def test_patches_of_changes_come_to_the_whole_tree(seed: int) -> None:
     accounts = [x.open_account(f"acc{n:03}") for n in (1, 2, 3)]
     for account in accounts:
         x.move_money(account, 1e7)
+    shares_of_yesterday(x, accounts)
     trees = {account: whole_tree(x, account) for account in accounts}
     for step in range(900):
         account = draw.choice(accounts)
         name = x.account(account).name
         if draw.random() < 0.3:
-            order_id = f"o{draw.randrange(step + 1)}"
+            order_id = f'o{draw.randrange(step + 1)}"\\'
             message = json.dumps({"aid": "cancel_order", "user_id": name, "order_id": order_id}).encode()
         else:
+            share = draw.random() < 0.3
             message = bytes_of(
                 user_id=name,
-                order_id=f"o{step}",
+                order_id=f'o{step}"\\',
                 direction=draw.choice(["BUY", "SELL"]),
                 offset=draw.choice(["OPEN", "OPEN", "CLOSE", "CLOSETODAY"]),
                 volume=draw.randrange(1, 5),
-                limit_price=75_000 + 10 * draw.randrange(-4, 5),
+                limit_price=(10 + 0.01 * draw.randrange(-4, 5))
+                if share
+                else 75_000 + 10 * draw.randrange(-4, 5),
+                **({"exchange_id": "SSE", "instrument_id": "600000"} if share else {}),
                 **draw.choice([{}, {}, {}, {"price_type": "ANY", "time_condition": "IOC"}]),
             )
         got = path.handle(account, message, NOW + step * 50_000_000)
@@ -510,6 +533,8 @@ def test_patches_of_changes_come_to_the_whole_tree(seed: int) -> None:
             trees[other] = merged(trees[other], whole_tree(x, other))
         assert trees[account] == whole_tree(x, account), (step, message)
     assert x.trades > 20
+    mine = [x.order(n) for account in accounts for n in x.orders_of(account)]
+    assert any(o["instrument"] == 2 and o["side"] == SELL and o["code"] == 0 for o in mine)
 
 
 def test_one_call_refuses_what_is_not_the_senders_or_is_nothing() -> None:

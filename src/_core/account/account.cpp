@@ -77,12 +77,12 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
   const Terms& t = board_->terms(instrument);
   const Wide value = wide_value(price, volume, t.multiple);
   if (value > kMaxValue) return Code::kTooLarge;
-  Hold hold;
+  Hold& hold = out = Hold{};
   hold.instrument = instrument;
   hold.side = side;
   hold.price = price;
   hold.left = volume;
-  hold.opens = t.asset == Asset::kStock ? side == Side::kBuy : offset == Offset::kOpen;
+  hold.opens = t.opens(side, offset);
   if (hold.opens) {
     if (value + opened_ > kMaxValue) return Code::kTooLarge;
   } else {
@@ -119,7 +119,6 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
   estimate(t, hold);
   if (static_cast<Wide>(funds_.margin) + funds_.frozen_margin + due(hold) > kMaxValue && hold.opens)
     return Code::kTooLarge;
-  out = hold;
   return Code::kOk;
 }
 
@@ -136,12 +135,12 @@ void Account::estimate(const Terms& t, Hold& h) {
   h.commission = add(std::max(due, t.fee_min) - h.fee_charged, tax_of(t, h.side, value));
 }
 
-void Account::freeze_money(Position& p, const Hold& before, const Hold& after) {
-  const Money margin = after.margin() - before.margin();
+void Account::freeze_money(Position& p, const Kept& before, const Kept& after) {
+  const Money margin = after.margin - before.margin;
   p.frozen_margin += margin;
   funds_.frozen_margin += margin;
   funds_.frozen_commission += after.commission - before.commission;
-  funds_.frozen_premium += after.premium() - before.premium();
+  funds_.frozen_premium += after.premium - before.premium;
 }
 
 void Account::take(const Hold& hold) {
@@ -154,7 +153,7 @@ void Account::take(const Hold& hold) {
     p.frozen_today[of] += hold.today();
     if (hold.his != 0) p.held[of].frozen_his += hold.his;
   }
-  freeze_money(p, Hold{}, hold);
+  freeze_money(p, {}, Kept(hold));
   ++live_orders_;
 }
 
@@ -171,7 +170,7 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   if (left < 1 || left > hold.left) return Code::kVolume;
   const Terms& t = board_->terms(hold.instrument);
   Position& p = place(hold.instrument);
-  const Hold before = hold;
+  const Kept before(hold);
   const std::int64_t gone = hold.left - left;
   if (hold.opens) {
     p.opening[index(hold.side)] -= gone;
@@ -188,7 +187,7 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   }
   hold.left = left;
   estimate(t, hold);
-  freeze_money(p, before, hold);
+  freeze_money(p, before, Kept(hold));
   return Code::kOk;
 }
 
@@ -208,7 +207,7 @@ Code Account::move(Hold& hold, Price price) {
     if (more > 0 && more > available()) return Code::kFunds;
     opened_ += static_cast<Money>(value) - reserved;
   }
-  freeze_money(place(hold.instrument), hold, after);
+  freeze_money(place(hold.instrument), Kept(hold), Kept(after));
   hold = after;
   return Code::kOk;
 }
@@ -224,7 +223,7 @@ void Account::release(Hold& hold) {
     p.frozen_today[of] -= hold.today();
     if (hold.his != 0) p.held[of].frozen_his -= hold.his;
   }
-  freeze_money(p, hold, Hold{});
+  freeze_money(p, Kept(hold), {});
   hold.left = hold.his = 0;
   hold.frozen = hold.commission = 0;
   --live_orders_;
@@ -241,7 +240,7 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   if (wide > kMaxValue || (hold.opens && opened_ - reserved + wide > kMaxValue)) return Code::kTooLarge;
   if (hold.opens && gross_ + wide_value(last, volume, t.multiple) > kMaxGross) return Code::kTooLarge;
   const Money value = static_cast<Money>(wide);
-  const Hold before = hold;
+  const Kept before(hold);
   Filled filled;
   const int of = index(hold.opens ? hold.side : book::opposite(hold.side));
   Position::Held& leg = p.held[of];
@@ -288,7 +287,7 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   filled.commission = add(fee - hold.fee_charged, tax_of(t, hold.side, value));
   hold.fee_charged = fee;
   estimate(t, hold);
-  freeze_money(p, before, hold);
+  freeze_money(p, before, Kept(hold));
   if (hold.left == 0) --live_orders_;
   funds_.commission = add(funds_.commission, filled.commission);
   funds_.close_profit = add(funds_.close_profit, filled.close_profit);

@@ -16,7 +16,7 @@
 #include "account/code.hpp"
 #include "account/money.hpp"
 #include "account/terms.hpp"
-#include "book/ladder.hpp"
+#include "base/block.hpp"
 
 namespace qautlra::account {
 
@@ -91,7 +91,7 @@ class PositionPool {
       return number;
     }
     if (count_ == chunks_.size() * kChunk) {
-      chunks_.push_back(book::reserved<Position>(kChunk));
+      chunks_.push_back(reserved<Position>(kChunk));
       if (!chunks_.back()) {
         chunks_.pop_back();
         throw std::bad_alloc();
@@ -111,7 +111,7 @@ class PositionPool {
     __builtin_prefetch(p.held + 1, 1);
   }
   static constexpr std::uint32_t kChunk = 1u << 14;
-  std::vector<book::Block<Position>> chunks_;
+  std::vector<Block<Position>> chunks_;
   std::vector<std::uint32_t> free_;
   std::uint32_t count_ = 0;
 };
@@ -209,6 +209,23 @@ struct Funds {
   Money bought = 0;    // shares today
   Money sold = 0;
   Money paid_profit = 0;  // of position_profit: on shares
+
+  Money static_balance() const {
+    const Sum sum = Sum(pre_balance).plus(deposit).minus(withdraw);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(pre_balance) + deposit - withdraw);
+  }
+  Money balance() const {
+    const Money before = static_balance();
+    const Sum sum = Sum(before).plus(close_profit).plus(position_profit).minus(commission).plus(premium);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(before) + close_profit + position_profit - commission + premium);
+  }
+  Money available(Money balance) const {
+    const Sum sum = Sum(balance).minus(margin).minus(frozen_margin).minus(frozen_commission).minus(frozen_premium);
+    if (sum.fits()) [[likely]] return sum.value();
+    return clamp(static_cast<Wide>(balance) - margin - frozen_margin - frozen_commission - frozen_premium);
+  }
 };
 
 enum class MarginSide : std::uint8_t { kSum = 0, kMax = 1 };
@@ -226,7 +243,7 @@ class alignas(64) Account {
   Code withdraw(Money amount);
 
   // What an order would freeze: lots by the exchange's close rule, money at `price`. Funds are not asked for;
-  // compare due(hold) with available(). take() then makes it so.
+  // compare due(hold) with available(). take() then makes it so. What is refused leaves nothing in `out` to go by.
   Code plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) const;
   void take(const Hold& hold);
   static Money due(const Hold& h) { return add(add(h.margin(), h.commission), h.premium()); }
@@ -256,28 +273,10 @@ class alignas(64) Account {
   Code set_leg(std::uint32_t instrument, Side side, const Leg& leg, Price last);
   void set_funds(const Funds& funds);  // all but what follows from positions and orders
 
-  Money static_balance() const {
-    const Sum sum = Sum(funds_.pre_balance).plus(funds_.deposit).minus(funds_.withdraw);
-    if (sum.fits()) [[likely]] return sum.value();
-    return clamp(static_cast<Wide>(funds_.pre_balance) + funds_.deposit - funds_.withdraw);
-  }
-  Money balance() const {
-    const Money before = static_balance();
-    const Sum sum = Sum(before).plus(funds_.close_profit).plus(funds_.position_profit).minus(funds_.commission)
-                        .plus(funds_.premium);
-    if (sum.fits()) [[likely]] return sum.value();
-    return clamp(static_cast<Wide>(before) + funds_.close_profit + funds_.position_profit - funds_.commission +
-                 funds_.premium);
-  }
-  Money available() const { return available(balance()); }
-  // Where the balance is known already.
-  Money available(Money balance) const {
-    const Sum sum = Sum(balance).minus(funds_.margin).minus(funds_.frozen_margin).minus(funds_.frozen_commission)
-                        .minus(funds_.frozen_premium);
-    if (sum.fits()) [[likely]] return sum.value();
-    return clamp(static_cast<Wide>(balance) - funds_.margin - funds_.frozen_margin - funds_.frozen_commission -
-                 funds_.frozen_premium);
-  }
+  Money static_balance() const { return funds_.static_balance(); }
+  Money balance() const { return funds_.balance(); }
+  Money available() const { return funds_.available(balance()); }
+  Money available(Money balance) const { return funds_.available(balance); }  // where it is known already
   Money withdraw_quota() const;
   Money market_value() const { return worth_; }         // of shares and options
   Money option_value() const { return option_worth_; }  // of options alone
@@ -343,7 +342,15 @@ class alignas(64) Account {
   void add_part(const Terms& terms, int leg, const Part& part, int sign);
   void add_margin(const Position& position, int leg, Money delta);
   static void estimate(const Terms& terms, Hold& hold);
-  void freeze_money(Position& position, const Hold& before, const Hold& after);
+  // What an order keeps of the money.
+  struct Kept {
+    Money margin = 0;
+    Money commission = 0;
+    Money premium = 0;
+    Kept() = default;
+    explicit Kept(const Hold& h) : margin(h.margin()), commission(h.commission), premium(h.premium()) {}
+  };
+  void freeze_money(Position& position, const Kept& before, const Kept& after);
   static Money leg_margin(const Terms& terms, const Position& position, int leg);
 
   struct Pair {

@@ -26,7 +26,7 @@ class Ledger {
   std::uint32_t open(std::uint64_t key) {
     if (size_ >= kMaxAccounts) return kNoAccount;
     if (size_ == chunks_.size() * kChunk) {
-      chunks_.push_back(book::reserved<Place>(kChunk));
+      chunks_.push_back(reserved<Place>(kChunk));
       if (!chunks_.back()) {
         chunks_.pop_back();
         return kNoAccount;
@@ -88,7 +88,7 @@ class Ledger {
     std::byte bytes[sizeof(Account)];
   };
   static constexpr std::uint32_t kChunk = 1u << 13;
-  std::vector<book::Block<Place>> chunks_;  // in large pages
+  std::vector<Block<Place>> chunks_;  // in large pages
   std::uint32_t size_ = 0;
 };
 

@@ -43,6 +43,10 @@ struct Terms {
   Asset asset = Asset::kFuture;
   CloseRule close_rule = CloseRule::kTodayFirst;
 
+  // Whether an order opens; of shares all that is bought does.
+  bool opens(Side side, Offset offset) const {
+    return asset == Asset::kStock ? side == Side::kBuy : offset == Offset::kOpen;
+  }
   bool valid() const {
     const auto fine = [](const Rate& r) {
       return r.ratio >= 0 && r.ratio <= kOne && r.per_lot >= 0 && r.per_lot <= kMaxPrice;

@@ -97,7 +97,7 @@ Code Exchange::replay_checkpoint(const char* data, std::size_t size) {
   RecordReader head(data, std::min<std::size_t>(size, 8));
   head.get(number).get(total);
   if (size < 8 || !head.done() || number >= total) return kDiverged;
-  const bool fresh = names_.size() == 1 && symbols_.empty() && trading_day_ == 0;
+  const bool fresh = names_.size() == 1 && symbols_.size() == 0 && trading_day_ == 0;
   if (number == 0) restored_ = fresh ? 0 : kNone;
   if (restored_ == kNone) return fresh ? kDiverged : kOk;
   if (number != restored_) return kDiverged;

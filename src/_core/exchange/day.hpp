@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "book/ladder.hpp"
+#include "base/block.hpp"
 #include "exchange/types.hpp"
 
 namespace qautlra::exchange {
@@ -25,21 +25,22 @@ struct alignas(64) TradeRecord {
 static_assert(sizeof(TradeRecord) == 64);
 
 // Owner: the exchange. Numbers are dense from 0 and start again with each day; memory comes as it is touched and stays.
-// `trades_max` is the owner's to respect before it lets orders in; what trades beyond it is not kept, and add() says so.
+// `trades_max` is the owner's to respect before it lets orders in; what trades beyond it is not kept.
 class TradeTable {
  public:
   // `spare`: for the fills of the last order let in.
   TradeTable(std::uint32_t trades_max, std::size_t spare)
-      : trades_max_(trades_max), room_(trades_max + spare), records_(book::reserved<TradeRecord>(room_)) {}
+      : trades_max_(trades_max), room_(trades_max + spare), records_(reserved<TradeRecord>(room_)) {}
   bool ready() const { return records_ != nullptr; }
   bool full() const { return count_ >= trades_max_; }
   std::uint32_t size() const { return count_; }
   const TradeRecord& at(std::uint32_t number) const { return records_[number]; }
-  bool add(const TradeRecord& trade, std::uint32_t& number) {
-    if (count_ >= room_) return false;
-    records_[number = count_++] = trade;
+  // The next one, for its owner to fill in; null when there is no room.
+  TradeRecord* add(std::uint32_t& number) {
+    if (count_ >= room_) return nullptr;
+    number = count_++;
     if (count_ != room_) __builtin_prefetch(&records_[count_], 1);
-    return true;
+    return &records_[number];
   }
   void clear() { count_ = 0; }
 
@@ -47,7 +48,7 @@ class TradeTable {
   const std::uint32_t trades_max_;
   const std::size_t room_;
   std::uint32_t count_ = 0;
-  book::Block<TradeRecord> records_;
+  Block<TradeRecord> records_;
 };
 
 // What every order and trade of an account moves on. Owner: the exchange.

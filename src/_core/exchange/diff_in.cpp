@@ -377,7 +377,7 @@ struct DiffReader::Parser {
   }
 };
 
-const DiffCommand& DiffReader::read(std::string_view message, DiffHints* hints) {
+DiffCommand& DiffReader::read(std::string_view message, DiffHints* hints) {
   command_ = DiffCommand{};
   if (message.size() <= kDiffBytesMax && Parser(command_, hints, successors_, message, marks_, scratch_).message()) return command_;
   command_ = DiffCommand{};

@@ -45,7 +45,8 @@ class DiffHints {
 // Owner: one thread.
 class DiffReader {
  public:
-  const DiffCommand& read(std::string_view message, DiffHints* hints = nullptr);
+  // The command is the caller's to fill up, until the next call.
+  DiffCommand& read(std::string_view message, DiffHints* hints = nullptr);
 
  private:
   struct Parser;

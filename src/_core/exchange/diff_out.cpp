@@ -1,9 +1,9 @@
 #include "exchange/diff_out.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 
+#include "exchange/diff_funds.hpp"
 #include "exchange/diff_names.hpp"
 #include "exchange/diff_text.hpp"
 #include "exchange/words.hpp"
@@ -159,56 +159,6 @@ bool is_held_alike(const account::Position& a, const account::Position& b) {
          std::memcmp(a.held, b.held, sizeof a.held) == 0;
 }
 
-// Keys of the funds, in the order of Sums.
-struct Key {
-  char text[24];
-  std::uint8_t size;
-  template <std::size_t N>
-  consteval Key(const char (&key)[N]) : text{}, size(N - 1) {
-    std::copy_n(key, N - 1, text);
-  }
-};
-constexpr Key kFundKeys[] = {
-    ",\"pre_balance\":",    ",\"deposit\":",       ",\"withdraw\":",          ",\"WithdrawQuota\":",
-    ",\"close_profit\":",   ",\"commission\":",    ",\"premium\":",           ",\"static_balance\":",
-    ",\"position_profit\":", ",\"float_profit\":", ",\"balance\":",           ",\"margin\":",
-    ",\"frozen_margin\":",  ",\"frozen_commission\":", ",\"frozen_premium\":", ",\"available\":",
-    ",\"risk_ratio\":",     ",\"market_value\":",  ",\"value_balance\":"};
-constexpr std::size_t kQuotaKey = 3, kMarginKey = 11, kRatioKey = 16;
-static_assert(std::size(kFundKeys) == std::tuple_size_v<Sums>);
-
-Sums sums_of(const account::Account& a, bool with_quota) {
-  const account::Funds& f = a.funds();
-  const Money balance = a.balance();
-  return {f.pre_balance,
-          f.deposit,
-          f.withdraw,
-          with_quota ? a.withdraw_quota() : 0,
-          f.close_profit,
-          f.commission,
-          f.premium,
-          a.static_balance(),
-          f.position_profit,
-          a.float_profit(),
-          balance,
-          f.margin,
-          f.frozen_margin,
-          f.frozen_commission,
-          f.frozen_premium,
-          a.available(balance),
-          f.margin == 0 ? 0 : balance,  // what the ratio hangs on beside the margin
-          a.market_value(),
-          account::add(balance, a.option_value())};
-}
-
-char* put_sum(char* p, const account::Account& a, const Sums& sums, std::size_t i) {
-  std::memcpy(p, kFundKeys[i].text, sizeof kFundKeys[i].text);
-  p += kFundKeys[i].size;
-  if (i != kRatioKey) return put_money(p, sums[i]);
-  const double ratio = a.risk_ratio();
-  return std::isfinite(ratio) ? write_whole(p, ratio) : put(p, "\"-\"");
-}
-
 Held held_of(const Exchange& x, const account::Account& a, const account::Position& p) {
   const account::Terms& terms = x.ledger().board.terms(p.instrument);
   return {p.last, p.frozen_margin, {a.leg(p, Side::kBuy), a.leg(p, Side::kSell)}, terms.multiple,
@@ -299,7 +249,7 @@ void encode_trade(const Exchange& x, std::uint32_t number, Buffer& out) {
 
 void encode_account(const Exchange& x, std::uint32_t number, Buffer& out, bool with_quota) {
   const account::Account& a = x.ledger().at(number);
-  const Sums sums = sums_of(a, with_quota);
+  const Sums sums = sums_of(wealth_of(a), with_quota ? a.withdraw_quota() : 0);
   char* p = out.room(kObjectBytesMax);
   p = put(p, "{\"user_id\":\"");
   p = put_escaped(p, x.account_name(number));
@@ -408,16 +358,18 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
   out.push_back('}');
 }
 
-void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instrument) {
+void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instrument, bool moves_lots,
+                  const OrderRecord* order) {
   const account::Account& a = x.ledger().at(account);
-  a.prefetch(instrument);
   orders_before_ = x.orders().size();
+  wealth_ = wealth_of(a);
+  margin_ = order == nullptr ? 0 : order->hold.margin();
   instrument_before_ = kNone;
-  sums_ = sums_of(a, false);
   const account::Position* const p = a.find(instrument);
   if (p == nullptr) return;
   instrument_before_ = instrument;
-  position_ = *p;
+  position_seen_ = moves_lots;
+  if (moves_lots) position_ = *p;
 }
 
 void Report::gather(std::uint32_t account, std::span<const Event> events) {
@@ -456,16 +408,14 @@ void Report::encode_changes(const Exchange& x, std::uint32_t account, std::span<
   gather(account, events);
   open_report(x, account, out);
   const account::Account& a = x.ledger().at(account);
-  const Sums sums = sums_of(a, false);
   char* p = put(out.room(kObjectBytesMax), "{\"accounts\":{\"CNY\":");
   char* const funds = p;
   *p = '{';
-  for (std::size_t i = 0; i < sums.size(); ++i)
-    if (sums[i] != sums_[i] || (i == kRatioKey && sums[kMarginKey] != sums_[kMarginKey])) p = put_sum(p, a, sums, i);
+  p = put_funds(p, a, wealth_);
   if (p == funds) ++p;
   *funds = '{';  // in place of the first comma
   out.commit(put(p, "}},\"positions\":{"));
-  Names names(x);
+  Names names(x, &spellings_);
   for (const std::uint32_t instrument : instruments_) {
     const std::size_t before = out.size();
     encode_symbol(x, instrument, out);
@@ -478,8 +428,10 @@ void Report::encode_changes(const Exchange& x, std::uint32_t account, std::span<
       const account::Position& now = *a.find(instrument);
       char* const fields = out.room(kObjectBytesMax);
       char* q = fields;
-      if (!is_held_alike(now, position_)) q = put_changes(q, held_of(x, a, now), held_of(x, a, position_));
-      if (now.frozen_margin != position_.frozen_margin)
+      if (position_seen_ && !is_held_alike(now, position_))
+        q = put_changes(q, held_of(x, a, now), held_of(x, a, position_));
+      if (position_seen_ ? now.frozen_margin != position_.frozen_margin
+                         : x.orders().at(orders_.front()).hold.margin() != margin_)
         q = put_money(put(q, ",\"frozen_margin\":"), now.frozen_margin);
       if (q == fields) ++q;
       *fields = '{';

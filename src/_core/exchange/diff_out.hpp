@@ -1,13 +1,14 @@
-// The account tree of the DIFF trade socket as JSON: whole objects or what changed in them, numbers whole where they are, "-" for no value
-// (contract 1.2 to 1.5, 2.3). The other half of the spelling is diff_in.hpp.
+// The account tree of the DIFF trade socket as JSON: whole objects or what changed in them, numbers whole where they
+// are, "-" for no value (contract 1.2 to 1.5, 2.3). The other half of the spelling is diff_in.hpp.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/buffer.hpp"
+#include "exchange/diff_funds.hpp"
 #include "exchange/exchange.hpp"
 
 namespace qautlra::exchange {
@@ -25,8 +26,6 @@ bool encode_position(const Exchange& x, std::uint32_t account, std::uint32_t ins
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
                  std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
 
-using Sums = std::array<Money, 19>;  // of an account's funds, in the order of their keys
-
 // What a run of events came to for one account, as one `rtn_data` packet: funds, positions, orders, trades.
 // Owner: one thread; the lists are kept between calls.
 class Report {
@@ -35,8 +34,11 @@ class Report {
   void encode(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out);
 
   // Only what is not as look() found it before the command that brought the events about: for a client that has been
-  // told of everything until then. What is new to him is whole.
-  void look(const Exchange& x, std::uint32_t account, std::uint32_t instrument);
+  // told of everything until then. What is new to him is whole. The command enters an order, or withdraws `order`.
+  // Where it moves no lots, held or frozen, the position is left alone: all that can change is what that one order keeps
+  // of its margin.
+  void look(const Exchange& x, std::uint32_t account, std::uint32_t instrument, bool moves_lots,
+            const OrderRecord* order = nullptr);
   void encode_changes(const Exchange& x, std::uint32_t account, std::span<const Event> events, Buffer& out);
 
  private:
@@ -47,8 +49,11 @@ class Report {
   std::vector<std::uint32_t> instruments_;
   std::uint32_t orders_before_ = 0;
   std::uint32_t instrument_before_ = kNone;  // of the position looked at, kNone: there was none
-  Sums sums_{};
+  diff::Wealth wealth_;
+  bool position_seen_ = false;  // otherwise only what the order kept of its margin was
+  Money margin_ = 0;
   account::Position position_;
+  std::vector<std::string> spellings_;
 };
 
 // A `rtn_data` packet with one notify; `key` must be new to the session.

@@ -30,7 +30,7 @@ std::uint32_t DiffPath::instrument_of(std::string_view exchange_id, std::string_
   return x_.instrument_number({symbol, dot + 1 + instrument_id.copy(symbol + dot + 1, kNameBytesMax)});
 }
 
-Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns) {
+Outcome DiffPath::apply(std::uint32_t account, DiffCommand& command, std::int64_t now_ns) {
   if (command.code != kOk) return {command.code};
   if (account >= x_.accounts() || account == kStreet) return {code_of(book::Code::kNoAccount)};
   // Sub-units of a user trade under names that begin with the user's.
@@ -44,19 +44,19 @@ Outcome DiffPath::apply(std::uint32_t account, const DiffCommand& command, std::
     if (number != kNone) {
       const OrderRecord& r = x_.orders().at(number);
       x_.books().prefetch(r.id);
-      if (!whole_) report_.look(x_, account, r.instrument());
+      if (!whole_) report_.look(x_, account, r.instrument(), !r.hold.opens, &r);
     }
     return x_.cancel(account, command.order_id, tag_, now_ns);
   }
   if (!same(command.instrument_id, instrument_id_) || !same(command.exchange_id, exchange_id_))
     on_instrument_id(command.exchange_id, command.instrument_id);
-  Insert order = command.order;
+  Insert& order = command.order;
   order.account = account;
   order.instrument = instrument_;
   order.client_id = command.order_id;
   order.now_ns = now_ns;
-  x_.expect(order);
-  if (!whole_) report_.look(x_, account, order.instrument);
+  const bool meets = x_.expect(order);
+  if (!whole_) report_.look(x_, account, order.instrument, meets || !x_.opens(order));
   return x_.insert(order, tag_);
 }
 
@@ -65,13 +65,10 @@ DiffPath::Answer DiffPath::handle(std::uint32_t account, std::string_view messag
   if (account < x_.accounts()) x_.ledger().at(account).prefetch_places();
   account_ = account;
   order_id_ = instrument_id_ = {};
-  const DiffCommand& command = reader_.read(message, this);
-  Answer answer;
-  answer.kind = command.kind;
-  answer.field = command.field;
-  if (command.kind == DiffCommand::Kind::kOther) return answer;
+  DiffCommand& command = reader_.read(message, this);
+  if (command.kind == DiffCommand::Kind::kOther) return {{}, command.kind, {}, {}};
   const std::size_t before = x_.events().size();
-  answer.outcome = apply(account, command, now_ns);
+  Answer answer{apply(account, command, now_ns), command.kind, command.field, {}};
   out_.clear();
   const std::span<const Event> events = std::span(x_.events()).subspan(before);
   if (events.empty()) encode_notify(++notices_, answer.outcome.code, out_);

@@ -29,7 +29,7 @@ class DiffPath : private DiffHints {
   void on_order_id(std::string_view order_id) override;
   void on_instrument_id(std::string_view exchange_id, std::string_view instrument_id) override;
   std::uint32_t instrument_of(std::string_view exchange_id, std::string_view instrument_id) const;
-  Outcome apply(std::uint32_t account, const DiffCommand& command, std::int64_t now_ns);
+  Outcome apply(std::uint32_t account, DiffCommand& command, std::int64_t now_ns);
 
   Exchange& x_;
   const bool whole_;

@@ -36,36 +36,17 @@ void Exchange::recount() {
 void Exchange::tell(std::uint32_t number) {
   OrderRecord& r = orders_.at(number);
   r.update_ns = clock_ns_;
-  Event& e = events_.emplace_back();
-  e.kind = EventKind::kOrder;
-  e.status = r.status;
-  e.reason = r.reason;
-  e.code = r.code;
-  e.order = number;
-  e.account = r.account;
-  e.instrument = r.instrument();
-  e.left = r.left;
+  Event& e = event(EventKind::kOrder, number, r);
   e.volume = r.volume;
   e.price = r.price;
   e.seq = r.seq = ++desks_[r.account].seq;
 }
 
-std::uint32_t Exchange::account_number(std::string_view name) const {
-  const auto found = accounts_.find(name);
-  return found == accounts_.end() ? kNone : found->second;
-}
-
-std::uint32_t Exchange::instrument_number(std::string_view symbol) const {
-  const auto found = instruments_.find(symbol);
-  return found == instruments_.end() ? kNone : found->second;
-}
-
 std::uint32_t Exchange::do_open(std::string_view name) {
   const std::uint32_t number = ledger_.open(account::key_of(name));
   if (number == account::kNoAccount) return kNone;
-  names_.emplace_back(name);
+  names_.add(name);
   desks_.emplace_back();
-  accounts_.emplace(name, number);
   gate_.set_account_state(number, risk::State::kActive);  // its line is there from now on, live or replayed
   return number;
 }
@@ -106,9 +87,8 @@ Code Exchange::do_list(const Listing& listing, std::uint32_t& instrument) {
   if (instrument == kNone) {
     code = books_.add(rules, listing.band, instrument);
     if (code != book::Code::kOk) return code_of(code);
-    symbols_.emplace_back(listing.symbol);
+    symbols_.add(listing.symbol);
     live_.push_back(0);
-    instruments_.emplace(listing.symbol, instrument);
   } else {
     // A tick is what book prices count: it stays.
     if (terms.tick != ledger_.board.terms(instrument).tick) return code_of(book::Code::kBadParameters);
@@ -198,7 +178,7 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
                         .duplicate = false,
                         .reduce_only = c.reduce_only,
                         .force = c.force};
-  Hold hold;
+  Hold& hold = orders_.next().hold;  // where it is to stay
   const risk::Verdict verdict = gate_.check(request, c.now_ns, trading_day_, hold);
   Code code = code_of(verdict.code);
   book::NewOrder order;
@@ -215,7 +195,7 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   if (maker != 0) expect(books_.account_in(maker));
   out.warnings = verdict.warnings;
   out.code = code;
-  out.order = enter(c, tag, code, hold, order);
+  out.order = enter(c, tag, code, order);
   return out;
 }
 
@@ -228,29 +208,28 @@ bool Exchange::log_insert(const Insert& c, Code code, Price freeze_at, Outcome& 
 }
 
 // What the gate and the books have just let in, or the verdict of a record says they did; any other only as a refused
-// order of the day.
-std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, const Hold& hold,
-                              const book::NewOrder& order) {
+// order of the day. What the order keeps stands in the next record already.
+std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, const book::NewOrder& order) {
   at(c.now_ns);
-  const auto lots = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
-  const std::uint32_t number =
-      orders_.add(tag, c.client_id,
-                  OrderRecord{.price = c.price == kNoValue ? 0 : c.price,
-                              .insert_ns = c.now_ns,
-                              .account = c.account,
-                              .before = desks_[c.account].last_order,
-                              .volume = lots,
-                              .left = lots,
-                              .code = verdict,
-                              .status = verdict == kOk ? Status::kAlive : Status::kFinished,
-                              .offset = c.offset,
-                              .price_type = c.price_type,
-                              .time = c.time,
-                              .volume_condition = c.volume_condition,
-                              .hold = hold});
+  OrderRecord& r = orders_.next();
+  const Hold& hold = r.hold;
+  r.id = 0;
+  r.price = c.price == kNoValue ? 0 : c.price;
+  r.insert_ns = c.now_ns;
+  r.account = c.account;
+  r.before = desks_[c.account].last_order;
+  r.volume = r.left = static_cast<std::int32_t>(std::clamp<std::int64_t>(c.volume, 0, kVolumeMax));
+  r.code = verdict;
+  r.status = verdict == kOk ? Status::kAlive : Status::kFinished;
+  r.offset = c.offset;
+  r.price_type = c.price_type;
+  r.time = c.time;
+  r.reason = {};
+  r.volume_condition = c.volume_condition;
+  if (verdict != kOk) r.hold = {.instrument = c.instrument, .side = c.side};
+  const std::uint32_t number = orders_.add(tag, c.client_id);
   desks_[c.account].last_order = number;
   if (verdict != kOk) {
-    orders_.at(number).hold = {.instrument = c.instrument, .side = c.side};
     tell(number);
     return number;
   }
@@ -313,7 +292,7 @@ Outcome Exchange::cancel_all(std::uint32_t account) {
   if (account != kNone && account >= names_.size()) return {code_of(book::Code::kNoAccount)};
   if (!logged(RecordKind::kCancelAll, RecordWriter{}.add(account), out)) return out;
   Sink sink{*this};
-  const auto last = static_cast<std::uint32_t>(names_.size());
+  const auto last = names_.size();
   for (std::uint32_t a = account == kNone ? 1 : account; a < (account == kNone ? last : account + 1); ++a)
     if (a == kStreet || ledger_.at(a).live_orders() > 0) books_.remove_account(a, Reason::kForced, sink);
   return out;

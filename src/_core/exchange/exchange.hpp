@@ -12,12 +12,12 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "account/ledger.hpp"
 #include "book/books.hpp"
 #include "exchange/day.hpp"
+#include "exchange/name_table.hpp"
 #include "exchange/orders.hpp"
 #include "exchange/record.hpp"
 #include "exchange/types.hpp"
@@ -56,10 +56,10 @@ class Exchange {
   // Number of the account of that name, opened when it is new; kNone when it cannot be.
   // With a first deposit it is one record, so that no end of the journal leaves one without the other.
   std::uint32_t open_account(std::string_view name, Money cash = 0);
-  std::uint32_t account_number(std::string_view name) const;
+  std::uint32_t account_number(std::string_view name) const { return names_.find(name); }
   // Number of the instrument, listed when it is new; terms, rules and band of a known one are set (a closed book only).
   Code list(const Listing& listing, std::uint32_t& instrument);
-  std::uint32_t instrument_number(std::string_view symbol) const;
+  std::uint32_t instrument_number(std::string_view symbol) const { return symbols_.find(symbol); }
 
   Outcome insert(const Insert& order);
   Outcome cancel(std::uint32_t account, std::string_view client_id, std::int64_t now_ns, bool force = false);
@@ -77,13 +77,17 @@ class Exchange {
     ledger_.at(account).prefetch(instrument);
     gate_.prefetch(account, instrument);
   }
-  // The levels of the book that an order rests at or meets, and the order that it meets first.
-  void expect(const Insert& order) const {
-    if (!known(order.instrument)) return;
+  // The levels of the book that an order rests at or meets, and the order that it meets first. False when it can neither
+  // trade nor end another.
+  bool expect(const Insert& order) const {
+    if (!known(order.instrument)) return false;
     const bool any_price = order.price_type != book::PriceType::kLimit;
     const std::int64_t ticks = any_price ? 0 : order.price / ledger_.board.terms(order.instrument).tick;
     if (!any_price) books_.prefetch_level(order.instrument, order.side, ticks);
-    books_.prefetch_queue(order.instrument, order.side, ticks, any_price);
+    return books_.prefetch_queue(order.instrument, order.side, ticks, any_price) != 0;
+  }
+  bool opens(const Insert& order) const {
+    return known(order.instrument) && ledger_.board.terms(order.instrument).opens(order.side, order.offset);
   }
   // Cancels all orders of an account whatever the phase; kNone: of all accounts.
   Outcome cancel_all(std::uint32_t account);
@@ -138,8 +142,8 @@ class Exchange {
   account::Ledger& ledger() { return ledger_; }
   risk::Gate& gate() { return gate_; }
   std::int32_t trading_day() const { return trading_day_; }
-  std::uint32_t accounts() const { return static_cast<std::uint32_t>(names_.size()); }
-  std::uint32_t instruments() const { return static_cast<std::uint32_t>(symbols_.size()); }
+  std::uint32_t accounts() const { return names_.size(); }
+  std::uint32_t instruments() const { return symbols_.size(); }
   const std::string& symbol(std::uint32_t instrument) const { return symbols_[instrument]; }
   const std::string& account_name(std::uint32_t account) const { return names_[account]; }
   std::uint64_t broken() const { return broken_; }  // fills an account would not take: our bug if not 0
@@ -147,11 +151,6 @@ class Exchange {
 
  private:
   struct Sink;
-  struct Names {
-    std::size_t operator()(std::string_view text) const { return TextHash::of(text); }
-    using is_transparent = void;
-  };
-  using Numbers = std::unordered_map<std::string, std::uint32_t, Names, std::equal_to<>>;
 
   std::uint64_t append(RecordKind kind, const RecordWriter& record) {
     if (journal_.append == nullptr) return 1;
@@ -171,6 +170,18 @@ class Exchange {
   }
   book::NewOrder book_order(const Insert& c, bool opens) const;
   std::int64_t sellable(std::uint32_t account, std::uint32_t instrument) const;
+  Event& event(EventKind kind, std::uint32_t number, const OrderRecord& r) {
+    Event& e = events_.emplace_back();
+    e.kind = kind;
+    e.status = r.status;
+    e.reason = r.reason;
+    e.code = r.code;
+    e.order = number;
+    e.account = r.account;
+    e.instrument = r.instrument();
+    e.left = r.left;
+    return e;
+  }
   void tell(std::uint32_t number);
   void recount();
   Code plan_amend(OrderRecord& r, Price price, std::int32_t left, bool keep);
@@ -178,8 +189,7 @@ class Exchange {
   std::uint32_t do_open(std::string_view name);
   Code do_list(const Listing& listing, std::uint32_t& instrument);
   bool log_insert(const Insert& c, Code code, Price freeze_at, Outcome& out);
-  std::uint32_t enter(const Insert& c, std::uint32_t tag, Code verdict, const account::Hold& hold,
-                      const book::NewOrder& order);
+  std::uint32_t enter(const Insert& c, std::uint32_t tag, Code verdict, const book::NewOrder& order);
   Code do_cancel(std::uint32_t number, book::Reason reason);
   Code do_amend(std::uint32_t number, Price price, std::int32_t left);
   Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,
@@ -213,10 +223,8 @@ class Exchange {
   std::vector<Street> streets_;        // by instrument
   std::int64_t clock_ns_ = 0;          // the latest time a command told
   std::vector<Event> events_;
-  std::vector<std::string> names_;
-  std::vector<std::string> symbols_;
-  Numbers accounts_;
-  Numbers instruments_;
+  NameTable names_;    // of accounts
+  NameTable symbols_;  // of instruments
   std::int32_t trading_day_ = 0;
   std::uint64_t broken_ = 0;
   std::uint32_t restored_ = kNone;  // records of a checkpoint taken so far; kNone: none is being taken

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #if defined(__SSE2__)
 #include <emmintrin.h>
@@ -50,6 +51,20 @@ inline const char* skip_plain(const char* p, const char* end) {
     if (const std::uint32_t found = special16(p); found != 0) return p + std::countr_zero(found);
   while (end - p >= 8 && plain8(p)) p += 8;
   return p;
+}
+
+// Whether all of a text stands for itself; of a text that is long and has no ASCII it may say that not all does.
+inline bool all_plain(std::string_view text) {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  if (text.size() < 16) {
+    for (; p != end; ++p)
+      if (static_cast<unsigned char>(*p) < 0x20 || *p == '"' || *p == '\\') return false;
+    return true;
+  }
+  for (; end - p > 16; p += 16)
+    if (special16(p) != 0) return false;
+  return special16(end - 16) == 0;
 }
 
 // Whether none of the bytes is below a space or one of `=#|;/`.

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "book/ladder.hpp"
+#include "base/block.hpp"
 #include "exchange/text_hash.hpp"
 #include "exchange/types.hpp"
 
@@ -18,8 +18,8 @@ namespace qautlra::exchange {
 class OrderTable {
  public:
   OrderTable(std::uint32_t orders_max, std::uint32_t slots)
-      : orders_max_(orders_max), records_(book::reserved<OrderRecord>(orders_max)), by_slot_(book::zeroed<std::uint32_t>(slots + std::size_t{1})) {
-    seen_ = book::zeroed<Entry>(kFirstIds);
+      : orders_max_(orders_max), records_(reserved<OrderRecord>(orders_max)), by_slot_(zeroed<std::uint32_t>(slots + std::size_t{1})) {
+    seen_ = zeroed<Entry>(kFirstIds);
     mask_ = kFirstIds - 1;
   }
   bool ready() const { return records_ && by_slot_ && seen_ && orders_max_ > 0; }
@@ -77,7 +77,7 @@ class OrderTable {
     if (text_page_ < texts_.size() && text_used_ + room_of(text_bytes) <= kTextBytes) return true;
     const std::size_t next = texts_.empty() ? 0 : text_page_ + 1;
     if (next == texts_.size()) {
-      auto page = book::zeroed<char>(kTextBytes);
+      auto page = reserved<char>(kTextBytes);
       if (!page) return false;
       texts_.push_back(std::move(page));
     }
@@ -85,16 +85,17 @@ class OrderTable {
     text_used_ = 0;
     return true;
   }
-  // A new record under an id that was not used. After make_room().
-  std::uint32_t add(std::uint32_t tag, std::string_view client_id, const OrderRecord& record) {
+  // After make_room(): the record of the next order, filled in where it will be (all but its text), and then added
+  // under an id that was not used.
+  OrderRecord& next() { return records_[count_]; }
+  std::uint32_t add(std::uint32_t tag, std::string_view client_id) {
     const std::uint32_t number = count_++;
-    at(number) = record;
     if (count_ != orders_max_) {  // the next one is written to, which takes long where the line is not there
       __builtin_prefetch(&at(count_), 1);
       __builtin_prefetch(&at(count_).hold, 1);
     }
     const std::uint32_t text = at(number).text = keep(client_id);
-    enter({tag, number + 1, text, record.hold.instrument});
+    enter({tag, number + 1, text, at(number).instrument()});
     return number;
   }
   // The record of a live order in a book; kNone for orders of the street.
@@ -108,7 +109,7 @@ class OrderTable {
   }
 
  private:
-  static constexpr std::size_t kTextBytes = std::size_t{1} << 18;
+  static constexpr std::size_t kTextBytes = std::size_t{1} << 21;
   static constexpr std::size_t kFirstIds = std::size_t{1} << 12;
   struct Entry {
     std::uint32_t tag;     // of account and id; its low bits say where the entry belongs
@@ -125,7 +126,7 @@ class OrderTable {
   }
   bool grow() {
     const std::size_t size = mask_ + 1;
-    auto wider = book::zeroed<Entry>(size * 2);
+    auto wider = zeroed<Entry>(size * 2);
     if (!wider) return false;
     std::swap(seen_, wider);
     mask_ = size * 2 - 1;
@@ -157,12 +158,12 @@ class OrderTable {
   const std::uint32_t orders_max_;
   std::uint32_t count_ = 0;
   std::size_t mask_ = 0;
-  book::Block<OrderRecord> records_;
-  std::vector<book::Block<char>> texts_;
+  Block<OrderRecord> records_;
+  std::vector<Block<char>> texts_;
   std::size_t text_page_ = 0;
   std::size_t text_used_ = 0;
-  book::Block<std::uint32_t> by_slot_;
-  book::Block<Entry> seen_;
+  Block<std::uint32_t> by_slot_;
+  Block<Entry> seen_;
 };
 
 }  // namespace qautlra::exchange

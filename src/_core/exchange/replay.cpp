@@ -35,7 +35,7 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
       return kDiverged;
     const std::uint32_t tag = OrderTable::tag_of(c.account, c.client_id);
     if (orders_.find(tag, c.account, c.client_id) != kNone || !orders_.make_room(c.client_id.size())) return kDiverged;
-    account::Hold hold;
+    account::Hold& hold = orders_.next().hold;
     book::NewOrder order;
     if (verdict == kOk) {
       if (c.volume > kVolumeMax) return kDiverged;  // no gate let that in
@@ -45,7 +45,7 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
       order = book_order(c, hold.opens);
       if (books_.check(c.instrument, order) != book::Code::kOk) return kDiverged;
     }
-    enter(c, tag, verdict, hold, order);
+    enter(c, tag, verdict, order);
     return kOk;
   }
   std::uint32_t number = kNone;

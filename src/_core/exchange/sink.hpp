@@ -69,22 +69,29 @@ struct Exchange::Sink {
     r.left = left;
     if (left == 0) x.finish(r);
     x.tell(number);
-    Event& e = x.events_.emplace_back(x.events_.back());
-    e.kind = EventKind::kTrade;
     Desk& desk = x.desks_[r.account];
-    e.seq = ++desk.seq;
+    Event& e = x.event(EventKind::kTrade, number, r);
     e.volume = f.volume;
     e.price = price;
+    e.seq = ++desk.seq;
     e.trade = f.trade;
     e.commission = filled.commission;
     e.close_profit = filled.close_profit;
-    if (!x.trades_.add({number, r.account, desk.last_trade, f.volume, price, f.trade, e.seq, filled.commission,
-                        filled.close_profit, x.clock_ns_},
-                       e.record)) {
+    TradeRecord* const t = x.trades_.add(e.record);
+    if (t == nullptr) {
       ++x.broken_;
       return;
     }
-    desk.last_trade = e.record;
+    t->order = number;
+    t->account = r.account;
+    t->before = std::exchange(desk.last_trade, e.record);
+    t->volume = f.volume;
+    t->price = price;
+    t->match = f.trade;
+    t->seq = e.seq;
+    t->commission = filled.commission;
+    t->close_profit = filled.close_profit;
+    t->time_ns = x.clock_ns_;
   }
 };
 

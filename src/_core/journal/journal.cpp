@@ -10,6 +10,7 @@
 #include <bit>
 #include <cerrno>
 #include <chrono>
+#include <new>
 
 #include "journal/crc32c.hpp"
 
@@ -53,7 +54,8 @@ const FileOps kSystemFileOps = {::writev, ::fdatasync, ::fsync, system_open};
 Journal::Journal(const Options& options) : options_(options) {
   capacity_ = std::bit_ceil(std::clamp<std::uint64_t>(options.buffer_bytes, 64u << 10, 1u << 30));
   max_record_bytes_ = std::min<std::uint64_t>(kMaxRecordBytes - 1, capacity_ / 4 - 64);
-  ring_ = std::make_unique_for_overwrite<std::byte[]>(capacity_);
+  ring_ = reserved<std::byte>(capacity_);
+  if (!ring_) throw std::bad_alloc();
 }
 
 Journal::~Journal() { close(1.0); }

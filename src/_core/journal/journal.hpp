@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/block.hpp"
 #include "journal/format.hpp"
 
 namespace qautlra::journal {
@@ -164,7 +165,7 @@ class Journal {
   const Options options_;
   std::uint64_t capacity_ = 0;
   std::uint64_t max_record_bytes_ = 0;
-  std::unique_ptr<std::byte[]> ring_;
+  Block<std::byte> ring_;  // a page of it is there from its first use on
   int lock_fd_ = -1;
   int directory_fd_ = -1;
   std::vector<Cut> cuts_;

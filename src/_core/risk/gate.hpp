@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "account/ledger.hpp"
-#include "book/ladder.hpp"
+#include "base/block.hpp"
 #include "book/types.hpp"
 #include "risk/limits.hpp"
 #include "risk/monitor.hpp"
@@ -171,7 +171,7 @@ class Gate {
       }
       if (at_ == chunks_.size()) {
         const std::size_t wanted = std::max(size, kChunk);
-        chunks_.push_back({book::reserved<Contract>(wanted), wanted});
+        chunks_.push_back({reserved<Contract>(wanted), wanted});
         if (!chunks_.back().rows) {
           chunks_.pop_back();
           throw std::bad_alloc();
@@ -187,7 +187,7 @@ class Gate {
    private:
     static constexpr std::size_t kChunk = std::size_t{1} << 16;
     struct Chunk {
-      book::Block<Contract> rows;
+      Block<Contract> rows;
       std::size_t size;
     };
     std::vector<Chunk> chunks_;
@@ -208,9 +208,8 @@ class Gate {
   void lengthen(std::uint32_t account, std::uint32_t instrument);
   bool opens(const Request& request) const {
     const account::Board& board = ledger_->board;
-    const bool known = board.known(request.instrument);
-    const bool stock = known && board.terms(request.instrument).asset == account::Asset::kStock;
-    return stock ? request.side == book::Side::kBuy : request.offset == account::Offset::kOpen;
+    if (!board.known(request.instrument)) return request.offset == account::Offset::kOpen;
+    return board.terms(request.instrument).opens(request.side, request.offset);
   }
   static Contract done_in(const Line& line, std::uint32_t instrument) {
     return instrument < line.contracts_size ? line.contracts[instrument] : Contract{};
