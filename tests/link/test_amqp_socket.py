@@ -14,7 +14,7 @@ from pamqp import commands
 
 from qautlra.base.errors import LinkError
 from qautlra.base.secret import Secret
-from qautlra.link import amqp_socket
+from qautlra.link import amqp, amqp_socket
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.amqp_socket import TURN_COUNT, Socket
 from qautlra.link.bus import Delivery, Message, Queue
@@ -69,6 +69,47 @@ def test_a_delivery_byte_by_byte_and_many_in_one_write(run: Run) -> None:
             assert [one.body for one in got] == [b"slow", *(b"%d" % n for n in range(100))]
             await bus.ack(got)
             await until(lambda: broker.acks == [101])
+
+    run(work())
+
+
+def test_acknowledgements_go_with_the_next_message(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(amqp, "ACK_WAIT_S", 60.0)
+
+    async def work() -> None:
+        got: list[Delivery] = []
+        async with Broker().running() as broker:
+            async with linked(broker, got.append, prefetch_count=16) as bus:
+                broker.send(broker.deliver(*(b"%d" % n for n in range(10))))
+                await until(lambda: len(got) == 10)
+                await bus.ack(got[2:4])
+                await asyncio.sleep(0.05)
+                assert broker.acks == [] and bus.unacked_count == 8
+                await bus.publish([Message("", "q", b"x")])
+                assert broker.acks == [3, 4]
+                await bus.ack(got[:2])
+                await bus.ack(got[4:6])  # that is a quarter of the prefetch
+                await until(lambda: broker.acks == [3, 4, 2, 6])
+                await bus.ack(got[6:7])
+            await until(lambda: broker.acks[-1] == 7)  # what waits when it stops
+
+    run(work())
+
+
+def test_acknowledgements_do_not_wait_for_long(run: Run) -> None:
+    async def work() -> None:
+        got: list[Delivery] = []
+        async with Broker().running() as broker, linked(broker, got.append) as bus:
+            broker.send(broker.deliver(b"x", b"y"))
+            await until(lambda: len(got) == 2)
+            await bus.ack(got[:1])
+            async with asyncio.timeout(0.5):
+                await until(lambda: broker.acks == [1])
+            await bus.ack(got[1:])
+            broker.cut()
+            await until(lambda: bus.connects_count == 2)
+            await bus.publish([])
+            assert broker.acks == [1]  # tags of another connection
 
     run(work())
 

@@ -5,6 +5,7 @@ on MongoDB's own server.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from qautlra import qifi
 from qautlra.base.errors import ConfigError, LinkError, StorageError
 from qautlra.base.secret import Secret
-from qautlra.link.documents import SqliteRepository
+from qautlra.link.documents import NICENESS, SqliteRepository
 from qautlra.link.mongo import MongoRepository
 from qautlra.wire.qifi_parts import Parts, part
 from tests.services import module
@@ -178,3 +179,13 @@ def test_a_place_that_is_not_there(tmp_path: Path) -> None:
             MongoRepository(Secret("localhost"))
 
     asyncio.run(away())
+
+
+def test_writing_documents_yields_to_orders(tmp_path: Path) -> None:
+    async def work(place: Any) -> None:
+        assert await place.save(parts(), 1)
+        (thread,) = place._thread._threads
+        assert os.getpriority(os.PRIO_PROCESS, thread.native_id) >= NICENESS
+        assert os.getpriority(os.PRIO_PROCESS, 0) < NICENESS
+
+    run(lambda: SqliteRepository(tmp_path / "accounts.sqlite"), work)

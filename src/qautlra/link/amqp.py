@@ -31,6 +31,8 @@ from qautlra.link.diff_client import BackOff
 
 _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
+ACK_WAIT_S = 0.005
+"""So long an acknowledgement may wait for a message it can be written with."""
 ENDLESS_FRAME_BYTES = 128 << 20
 """Longest frame of a broker that sets no bound: RabbitMQ's own for a message."""
 _FAILURES = (
@@ -99,6 +101,10 @@ class AmqpBus:
         self._frame_bytes = FRAME_BYTES
         self._epoch = 0
         self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
+        self._acks: list[bytes] = []
+        "Frames that wait to be written, for `_acked_count` deliveries."
+        self._acked_count = 0
+        self._ack_timer: asyncio.TimerHandle | None = None
         self._connected = asyncio.Event()
         self._questions: deque[tuple[float, asyncio.Future[None]]] = deque()
         "When each was asked that is not answered yet, oldest first."
@@ -142,23 +148,43 @@ class AmqpBus:
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Acknowledge these and no others; those of a connection that is gone come again all the same.
 
-        One frame for all up to the first that is left out, then one for each.
+        One frame for all up to the first that is left out, then one for each; written with the next message,
+        or after ACK_WAIT_S, or when a quarter of the prefetch waits.
         """
-        channel, socket = self._incoming, self._socket
+        channel = self._incoming
         tags = {one.tag for one in deliveries if one.epoch == self._epoch and one.tag in self._unacked}
-        if channel is None or socket is None or not tags:
+        if channel is None or not tags:
             return
         whole = 0
         for tag in self._unacked:
             if tag not in tags:
                 break
             whole = tag
-        frames = [acknowledge(channel.number, whole, all_before=True)] if whole else []
+        if whole:
+            self._acks.append(acknowledge(channel.number, whole, all_before=True))
         for tag in tags:
             self._unacked.pop(tag).unacked_count -= 1
             if tag > whole:
-                frames.append(acknowledge(channel.number, tag, all_before=False))
-        socket.write(b"".join(frames))  # the broker delivers again what it does not know to be done
+                self._acks.append(acknowledge(channel.number, tag, all_before=False))
+        self._acked_count += len(tags)
+        if self._acked_count >= self.prefetch_count // 4:
+            self._write_acks()
+        elif self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_WAIT_S, self._write_acks)
+
+    def _taken_acks(self) -> bytes:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+        data = b"".join(self._acks)
+        self._acks.clear()
+        self._acked_count = 0
+        return data
+
+    def _write_acks(self) -> None:
+        data = self._taken_acks()
+        if data and self._socket is not None:
+            self._socket.write(data)  # the broker delivers again what it does not know to be done
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
@@ -171,7 +197,8 @@ class AmqpBus:
         while (channel := self._outgoing) is None or (socket := self._socket) is None:
             await self._connected.wait()
         number = channel.number
-        if not socket.write(encode(messages, number, self._frame_bytes) + question(number)):
+        data = encode(messages, number, self._frame_bytes) + question(number)
+        if not socket.write(self._taken_acks() + data):
             raise LinkError("not published: the broker is gone")
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._questions.append((monotonic_s(), answered))
@@ -392,6 +419,7 @@ class AmqpBus:
 
     def _forget(self) -> None:
         self._connected.clear()
+        self._write_acks()
         if self._socket is not None:
             self._socket.let_go()
         self._socket = self._incoming = self._outgoing = None

@@ -298,6 +298,7 @@ class Results:
 
     def _due(self) -> None:
         self._timer = None
+        self._due_s = 0.0  # timers of the loop are of milliseconds, and this one may be early
         self._wake.set()
 
     async def _tell_changes(self) -> None:
