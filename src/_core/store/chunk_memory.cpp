@@ -2,7 +2,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <new>
 
 namespace qautlra {
@@ -10,10 +12,21 @@ namespace {
 
 constexpr std::size_t kBlock = std::size_t{2} << 20;
 
-// Null when there is none.
+std::byte* map(std::size_t bytes) {
+  void* const mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return mapped == MAP_FAILED ? nullptr : static_cast<std::byte*>(mapped);
+}
+
+// Null when there is none. One large page where the system has them: a question that jumps between instruments then
+// finds its rows without a walk through page tables for each.
 std::byte* new_block() {
-  void* const block = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return block == MAP_FAILED ? nullptr : static_cast<std::byte*>(block);
+  std::byte* const mapped = map(2 * kBlock);
+  if (mapped == nullptr) return nullptr;
+  const std::size_t before = (kBlock - reinterpret_cast<std::uintptr_t>(mapped) % kBlock) % kBlock;
+  if (before != 0) ::munmap(mapped, before);
+  ::munmap(mapped + before + kBlock, kBlock - before);
+  ::madvise(mapped + before, kBlock, MADV_HUGEPAGE);
+  return mapped + before;
 }
 
 // As a write of its owner would; what is there already is not touched.
@@ -39,7 +52,7 @@ ChunkMemory::~ChunkMemory() {
     wanted_.notify_one();
     thread_.join();
   }
-  if (std::byte* const unused = ready_) ::munmap(unused, kBlock);
+  for (std::byte* const block : ready_) ::munmap(block, kBlock);
   for (std::byte* const block : blocks_) ::munmap(block, kBlock);
 }
 
@@ -63,8 +76,22 @@ void ChunkMemory::give(std::byte* piece, std::size_t bytes) {
 
 void ChunkMemory::begin_block() {
   blocks_.reserve(blocks_.size() + 1);
-  std::byte* block = ready_.exchange(nullptr, std::memory_order_acquire);
-  if (block == nullptr) block = new_block();
+  std::byte* block = nullptr;
+  if (blocks_.empty()) {
+    block = map(kBlock);  // a small store needs no more, no large page and no thread
+  } else {
+    if (!thread_.joinable()) thread_ = std::thread(&ChunkMemory::prepare, this);
+    {
+      const std::lock_guard guard(lock_);
+      if (!ready_.empty()) {
+        block = ready_.back();
+        ready_.pop_back();
+      }
+      ahead_ = std::min(1 + blocks_.size() / 8, kAheadCount);
+    }
+    wanted_.notify_one();
+    if (block == nullptr) block = new_block();
+  }
   if (block == nullptr) throw std::bad_alloc();
   while (at_ != end_) {  // the rest of the last one, in the largest pieces that fit
     const std::size_t most = std::bit_floor(static_cast<std::size_t>(end_ - at_));
@@ -76,27 +103,19 @@ void ChunkMemory::begin_block() {
   blocks_.push_back(block);
   at_ = block;
   end_ = block + kBlock;
-  if (blocks_.size() < 2) return;  // a small store needs none ahead, and no thread
-  if (!thread_.joinable()) thread_ = std::thread(&ChunkMemory::prepare, this);
-  {
-    const std::lock_guard guard(lock_);
-    is_wanted_ = true;
-  }
-  wanted_.notify_one();
 }
 
 void ChunkMemory::prepare() {
+  std::unique_lock guard(lock_);
   for (;;) {
-    {
-      std::unique_lock guard(lock_);
-      wanted_.wait(guard, [this] { return is_wanted_ || is_over_; });
-      if (is_over_) return;
-      is_wanted_ = false;
-    }
-    if (ready_.load(std::memory_order_relaxed) != nullptr) continue;
-    std::byte* const block = new_block();  // null: the owner is told when it asks
+    wanted_.wait(guard, [this] { return ready_.size() < ahead_ || is_over_; });
+    if (is_over_) return;
+    guard.unlock();
+    std::byte* const block = new_block();
     if (block != nullptr) touch(block);
-    ready_.store(block, std::memory_order_release);
+    guard.lock();
+    if (block != nullptr) ready_.push_back(block);
+    else ahead_ = 0;  // the owner is told when it asks
   }
 }
 
