@@ -1,6 +1,7 @@
 // A growable byte buffer for encoders: reserve once, write raw, never zero-filled.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -10,13 +11,26 @@
 
 namespace qautlra {
 
+// Storage that somebody else owns and a buffer fills: where it lies after it was made that large, null when there is
+// no memory. Outlives the buffer.
+class BufferStorage {
+ public:
+  virtual char* resize(std::size_t bytes) = 0;
+
+ protected:
+  ~BufferStorage() = default;
+};
+
 // Owner: one thread at a time. Grows by doubling and keeps its storage across clear(); the bound on its
 // size is the caller's, who knows what it is filled with.
 class Buffer {
  public:
   Buffer() = default;
   explicit Buffer(std::size_t capacity_bytes) { room(capacity_bytes); }
-  ~Buffer() { std::free(begin_); }
+  Buffer(BufferStorage& storage, std::size_t capacity_bytes) : storage_(&storage) { room(capacity_bytes); }
+  ~Buffer() {
+    if (storage_ == nullptr) std::free(begin_);
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   Buffer(Buffer&& other) noexcept { swap(other); }
@@ -28,6 +42,7 @@ class Buffer {
     std::swap(begin_, other.begin_);
     std::swap(size_, other.size_);
     std::swap(capacity_, other.capacity_);
+    std::swap(storage_, other.storage_);
   }
 
   const char* data() const { return begin_; }
@@ -59,9 +74,9 @@ class Buffer {
 
  private:
   void grow(std::size_t bytes) {
-    std::size_t wanted = capacity_ ? capacity_ * 2 : 256;
+    std::size_t wanted = capacity_ ? capacity_ * 2 : std::max<std::size_t>(bytes, 256);
     while (wanted - size_ < bytes) wanted *= 2;
-    void* moved = std::realloc(begin_, wanted);
+    void* moved = storage_ == nullptr ? std::realloc(begin_, wanted) : storage_->resize(wanted);
     if (moved == nullptr) throw std::bad_alloc();
     begin_ = static_cast<char*>(moved);
     capacity_ = wanted;
@@ -70,6 +85,7 @@ class Buffer {
   char* begin_ = nullptr;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
+  BufferStorage* storage_ = nullptr;  // null: its own
 };
 
 }  // namespace qautlra

@@ -19,10 +19,32 @@ from qautlra._core.journal import Damage, JournalError
 
 cdef extern from *:
     """
+    // An answer being written: a bytes object nobody else has seen. Needs the interpreter lock.
+    class BytesStorage final : public qautlra::BufferStorage {
+     public:
+      ~BytesStorage() { Py_XDECREF(bytes_); }
+      char* resize(std::size_t bytes) override {
+        const auto size = static_cast<Py_ssize_t>(bytes);
+        if (bytes_ == nullptr) bytes_ = PyBytes_FromStringAndSize(nullptr, size);
+        else _PyBytes_Resize(&bytes_, size);
+        if (bytes_ != nullptr) return PyBytes_AS_STRING(bytes_);
+        PyErr_Clear();
+        return nullptr;
+      }
+      PyObject* take(std::size_t bytes) {  // null with an error set when there is no memory
+        if (bytes_ != nullptr) _PyBytes_Resize(&bytes_, static_cast<Py_ssize_t>(bytes));
+        return std::exchange(bytes_, nullptr);
+      }
+
+     private:
+      PyObject* bytes_ = nullptr;
+    };
     static inline const char* record_bytes(const qautlra::journal::Record& r) {
       return reinterpret_cast<const char*>(r.payload.data());
     }
     """
+    cdef cppclass BytesStorage(BufferStorage):
+        object take(size_t)
     const char* record_bytes(const CRecord&)
 
 
@@ -33,7 +55,7 @@ cdef str text(const string& s):
 ROW_COLUMNS = tuple(text(string(column_name(c))) for c in range(kColumnCount))
 NEVER_NS = INT64_MIN  # cold_max_ts of an instrument all of whose rows are in the hot tier
 
-cdef size_t KEPT_TEXT_BYTES = 4 << 20  # of the buffer that answers are written into, between two of them
+cdef size_t FIRST_ROW_BYTES = 1024  # of an answer's text, until one was written
 
 cdef dict COLUMN_INDEX = {name: c for c, name in enumerate(ROW_COLUMNS)}
 cdef dict SHAPES = {"array": 0, "records": 1, "ndjson": 2}
@@ -132,13 +154,16 @@ cdef class HotStore:
         return self.written(rows, columns, shape), rows.rows.size()
 
     cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape):
-        self.text.clear()
-        render_rows(RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
-                    ColumnSpan(columns.data(), columns.size()), shape, self.text)
-        found = PyBytes_FromStringAndSize(self.text.data(), self.text.size())
-        if self.text.capacity() > KEPT_TEXT_BYTES:
-            self.text = Buffer()
-        return found
+        # As much as the answer before took for its rows, and an eighth: mostly it never has to move.
+        cdef size_t count = rows.rows.size()
+        cdef size_t expected = 4096 + count * (self.row_text_bytes or FIRST_ROW_BYTES)
+        cdef BytesStorage storage
+        cdef Buffer text = Buffer(storage, expected + expected // 8)
+        render_rows(RowRefSpan(rows.rows.data(), count), NameSpan(rows.names.data(), rows.names.size()),
+                    ColumnSpan(columns.data(), columns.size()), shape, text)
+        if count:
+            self.row_text_bytes = text.size() // count
+        return storage.take(text.size())
 
     def count(self, instruments=None, int64_t start_ns=INT64_MIN, int64_t stop_ns=INT64_MAX, *, uint64_t min_lsn=0):
         cdef vector[uint32_t] ids = id_list(instruments)

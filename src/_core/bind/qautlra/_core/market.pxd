@@ -7,8 +7,12 @@ from libcpp.vector cimport vector
 
 
 cdef extern from "base/buffer.hpp" namespace "qautlra" nogil:
+    cdef cppclass BufferStorage:
+        pass
+
     cdef cppclass Buffer:
         Buffer()
+        Buffer(BufferStorage&, size_t) except +
         Buffer(size_t)
         const char* data()
         size_t size()

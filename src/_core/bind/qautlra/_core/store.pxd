@@ -8,7 +8,7 @@ from libcpp.vector cimport vector
 
 from qautlra._core.journal cimport CDamage, CJournal, CRecord, Journal, Next
 from qautlra._core.market cimport (
-    ArrowArray, ArrowSchema, Buffer, CCalendar, CInstrumentTable, Instruments, Rows, Snapshot,
+    ArrowArray, ArrowSchema, Buffer, BufferStorage, CCalendar, CInstrumentTable, Instruments, Rows, Snapshot,
 )
 from qautlra._core.tape cimport CTape, Tape
 
@@ -132,7 +132,7 @@ cdef extern from "journal/segment_reader.hpp" namespace "qautlra::journal" nogil
 
 cdef class HotStore:
     cdef CHotStore* ptr  # owned
-    cdef Buffer text  # of the answer being written
+    cdef size_t row_text_bytes  # of the answer written last, by row
     cdef readonly Instruments instruments
 
     cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape)
