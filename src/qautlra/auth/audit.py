@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,14 +32,9 @@ GROUP_S: Final = 0.05
 """So long an entry may wait for others to be written with it."""
 SYNC_S: Final = 1.0
 """So long what is written, and survives a kill, may wait to be synced: that is dear to the orders beside."""
-SLICE_COUNT: Final = 16
-PAUSE_S: Final = 0.0003
-"""Between slices of a group: beside a thread that never rests a kernel lets orders wait for milliseconds."""
 PAGE_COUNT: Final = 1_000
 DETAIL_CHARS: Final = 2_000
 NAME_CHARS: Final = 64
-
-_Queued = tuple[int, str, str, str, str, str, dict[str, Any]]
 
 
 class Act(StrEnum):
@@ -88,7 +83,7 @@ class AuditLog:
         )
         self._read_chain = Chain(self._reader, key)
         self._read_lock = threading.Lock()
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[bytes] = deque()
         self._lost = 0
         self._wake = threading.Event()
         self._is_awake = False
@@ -116,27 +111,27 @@ class AuditLog:
         address: str = "",
         **detail: Any,
     ) -> None:
-        """Queue one entry; secrets never belong into `detail`, nor what somebody changes afterwards."""
+        """Queue one entry; secrets never belong into `detail`."""
         self.put(act, user_id, result, account_id, address, detail)
 
     def put(
         self, act: Act, user_id: str, result: Result, account_id: str, address: str, detail: dict[str, Any]
     ) -> None:
-        """`record`, as the order path calls it: nothing is copied, `detail` is the log's from now on."""
+        """`record`, as the order path calls it."""
         if len(self._queue) >= QUEUE_COUNT:
             self._lost += 1
             self._dropped.inc()
             return
-        self._queue.append((clock.wall_ns(), act, result, user_id, account_id, address, detail))
+        self._queue.append(_written(act, user_id, result, account_id, address, detail))
         if not self._is_awake:
             self._is_awake = True
             self._wake.set()
 
-    def flush(self, *, gently: bool = False) -> None:
-        """Write what is queued; blocking. `gently`, with pauses while not much waits."""
+    def flush(self) -> None:
+        """Write what is queued; blocking."""
         with self._lock:
             while self._queue or self._lost:
-                self._write_group(PAUSE_S if gently and len(self._queue) < GROUP_COUNT else 0.0)
+                self._write_group()
 
     def close(self) -> None:
         """Write what is queued and close the file."""
@@ -183,7 +178,7 @@ class AuditLog:
                 self._is_awake = False
                 self._closing.wait(GROUP_S)
             try:
-                self.flush(gently=True)
+                self.flush()
                 self._sync()
             except (StorageError, sqlite3.Error) as error:
                 self._log.error("audit_not_written", error=str(error), waiting=len(self._queue))
@@ -197,18 +192,13 @@ class AuditLog:
                 _, written, synced = self._database.execute("PRAGMA wal_checkpoint").fetchone()
                 self._sync_due_s = 0.0 if written == synced else clock.monotonic_s() + SYNC_S
 
-    def _write_group(self, pause_s: float) -> None:
-        count = min(GROUP_COUNT, len(self._queue))
-        lost = self._lost
-        rows: list[tuple[Any, ...]] = []
-        for number in range(count):  # one by one: others run meanwhile
-            if pause_s and number % SLICE_COUNT == 0:
-                time.sleep(pause_s)
-            rows.append(_row(self._queue[number]))
+    def _write_group(self) -> None:
+        count, lost = min(GROUP_COUNT, len(self._queue)), self._lost
+        rows = list(islice(self._queue, count))
         if lost:
-            rows.append(_row((clock.wall_ns(), Act.ENTRIES_LOST, Result.FAILED, "", "", "", {"count": lost})))
+            rows.append(_written(Act.ENTRIES_LOST, "", Result.FAILED, "", "", {"count": lost}))
         slices = (rows[at : at + BLOCK_COUNT] for at in range(0, len(rows), BLOCK_COUNT))
-        blocks = [(len(part), orjson.dumps(part)) for part in slices]
+        blocks = [(len(part), b"[" + b",".join(part) + b"]") for part in slices]
         with transaction(self._database):
             head = self._chain.add(self._newest_head(), blocks)
             self._chain.trim(head.seq, self._rows_max)
@@ -224,21 +214,24 @@ class AuditLog:
         return found if found is not None and found.seq > ours.seq else ours
 
 
-def _row(queued: _Queued) -> tuple[Any, ...]:
-    """Return an entry as it is written."""
-    ts_ns, act, result, user_id, account_id, address, detail = queued
+def _written(
+    act: Act, user_id: str, result: Result, account_id: str, address: str, detail: dict[str, Any]
+) -> bytes:
+    """Return an entry of now as it stands in a block."""
+    row = (clock.wall_ns(), act, result, user_id, account_id, address, detail)
     try:
-        text = orjson.dumps(detail, default=str)
-    except TypeError as error:  # text that is no text
-        text = orjson.dumps({"unreadable": str(error)})
-    if len(text) > DETAIL_CHARS:
-        text = orjson.dumps({"cut": text[: DETAIL_CHARS // 2].decode(errors="ignore")})
-    names = (_text(user_id), _text(account_id), _text(address))
-    return (ts_ns, act, result, *names, orjson.Fragment(text))
+        text = orjson.dumps(row, default=str)
+    except TypeError as error:  # a text that is none
+        return _shortened(row, {"unreadable": str(error)})
+    if len(text) > DETAIL_CHARS or len(user_id) > NAME_CHARS or len(account_id) > NAME_CHARS:
+        shown = orjson.dumps(detail, default=str)
+        is_long = len(shown) > DETAIL_CHARS
+        cut = {"cut": shown[: DETAIL_CHARS // 2].decode(errors="ignore")} if is_long else detail
+        return _shortened(row, cut)
+    return text
 
 
-def _text(name: str) -> str:
-    """Return what can be written of a name that somebody sent."""
-    if len(name) <= NAME_CHARS and name.isascii():
-        return name
-    return name[:NAME_CHARS].encode("utf-8", "replace").decode()
+def _shortened(row: tuple[Any, ...], detail: dict[str, Any]) -> bytes:
+    """Return an entry with what can be kept of the names somebody sent, and this detail."""
+    names = [name[:NAME_CHARS].encode("utf-8", "replace").decode() for name in row[3:6]]
+    return orjson.dumps((*row[:3], *names, detail), default=str)
