@@ -90,7 +90,6 @@ def text(table: pa.Table) -> list[str]:
 def test_the_same_rows_as_the_plain_way(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(seed)
     if seed % 2:
-        monkeypatch.setattr(direct, "GROUPS_BYTES", 4_096)  # hardly anything is kept
         monkeypatch.setattr(footers, "FOOTER_CHUNKS_COUNT", 1)
         monkeypatch.setattr(direct, "FILES_COUNT", 1)
         monkeypatch.setattr(groups, "NOTHING_ROWS", 4)

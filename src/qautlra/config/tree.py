@@ -112,7 +112,7 @@ class Store(Struct, frozen=True, kw_only=True):
     max_disk_percent: Annotated[float, Meta(gt=0, le=100)] = 95.0
     compression: Literal["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"] = "zstd"
     partition_by: PartitionField | Annotated[list[PartitionField], Meta(max_length=3)] = "date"
-    row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 8_192
+    row_group_rows: Annotated[int, Meta(ge=1024, le=1 << 24)] = 16_384
     tail_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = 10_000
     import_bytes: Annotated[int, Meta(ge=1 << 16, le=1 << 44)] = 8 << 30
     query_threads: Annotated[int, Meta(ge=1, le=64)] = 1

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from qautlra._core.parquet import ParquetFile
 from qautlra.base.errors import LimitError
 from qautlra.store.catalogue import DataFile
 from qautlra.store.footers import Footer, Footers
-from qautlra.store.groups import Group, GroupFile, moments
+from qautlra.store.groups import GroupFile, moments
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import columns_of
@@ -29,21 +30,19 @@ from qautlra.store.schema import INSTRUMENT, TIME, narrowed
 
 SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
-# Until this is full every group takes memory never touched before, which costs more than decoding it.
-GROUPS_BYTES = 16 << 20
+# What is read without waiting may hold up who asks: half a millisecond a group.
+AT_ONCE_COUNT, AT_ONCE_ROWS = 2, 65_536
 # Files kept open. One that is deleted keeps its place on the disk until it is closed: see `close_deleted`.
 FILES_COUNT = 8
 
 
 class DirectReader:
-    """Reads in any thread; keeps the groups asked for last, decoded, within a bound."""
+    """Reads in any thread; keeps the files asked for last open."""
 
     def __init__(self, data_dir: Path, footers: Footers, schema: pa.Schema) -> None:
         self._data_dir = data_dir
         self._footers = footers
         self._schema = schema
-        self._groups: OrderedDict[tuple[str, int, tuple[str, ...]], Group] = OrderedDict()
-        self._groups_bytes = 0
         self._files: OrderedDict[str, GroupFile] = OrderedDict()
         self._lock = Lock()
 
@@ -60,8 +59,7 @@ class DirectReader:
 
         `plan.symbols` must be given. LimitError when given up. Blocking.
         """
-        names = needed_columns(plan)
-        schema = narrowed(self._schema, names)
+        schema = narrowed(self._schema, needed_columns(plan))
         symbols = sorted(plan.symbols or ())
         found: list[pa.Table] = []
         times: list[np.ndarray[Any, Any]] = []
@@ -82,12 +80,54 @@ class DirectReader:
                 for place in self._places(path, symbols, low_us, stop_us, plan.descending):
                     heappush(heap, place)
                 continue
-            for part in self._rows(path, at, names, schema, symbols, low_us, stop_us):
+            most = limit if plan.rest is None else None
+            for part in self._rows(path, at, schema, symbols, low_us, stop_us, most, plan.descending):
                 mine = part if plan.rest is None else passing(part, plan.rest)
                 if mine.num_rows:
                     found.append(mine)
                     times.append(moments(mine.column(TIME)))
         return _in_order(found, times, schema, plan, limit)
+
+    def message(
+        self, plan: Plan, files: Iterable[DataFile], head: bytes, tail: bytes
+    ) -> tuple[bytes, int] | None:
+        """Return the plan's rows between `head` and `tail` of an Arrow stream, and their number; never waits.
+
+        For one instrument, a limit, no test and the order of time. None: `read` has to be asked, as it takes
+        longer, files are not known or not in memory yet, or rows of two places have to be put in order.
+        """
+        symbol = next(iter(plan.symbols or ()))
+        places: list[tuple[int, str, int]] = []
+        for file in files:
+            path = str(self._data_dir / file.path)
+            if path not in self._files or self._footers.known(path) is None:
+                return None
+            places += self._places(path, (symbol,), plan.start_us, plan.stop_us, False)
+        places.sort()
+        parts: list[bytes] = []
+        rows, limit = 0, plan.limit or 0
+        for number, (_, path, at) in enumerate(places):
+            footer = self._footers.of(path)
+            if number == AT_ONCE_COUNT or footer.meta.row_group(at).num_rows > AT_ONCE_ROWS:
+                return None
+            try:
+                found = self._open(path, footer).message(
+                    at, plan.columns, self._schema, symbol, plan.start_us, plan.stop_us, limit - rows,
+                    may_wait=False, head=b"" if parts else head, tail=tail,
+                )  # fmt: skip
+            except OSError:
+                return None
+            if found is None or (found[1] and number + 1 < len(places) and found[2] >= places[number + 1][0]):
+                return None
+            if not found[1]:
+                continue
+            if parts:
+                parts[-1] = parts[-1][: -len(tail)]
+            parts.append(found[0])
+            rows += found[1]
+            if rows == limit:
+                break
+        return b"".join(parts) if parts else head + tail, rows
 
     def _places(
         self, path: str, symbols: Sequence[str], low_us: int, stop_us: int, descending: bool
@@ -103,19 +143,28 @@ class DirectReader:
         self,
         path: str,
         at: int,
-        names: tuple[str, ...],
         schema: pa.Schema,
         symbols: Sequence[str],
         low_us: int,
         stop_us: int,
+        limit: int | None,
+        descending: bool,
     ) -> Iterable[pa.Table]:
-        """Yield the rows of a group, instrument by instrument, each in order of time."""
+        """Yield a group's rows, instrument by instrument, each in order of time; `limit` of each will do."""
         footer = self._footers.of(path)
-        group = self._group(path, footer, at, names, schema)
-        times = moments(group.columns[TIME])
+        file = self._open(path, footer)
+        group, times = None, None
         for symbol in symbols:
             if not footer.first[at] <= symbol <= footer.last[at]:
                 continue
+            found = file.rows(at, schema, symbol, low_us, stop_us, limit, descending)
+            if found is not None:
+                if found.num_rows:
+                    yield found
+                continue
+            if group is None or times is None:
+                group = file.read(at, schema)
+                times = moments(group.columns[TIME])
             start, stop = 0, group.rows
             if footer.first[at] != footer.last[at]:
                 start, stop = _span(group.columns[INSTRUMENT], symbol)
@@ -124,22 +173,6 @@ class DirectReader:
             last = start + int(np.searchsorted(inside, stop_us))
             if first < last:
                 yield group.slice(first, last, schema)
-
-    def _group(self, path: str, footer: Footer, at: int, names: tuple[str, ...], schema: pa.Schema) -> Group:
-        key = path, at, names
-        with self._lock:
-            known = self._groups.get(key)
-            if known is not None:
-                self._groups.move_to_end(key)
-                return known
-        group = self._open(path, footer).read(at, schema)
-        with self._lock:
-            if key not in self._groups:
-                self._groups[key] = group
-                self._groups_bytes += group.bytes
-            while self._groups_bytes > GROUPS_BYTES:
-                self._groups_bytes -= self._groups.popitem(last=False)[1].bytes
-        return group
 
     def close_deleted(self) -> None:
         """Let go of files whose names are gone; who still reads one keeps it. Any thread."""
@@ -155,7 +188,7 @@ class DirectReader:
             file = self._files.get(path)
             if file is None:
                 self._close_deleted()
-                file = self._files[path] = GroupFile(path, footer)
+                file = self._files[path] = GroupFile(path, footer, ParquetFile(path))
                 if len(self._files) > FILES_COUNT:
                     self._files.popitem(last=False)
             self._files.move_to_end(path)

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qautlra.store.parquet import empty_columns
@@ -33,6 +34,14 @@ class Footer:
     low: np.ndarray[Any, Any]
     high: np.ndarray[Any, Any]
 
+    def has_types_of(self, schema: pa.Schema) -> bool:
+        """Whether its columns are of the types of those of the same name here."""
+        mine = self.meta.schema.to_arrow_schema()
+        return all(
+            name not in self.places or mine.field(self.places[name]).type == kind
+            for name, kind in zip(schema.names, schema.types, strict=True)
+        )
+
     def groups_of(self, symbol: str) -> range:
         """Return the groups that can hold rows of an instrument; files are ordered by it."""
         return range(bisect_left(self.last, symbol), bisect_right(self.first, symbol))
@@ -50,13 +59,19 @@ class Footers:
         self._footer_chunks = 0
         self._lock = Lock()
 
-    def of(self, path: str) -> Footer:
-        """Return the footer of a file. Blocking; OSError, ArrowException."""
+    def known(self, path: str) -> Footer | None:
+        """Return the footer of a file if it was read before."""
         with self._lock:
             known = self._footers.get(path)
             if known is not None:
                 self._footers.move_to_end(path)
-                return known
+            return known
+
+    def of(self, path: str) -> Footer:
+        """Return the footer of a file. Blocking; OSError, ArrowException."""
+        known = self.known(path)
+        if known is not None:
+            return known
         meta = pq.read_metadata(path)
         bounds = [_bounds(meta, at) for at in range(meta.num_row_groups)]
         if any(bound[1] == _LAST for bound in bounds):  # then nothing is known of the order either

@@ -1,4 +1,7 @@
-"""Row groups of Parquet files decoded: columns that hold something are read, those of nothing are shared."""
+"""Row groups of Parquet files: an instrument's rows of ours natively, all rows by pyarrow, anybody's.
+
+Of all rows the columns that hold something are decoded, those of nothing are shared.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from qautlra._core.parquet import Columns, ParquetFile
 from qautlra.store.footers import Footer
-from qautlra.store.schema import INSTRUMENT
+from qautlra.store.schema import INSTRUMENT, TIME, narrowed
 
 # Rows of the columns of nothing that all answers share.
 NOTHING_ROWS = 16_384
-CELL_BYTES = 8
+# Choices of columns a file remembers where to find.
+COLUMNS_COUNT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +30,6 @@ class Group:
     rows: int
     columns: dict[str, pa.ChunkedArray]
     rest: dict[str, Any]
-
-    @property
-    def bytes(self) -> int:
-        """About what the columns take in memory."""
-        return self.rows * len(self.columns) * CELL_BYTES
 
     def slice(self, start: int, stop: int, schema: pa.Schema) -> pa.Table:
         """Return rows of the group."""
@@ -48,12 +48,66 @@ class Group:
 
 
 class GroupFile:
-    """A Parquet file that is open, even when its name is gone by now. Any thread."""
+    """A Parquet file that is open, even when its name is gone by now. Any thread. `own` is for `message`."""
 
-    def __init__(self, path: str, footer: Footer) -> None:
+    def __init__(self, path: str, footer: Footer, own: ParquetFile | None = None) -> None:
         self.footer = footer
+        self._own = own
+        self._columns: dict[tuple[str, ...], Columns] = {}
         self._source = pa.OSFile(path)
         self._idle: list[pq.ParquetFile] = []  # making one takes a third of decoding a group
+
+    def message(
+        self,
+        at: int,
+        names: tuple[str, ...],
+        schema: pa.Schema,
+        symbol: str,
+        low_us: int,
+        stop_us: int,
+        limit: int | None,
+        *,
+        descending: bool = False,
+        may_wait: bool = True,
+        head: bytes = b"",
+        tail: bytes = b"",
+    ) -> tuple[bytes, int, int] | None:
+        """As `ParquetFile.read` of these columns; None too when one is not of the schema's type. Blocking."""
+        assert self._own is not None
+        columns = self._columns.get(names)
+        if columns is None:
+            schema = narrowed(schema, names)
+            if not self.footer.has_types_of(schema):
+                return None
+            live = {name: at for name, at in self.footer.places.items() if name not in self.footer.empty}
+            if len(self._columns) >= COLUMNS_COUNT:
+                self._columns.clear()
+            columns = self._columns[names] = Columns(schema, live, TIME, INSTRUMENT)
+        is_only = self.footer.first[at] == self.footer.last[at] == symbol
+        return self._own.read(
+            at, columns, symbol, low_us, stop_us,
+            limit=limit, is_only=is_only, descending=descending, may_wait=may_wait, head=head, tail=tail,
+        )  # fmt: skip
+
+    def rows(
+        self,
+        at: int,
+        schema: pa.Schema,
+        symbol: str,
+        low_us: int,
+        stop_us: int,
+        limit: int | None,
+        descending: bool,
+    ) -> pa.Table | None:
+        """Return what `message` holds as a table. Blocking."""
+        names = tuple(schema.names)
+        found = self.message(at, names, schema, symbol, low_us, stop_us, limit, descending=descending)
+        if found is None:
+            return None
+        message, count, _ = found
+        if not count:
+            return schema.empty_table()
+        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(message), schema)])
 
     def read(self, at: int, schema: pa.Schema) -> Group:
         """Return a row group decoded. Blocking."""

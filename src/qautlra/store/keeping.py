@@ -37,7 +37,7 @@ MERGE_ROWS = 1_000_000
 # Without rows this long, whatever was imported is taken to be all.
 QUIET_S = 3.0
 # Written once, read for years.
-MERGED_LEVEL = 6
+MERGED_LEVEL = 7
 LINGER_S = 120.0
 
 Work = Callable[[Callable[[], Any]], Awaitable[Any]]

@@ -17,6 +17,14 @@ from qautlra.store.names import inside, partition_dir, path_part
 from qautlra.store.schema import INSTRUMENT, TIME, TRADING_DATE, stream_of
 
 SOUGHT = (TIME, INSTRUMENT, TRADING_DATE)
+# Prices that hardly change within a group: as a dictionary they take next to nothing, and few pages.
+CALM = frozenset({
+    "open", "highest", "lowest", "close", "settlement", "upper_limit", "lower_limit", "pre_close",
+    "pre_settlement", "pre_open_interest",
+})  # fmt: skip
+# A question unpacks the pages its rows lie in. One ends after so many rows, once it has so many bytes.
+PAGE_ROWS = 2_048
+PAGE_BYTES = 1_024
 HOUR_US = 3_600_000_000
 EMPTY_KEY = "qautlra.empty"
 
@@ -26,9 +34,9 @@ class Layout:
     """How files are packed: compression codec (`zstd`, `uncompressed`, ...) and rows per row group."""
 
     compression: str = "zstd"
-    row_group_rows: int = 8_192
+    row_group_rows: int = 16_384
     level: int = 1
-    "Of zstd; a higher one is smaller and slower to write, not to read."
+    "Of zstd, for prices; a higher one is smaller and slower to write, not to read."
     fields: tuple[str, ...] = ()
     "What ticks are partitioned by below the trading date: hour, instrument, exchange, product, source."
 
@@ -46,21 +54,26 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument:
 
 
 def _write(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool) -> None:
-    texts, whole = [], []
+    few, whole, levels = [], [], {}
     for column in table.schema:
-        if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
-            texts.append(column.name)
+        levels[column.name] = 1  # differences are no smaller for a higher one
+        if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type) or column.name in CALM:
+            few.append(column.name)
         elif pa.types.is_integer(column.type) or pa.types.is_temporal(column.type):
             whole.append(column.name)
+        else:
+            levels[column.name] = layout.level
     with path.open("wb") as file:
         with pq.ParquetWriter(
             file,
             table.schema,
             compression="NONE" if layout.compression == "uncompressed" else layout.compression,
             # Counts and times as differences, prices plain: half the bytes of the defaults on real ticks.
-            use_dictionary=texts,
+            use_dictionary=few,
             column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
-            compression_level=layout.level if layout.compression == "zstd" else None,
+            compression_level=levels if layout.compression == "zstd" else None,
+            write_batch_size=PAGE_ROWS,
+            data_page_size=PAGE_BYTES,
             # Of what is looked for: for all columns they would be a twentieth of the file, and slow to open.
             write_statistics=list(SOUGHT) if by_instrument else True,
             store_schema=False,

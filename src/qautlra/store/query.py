@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -78,7 +79,7 @@ class StoreQuery:
         return found if isinstance(found, QueryResult) else await found
 
     def begin(self, request: QueryRequest | SqlRequest) -> QueryResult | Coroutine[Any, Any, QueryResult]:
-        """Return an answer that memory has all of, else what has to be awaited for it; errors as `run`."""
+        """Return an answer that needs no waiting, else what has to be awaited for it; errors as `run`."""
         started_s = monotonic_s()
         self.queries += 1
         if isinstance(request, SqlRequest):
@@ -97,7 +98,15 @@ class StoreQuery:
         return result
 
     def _at_once(self, plan: Plan, request: QueryRequest) -> tuple[bytes, int] | None:
-        """Return the whole answer as JSON, and its rows, when memory has all of it."""
+        """Return the whole answer, and its rows, when nothing has to be waited for."""
+        if request.format is QueryFormat.ARROW:
+            if (
+                request.verb is not None
+                or plan.stream.name == BAR_1M
+                or not 0 < (plan.limit or 0) <= INLINE_ROWS
+            ):
+                return None
+            return self._reader.filed_arrow(plan, *_arrow_ends(plan.stream.name, plan.columns))
         shape = SHAPES.get(request.format)
         if shape is None or plan.stream.name == BAR_1M:
             return None
@@ -182,6 +191,13 @@ class StoreQuery:
         result.truncated = plan.capped and rows == plan.limit
         result.elapsed_s = monotonic_s() - started_s
         yield render.tail()
+
+
+@lru_cache(64)
+def _arrow_ends(stream: str, columns: tuple[str, ...]) -> tuple[bytes, bytes]:
+    """Return what comes before and after the rows of an Arrow stream."""
+    render = renderer(QueryFormat.ARROW, narrowed(STREAMS[stream].schema, columns))
+    return render.head(), render.tail()
 
 
 async def _after(first: Chunk, rest: AsyncGenerator[Chunk, None]) -> AsyncIterator[Chunk]:

@@ -247,6 +247,25 @@ class Reader:
             mode=shape,
         )
 
+    def filed_arrow(self, plan: Plan, head: bytes, tail: bytes) -> tuple[bytes, int] | None:
+        """Return an instrument's rows as an Arrow stream, and their number; None: not without waiting."""
+        if (
+            plan.rest is not None
+            or plan.descending
+            or plan.symbols is None
+            or len(plan.symbols) != 1
+            or plan.start_us >= plan.stop_us
+            or plan.read_columns != plan.columns
+        ):
+            return None
+        state = self._catalogue.state
+        low_ns, stop_ns = max(plan.start_us * 1_000, -(2**63)), min(plan.stop_us * 1_000, 2**63 - 1)
+        numbers = self._members.of(plan)
+        if numbers and self._hot.count(numbers, low_ns, stop_ns, min_lsn=state.watermark_lsn):
+            return None
+        files = self._files(plan, state, plan.start_us, plan.stop_us)
+        return self._files_of.message(plan, files, head, tail)
+
     def latest_json(self, plan: Plan, shape: Literal["array", "records"]) -> tuple[bytes, int] | None:
         """Return the newest row of each instrument as JSON, and how many; None as `latest`."""
         if (

@@ -1,0 +1,77 @@
+// Rows of one instrument of one row group, as one record batch message of an Arrow stream: what a point query needs,
+// decoded to where it is sent from.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "store/parquet_file.hpp"
+
+namespace qautlra {
+
+struct GroupQuestion {
+  std::size_t group = 0;
+  std::string_view instrument;
+  bool is_only = false;  // the group has no other instrument
+  std::int64_t low = 0, stop = 0;  // of time, half open
+  std::size_t most_rows = SIZE_MAX;
+  bool descending = false;  // the last of them and not the first
+  bool may_wait = true;     // for the disk
+};
+
+// What an answer's columns are, in order, and where the file has them. Owner: the caller.
+struct GroupColumn {
+  int place;  // -1: nowhere, no row has a value
+  PageType type;
+};
+
+enum class GroupFound : std::uint8_t { kRows, kWouldWait, kForeign, kDamaged, kFailed };
+
+// An answer on its way: `locate` says how large it is, `write` puts it where the caller wants it. Owner: one call.
+class GroupRows {
+ public:
+  GroupRows(const ParquetFile& file, std::span<const GroupColumn> columns, std::size_t time,
+            std::size_t instrument)
+      : file_(file), columns_(columns), time_(time), instrument_(instrument) {}
+
+  GroupFound locate(const GroupQuestion& question);
+  std::size_t rows() const { return count_; }
+  std::int64_t last_us() const { return times_.back(); }  // of the rows, of which there must be one
+  std::size_t message_bytes() const { return head_bytes_ + body_bytes_; }
+  GroupFound write(std::span<std::uint8_t> out);
+
+ private:
+  ColumnChunk chunk(std::size_t column) const;
+  GroupFound load(bool may_wait);
+  GroupFound texts();
+  void lay_out();
+  void write_head(std::uint8_t* out) const;
+
+  const ParquetFile& file_;
+  std::span<const GroupColumn> columns_;
+  std::size_t time_, instrument_;
+  std::size_t group_ = 0;
+  std::string_view symbol_;
+  std::uint64_t begin_ = 0;  // in the file, of the bytes read
+  std::size_t first_ = 0, count_ = 0;
+  std::vector<std::int64_t> times_;  // of the rows
+  struct Text {
+    std::vector<std::int32_t> ends;
+    std::vector<std::uint8_t> present;
+    std::string text;
+    std::size_t nulls = 0;
+  };
+  std::vector<Text> texts_;  // of the text columns in order
+  struct Place {
+    std::size_t present, values, text;  // in the body
+    std::size_t text_bytes;
+  };
+  std::vector<Place> places_;
+  std::vector<std::size_t> nulls_;
+  std::size_t head_bytes_ = 0, body_bytes_ = 0;
+};
+
+}  // namespace qautlra

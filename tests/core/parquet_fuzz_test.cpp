@@ -1,0 +1,83 @@
+// The fuzz target of what reads our Parquet files without a fuzzer: its corpus, every cut of every seed, thousands of
+// mutations from fixed numbers, and any files named on the command line.
+#define QAUTLRA_FUZZ_INCLUDED
+#include "../fuzz/parquet_fuzz.cpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+
+#include "expect.hpp"
+
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+namespace fs = std::filesystem;
+
+Bytes read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<Bytes> corpus() {
+  const fs::path folder = fs::path(__FILE__).parent_path().parent_path() / "fuzz" / "corpus" / "parquet";
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  std::vector<Bytes> seeds;
+  for (const fs::path& path : paths) seeds.push_back(read(path));
+  return seeds;
+}
+
+bool run(const Bytes& bytes) {
+  const Bytes exact(bytes);  // so that a sanitizer sees the first byte behind it
+  return parquet_fuzz::run(exact.data(), exact.size());
+}
+
+Bytes mutated(Bytes bytes, std::mt19937& random) {
+  for (std::uint32_t n = 1 + random() % 3; n > 0 && bytes.size() > 9; --n) {
+    const std::size_t at = random() % bytes.size();
+    const auto place = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    switch (random() % 5) {
+      case 0: bytes[at] ^= static_cast<std::uint8_t>(1u << random() % 8); break;
+      case 1: bytes[at] = static_cast<std::uint8_t>(random()); break;
+      case 2: bytes.erase(place); break;
+      case 3: bytes.insert(place, static_cast<std::uint8_t>(random())); break;
+      default: for (std::size_t k = at; k < std::min(at + 4, bytes.size()); ++k) bytes[k] = random() % 2 ? 0xFF : 0;
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE(seeds_are_read) {
+  const auto seeds = corpus();
+  EXPECT(seeds.size() > 30);
+  for (const Bytes& seed : seeds) EXPECT(run(seed));
+}
+
+TEST_CASE(every_cut_of_every_seed) {
+  std::size_t good = 0, all = 0;
+  for (const Bytes& seed : corpus())
+    for (std::size_t size = 0; size < seed.size(); ++size, ++all)
+      good += run({seed.begin(), seed.begin() + static_cast<std::ptrdiff_t>(size)});
+  EXPECT(good < all / 2);  // a chunk's last page may not be asked for
+}
+
+TEST_CASE(mutations) {
+  const auto seeds = corpus();
+  std::mt19937 random(20261129);
+  std::size_t good = 0;
+  constexpr int kTimes = 60'000;
+  for (int i = 0; i < kTimes; ++i) good += run(mutated(seeds[random() % seeds.size()], random));
+  EXPECT(good > kTimes / 100);
+  EXPECT(good < kTimes);
+}
+
+int main(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) run(read(argv[i]));
+  return expect::run_all(1, argv);
+}
