@@ -24,7 +24,8 @@ from qautlra.store.mask import passing
 from qautlra.store.parquet import Layout, row_groups, write_partitions
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import Compare
-from qautlra.store.schema import FUTURES_MARKET, INSTRUMENT, ROW_SCHEMA, STREAMS, TIME
+from qautlra.store.render import ArrowStream
+from qautlra.store.schema import FUTURES_MARKET, INSTRUMENT, ROW_SCHEMA, STREAMS, TIME, narrowed
 from tests.store.world import OPENING
 
 START_US = OPENING // 1_000
@@ -61,7 +62,8 @@ def written(directory: Path, rng: random.Random) -> tuple[list[DataFile], pa.Tab
     while at < len(order):
         some = order[at : at + rng.randrange(1, 1_200)]
         part = ordered(table.take(pa.array(some)))
-        layout = Layout(row_group_rows=rng.choice([16, 64, 1_024]))
+        packed = rng.choice(["zstd", "zstd", "uncompressed", "lz4"])  # the last is read by pyarrow
+        layout = Layout(compression=packed, row_group_rows=rng.choice([16, 64, 1_024]))
         files += write_partitions(directory, part, at + 1, at + len(some), layout)
         at += len(some)
     return files, table
@@ -117,6 +119,76 @@ def test_the_same_rows_as_the_plain_way(tmp_path: Path, seed: int, monkeypatch: 
         assert text(found) == text(wanted), (seed, plan, limit)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_answered_at_once_is_what_is_read(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    files, _ = written(tmp_path, rng)
+    reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
+    stream = STREAMS[FUTURES_MARKET]
+    every = tuple(stream.columns)
+    answered = 0
+    for _ in range(150):
+        start = START_US + rng.randrange(SPAN_US)
+        columns = rng.choice([every, (TIME, INSTRUMENT, "seq", "volume")])
+        symbols = frozenset(rng.sample(SYMBOLS, 1))
+        stop = start + rng.randrange(SPAN_US)
+        limit = rng.choice([1, 10, 100])
+        plan = Plan(stream, columns, start, stop, DAYS, symbols, None, limit, False, False)
+        schema = narrowed(ROW_SCHEMA, columns)
+        render = ArrowStream(schema)
+        some = [file for file in files if rng.random() < 0.5]
+        found = reader.message(plan, some, render.head(), render.tail())
+        wanted = reader.read(plan, some, start, stop, limit, lambda: False)
+        if found is not None:
+            answered += bool(found[1])
+            assert found[1] == wanted.num_rows
+            assert text(pa.ipc.open_stream(found[0]).read_all()) == text(wanted), (seed, plan)
+    assert answered > 5
+
+
+def test_what_is_not_known_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, _ = written(tmp_path, random.Random(2))
+    reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
+    stream = STREAMS[FUTURES_MARKET]
+    every = tuple(stream.columns)
+    plan = Plan(stream, every, 0, 2**60, DAYS, frozenset(SYMBOLS[:1]), None, 1, False, False)
+    assert reader.message(plan, files[:1], b"", b"") is None  # nothing is known of it
+    reader.read(plan, files[:1], 0, 2**60, 1, lambda: False)
+    assert reader.message(plan, files[:1], b"", b"") is not None
+
+    def cold(*_: object, **how: object) -> None:
+        assert not how["may_wait"]
+        raise BlockingIOError
+
+    monkeypatch.setattr(groups.GroupFile, "message", cold)
+    assert reader.message(plan, files[:1], b"", b"") is None
+
+
+def test_a_damaged_page_is_told(tmp_path: Path) -> None:
+    """As an error of the file, whether it is read in a thread or, first, at once."""
+    table = ordered(random_rows(random.Random(4), 3_000))
+    (file,) = write_partitions(tmp_path, table, 1, 3_000, Layout())
+    path = tmp_path / file.path
+    content = bytearray(path.read_bytes())
+    chunk = pq.read_metadata(path).row_group(0).column(ROW_SCHEMA.names.index("last_price"))
+    begin = chunk.dictionary_page_offset or chunk.data_page_offset
+    content[begin + chunk.total_compressed_size // 2] ^= 1
+    path.write_bytes(content)
+    reader = DirectReader(tmp_path, Footers(), ROW_SCHEMA)
+    stream = STREAMS[FUTURES_MARKET]
+    every = tuple(stream.columns)
+    errors = 0
+    for symbol in SYMBOLS:
+        plan = Plan(stream, every, 0, 2**60, DAYS, frozenset([symbol]), None, 1_000, False, False)
+        try:
+            reader.read(plan, [file], 0, 2**60, 1_000, lambda: False)
+        except OSError as error:
+            errors += 1
+            assert "damaged" in str(error)
+            assert reader.message(plan, [file], b"", b"") is None
+    assert errors
+
+
 def test_a_given_up_read_ends(tmp_path: Path) -> None:
     files, _ = written(tmp_path, random.Random(1))
     stream = STREAMS[FUTURES_MARKET]
@@ -136,8 +208,8 @@ def test_little_is_read_for_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for at, part in enumerate(parts)
     ]
     opened = []
-    whole = pq.ParquetFile
-    monkeypatch.setattr(pq, "ParquetFile", lambda path, **rest: opened.append(path) or whole(path, **rest))
+    whole = direct.ParquetFile
+    monkeypatch.setattr(direct, "ParquetFile", lambda path: opened.append(path) or whole(path))
     stream = STREAMS[FUTURES_MARKET]
     plan = Plan(
         stream, tuple(stream.columns), 0, 2**60, DAYS, frozenset(SYMBOLS[:1]), None, None, False, False
@@ -147,7 +219,7 @@ def test_little_is_read_for_a_point(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         asked = replace(plan, descending=descending)
         found = DirectReader(tmp_path, Footers(), ROW_SCHEMA).read(asked, files, 0, 2**60, 10, lambda: False)
         assert found.num_rows == 10
-        assert len(opened) <= 2 < len(files)
+        assert 0 < len(opened) <= 2 < len(files)
 
 
 def test_a_deleted_file_is_let_go_of(tmp_path: Path) -> None:

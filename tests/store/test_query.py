@@ -12,6 +12,7 @@ import pytest
 
 from qautlra.base.errors import InputError, LimitError, NotFoundError, UnavailableError
 from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.store.answer import QueryResult
 from qautlra.store.service import QueryDoor
 from tests.store.world import NOW, OPENING, S, World, run, tick, world
 
@@ -181,6 +182,34 @@ def test_any_order_is_the_same_rows(tmp_path: Path, place: str) -> None:
             assert await rows(unordered=True, start_time=0, limit=0) == []
             arrow = await w.answer(end_time=NOW, format=QueryFormat.ARROW, unordered=True)
             assert pa.ipc.open_stream(arrow).read_all().num_rows == len(await rows())
+
+    run(story())
+
+
+@PLACES
+def test_an_instruments_rows_from_files_take_no_thread(tmp_path: Path, place: str) -> None:
+    """Where files have all there is, and were read before (by the first question here)."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await settle(w, place)
+            asked = QueryRequest(
+                stream="futures_market",
+                start_time=0,
+                end_time=NOW,
+                limit=100,
+                filter=f"instrument='{AU}'",
+                format=QueryFormat.ARROW,
+            )
+            wanted = [row["last_price"] for row in await w.query(end_time=NOW, filter=f"instrument='{AU}'")]
+            assert len(wanted) == (11 if place == "both" else 10)
+            found = w.store.query.begin(asked)
+            assert isinstance(found, QueryResult) == (place == "files")
+            answer = found if isinstance(found, QueryResult) else await found
+            assert isinstance(answer.chunks, bytes)
+            table = pa.ipc.open_stream(answer.chunks).read_all()
+            assert table.column("last_price").to_pylist() == wanted
+            assert answer.rows == len(wanted)
 
     run(story())
 

@@ -153,9 +153,9 @@ def selected(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
 def _nothing(kind: pa.DataType, count: int) -> pa.Array:
     if count > NOTHING_ROWS:
         return pa.nulls(count, kind)
-    return _shared_nothing(kind).slice(0, count)
+    return _shared_nothing(kind, NOTHING_ROWS).slice(0, count)
 
 
 @cache
-def _shared_nothing(kind: pa.DataType) -> pa.Array:
-    return pa.nulls(NOTHING_ROWS, kind)
+def _shared_nothing(kind: pa.DataType, count: int) -> pa.Array:
+    return pa.nulls(count, kind)
