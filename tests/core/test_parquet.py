@@ -70,14 +70,15 @@ def columns(schema: pa.Schema, file: ParquetFile) -> Columns:
     return Columns(schema, places, "datetime", "instrument_id")
 
 
-def table_of(found: tuple[bytes, int, int] | None, schema: pa.Schema) -> pa.Table:
+def table_of(found: tuple[bytes, int, int, int] | None, schema: pa.Schema) -> pa.Table:
     assert found is not None
     if not found[1]:
         assert found[0] == b""
         return schema.empty_table()
     batch = pa.ipc.read_record_batch(pa.py_buffer(found[0]), schema)
     batch.validate(full=True)
-    assert (batch.num_rows, batch.column("datetime")[-1].value) == found[1:]
+    times = batch.column("datetime")
+    assert found[1:] == (batch.num_rows, times[0].value, times[-1].value)
     return pa.Table.from_batches([batch])
 
 

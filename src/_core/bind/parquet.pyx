@@ -68,6 +68,7 @@ cdef extern from "store/group_rows.hpp" namespace "qautlra" nogil:
         CGroupRows(const CParquetFile&, GroupColumns, size_t, size_t)
         GroupFound locate(const GroupQuestion&)
         size_t rows()
+        int64_t first_us()
         int64_t last_us()
         size_t message_bytes()
         GroupFound write(Room out)
@@ -155,7 +156,7 @@ cdef class ParquetFile:
             if found != GroupFound.kRows:
                 return None
             if rows.rows() == 0:
-                return b"", 0, low
+                return b"", 0, low, low
             size = rows.message_bytes()
             out = PyBytes_FromStringAndSize(NULL, before + size + behind)
             to = <uint8_t*>PyBytes_AS_STRING(out)
@@ -169,7 +170,7 @@ cdef class ParquetFile:
             if found != GroupFound.kRows:
                 return None
             memcpy(to + before + size, PyBytes_AS_STRING(tail), behind)
-            return out, rows.rows(), rows.last_us()
+            return out, rows.rows(), rows.first_us(), rows.last_us()
         finally:
             del rows
 

@@ -39,7 +39,9 @@ class GroupRows {
 
   GroupFound locate(const GroupQuestion& question);
   std::size_t rows() const { return count_; }
-  std::int64_t last_us() const { return times_.back(); }  // of the rows, of which there must be one
+  // Of the rows, of which there must be one.
+  std::int64_t first_us() const { return times_.front(); }
+  std::int64_t last_us() const { return times_.back(); }
   std::size_t message_bytes() const { return head_bytes_ + body_bytes_; }
   GroupFound write(std::span<std::uint8_t> out);
 

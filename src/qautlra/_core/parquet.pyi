@@ -29,10 +29,10 @@ class ParquetFile:
         may_wait: bool = True,
         head: bytes = b"",
         tail: bytes = b"",
-    ) -> tuple[bytes, int, int] | None:
+    ) -> tuple[bytes, int, int, int] | None:
         """Return rows with low <= time (us) < stop, the first (descending: last) `limit` of them.
 
         As `head`, one record batch message and `tail`, nothing when there are none; with them their number
-        and the last one's time. None: the group is not of our writer. BlockingIOError: the disk would have
-        to be waited for. OSError: the group is damaged.
+        and the times of the first and the last. None: the group is not of our writer. BlockingIOError: the
+        disk would have to be waited for. OSError: the group is damaged.
         """

@@ -30,8 +30,8 @@ from qautlra.store.schema import INSTRUMENT, TIME, narrowed
 
 SYMBOLS_COUNT = 16
 ROWS_COUNT = 100_000
-# What is read without waiting may hold up who asks: half a millisecond a group.
-AT_ONCE_COUNT, AT_ONCE_ROWS = 2, 65_536
+# What is read without waiting may hold up who asks: up to half a millisecond a group.
+AT_ONCE_COUNT, AT_ONCE_ROWS = 4, 65_536
 # Files kept open. One that is deleted keeps its place on the disk until it is closed: see `close_deleted`.
 FILES_COUNT = 8
 
@@ -105,8 +105,12 @@ class DirectReader:
             places += self._places(path, (symbol,), plan.start_us, plan.stop_us, False)
         places.sort()
         parts: list[bytes] = []
-        rows, limit = 0, plan.limit or 0
-        for number, (_, path, at) in enumerate(places):
+        rows, limit, reached_us = 0, plan.limit or 0, -(2**63)
+        for number, (bound_us, path, at) in enumerate(places):
+            if rows == limit:
+                if bound_us <= reached_us:
+                    return None
+                break
             footer = self._footers.of(path)
             if number == AT_ONCE_COUNT or footer.meta.row_group(at).num_rows > AT_ONCE_ROWS:
                 return None
@@ -117,16 +121,18 @@ class DirectReader:
                 )  # fmt: skip
             except OSError:
                 return None
-            if found is None or (found[1] and number + 1 < len(places) and found[2] >= places[number + 1][0]):
+            if found is None:
                 return None
-            if not found[1]:
+            message, count, first_us, last_us = found
+            if not count:
                 continue
             if parts:
+                if first_us <= reached_us:
+                    return None
                 parts[-1] = parts[-1][: -len(tail)]
-            parts.append(found[0])
-            rows += found[1]
-            if rows == limit:
-                break
+            parts.append(message)
+            rows += count
+            reached_us = last_us
         return b"".join(parts) if parts else head + tail, rows
 
     def _places(

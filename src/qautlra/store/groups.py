@@ -71,7 +71,7 @@ class GroupFile:
         may_wait: bool = True,
         head: bytes = b"",
         tail: bytes = b"",
-    ) -> tuple[bytes, int, int] | None:
+    ) -> tuple[bytes, int, int, int] | None:
         """As `ParquetFile.read` of these columns; None too when one is not of the schema's type. Blocking."""
         assert self._own is not None
         columns = self._columns.get(names)
@@ -104,10 +104,9 @@ class GroupFile:
         found = self.message(at, names, schema, symbol, low_us, stop_us, limit, descending=descending)
         if found is None:
             return None
-        message, count, _ = found
-        if not count:
+        if not found[1]:
             return schema.empty_table()
-        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(message), schema)])
+        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(found[0]), schema)])
 
     def read(self, at: int, schema: pa.Schema) -> Group:
         """Return a row group decoded. Blocking."""
