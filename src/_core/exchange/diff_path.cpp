@@ -39,7 +39,7 @@ Outcome DiffPath::apply(std::uint32_t account, DiffCommand& command, std::int64_
   if (!same(command.order_id, order_id_)) on_order_id(command.order_id);
   if (command.kind == DiffCommand::Kind::kCancel) {
     const OrderTable::Likely likely = x_.orders().prefetch_record(tag_);
-    x_.ledger().at(account).prefetch_position(likely.instrument);
+    x_.ledger().at(account).prefetch_front(likely.instrument);
     const std::uint32_t number = x_.orders().find(tag_, account, command.order_id);
     if (number != kNone) {
       const OrderRecord& r = x_.orders().at(number);

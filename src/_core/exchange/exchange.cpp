@@ -155,7 +155,7 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   if (!owned(c.account)) return out;
   out.code = code_of(book::Code::kBadParameters);
   if (c.client_id.empty() || c.client_id.size() > kClientIdBytesMax) return out;
-  ledger_.at(c.account).prefetch(c.instrument, c.side);
+  ledger_.at(c.account).prefetch_front(c.instrument);
   if (out.order = orders_.find(tag, c.account, c.client_id); out.order != kNone) {
     out.code = code_of(account::Code::kDuplicate);
     return out;
@@ -188,7 +188,10 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
     // The order it will meet comes while this one is checked and kept.
     const bool any_price = c.price_type != book::PriceType::kLimit;
     maker = books_.prefetch_queue(c.instrument, c.side, order.price, any_price);
-    if (maker != 0) orders_.prefetch_placed(maker);
+    if (maker != 0) {
+      orders_.prefetch_placed(maker);
+      ledger_.at(c.account).prefetch(c.instrument, c.side);
+    }
     code = code_of(books_.check(c.instrument, order));
   }
   if (journal_.append != nullptr && !log_insert(c, code, verdict.code == account::Code::kOk ? hold.price : 0, out)) return out;
@@ -263,7 +266,7 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
   const OrderRecord& r = orders_.at(out.order);
   if (r.status == Status::kFinished) return out;
   books_.prefetch(r.id);
-  ledger_.at(account).prefetch(r.instrument(), r.side());
+  ledger_.at(account).prefetch_front(r.instrument());
   out.code = kOk;
   if (!force) {
     if (!book::takes_cancels(books_.at(r.instrument()).phase)) {
@@ -283,7 +286,7 @@ Outcome Exchange::cancel(std::uint32_t account, std::string_view client_id, std:
 }
 
 Code Exchange::do_cancel(std::uint32_t number, Reason reason) {
-  Sink sink{*this};
+  Sink sink{*this, number};
   return books_.remove(orders_.at(number).id, reason, sink) == book::Code::kOk ? kOk : kDiverged;
 }
 

@@ -10,16 +10,16 @@ namespace qautlra::exchange {
 // Turns what the books tell into accounts and events. Lives for one call.
 struct Exchange::Sink {
   Exchange& x;
-  std::uint32_t entering = kNone;  // the record of the order being placed, kNone for one of the street
+  std::uint32_t own = kNone;       // record of the order being placed or withdrawn, kNone for one of the street
   std::uint32_t next = 0;          // slot of the order that is likely to be filled after this one; 0: not known
 
   void on_accept(const book::Accepted& a) {
-    x.orders_.place(a.id, entering);
-    if (entering == kNone) return;
-    OrderRecord& r = x.orders_.at(entering);
+    x.orders_.place(a.id, own);
+    if (own == kNone) return;
+    OrderRecord& r = x.orders_.at(own);
     r.id = a.id;
     ++x.live_[r.instrument()];
-    x.tell(entering);
+    x.tell(own);
   }
   void on_next(std::uint32_t slot) {
     x.orders_.prefetch_placed(slot);
@@ -36,7 +36,7 @@ struct Exchange::Sink {
     if (next != 0) x.expect(x.books_.account_in(std::exchange(next, 0)), f.book);
   }
   void on_cancel(const book::Cancelled& c) {
-    const std::uint32_t number = x.orders_.of(c.id);
+    const std::uint32_t number = of(c.id);
     if (number == kNone) return;
     OrderRecord& r = x.orders_.at(number);
     x.ledger_.at(r.account).release(r.hold);
@@ -57,8 +57,11 @@ struct Exchange::Sink {
   }
 
  private:
+  std::uint32_t of(book::OrderId id) const {
+    return own != kNone && x.orders_.at(own).id == id ? own : x.orders_.of(id);
+  }
   void tell_party(const book::Fill& f, int side, Price price) {
-    const std::uint32_t number = x.orders_.of(f.party[side].id);
+    const std::uint32_t number = of(f.party[side].id);
     if (number != kNone) fill(number, f, price, f.party[side].left);
   }
   void fill(std::uint32_t number, const book::Fill& f, Price price, std::int32_t left) {

@@ -2,6 +2,7 @@
 // with ids as text, risk, margin, positions, and the journal where there is one.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -42,6 +43,7 @@ class Stream {
 
  private:
   static constexpr std::size_t kRing = 32;
+  static constexpr std::size_t kRead = 64;
   static constexpr std::size_t kFirst = 26, kSecond = 19, kThird = 13, kFourth = 8, kFifth = 4;
 
   struct Coming {
@@ -57,6 +59,7 @@ class Stream {
 
   void name(std::size_t i) {
     Coming& c = ops_[i % kRing];
+    if (i % 4 == 0) __builtin_prefetch(bytes_ + std::min(i + kRead, count_ - 1) * sizeof c.op);
     std::memcpy(&c.op, bytes_ + i * sizeof c.op, sizeof c.op);
     c.id_size = static_cast<std::uint8_t>(std::to_chars(c.id, c.id + sizeof c.id, c.op.number).ptr - c.id);
     c.account = 1 + c.op.number % accounts_;
@@ -83,8 +86,9 @@ class Stream {
   void meet(Coming& c) {
     if (c.op.book >= x_.instruments()) return;
     if (c.op.type != 1) {
+      if (c.maker == 0) return x_.ledger().at(c.account).prefetch_front(c.op.book);
       x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
-      if (c.maker != 0) c.number = x_.orders().prefetch_placed(c.maker);
+      c.number = x_.orders().prefetch_placed(c.maker);
     } else if (c.number != kNone && x_.orders().at(c.number).status == Status::kAlive) {
       x_.books().prefetch(x_.orders().at(c.number).id);
       x_.expect(c.account, c.op.book);
@@ -96,7 +100,7 @@ class Stream {
     if (r.status != Status::kAlive) return;
     if (c.op.type == 1) {
       x_.books().prefetch_neighbours(r.id);
-      x_.ledger().at(r.account).prefetch(r.instrument(), r.side());
+      x_.ledger().at(r.account).prefetch_front(r.instrument());
     } else {
       x_.expect(r.account);
       x_.expect(r.account, c.op.book);
