@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,8 +143,7 @@ class SqliteRepository:
 
 def _yield_to_orders() -> None:
     """Where both share a core, half a megabyte of document would go before the next order."""
-    with suppress(OSError):  # a container may forbid it
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    os.nice(NICENESS)  # on Linux this thread's alone
 
 
 def _document(rows: list[Any]) -> Qifi | None:
