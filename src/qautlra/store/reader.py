@@ -118,6 +118,7 @@ class Reader:
     ) -> None:
         self._catalogue = catalogue
         self._hot = hot
+        self._instruments = instruments
         self._members = StreamMembers(instruments)
         self._engine = engine
         self._pins = pins
@@ -199,7 +200,7 @@ class Reader:
         state = self._catalogue.state
         scan, files = self._scanner, self._files(plan, state, low, high)
         with self._pins.hold_above(state.watermark_lsn):
-            hot = await self._hot_window(numbers, low, high, state.watermark_lsn)
+            hot = await self._hot_scattered(numbers, low, high, state.watermark_lsn)
 
         def planned() -> list[Callable[[], pa.Table]]:
             pieces = scan.unfiled(hot, files) if hot.num_rows else []
@@ -431,6 +432,20 @@ class Reader:
             else:
                 rows *= 2
             await asyncio.sleep(0)
+
+    async def _hot_scattered(
+        self, numbers: list[int] | None, low: int, high: int, above_lsn: int
+    ) -> pa.Table:
+        """Copy them out one instrument after the other, as they lie: no order is made, at half the cost."""
+        tables, rows = [await self._hot_window([], low, high, above_lsn)], 0
+        for number in range(len(self._instruments)) if numbers is None else numbers:
+            table = await self._hot_window([number], low, high, above_lsn)
+            tables.append(table)
+            rows += table.num_rows
+            if rows >= SLICE_ROWS:
+                rows = 0
+                await asyncio.sleep(0)
+        return pa.concat_tables(tables)
 
     def _overlapping(self, plan: Plan, low: int, high: int) -> bool:
         return bool(self._files(plan, self._catalogue.state, low, high))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from qautlra.store.groups import GroupFile, selected
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan
 from qautlra.store.schema import INSTRUMENT, TIME, narrowed
+
+# Of the hot tier's rows, whose batches may be as small as an instrument that seldom trades.
+PIECE_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Scanner:
         moment = self._schema.field(TIME).type
         suspects = hot.filter(pc.less_equal(hot.column(TIME), pa.scalar(newest_us, moment)))
         if not suspects.num_rows:
-            return [pa.Table.from_batches([batch]) for batch in hot.to_batches()]
+            return list(_pieces(hot))
         low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
         paths = [str(self._data_dir / file.path) for file in files if file.last_us >= low]
         symbols = suspects.column(INSTRUMENT).cast(pa.string()).unique()
@@ -89,6 +92,20 @@ class Scanner:
         names = needed_columns(plan)
         table = selected(rows, names).cast(narrowed(self._schema, names))
         return selected(table if plan.rest is None else passing(table, plan.rest), plan.read_columns)
+
+
+def _pieces(table: pa.Table) -> Iterator[pa.Table]:
+    """Yield its batches, neighbours together while they have no more than PIECE_ROWS rows."""
+    part: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in table.to_batches():
+        if part and rows + batch.num_rows > PIECE_ROWS:
+            yield pa.Table.from_batches(part)
+            part, rows = [], 0
+        part.append(batch)
+        rows += batch.num_rows
+    if part:
+        yield pa.Table.from_batches(part)
 
 
 def _within(table: pa.Table, low_us: int, stop_us: int) -> pa.ChunkedArray:
