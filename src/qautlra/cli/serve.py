@@ -100,6 +100,7 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
     import asyncio
 
     import uvloop
+    from aiohttp import http_writer
 
     from qautlra.app.compose import build
     from qautlra.base import log
@@ -109,6 +110,9 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
     for warning in [*loaded.warnings, *not_in_force(loaded)]:
         logger.warning("configuration", text=warning)
     _raise_open_files()
+    # aiohttp joins the parts of an answer, 4 MB each of a stream, while asyncio's own `writelines` does not
+    # hold a fast writer back (before Python 3.12.9); uvloop's does.
+    http_writer.SKIP_WRITELINES = False
     app = build(loaded)
     if app.choice.note:
         logger.warning("source", text=app.choice.note)
