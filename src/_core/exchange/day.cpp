@@ -1,0 +1,91 @@
+// The course of an exchange's day: last prices, phases, price limits, its end and settlement.
+#include <limits>
+
+#include "exchange/exchange.hpp"
+#include "exchange/sink.hpp"
+
+namespace qautlra::exchange {
+
+using account::kNoValue;
+
+Outcome Exchange::mark(std::uint32_t instrument, Price last, std::int64_t now_ns) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (!logged(RecordKind::kMark, RecordWriter{}.add(instrument).add(last).add(now_ns), out)) return out;
+  at(now_ns);
+  out.code = code_of(ledger_.mark(instrument, last, now_ns));
+  return out;
+}
+
+Outcome Exchange::set_phase(std::uint32_t instrument, book::Phase phase, std::int64_t now_ns) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (phase > book::Phase::kBreak) return {code_of(book::Code::kBadParameters)};
+  if (!logged(RecordKind::kPhase, RecordWriter{}.add(instrument).add(phase).add(now_ns), out)) return out;
+  at(now_ns);
+  Sink sink{*this};
+  books_.set_phase(instrument, phase, sink);
+  set_quote(instrument);
+  return out;
+}
+
+Outcome Exchange::set_band(std::uint32_t instrument, const book::Band& band) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  const std::int64_t most = account::kMaxPrice / ledger_.board.terms(instrument).tick;
+  if (band.upper > most || band.lower < -most) return {code_of(book::Code::kBadParameters)};
+  if (!logged(RecordKind::kBand, RecordWriter{}.add(instrument).add(band.lower).add(band.upper), out)) return out;
+  Sink sink{*this};
+  out.code = code_of(books_.set_band(instrument, band, sink));
+  set_quote(instrument);
+  return out;
+}
+
+void Exchange::do_end_day() {
+  Sink sink{*this};
+  for (std::uint32_t i = 0; i < instruments(); ++i) {
+    books_.end_day(i, std::numeric_limits<std::int32_t>::max(), sink);
+    set_quote(i);
+  }
+}
+
+Outcome Exchange::end_day() {
+  Outcome out;
+  if (logged(RecordKind::kEndDay, RecordWriter{}, out)) do_end_day();
+  return out;
+}
+
+Outcome Exchange::set_settlement(std::uint32_t instrument, Price price) {
+  Outcome out;
+  if (!known(instrument)) return {code_of(book::Code::kNoInstrument)};
+  if (!logged(RecordKind::kSettlement, RecordWriter{}.add(instrument).add(price), out)) return out;
+  out.code = code_of(ledger_.set_settlement(instrument, price));
+  return out;
+}
+
+Code Exchange::do_settle(std::int32_t next_day) {
+  for (std::uint32_t a = 1; a < names_.size(); ++a)
+    if (ledger_.at(a).settle() != account::Code::kOk) ++broken_;
+  for (std::uint32_t i = 0; i < instruments(); ++i) {
+    const Price settlement = ledger_.board.quote(i).settlement;
+    if (settlement != kNoValue) books_.set_reference(i, settlement / ledger_.board.terms(i).tick);
+  }
+  gate_.new_day();
+  orders_.clear();
+  trades_.clear();
+  for (Desk& desk : desks_) desk.last_order = desk.last_trade = kNone;
+  streets_.clear();
+  trading_day_ = next_day;
+  return kOk;
+}
+
+Outcome Exchange::settle(std::int32_t next_day) {
+  Outcome out;
+  // Settling needs an ended day; trading_day 0 is that of an exchange that has just been made.
+  if (next_day <= trading_day_) return {code_of(book::Code::kBadParameters)};
+  if (books_.live_orders() > 0) return {code_of(account::Code::kOrdersAlive)};
+  if (logged(RecordKind::kSettle, RecordWriter{}.add(next_day), out)) do_settle(next_day);
+  return out;
+}
+
+}  // namespace qautlra::exchange
