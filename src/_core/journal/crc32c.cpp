@@ -1,7 +1,8 @@
 #include "journal/crc32c.hpp"
 
-#include <array>
 #include <cstring>
+
+#include "base/crc_tables.hpp"
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
@@ -10,23 +11,7 @@
 namespace qautlra {
 namespace {
 
-constexpr std::uint32_t kPolynomial = 0x82F63B78u;  // reflected
-
-using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
-
-constexpr Tables make_tables() {
-  Tables t{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t c = i;
-    for (int k = 0; k < 8; ++k) c = (c & 1) ? (c >> 1) ^ kPolynomial : c >> 1;
-    t[0][i] = c;
-  }
-  for (std::uint32_t i = 0; i < 256; ++i)
-    for (std::size_t k = 1; k < 8; ++k) t[k][i] = (t[k - 1][i] >> 8) ^ t[0][t[k - 1][i] & 0xFF];
-  return t;
-}
-
-constexpr Tables kTables = make_tables();
+constexpr CrcTables<0x82F63B78u> kTables;
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::uint32_t seed, const void* data,
@@ -66,16 +51,7 @@ const Function kChosen = choose();
 }  // namespace
 
 std::uint32_t crc32c_table(std::uint32_t seed, const void* data, std::size_t size) {
-  const auto* p = static_cast<const unsigned char*>(data);
-  std::uint32_t crc = ~seed;
-  for (; size >= 8; p += 8, size -= 8) {
-    crc ^= static_cast<std::uint32_t>(p[0]) | static_cast<std::uint32_t>(p[1]) << 8 |
-           static_cast<std::uint32_t>(p[2]) << 16 | static_cast<std::uint32_t>(p[3]) << 24;
-    crc = kTables[7][crc & 0xFF] ^ kTables[6][(crc >> 8) & 0xFF] ^ kTables[5][(crc >> 16) & 0xFF] ^
-          kTables[4][crc >> 24] ^ kTables[3][p[4]] ^ kTables[2][p[5]] ^ kTables[1][p[6]] ^ kTables[0][p[7]];
-  }
-  for (; size > 0; ++p, --size) crc = (crc >> 8) ^ kTables[0][(crc ^ *p) & 0xFF];
-  return ~crc;
+  return kTables.update(seed, data, size);
 }
 
 std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) {
