@@ -4,32 +4,14 @@
 #include "../fuzz/parquet_fuzz.cpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 
+#include "corpus.hpp"
 #include "expect.hpp"
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-namespace fs = std::filesystem;
-
-Bytes read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::vector<Bytes> corpus() {
-  const fs::path folder = fs::path(__FILE__).parent_path().parent_path() / "fuzz" / "corpus" / "parquet";
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
-  std::vector<Bytes> seeds;
-  for (const fs::path& path : paths) seeds.push_back(read(path));
-  return seeds;
-}
+using corpus::Bytes;
 
 bool run(const Bytes& bytes) {
   const Bytes exact(bytes);  // so that a sanitizer sees the first byte behind it
@@ -54,21 +36,21 @@ Bytes mutated(Bytes bytes, std::mt19937& random) {
 }  // namespace
 
 TEST_CASE(seeds_are_read) {
-  const auto seeds = corpus();
+  const auto seeds = corpus::of("parquet");
   EXPECT(seeds.size() > 30);
   for (const Bytes& seed : seeds) EXPECT(run(seed));
 }
 
 TEST_CASE(every_cut_of_every_seed) {
   std::size_t good = 0, all = 0;
-  for (const Bytes& seed : corpus())
+  for (const Bytes& seed : corpus::of("parquet"))
     for (std::size_t size = 0; size < seed.size(); ++size, ++all)
       good += run({seed.begin(), seed.begin() + static_cast<std::ptrdiff_t>(size)});
   EXPECT(good < all / 2);  // a chunk's last page may not be asked for
 }
 
 TEST_CASE(mutations) {
-  const auto seeds = corpus();
+  const auto seeds = corpus::of("parquet");
   std::mt19937 random(20261129);
   std::size_t good = 0;
   constexpr int kTimes = 60'000;
@@ -78,6 +60,6 @@ TEST_CASE(mutations) {
 }
 
 int main(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) run(read(argv[i]));
+  for (int i = 1; i < argc; ++i) run(corpus::read(argv[i]));
   return expect::run_all(1, argv);
 }

@@ -7,32 +7,14 @@
 #include "../fuzz/tencent_fuzz.cpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 
+#include "corpus.hpp"
 #include "expect.hpp"
 
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-namespace fs = std::filesystem;
-
-Bytes read(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-std::vector<Bytes> corpus(const char* name) {
-  const fs::path folder = fs::path(__FILE__).parent_path().parent_path() / "fuzz" / "corpus" / name;
-  std::vector<fs::path> paths;
-  for (const auto& entry : fs::directory_iterator(folder)) paths.push_back(entry.path());
-  std::sort(paths.begin(), paths.end());
-  std::vector<Bytes> seeds;
-  for (const fs::path& path : paths) seeds.push_back(read(path));
-  return seeds;
-}
+using corpus::Bytes;
 
 std::size_t run(std::string_view site, const Bytes& bytes) {
   if (site == "tencent") return tencent_fuzz::run(bytes.data(), bytes.size());
@@ -65,7 +47,7 @@ Bytes mutated(Bytes bytes, const std::vector<Bytes>& seeds, std::mt19937& random
 }
 
 void mutate_all(const char* site, int times, std::size_t least) {
-  const std::vector<Bytes> seeds = corpus(site);
+  const std::vector<Bytes> seeds = corpus::of(site);
   EXPECT(!seeds.empty());
   std::mt19937 random(20251121);
   std::size_t rows = 0;
@@ -78,7 +60,7 @@ void mutate_all(const char* site, int times, std::size_t least) {
 TEST_CASE(seeds_make_rows) {
   for (const char* site : {"tencent", "sina"}) {
     std::size_t rows = 0;
-    for (const Bytes& seed : corpus(site)) rows += run(site, seed);
+    for (const Bytes& seed : corpus::of(site)) rows += run(site, seed);
     EXPECT(rows >= 8);
   }
 }
@@ -89,7 +71,7 @@ TEST_CASE(mutations_of_encoded_text) { mutate_all("gb18030", 40'000, 0); }
 
 TEST_CASE(every_cut_of_every_seed) {
   for (const char* site : {"tencent", "sina", "gb18030"})
-    for (const Bytes& seed : corpus(site))
+    for (const Bytes& seed : corpus::of(site))
       for (std::size_t size = 0; size < seed.size(); ++size)
         run(site, Bytes(seed.begin(), seed.begin() + static_cast<std::ptrdiff_t>(size)));
 }
@@ -108,7 +90,7 @@ TEST_CASE(ctp_values_at_random) {
   const expect::TemporaryDirectory folder;
   EXPECT(ctp_fuzz::write_seeds(folder.path) == 30);
   std::vector<Bytes> seeds;
-  for (const auto& entry : fs::directory_iterator(folder.path)) seeds.push_back(read(entry.path()));
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path)) seeds.push_back(corpus::read(entry.path()));
   std::sort(seeds.begin(), seeds.end());
   std::mt19937 random(4);
   std::size_t rows = 0;
@@ -124,7 +106,7 @@ TEST_CASE(ctp_values_at_random) {
 
 int main(int argc, char** argv) {
   for (int i = 2; i < argc; ++i) {
-    const Bytes bytes = read(argv[i]);
+    const Bytes bytes = corpus::read(argv[i]);
     run(argv[1], bytes);
     std::printf("ok   %s (%zu bytes)\n", argv[i], bytes.size());
   }

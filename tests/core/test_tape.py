@@ -31,6 +31,7 @@ def test_a_row_is_known_by_instrument_stamp_and_ordinal(market: Market, tape: Ta
     assert tape.publish(rows) == 5
     assert (tape.head, tape.duplicates, tape.late) == (3, 2, 0)
     assert tape.last_identity(0) == (MORNING_NS + SECOND, 0)
+    assert tape.trading_day(0) == tape.last(0)["trading_day"] and tape.trading_day(0) > 20_000_000
 
 
 def test_a_late_row_is_entered_and_changes_nothing(market: Market, tape: Tape) -> None:
@@ -91,6 +92,7 @@ def test_last_row_goes_back_onto_a_tape(market: Market, tape: Tape) -> None:
     other.restore(tape.last_row(0))
     assert other.last(0) == tape.last(0)
     assert len(tape.last_row(1)) == 0 and tape.last(1) is None and tape.last_identity(1) is None
+    assert tape.trading_day(1) == 0
 
 
 def test_same_values_with_a_new_ordinal_make_a_row_but_no_frame(market: Market, tape: Tape) -> None:

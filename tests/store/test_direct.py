@@ -155,6 +155,8 @@ def test_what_is_not_known_is_waited_for(tmp_path: Path, monkeypatch: pytest.Mon
     assert reader.message(plan, files[:1], b"", b"") is None  # nothing is known of it
     reader.read(plan, files[:1], 0, 2**60, 1, lambda: False)
     assert reader.message(plan, files[:1], b"", b"") is not None
+    with reader._lock:  # as while another thread looks for a file
+        assert reader.message(plan, files[:1], b"", b"") is None
 
     def cold(*_: object, **how: object) -> None:
         assert not how["may_wait"]

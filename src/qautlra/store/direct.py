@@ -77,7 +77,7 @@ class DirectReader:
             if given_up():
                 raise LimitError("the query was given up")
             if at < 0:
-                for place in self._places(path, symbols, low_us, stop_us, plan.descending):
+                for place in _places(self._footers.of(path), path, symbols, low_us, stop_us, plan.descending):
                     heappush(heap, place)
                 continue
             most = limit if plan.rest is None else None
@@ -98,11 +98,14 @@ class DirectReader:
         """
         symbol = next(iter(plan.symbols or ()))
         places: list[tuple[int, str, int]] = []
+        opened: dict[str, GroupFile] = {}
         for file in files:
             path = str(self._data_dir / file.path)
-            if path not in self._files or self._footers.known(path) is None:
+            known = self._opened(path)
+            if known is None:
                 return None
-            places += self._places(path, (symbol,), plan.start_us, plan.stop_us, False)
+            opened[path] = known
+            places += _places(known.footer, path, (symbol,), plan.start_us, plan.stop_us, False)
         places.sort()
         parts: list[bytes] = []
         rows, limit, reached_us = 0, plan.limit or 0, -(2**63)
@@ -111,11 +114,11 @@ class DirectReader:
                 if bound_us <= reached_us:
                     return None
                 break
-            footer = self._footers.of(path)
-            if number == AT_ONCE_COUNT or footer.meta.row_group(at).num_rows > AT_ONCE_ROWS:
+            group_rows = opened[path].footer.meta.row_group(at).num_rows
+            if number == AT_ONCE_COUNT or group_rows > AT_ONCE_ROWS:
                 return None
             try:
-                found = self._open(path, footer).message(
+                found = opened[path].message(
                     at, plan.columns, self._schema, symbol, plan.start_us, plan.stop_us, limit - rows,
                     may_wait=False, head=b"" if parts else head, tail=tail,
                 )  # fmt: skip
@@ -134,16 +137,6 @@ class DirectReader:
             rows += count
             reached_us = last_us
         return b"".join(parts) if parts else head + tail, rows
-
-    def _places(
-        self, path: str, symbols: Sequence[str], low_us: int, stop_us: int, descending: bool
-    ) -> Iterator[tuple[int, str, int]]:
-        """Yield (bound, path, group) of the groups of a file that can hold rows."""
-        footer = self._footers.of(path)
-        inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us))
-        mine = {at for name in symbols for at in footer.groups_of(name)}
-        for at in mine.intersection(inside.tolist()):
-            yield int(-footer.high[at] if descending else footer.low[at]), path, at
 
     def _rows(
         self,
@@ -183,22 +176,49 @@ class DirectReader:
     def close_deleted(self) -> None:
         """Let go of files whose names are gone; who still reads one keeps it. Any thread."""
         with self._lock:
-            self._close_deleted()
+            paths = list(self._files)
+        gone = [path for path in paths if not Path(path).exists()]
+        with self._lock:
+            for path in gone:
+                self._files.pop(path, None)
 
-    def _close_deleted(self) -> None:
-        for path in [path for path in self._files if not Path(path).exists()]:
-            del self._files[path]
+    def _opened(self, path: str) -> GroupFile | None:
+        """Return a file that is open; None too while another thread looks for one: who asks does not wait."""
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            file = self._files.get(path)
+            if file is not None:
+                self._files.move_to_end(path)
+            return file
+        finally:
+            self._lock.release()
 
     def _open(self, path: str, footer: Footer) -> GroupFile:
+        """Return a file, opened if it was not; the disk is waited for without the lock."""
         with self._lock:
             file = self._files.get(path)
-            if file is None:
-                self._close_deleted()
-                file = self._files[path] = GroupFile(path, footer, ParquetFile(path))
-                if len(self._files) > FILES_COUNT:
-                    self._files.popitem(last=False)
+            if file is not None:
+                self._files.move_to_end(path)
+                return file
+        self.close_deleted()
+        opened = GroupFile(path, footer, ParquetFile(path))
+        with self._lock:
+            file = self._files.setdefault(path, opened)
             self._files.move_to_end(path)
+            if len(self._files) > FILES_COUNT:
+                self._files.popitem(last=False)
             return file
+
+
+def _places(
+    footer: Footer, path: str, symbols: Sequence[str], low_us: int, stop_us: int, descending: bool
+) -> Iterator[tuple[int, str, int]]:
+    """Yield (bound, path, group) of the groups of a file that can hold rows."""
+    inside = np.flatnonzero((footer.low < stop_us) & (footer.high >= low_us))
+    mine = {at for name in symbols for at in footer.groups_of(name)}
+    for at in mine.intersection(inside.tolist()):
+        yield int(-footer.high[at] if descending else footer.low[at]), path, at
 
 
 def _span(symbols: pa.ChunkedArray, symbol: str) -> tuple[int, int]:

@@ -59,19 +59,13 @@ class Footers:
         self._footer_chunks = 0
         self._lock = Lock()
 
-    def known(self, path: str) -> Footer | None:
-        """Return the footer of a file if it was read before."""
+    def of(self, path: str) -> Footer:
+        """Return the footer of a file. Blocking; OSError, ArrowException."""
         with self._lock:
             known = self._footers.get(path)
             if known is not None:
                 self._footers.move_to_end(path)
-            return known
-
-    def of(self, path: str) -> Footer:
-        """Return the footer of a file. Blocking; OSError, ArrowException."""
-        known = self.known(path)
-        if known is not None:
-            return known
+                return known
         meta = pq.read_metadata(path)
         bounds = [_bounds(meta, at) for at in range(meta.num_row_groups)]
         if any(bound[1] == _LAST for bound in bounds):  # then nothing is known of the order either
