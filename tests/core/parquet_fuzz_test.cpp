@@ -8,10 +8,12 @@
 
 #include "corpus.hpp"
 #include "expect.hpp"
+#include "store/thrift.hpp"
 
 namespace {
 
 using corpus::Bytes;
+using qautlra::ThriftReader;
 
 bool run(const Bytes& bytes) {
   const Bytes exact(bytes);  // so that a sanitizer sees the first byte behind it
@@ -57,6 +59,22 @@ TEST_CASE(mutations) {
   for (int i = 0; i < kTimes; ++i) good += run(mutated(seeds[random() % seeds.size()], random));
   EXPECT(good > kTimes / 100);
   EXPECT(good < kTimes);
+}
+
+// A fuzzer's finding: the field after one numbered 2147483647 is numbered one more.
+TEST_CASE(field_numbers_have_16_bits) {
+  const auto fields = [](const Bytes& bytes, bool& failed) {
+    std::size_t count = 0;
+    ThriftReader thrift(bytes);
+    thrift.each([&](int, ThriftReader::Type) { return ++count, false; });
+    failed = thrift.failed();
+    return count;
+  };
+  bool failed = false;
+  EXPECT(fields({0x05, 0xFC, 0xFF, 0x03, 2, 0x15, 4, 0}, failed) == 2 && !failed);  // 32766, 32767
+  EXPECT(fields({0x05, 0xFE, 0xFF, 0x03, 2, 0x15, 4, 0}, failed) == 1 && failed);   // 32767, 32768
+  EXPECT(fields({0x05, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 2, 0x15, 4, 0}, failed) == 0 && failed);
+  EXPECT(fields({0x05, 0xFE, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 2, 0x15, 4, 0}, failed) == 0 && failed);
 }
 
 int main(int argc, char** argv) {

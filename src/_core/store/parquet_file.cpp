@@ -108,7 +108,7 @@ bool ParquetFile::parse(std::span<const std::uint8_t> footer, std::uint64_t file
     });
     if (!is_root) {
       good = good && children == 0 && repetition <= 1 && repetition >= 0 && columns_.size() < kColumns;
-      columns_.push_back({std::string(name), static_cast<PageType>(type), repetition == 1});
+      if (good) columns_.push_back({std::string(name), static_cast<PageType>(type), repetition == 1});
     }
     is_root = false;
   };

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -25,12 +26,14 @@ class ThriftReader {
   // Calls `field(id, type)` for each field of a struct; what it returns false for is skipped.
   template <class Field>
   void each(Field&& field) {
-    for (int id = 0; !failed_;) {
+    for (std::int64_t id = 0; !failed_;) {
       const std::uint8_t head = byte();
       const auto type = static_cast<Type>(head & 15);
       if (type == kStop) return;
-      id = head >> 4 ? id + (head >> 4) : static_cast<int>(integer());
-      if (!failed_ && !field(id, type)) skip(type, kDepth);
+      id = head >> 4 ? id + (head >> 4) : integer();
+      using Ids = std::numeric_limits<std::int16_t>;
+      if (id < Ids::min() || id > Ids::max()) failed_ = true;
+      if (!failed_ && !field(static_cast<int>(id), type)) skip(type, kDepth);
     }
   }
 
