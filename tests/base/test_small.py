@@ -62,6 +62,22 @@ def test_known_examples() -> None:
     assert not is_placeholder("012345")
 
 
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_a_traceback_shows_no_variables(style: str) -> None:
+    out = io.StringIO()
+    log.configure("info", style, out)
+    try:
+        password = "hunter" + "2"
+        if password:
+            raise ValueError("a fault")
+    except ValueError:
+        log.get_logger("feed").exception("failed")
+    finally:
+        log.configure()
+    assert "test_small.py" in out.getvalue() and "a fault" in out.getvalue()
+    assert "hunter2" not in out.getvalue()
+
+
 def test_logs_are_lines_without_secrets() -> None:
     out = io.StringIO()
     log.configure("info", "json", out)

@@ -16,8 +16,10 @@ from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.bus import Bus, Delivery, Message, Queue
 from qautlra.link.memory_bus import MemoryBus
+from qautlra.model.order import Answer, InsertOrder
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import DEAD_QUEUE, AmqpSettings, TradeAmqp
+from qautlra.wire.trade_errors import INTERNAL
 from tests.link.test_bus import Names, until
 from tests.services import RABBIT_URL, require
 from tests.trade.rig import Rig
@@ -239,6 +241,29 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
         await desk.bus.ack(desk.dead)
 
     run(Desk("memory", tmp_path), body)
+
+
+def test_a_fault_of_ours_buries_the_message_and_holds_nothing_up(kind: str, tmp_path: Path) -> None:
+    """More of them than may be unacknowledged at once."""
+
+    async def body(desk: Desk) -> None:
+        real = desk.rig.trade.insert
+
+        def insert(order: InsertOrder) -> Answer:
+            if order.order_id.startswith("f"):
+                raise ZeroDivisionError("a fault")
+            return real(order)
+
+        desk.rig.trade.insert = insert  # type: ignore[method-assign]
+        await desk.send(*(desk.order(f"f{n}") for n in range(70)), desk.order("good"))
+        await until(lambda: "good" in desk.orders())
+        await desk.settled()
+        assert list(desk.orders()) == ["good"]
+        assert desk.door.dead_count == 70
+        await until(lambda: len(desk.events()) == 70)
+        assert {event["code"] for event in desk.events()} == {INTERNAL}
+
+    run(Desk(kind, tmp_path), body)
 
 
 def test_a_fanout_brings_everything_and_only_ours_is_taken(kind: str, tmp_path: Path) -> None:

@@ -34,7 +34,11 @@ def configure(level: str = "info", style: str = "auto", stream: TextIO | None = 
     render: Any = (
         structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=out.isatty(), sort_keys=False)
+        else structlog.dev.ConsoleRenderer(
+            colors=out.isatty(),
+            sort_keys=False,
+            exception_formatter=structlog.dev.plain_traceback,  # rich's shows variables: slow, and secrets
+        )
     )
     structlog.configure(
         processors=[

@@ -28,6 +28,7 @@ from qautlra.net import amqp_out, audited
 from qautlra.net.amqp_ids import OrderIds
 from qautlra.net.amqp_lines import RETRY_S, Entry, Line
 from qautlra.wire.orders import BAD_PARAMETERS, BadOrder, decode
+from qautlra.wire.trade_errors import INTERNAL, TABLE
 
 DEAD_QUEUE = "qautlra.dead"
 DEAD_COUNT = 10_000
@@ -325,6 +326,11 @@ class TradeAmqp(Service):
         except UnavailableError as error:
             self.fail(error)  # comes again on the next connection
             return True
+        except Exception:  # a fault of ours: a person finds the message, and its queue goes on
+            if times := self._seldom.due(("fault", delivery.queue)):
+                _log.exception("order_failed", account_id=line.account_id, times=times)
+            fault = BadOrder(INTERNAL, TABLE[INTERNAL].zh, order_id=entry.order_id)
+            self._bury(delivery, fault, line.account_id)
         if entry.day is not None and not self._trade.is_shown(line.account_id, entry.order_id):
             line.unshown.append(entry)
             self._look_later(line)
