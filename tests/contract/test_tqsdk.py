@@ -123,7 +123,7 @@ def test_main_contract_and_index_of_a_product(serve: Serve, tq: TqClient) -> Non
     assert seen["listed"] == [seen["underlying"]] == [seen["most_open_interest"]]
     assert seen["class"] == ["CONT", "INDEX"]
     assert seen["ticks"] == [0.2, 0.2]
-    for name in ("same", "index_between", "index_moves", "bar_close", "index_bar"):
+    for name in ("same", "index_between", "index_moves", "bar_close", "index_bar", "past"):
         assert seen[name] is True, (name, seen)
 
 

@@ -204,6 +204,7 @@ def continuous(url: str) -> dict[str, Any]:
     index = api.get_quote("KQ.i@CFFEX.IF")
     bars = api.get_kline_serial("KQ.m@CFFEX.IF", 1, 10)
     minutes = api.get_kline_serial("KQ.i@CFFEX.IF", 60, 10)
+    past = [api.get_kline_serial(symbol, 60, 200) for symbol in ("KQ.m@CFFEX.IF", main.underlying_symbol)]
     found |= {"underlying": main.underlying_symbol, "class": [main.ins_class, index.ins_class]}
     names = ("last_price", "bid_price1", "ask_price1", "volume", "open_interest")
     deadline, same, moves = time.time() + PATIENCE_S, 0, set()
@@ -221,6 +222,8 @@ def continuous(url: str) -> dict[str, Any]:
     found["index_moves"] = len(moves) >= 3
     found["same"] = same >= 3
     found["ticks"] = [main.price_tick, contract.price_tick]
+    closed = [list(one["close"].iloc[:-3]) for one in past]
+    found["past"] = len(closed[0]) == 197 and closed[0] == closed[1]
     found["bar_close"] = plain(bars["close"].iloc[-1]) is not None
     found["index_bar"] = plain(minutes["close"].iloc[-1]) is not None
     api.close()

@@ -71,6 +71,11 @@ class PlainHistory:
             total = volume
         return bars
 
+    async def prices(
+        self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int
+    ) -> pa.Table:
+        return await self.ticks(symbol, columns, start_us, stop_us, limit)
+
     async def ticks(
         self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int | None = None
     ) -> pa.Table:

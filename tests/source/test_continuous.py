@@ -48,6 +48,9 @@ def test_what_nobody_wants_is_known_by_its_contracts(bench: Bench) -> None:
     bench.tick("SHFE.au2106", 390.0, 100.0)
     bench.tick("SHFE.au2112", 395.0, 50.0)
     assert bench.made.main_of(MAIN) == "SHFE.au2106"
+    assert (row := bench.last("SHFE.au2106")) is not None
+    assert bench.made.chosen(MAIN) == (row["trading_day"], "SHFE.au2106")
+    assert bench.made.chosen("SHFE.au2106") is bench.made.chosen(INDEX) is None
     instruments = bench.market.instruments
     assert instruments.symbol(bench.made.enter(INDEX)) == INDEX and instruments.find(MAIN) == -1
     bench.made.enter_all()
@@ -57,6 +60,8 @@ def test_what_nobody_wants_is_known_by_its_contracts(bench: Bench) -> None:
     bench.tick("SHFE.au2112", 395.0, 500.0)
     assert bench.made.main_of(MAIN) == "SHFE.au2106"  # today
     assert bench.last(MAIN) is None
+    bench.tick(MAIN, 391.0, 100.0)
+    assert bench.made.chosen(MAIN) is None  # a source shows it
 
 
 def test_what_nobody_wants_changes_between_days_too(bench: Bench) -> None:

@@ -29,6 +29,7 @@ from qautlra.config.tree import Config
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.directory import Directory
 from qautlra.feed.lines import Lines
+from qautlra.feed.mains import MainHistory
 from qautlra.feed.service import FeedService
 from qautlra.model.calendar import load_calendar
 from qautlra.model.expiry import expiry_day, expiry_rule
@@ -114,7 +115,7 @@ def build(loaded: Loaded) -> App:
                 tape=tape,
                 follower=Follower(tape),
                 calendar=calendar,
-                history=store.history if store is not None else None,
+                history=MainHistory(store.history, continuous.chosen) if store is not None else None,
                 now_ns=market_clock.now_ns,
             ),
             catalogue=Catalogue(

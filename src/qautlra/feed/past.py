@@ -28,6 +28,9 @@ class History(Protocol):
     """The stored past of one instrument at a time. Times are Unix microseconds, tables in order."""
 
     async def minutes(self, symbol: str, start_us: int, stop_us: int) -> pa.Table: ...
+    async def prices(
+        self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int
+    ) -> pa.Table: ...
     async def ticks(
         self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int | None = None
     ) -> pa.Table: ...
@@ -186,7 +189,7 @@ class Past:
         """Return one bar per row, at the opening of the period it belongs to."""
         assert self._history is not None
         start_us, stop_us = -(-start_ns // 1000), -(-stop_ns // 1000)
-        table = await self._history.ticks(self._symbol, _BAR_COLUMNS, start_us, stop_us, TICKS_READ_COUNT)
+        table = await self._history.prices(self._symbol, _BAR_COLUMNS, start_us, stop_us, TICKS_READ_COUNT)
         return await asyncio.to_thread(self._fold, _until(table, handover), period_s)
 
     def _fold(self, table: pa.Table, period_s: int) -> tuple[Ints, Floats]:

@@ -75,6 +75,11 @@ class Continuous:
         main = self._main(product, 0)
         return self._instruments.symbol(main) if main >= 0 else None
 
+    def chosen(self, symbol: str) -> tuple[int, str] | None:
+        """Return the trading day (YYYYMMDD) of the choice, and the contract; None where a source shows it."""
+        main = None if self._is_shown(symbol) else self.main_of(symbol)
+        return None if main is None else (self._mains[symbol.removeprefix(MAIN)][0], main)
+
     def enter(self, symbol: str) -> int:
         """Return the number of a series whose contracts are shown, put into the table if need be; else -1."""
         self._meet()

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from qautlra.base.errors import UnavailableError
+from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.store.aggregates import BAR_1D
 from qautlra.store.plan import Plan, moment
-from qautlra.store.schema import BAR_1M, INSTRUMENT, STREAMS, TIME, Stream, stream_of
+from qautlra.store.schema import BAR_1M, INSTRUMENT, STREAMS, TIME, TRADING_DATE, Stream, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 _DAYS = (date(1, 1, 1), date(9999, 12, 31))
 FIRST_US = -(2**53)
 LAST_US = 2**53
+FIRST_DAY_US, LAST_DAY_US = 0, 4_102_444_800_000_000
+INTERESTS_COUNT = 1_000_000
 
 
 class StoreHistory:
@@ -46,6 +50,28 @@ class StoreHistory:
     ) -> pa.Table:
         """Return the rows with start <= time < stop in order: all, or the newest `limit` of them."""
         return await self._read(symbol, STREAMS[stream_of(symbol)], columns, start_us, stop_us, limit)
+
+    async def prices(
+        self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int
+    ) -> pa.Table:
+        """Return the newest `limit` rows with start <= time < stop in order, of which bars are folded."""
+        return await self.ticks(symbol, columns, start_us, stop_us, limit)
+
+    async def interests(self, prefix: str, start_us: int, stop_us: int) -> pa.Table:
+        """Return `day`, `symbol`, `open_interest` at its end of such symbols, in order, out of `bar_1d`."""
+        request = QueryRequest(
+            stream=BAR_1D,
+            start_time=moment(max(start_us, FIRST_DAY_US)).isoformat(),
+            end_time=moment(min(stop_us, LAST_DAY_US)).isoformat(),
+            filter=f"{INSTRUMENT} LIKE '{prefix}%'",
+            columns=(TRADING_DATE, INSTRUMENT, "close_oi"),
+            limit=INTERESTS_COUNT,
+            format=QueryFormat.ARROW,
+        )
+        chunks = (await self._need().query.run(request)).chunks
+        data = chunks if isinstance(chunks, bytes) else b"".join([chunk async for chunk in chunks])
+        table = pa.ipc.open_stream(data).read_all().select([TRADING_DATE, INSTRUMENT, "close_oi"])
+        return table.rename_columns(["day", "symbol", "open_interest"]).sort_by("day")
 
     async def measure(self, symbol: str, start_us: int, stop_us: int) -> tuple[int, int | None]:
         """Return how many rows there are with start <= time < stop, and the time of the oldest of them."""
