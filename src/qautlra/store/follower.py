@@ -13,7 +13,7 @@ from qautlra.base.clock import Clock
 from qautlra.config.tree import Store
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.store.answer import QueryResult
-from qautlra.store.plan import make_plan
+from qautlra.store.plan import Planner
 from qautlra.store.schema import STREAMS
 from qautlra.store.sqldata import TABLES
 from qautlra.store.sqldoor import SqlDoor
@@ -48,6 +48,7 @@ class FollowerQuery:
         self._settings = settings
         self._clock = clock
         self._canonical = canonical
+        self._planner = Planner(canonical)
         self.process = SqlProcess(data_dir, settings.query_threads, settings.query_memory_bytes)
         self._door = SqlDoor(
             self.process,
@@ -70,7 +71,7 @@ class FollowerQuery:
             return await self._door.run(request)
         if request.stream.lower() not in STREAMS and self._door.knows(request.stream):
             return await self._door.run_table(request, self._canonical)
-        plan = make_plan(request, self._clock.now_ns(), self._canonical, self._settings.query_rows)
+        plan = self._planner.plan(request, self._clock.now_ns(), self._settings.query_rows)
         if request.verb is not None:
             return await self._door.run_verb(request.verb, plan, request)
         return await self._door.run_plan(plan, request)

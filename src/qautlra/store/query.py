@@ -18,7 +18,7 @@ from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlReq
 from qautlra.store.answer import Chunk, QueryResult
 from qautlra.store.bars import BarReader
 from qautlra.store.groups import selected
-from qautlra.store.plan import Plan, make_plan
+from qautlra.store.plan import Plan, Planner
 from qautlra.store.reader import Reader
 from qautlra.store.render import Renderer, renderer
 from qautlra.store.schema import BAR_1M, STREAMS, narrowed
@@ -54,6 +54,7 @@ class StoreQuery:
         self._bars = bars
         self._clock = clock
         self._canonical = canonical
+        self._planner = Planner(canonical)
         self._sql = sql
         self._timeout_s = timeout_s
         self._cap_rows = cap_rows
@@ -154,7 +155,7 @@ class StoreQuery:
     def plan(self, request: QueryRequest, capped: bool = True) -> Plan:
         """Return what a request means now; without `capped` nothing but its own limit bounds the rows."""
         cap_rows = self._cap_rows if capped else 2**62
-        return make_plan(request, self._clock.now_ns(), self._canonical, cap_rows)
+        return self._planner.plan(request, self._clock.now_ns(), cap_rows)
 
     def close(self) -> None:
         """End the rendering thread."""
