@@ -8,11 +8,12 @@ segment_to_arrow let it go, and touch nothing shared.
 import os
 
 cimport cython
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from cython.operator cimport dereference as deref
 from libc.stdint cimport INT64_MAX, INT64_MIN, uintptr_t
+from libcpp.memory cimport make_unique, unique_ptr
 
 from qautlra._core.journal import Damage, JournalError
 
@@ -249,6 +250,35 @@ cdef class HotStore:
     @property
     def evicted(self):
         return self.ptr.evicted()
+
+
+cdef class HotMessages:
+    def __cinit__(self, HotStore hot not None, instruments not None, int64_t start_ns, int64_t stop_ns, fields=None):
+        self.hot = hot
+        self.ids = id_list(instruments)
+        self.columns = column_list(fields)
+        self.where.instruments = IdSpan(self.ids.data(), self.ids.size())
+        self.where.start_ns = self.where.from_ns = start_ns
+        self.where.stop_ns = stop_ns
+
+    def take(self, size_t count, size_t most):
+        cdef HotRows rows
+        cdef bytes out
+        self.hot.ptr.gather(self.where, min(count, most), rows)
+        if rows.rows.size() > most:
+            rows.rows.resize(most)
+        if rows.rows.empty():
+            return None
+        cdef unique_ptr[RowsMessage] message = make_unique[RowsMessage](
+            RowRefSpan(rows.rows.data(), rows.rows.size()), NameSpan(rows.names.data(), rows.names.size()),
+            ColumnSpan(self.columns.data(), self.columns.size()))
+        out = PyBytes_FromStringAndSize(NULL, deref(message).bytes())
+        deref(message).write(<uint8_t*>PyBytes_AS_STRING(out))
+        return out, rows.rows.size()
+
+    @property
+    def left(self):
+        return [self.ids[i] for i in range(self.where.at, self.ids.size())], self.where.from_ns
 
 
 @cython.no_gc_clear

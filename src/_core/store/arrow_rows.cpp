@@ -9,7 +9,7 @@
 #include "base/time_text.hpp"
 #include "market/encode.hpp"
 #include "store/arrow_column.hpp"
-#include "store/row_codec.hpp"
+#include "store/row_columns.hpp"
 
 namespace qautlra {
 namespace {
@@ -94,18 +94,6 @@ std::shared_ptr<std::byte> zeroed_block(std::size_t bytes) {
   return {aligned, [memory](std::byte*) { std::free(memory); }};
 }
 
-// Bit r of out[c] = bit c of in[r].
-void transpose(std::uint64_t a[64]) {
-  std::uint64_t m = 0x00000000FFFFFFFFull;
-  for (unsigned j = 32; j != 0; j >>= 1, m ^= m << j) {
-    for (unsigned k = 0; k < 64; k = ((k | j) + 1) & ~j) {
-      const std::uint64_t t = ((a[k] >> j) ^ a[k | j]) & m;
-      a[k] ^= t << j;
-      a[k | j] ^= t;
-    }
-  }
-}
-
 void put_dictionary(ArrowArray& array, ArrowSchema& schema, std::span<const std::string_view> names) {
   std::size_t characters = 0;
   for (const std::string_view name : names) characters += name.size();
@@ -126,12 +114,6 @@ void put_dictionary(ArrowArray& array, ArrowSchema& schema, std::span<const std:
   schema.dictionary = new ArrowSchema;
   start_schema(*schema.dictionary, "u", "", true);
 }
-
-struct Sink {  // one exported column while it is filled
-  std::byte* values = nullptr;
-  std::uint64_t* valid = nullptr;
-  std::int64_t present = 0;
-};
 
 }  // namespace
 
@@ -167,82 +149,14 @@ void export_rows(std::span<const RowRef> rows, std::span<const std::string_view>
   for (std::size_t i = 0; i < columns.size(); ++i) total += padded(8 * count) + padded(8 * words);
   auto block = zeroed_block(total);
   std::byte* free = block.get();
-  Sink sinks[kColumnCount];
+  RowColumns sinks;
   for (const int c : columns) {
     sinks[c].values = free;
     free += padded(8 * count);
-    sinks[c].valid = reinterpret_cast<std::uint64_t*>(free);
+    sinks[c].valid = free;
     free += padded(8 * words);
   }
-  Mask wanted = 0;
-  std::int64_t* slots[kFieldCount] = {};
-  for (int f = 1; f < kFieldCount; ++f) {
-    slots[f] = reinterpret_cast<std::int64_t*>(sinks[f + kColumnFirstSlot - 1].values);
-    if (slots[f] != nullptr) wanted |= bit(f);
-  }
-  const bool wants_all_slots = wanted == (kAllFields & ~bit(kDatetime));
-  auto* datetime = reinterpret_cast<std::int64_t*>(sinks[kColumnDatetime].values);
-  auto* instrument = reinterpret_cast<std::int32_t*>(sinks[kColumnInstrument].values);
-  auto* trading_date = reinterpret_cast<std::int32_t*>(sinks[kColumnTradingDate].values);
-  auto* source = reinterpret_cast<std::int32_t*>(sinks[kColumnSource].values);
-  auto* seq = reinterpret_cast<std::int64_t*>(sinks[kColumnSeq].values);
-  auto* recv_time = reinterpret_cast<std::int64_t*>(sinks[kColumnRecvTime].values);
-
-  std::int32_t last_day = 0, last_days = 0;
-  std::uint64_t masks[64];
-  for (std::size_t word = 0; word < words; ++word) {
-    const std::size_t begin = word * 64, end = std::min(begin + 64, count);
-    std::uint64_t has_day = 0, has_source = 0, has_recv = 0;
-    for (std::size_t i = begin; i < end; ++i) {
-      RowHead head;
-      std::memcpy(&head, rows[i].at, sizeof head);
-      const std::byte* packed = rows[i].at + sizeof head;
-      masks[i - begin] = head.mask & wanted;
-      if (wants_all_slots) {
-        for (Mask m = head.mask; m != 0; m &= m - 1, packed += 8)
-          std::memcpy(slots[std::countr_zero(m)] + i, packed, 8);
-      } else {
-        for (Mask m = head.mask & wanted; m != 0; m &= m - 1) {
-          const Mask lowest = m & (0 - m);
-          const auto place = static_cast<std::size_t>(std::popcount(head.mask & (lowest - 1)));
-          std::memcpy(slots[std::countr_zero(m)] + i, packed + 8 * place, 8);
-        }
-      }
-      const std::uint64_t here = std::uint64_t{1} << (i - begin);
-      if (datetime) datetime[i] = floor_div(head.ts_event_ns, 1000);
-      if (instrument) instrument[i] = static_cast<std::int32_t>(rows[i].name);
-      if (trading_date) {
-        if (head.trading_day != last_day) {
-          last_day = head.trading_day;
-          last_days = is_date(last_day) ? days_from_date(last_day) : INT32_MIN;
-        }
-        if (last_day != 0 && last_days != INT32_MIN) {
-          trading_date[i] = last_days;
-          has_day |= here;
-        }
-      }
-      if (source && head.source != 0 && head.source < kSourceCount) {
-        source[i] = head.source;
-        has_source |= here;
-      }
-      if (seq) seq[i] = head.ordinal;
-      if (recv_time && head.ts_recv_ns != 0) {
-        recv_time[i] = floor_div(head.ts_recv_ns, 1000);
-        has_recv |= here;
-      }
-    }
-    for (std::size_t i = end - begin; i < 64; ++i) masks[i] = 0;
-    transpose(masks);
-    const auto put = [word](Sink& sink, std::uint64_t bits) {
-      if (sink.valid == nullptr) return;
-      sink.valid[word] = bits;
-      sink.present += std::popcount(bits);
-    };
-    for (int f = 1; f < kFieldCount; ++f) put(sinks[f + kColumnFirstSlot - 1], masks[f]);
-    put(sinks[kColumnTradingDate], has_day);
-    put(sinks[kColumnSource], has_source);
-    put(sinks[kColumnRecvTime], has_recv);
-  }
+  fill_columns(rows, sinks);
 
   const auto length = static_cast<std::int64_t>(count);
   ArrayHold& parent = start_array(*array, length, 0, 1, block);

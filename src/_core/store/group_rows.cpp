@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace qautlra {
 namespace {
@@ -9,17 +10,11 @@ namespace {
 constexpr std::size_t kSlackBytes = 8;
 constexpr std::size_t kMostGroupBytes = 64 << 20;
 
-std::size_t aligned(std::size_t bytes) { return (bytes + 7) & ~std::size_t{7}; }
 std::size_t width_of(PageType type) { return type == PageType::kInt32 ? 4 : 8; }
 
 GroupFound found_of(PageFault fault) {
   return fault == PageFault::kNone ? GroupFound::kRows
          : fault == PageFault::kDamaged ? GroupFound::kDamaged : GroupFound::kForeign;
-}
-
-template <class T>
-void put(std::uint8_t* to, std::size_t at, T value) {
-  std::memcpy(to + at, &value, sizeof(T));
 }
 
 // A kept buffer, so that a group's bytes need no new memory each time.
@@ -134,88 +129,22 @@ GroupFound GroupRows::texts() {
 }
 
 void GroupRows::lay_out() {
-  places_.clear();
-  nulls_.assign(columns_.size(), 0);
-  std::size_t at = 0, text = 0, buffers = 0;
+  std::vector<ArrowMessage::Column> columns;
+  std::size_t text = 0;
   for (const auto& column : columns_) {
-    Place& place = places_.emplace_back();
-    place.present = at;
-    at += aligned((count_ + 7) / 8);
-    place.values = at;
-    place.text = place.text_bytes = 0;
-    buffers += 2;
-    if (column.type == PageType::kText) {
-      at += aligned((count_ + 1) * 4);
-      place.text = at;
-      place.text_bytes = texts_[text++].text.size();
-      at += aligned(place.text_bytes);
-      ++buffers;
-    } else {
-      at += aligned(count_ * width_of(column.type));
-    }
+    if (column.type == PageType::kText) columns.push_back({0, texts_[text++].text.size()});
+    else columns.push_back({width_of(column.type)});
   }
-  body_bytes_ = at;
-  head_bytes_ = 8 + 80 + 16 * columns_.size() + 16 * buffers;
-}
-
-// The message's metadata, a flatbuffer: Message{version, header_type, header, bodyLength} and in it
-// RecordBatch{length, nodes, buffers}. Offsets are of where they stand, a table's first of its list of fields.
-void GroupRows::write_head(std::uint8_t* out) const {
-  std::memset(out, 0, head_bytes_);
-  put<std::uint32_t>(out, 0, 0xFFFFFFFFu);
-  put<std::int32_t>(out, 4, static_cast<std::int32_t>(head_bytes_ - 8));
-  std::uint8_t* const m = out + 8;
-  put<std::uint32_t>(m, 0, 16);
-  const std::uint16_t message[] = {12, 20, 16, 18, 4, 8};
-  std::memcpy(m + 4, message, sizeof message);
-  put<std::int32_t>(m, 16, 12);
-  put<std::uint32_t>(m, 20, 28);
-  put<std::int64_t>(m, 24, static_cast<std::int64_t>(body_bytes_));
-  put<std::int16_t>(m, 32, 4);  // MetadataVersion.V5
-  put<std::uint8_t>(m, 34, 3);  // MessageHeader.RecordBatch
-  const std::uint16_t batch[] = {10, 20, 8, 4, 16};
-  std::memcpy(m + 36, batch, sizeof batch);
-  put<std::int32_t>(m, 48, 12);
-  put<std::uint32_t>(m, 52, 16);
-  put<std::int64_t>(m, 56, static_cast<std::int64_t>(count_));
-  std::size_t at = 68;
-  put<std::uint32_t>(m, at, static_cast<std::uint32_t>(columns_.size()));
-  at += 4;
-  for (const std::size_t nulls : nulls_) {
-    put<std::int64_t>(m, at, static_cast<std::int64_t>(count_));
-    put<std::int64_t>(m, at + 8, static_cast<std::int64_t>(nulls));
-    at += 16;
-  }
-  at += 4;
-  put<std::uint32_t>(m, 64, static_cast<std::uint32_t>(at - 64));
-  const std::size_t vector = at;
-  at += 4;
-  std::uint32_t buffers = 0;
-  const auto buffer = [&](std::size_t offset, std::size_t bytes) {
-    put<std::int64_t>(m, at, static_cast<std::int64_t>(offset));
-    put<std::int64_t>(m, at + 8, static_cast<std::int64_t>(bytes));
-    at += 16;
-    ++buffers;
-  };
-  for (std::size_t c = 0; c < columns_.size(); ++c) {
-    const Place& place = places_[c];
-    buffer(place.present, nulls_[c] ? (count_ + 7) / 8 : 0);
-    if (columns_[c].type == PageType::kText) {
-      buffer(place.values, (count_ + 1) * 4);
-      buffer(place.text, place.text_bytes);
-    } else {
-      buffer(place.values, count_ * width_of(columns_[c].type));
-    }
-  }
-  put<std::uint32_t>(m, vector, buffers);
+  message_.lay_out(count_, std::move(columns));
+  nulls_.assign(columns_.size(), 0);
 }
 
 GroupFound GroupRows::write(std::span<std::uint8_t> out) {
-  std::uint8_t* const body = out.data() + head_bytes_;
+  std::uint8_t* const body = out.data() + message_.head_bytes();
   std::size_t text = 0;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
-    const Place& place = places_[c];
-    const std::size_t end = c + 1 < columns_.size() ? places_[c + 1].present : body_bytes_;
+    const auto& place = message_.place(c);
+    const std::size_t end = place.end;
     std::uint8_t* const values = body + place.values;
     if (columns_[c].type == PageType::kText) {
       const Text& mine = texts_[text++];
@@ -240,7 +169,7 @@ GroupFound GroupRows::write(std::span<std::uint8_t> out) {
       nulls_[c] = rows.nulls;
     }
   }
-  write_head(out.data());
+  message_.write_head(out.data(), nulls_);
   return GroupFound::kRows;
 }
 

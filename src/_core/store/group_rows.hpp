@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/arrow_message.hpp"
 #include "store/parquet_file.hpp"
 
 namespace qautlra {
@@ -42,7 +43,7 @@ class GroupRows {
   // Of the rows, of which there must be one.
   std::int64_t first_us() const { return times_.front(); }
   std::int64_t last_us() const { return times_.back(); }
-  std::size_t message_bytes() const { return head_bytes_ + body_bytes_; }
+  std::size_t message_bytes() const { return message_.head_bytes() + message_.body_bytes(); }
   GroupFound write(std::span<std::uint8_t> out);
 
  private:
@@ -50,7 +51,6 @@ class GroupRows {
   GroupFound load(bool may_wait);
   GroupFound texts();
   void lay_out();
-  void write_head(std::uint8_t* out) const;
 
   const ParquetFile& file_;
   std::span<const GroupColumn> columns_;
@@ -67,13 +67,8 @@ class GroupRows {
     std::size_t nulls = 0;
   };
   std::vector<Text> texts_;  // of the text columns in order
-  struct Place {
-    std::size_t present, values, text;  // in the body
-    std::size_t text_bytes;
-  };
-  std::vector<Place> places_;
+  ArrowMessage message_;
   std::vector<std::size_t> nulls_;
-  std::size_t head_bytes_ = 0, body_bytes_ = 0;
 };
 
 }  // namespace qautlra

@@ -363,6 +363,36 @@ void HotStore::scan(const HotQuery& query, HotRows& out) const {
   }
 }
 
+void HotStore::gather(Gathering& where, std::size_t count, HotRows& out) const {
+  for (; where.at < where.instruments.size() && out.rows.size() < count; ++where.at, where.from_ns = where.start_ns) {
+    const std::uint32_t id = where.instruments[where.at];
+    const Line* const found = line(id);
+    if (found == nullptr) continue;
+    if (found->cold_max_ts >= where.from_ns) return;
+    HotQuery query;
+    query.start_ns = where.from_ns;
+    query.stop_ns = where.stop_ns;
+    Range range{};
+    if (!locate(*found, query, range)) continue;
+    const auto name = static_cast<std::uint32_t>(out.names.size());
+    out.names.push_back(instruments_.at(id).symbol);
+    std::int64_t last_us = kNever;
+    for (std::size_t c = range.chunk; c <= range.end_chunk && c < found->chunks.size(); ++c) {
+      const Chunk& chunk = *found->chunks[c];
+      const std::size_t to = c == range.end_chunk ? range.end_row : chunk.count();
+      for (std::size_t i = c == range.chunk ? range.row : 0; i < to; ++i) {
+        const std::int64_t moment_us = floor_div(chunk.key(i).ts_event_ns, 1000);
+        if (out.rows.size() >= count && moment_us != last_us) {
+          where.from_ns = moment_us * 1000;
+          return;
+        }
+        out.rows.push_back({chunk.row(i), name});
+        last_us = moment_us;
+      }
+    }
+  }
+}
+
 bool HotStore::latest(const HotQuery& query, HotRows& out) const {
   for (const std::uint32_t id : chosen(query)) {
     const Line& found = *lines_[id];

@@ -102,6 +102,15 @@ struct HotRows {
   std::vector<std::string_view> names;
 };
 
+// Rows taken instrument by instrument, a part at a time, while the store may change between two parts: where it goes on.
+// Owner: the caller.
+struct Gathering {
+  std::span<const std::uint32_t> instruments;
+  std::int64_t start_ns, stop_ns;  // half open, whole microseconds
+  std::size_t at = 0;              // the instrument that comes next
+  std::int64_t from_ns = 0;        // and the moment its rows come from
+};
+
 // Owner: one thread at a time (under Python: whoever holds the interpreter lock).
 class HotStore {
  public:
@@ -124,6 +133,9 @@ class HotStore {
   bool contains(std::uint32_t instrument, const RowKey& key) const;
   void scan(const HotQuery& query, HotRows& out) const;
   std::uint64_t count(const HotQuery& query) const;
+  // About `count` of the rows that come next, more when one moment has more, moments never cut; none when the next
+  // instrument has older rows that are not here any more, or at the end.
+  void gather(Gathering& where, std::size_t count, HotRows& out) const;
   // The newest row of each instrument, of those in the query's time; false when one is newer than that: only the
   // files know then. `min_lsn` and `descending` mean nothing here.
   bool latest(const HotQuery& query, HotRows& out) const;

@@ -104,6 +104,31 @@ class HotStore:
     @property
     def evicted(self) -> int: ...
 
+class HotMessages:
+    """Rows of some instruments as record batch messages of an Arrow stream, one instrument after the other.
+
+    Times are Unix ns on whole microseconds; texts are plain, as the stream's schema has them. The store may
+    change between two messages; a message ends between two moments of an instrument.
+    """
+
+    def __init__(
+        self,
+        hot: HotStore,
+        instruments: Iterable[int],
+        start_ns: int,
+        stop_ns: int,
+        fields: Iterable[str] | None = None,
+    ) -> None: ...
+    def take(self, count: int, most: int) -> tuple[bytes, int] | None:
+        """Return about `count` more rows, never more than `most`, and how many.
+
+        None at the end, and where an instrument comes of whose rows some are not in memory any more.
+        """
+
+    @property
+    def left(self) -> tuple[list[int], int]:
+        """The instruments not given to their end, and the moment from which on the first one is missing."""
+
 class TickLog:
     """A holding cursor on the tape that feeds journal and hot store; the journal's only producer."""
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
+from msgspec.structs import replace
 
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import LimitError
@@ -20,7 +21,7 @@ from qautlra.store.bars import BarReader
 from qautlra.store.groups import selected
 from qautlra.store.plan import Plan, Planner
 from qautlra.store.reader import Reader
-from qautlra.store.render import Renderer, renderer
+from qautlra.store.render import ArrowStream, Renderer, renderer
 from qautlra.store.schema import BAR_1M, STREAMS, narrowed
 from qautlra.store.sqldoor import SqlDoor
 
@@ -30,6 +31,10 @@ INLINE_BYTES = 2 << 20
 # Rows of one chunk of an answer: what bounds its bytes, and how long rendering it can hold anybody up.
 PIECE_ROWS = 8_192
 AHEAD_COUNT = 1
+# Of a message made of rows in memory: what lies in the caches until it is sent.
+MESSAGE_ROWS = 4_096
+# What no answer reaches.
+LIMIT_COUNT = 2**62
 SHAPES: dict[QueryFormat, Literal["array", "records"]] = {
     QueryFormat.ARRAY: "array",
     QueryFormat.RECORDS: "records",
@@ -154,7 +159,7 @@ class StoreQuery:
 
     def plan(self, request: QueryRequest, capped: bool = True) -> Plan:
         """Return what a request means now; without `capped` nothing but its own limit bounds the rows."""
-        cap_rows = self._cap_rows if capped else 2**62
+        cap_rows = self._cap_rows if capped else LIMIT_COUNT
         return self._planner.plan(request, self._clock.now_ns(), cap_rows)
 
     def close(self) -> None:
@@ -171,21 +176,31 @@ class StoreQuery:
     ) -> AsyncGenerator[Chunk, None]:
         yield render.head()
         rows = 0
+        left = [plan]
+        if isinstance(render, ArrowStream) and (hot := self._reader.hot_messages(plan)) is not None:
+            while found := hot.take(MESSAGE_ROWS, LIMIT_COUNT if plan.limit is None else plan.limit - rows):
+                rows += found[1]
+                result.elapsed_s = monotonic_s() - started_s
+                yield found[0]
+                await asyncio.sleep(0)
+            left = self._reader.left_by(hot, plan)
         loop = asyncio.get_running_loop()
         ahead: deque[asyncio.Future[Chunk]] = deque()  # rendered while the ones before are sent
-        async with aclosing(self.tables(plan)) as tables:
-            async for table in tables:
-                wanted = selected(table, plan.columns)
-                for at in range(0, table.num_rows, PIECE_ROWS):
-                    part = wanted.slice(at, PIECE_ROWS)
-                    if part.num_rows <= INLINE_ROWS and not ahead:
-                        yield render.piece(part)
-                        continue
-                    ahead.append(loop.run_in_executor(self._pool, render.piece, part))
-                    if len(ahead) > AHEAD_COUNT:
-                        yield await ahead.popleft()
-                rows += table.num_rows
-                result.elapsed_s = monotonic_s() - started_s
+        for asked in left:
+            more = asked if asked.limit is None else replace(asked, limit=asked.limit - rows)
+            async with aclosing(self.tables(more)) as tables:
+                async for table in tables:
+                    wanted = selected(table, plan.columns)
+                    for at in range(0, table.num_rows, PIECE_ROWS):
+                        part = wanted.slice(at, PIECE_ROWS)
+                        if part.num_rows <= INLINE_ROWS and not ahead:
+                            yield render.piece(part)
+                            continue
+                        ahead.append(loop.run_in_executor(self._pool, render.piece, part))
+                        if len(ahead) > AHEAD_COUNT:
+                            yield await ahead.popleft()
+                    rows += table.num_rows
+                    result.elapsed_s = monotonic_s() - started_s
         while ahead:
             yield await ahead.popleft()
         result.rows = rows

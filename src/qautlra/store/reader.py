@@ -16,7 +16,9 @@ from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
+from msgspec.structs import replace
 
+from qautlra._core.store import HotMessages
 from qautlra.store import direct
 from qautlra.store.compaction import without_repeats
 from qautlra.store.footers import Footers
@@ -249,6 +251,33 @@ class Reader:
             fields=plan.columns,
             mode=shape,
         )
+
+    def hot_messages(self, plan: Plan) -> HotMessages | None:
+        """Return what gives a plan's rows in no order while memory has all of them; None: it has not."""
+        numbers = self._members.of(plan)
+        if (
+            not plan.unordered
+            or plan.rest is not None
+            or plan.stream.name not in TICK_STREAMS
+            or plan.start_us >= plan.stop_us
+            or numbers == []
+            or self._hot.cold_max_ts(numbers) // 1_000 >= plan.start_us
+        ):
+            return None
+        return HotMessages(
+            self._hot,
+            range(len(self._instruments)) if numbers is None else numbers,
+            plan.start_us * 1_000,
+            plan.stop_us * 1_000,
+            fields=plan.columns,
+        )
+
+    def left_by(self, messages: HotMessages, plan: Plan) -> list[Plan]:
+        """Return plans of what `hot_messages` has not given: some rows were put into files meanwhile."""
+        numbers, from_ns = messages.left
+        names = [self._instruments.symbol(number) for number in numbers]
+        one = replace(plan, symbols=frozenset(names[:1]), start_us=from_ns // 1_000)
+        return [one, replace(plan, symbols=frozenset(names[1:]))] if names else []
 
     def filed_arrow(self, plan: Plan, head: bytes, tail: bytes) -> tuple[bytes, int] | None:
         """Return an instrument's rows as an Arrow stream, and their number; None: not without waiting."""

@@ -36,6 +36,12 @@ cdef extern from "store/arrow_rows.hpp" namespace "qautlra" nogil:
     cbool import_rows(const ArrowSchema&, const ArrowArray&, CInstrumentTable&, vector[Snapshot]&, string&) except +
     void date_rows(SnapshotSpan, const CCalendar&)
 
+cdef extern from "store/rows_message.hpp" namespace "qautlra" nogil:
+    cdef cppclass RowsMessage:
+        RowsMessage(RowRefSpan, NameSpan, ColumnSpan) except +
+        size_t bytes()
+        void write(uint8_t*) except +
+
 cdef extern from "store/json_rows.hpp" namespace "qautlra" nogil:
     cdef enum class JsonShape(uint8_t):
         kArray, kRecords, kLines
@@ -62,12 +68,19 @@ cdef extern from "store/hot.hpp" namespace "qautlra" nogil:
     cdef cppclass HotRows:
         vector[RowRef] rows
         vector[string_view] names
+    cdef cppclass Gathering:
+        IdSpan instruments
+        int64_t start_ns
+        int64_t stop_ns
+        size_t at
+        int64_t from_ns
     cdef cppclass CHotStore "qautlra::HotStore":
         CHotStore(const CInstrumentTable&, size_t) except +
         Admitted load(const Snapshot&, uint64_t) except +
         cbool contains(uint32_t, const RowKey&)
         void scan(const HotQuery&, HotRows&) except +
         uint64_t count(const HotQuery&) except +
+        void gather(Gathering&, size_t, HotRows&) except +
         cbool latest(const HotQuery&, HotRows&) except +
         int64_t cold_max_ts(uint32_t)
         int64_t cold_max_ts_of_all "cold_max_ts"()
@@ -136,6 +149,13 @@ cdef class HotStore:
     cdef readonly Instruments instruments
 
     cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape)
+
+
+cdef class HotMessages:
+    cdef readonly HotStore hot
+    cdef vector[uint32_t] ids
+    cdef vector[int] columns
+    cdef Gathering where
 
 
 cdef class TickLog:
