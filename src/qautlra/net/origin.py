@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from qautlra.net.deps import Deps
@@ -13,6 +14,7 @@ def host_of(text: str) -> str:
     return (urlsplit(f"//{text}").hostname or "") if text else ""
 
 
+@lru_cache(64)  # asked twice by every request
 def is_loopback_name(host: str) -> bool:
     """Tell whether a host names this machine's loopback."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -107,6 +108,7 @@ def decode_counts(body: bytes) -> CountsRequest:
     )
 
 
+@lru_cache(64)
 def accepted(accept: str) -> QueryFormat:
     """Return the first of our forms among what an Accept header ranks highest; JSON when there is none."""
     best, best_quality = QueryFormat.ARRAY, 0.0
