@@ -139,6 +139,45 @@ def test_an_average_that_is_no_whole_number() -> None:
     assert json.loads(orders.encode_order(x, 0))["last_msg"] == "部分成交"
 
 
+def test_a_change_is_the_part_with_what_can_be_withdrawn_and_without_what_there_is_nothing_of() -> None:
+    x = after_a2()
+    part = json.loads(orders.encode_part(x, 1, instruments=[0], orders=[0, 1], trades=[1]))
+    part["accounts"]["CNY"] = json.loads(orders.encode_account(x, 1, with_quota=True))
+    written = orders.encode_change(x, 1, [1, 0], [0, 1], [1])
+    assert json.loads(b"{" + written + b"}") == part
+    assert list(json.loads(b"{" + orders.encode_change(x, 1, [1], [], []) + b"}")) == ["accounts"]
+    assert list(json.loads(b"{" + orders.encode_change(x, 1, [1], [0], []) + b"}")) == ["accounts", "orders"]
+    with pytest.raises(ValueError, match="no trade"):
+        orders.encode_change(x, 1, [], [], [99])
+    with pytest.raises(ValueError, match="no account"):
+        orders.encode_change(x, 99, [], [], [])
+
+
+def test_changes_are_the_events_by_account() -> None:
+    one, two = opened(), opened()
+    for x in (one, two):
+        x.events()
+        for number, side in enumerate((BUY, BUY, SELL, BUY)):
+            instrument, price = ((0, 75_000), (1, 5_000))[number // 3]
+            assert x.insert(1 + number // 2, f"o{number}", instrument, side, OPEN, 2, price)[0] == 0
+        assert x.cancel(1, "o1")[0] == 0
+    wanted: dict[int, tuple[dict[int, None], list[int], list[int], set[int]]] = {}
+    for event in one.events():
+        numbers, trades, both, instruments = wanted.setdefault(event[3], ({}, [], [], set()))
+        numbers.pop(event[2], None)
+        numbers[event[2]] = None
+        instruments.add(event[4])
+        if event[0] == "trade":
+            trades.append(event[10])
+        both.append(-1 - event[10] if event[0] == "trade" else event[2])
+    found = orders.changes(two)
+    assert found == wanted
+    assert [list(of[0]) for of in found.values()] == [list(of[0]) for of in wanted.values()]
+    assert set(found) == {1, 2}
+    assert all(of[1] for of in found.values())
+    assert (orders.changes(two), two.events()) == ({}, [])
+
+
 def test_everything_equals_what_the_accounts_say() -> None:
     """The encoders beside the dicts of the account module, over a random day."""
     seed = int(os.environ.get("QAUTLRA_SEED", random.SystemRandom().getrandbits(32)))

@@ -83,5 +83,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(answer.report.empty() || closes(answer.report));
   check(x->broken() == 0);
   x->clear_events();
+  if (const std::uint32_t order = answer.outcome.order, instrument = 0; order != exchange::kNone) {
+    Buffer out;
+    out.push_back('{');
+    exchange::encode_change(*x, 1, {&instrument, 1}, {&order, 1}, {}, out);
+    out.push_back('}');
+    check(closes(out.view()));
+  }
   return 0;
 }

@@ -11,7 +11,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from qautlra._core.account cimport kNoValue, to_cny
-from qautlra._core.exchange cimport CExchange, Event, Exchange, Insert, Outcome, OrderRecord, kNone
+from qautlra._core.exchange cimport CExchange, Event, Exchange, Insert, Outcome, OrderRecord, kNone, kTrade
 
 
 cdef extern from "<span>" namespace "std" nogil:
@@ -44,6 +44,8 @@ cdef extern from "exchange/diff_out.hpp" namespace "qautlra::exchange" nogil:
     cbool c_encode_position "qautlra::exchange::encode_position"(const CExchange&, uint32_t, uint32_t, Buffer&) except +
     void c_encode_part "qautlra::exchange::encode_part"(const CExchange&, uint32_t, Numbers, Numbers, Numbers,
                                                         Buffer&) except +
+    void c_encode_change "qautlra::exchange::encode_change"(const CExchange&, uint32_t, Numbers, Numbers, Numbers,
+                                                            Buffer&) except +
 
 cdef extern from "exchange/diff_in.hpp" namespace "qautlra::exchange" nogil:
     cdef enum Kind "qautlra::exchange::DiffCommand::Kind":
@@ -180,20 +182,65 @@ def encode_position(Exchange x not None, uint32_t account, uint32_t instrument):
     return _bytes(out)
 
 
+cdef class _Named:
+    """What an account's part of the tree is to be of: numbers there are."""
+
+    cdef vector[uint32_t] instruments, orders, trades
+
+    def __cinit__(self, Exchange x not None, instruments, orders, trades):
+        for number in instruments:
+            self.instruments.push_back(_instrument(x, number))
+        for number in orders:
+            self.orders.push_back(_order(x, number))
+        for number in trades:
+            self.trades.push_back(_trade(x, number))
+
+
 def encode_part(Exchange x not None, uint32_t account, *, instruments=(), orders=(), trades=()):
     """`{"accounts":…,"positions":…,"orders":…,"trades":…}` of what is named by its number; positions never held
     are left out."""
     cdef Buffer out
-    cdef vector[uint32_t] i, o, t
-    for number in instruments:
-        i.push_back(_instrument(x, number))
-    for number in orders:
-        o.push_back(_order(x, number))
-    for number in trades:
-        t.push_back(_trade(x, number))
-    c_encode_part(x.ptr[0], _account(x, account), Numbers(i.data(), i.size()), Numbers(o.data(), o.size()),
-                  Numbers(t.data(), t.size()), out)
+    cdef _Named of = _Named(x, instruments, orders, trades)
+    c_encode_part(x.ptr[0], _account(x, account), Numbers(of.instruments.data(), of.instruments.size()),
+                  Numbers(of.orders.data(), of.orders.size()), Numbers(of.trades.data(), of.trades.size()), out)
     return _bytes(out)
+
+
+def encode_change(Exchange x not None, uint32_t account, instruments, orders, trades):
+    """`"accounts":…,"positions":…,"orders":…,"trades":…` of what is named by its number, with what can be
+    withdrawn; of what there is nothing, nothing."""
+    cdef Buffer out
+    cdef _Named of = _Named(x, instruments, orders, trades)
+    c_encode_change(x.ptr[0], _account(x, account), Numbers(of.instruments.data(), of.instruments.size()),
+                    Numbers(of.orders.data(), of.orders.size()), Numbers(of.trades.data(), of.trades.size()), out)
+    return _bytes(out)
+
+
+def changes(Exchange x not None):
+    """What happened since the exchange's events were last read, by account: its orders in order of their last
+    change, its trades, both as they happened (-1 - number of a trade), its instruments."""
+    cdef const Event* e
+    cdef dict found = {}, numbers
+    cdef list trades, both
+    cdef size_t i
+    for i in range(x.ptr.events().size()):
+        e = &x.ptr.events()[i]
+        account = e.account
+        known = found.get(account)
+        if known is None:
+            known = found[account] = {}, [], [], set()
+        numbers, trades, both, instruments = <tuple>known
+        number = e.order
+        numbers.pop(number, None)
+        numbers[number] = None
+        (<set>instruments).add(e.instrument)
+        if e.kind == kTrade:
+            trades.append(e.record)
+            both.append(-1 - <int64_t>e.record)
+        else:
+            both.append(number)
+    x.ptr.clear_events()
+    return found
 
 
 def brief(Exchange x not None, uint32_t number):

@@ -302,6 +302,23 @@ void encode_symbol(const Exchange& x, std::uint32_t instrument, Buffer& out) {
   out.commit(put(p, "\":"));
 }
 
+// False when the account never had any of these.
+bool append_positions(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
+                      Names& names, Buffer& out) {
+  bool any = false;
+  for (const std::uint32_t instrument : instruments) {
+    const std::size_t before = out.size();
+    encode_symbol(x, instrument, out);
+    if (append_position(x, account, instrument, names, out)) {
+      out.push_back(',');
+      any = true;
+    } else {
+      out.truncate(before);
+    }
+  }
+  return any;
+}
+
 void append_trades(const Exchange& x, std::span<const std::uint32_t> trades, Names& names, Buffer& out) {
   out.append(",\"trades\":{");
   for (const std::uint32_t trade : trades) {
@@ -346,16 +363,25 @@ void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::
   encode_account(x, account, out);
   out.append("},\"positions\":{");
   Names names(x);
-  for (const std::uint32_t instrument : instruments) {
-    const std::size_t before = out.size();
-    encode_symbol(x, instrument, out);
-    if (append_position(x, account, instrument, names, out)) out.push_back(',');
-    else out.truncate(before);
-  }
+  append_positions(x, account, instruments, names, out);
   close_object(out);
   append_orders(x, orders, 0, names, out);
   append_trades(x, trades, names, out);
   out.push_back('}');
+}
+
+void encode_change(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
+                   std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out) {
+  out.append("\"accounts\":{\"CNY\":");
+  encode_account(x, account, out, true);
+  out.push_back('}');
+  Names names(x);
+  const std::size_t before = out.size();
+  out.append(",\"positions\":{");
+  if (append_positions(x, account, instruments, names, out)) close_object(out);
+  else out.truncate(before);
+  if (!orders.empty()) append_orders(x, orders, 0, names, out);
+  if (!trades.empty()) append_trades(x, trades, names, out);
 }
 
 void Report::look(const Exchange& x, std::uint32_t account, std::uint32_t instrument, bool moves_lots,

@@ -26,6 +26,10 @@ bool encode_position(const Exchange& x, std::uint32_t account, std::uint32_t ins
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
                  std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
 
+// The same without braces around it and with the quota, as a patch: what nothing is named of is left out.
+void encode_change(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
+                   std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out);
+
 // What a run of events came to for one account, as one `rtn_data` packet: funds, positions, orders, trades.
 // Owner: one thread; the lists are kept between calls.
 class Report {

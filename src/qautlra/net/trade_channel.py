@@ -79,7 +79,7 @@ class Channel:
         patch.account = self._money()
         patch.banks = orjson.dumps(wire.SIM_BANK)
         for order in trade.orders(account_id):
-            patch.orders[order.order_id] = self._order(order.number)[1]
+            patch.orders[order.order_id] = self._order(order.number)
         for one in trade.trades(account_id):
             patch.trades[one.trade_id] = self._trade_object(one)
         for position in trade.positions(account_id):
@@ -94,27 +94,17 @@ class Channel:
         return wire.notice(f"{self._prefix}{self._serial}", code, text, level, kind)
 
     def _prepare(self, change: Change) -> News:
-        trade = self._trade
         notices: list[bytes] = []
-        patch = self.whole() if change.day or self._always_whole else wire.Patch(self._user_id)
+        core = self._core()
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
         for number in change.orders:
-            (order_id, alive, left, code), patch.orders[order_id] = self._order(number)
+            _, alive, left, code = self._brief(core, number)
             self._tell_order(number, alive, left, code, notices)
         for number in change.trades:
-            one = trade.trade(number)
-            patch.trades[one.trade_id] = self._trade_object(one)
+            one = self._trade.trade(number)
             notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
-        for number in change.reckoned:
-            one = trade.trade(number)
-            patch.trades[one.trade_id] = self._trade_object(one)
-        if not patch.whole:
-            for symbol in change.symbols:
-                self._position(patch, symbol)
-            for transfer in trade.transfers(self._account_id, since=change.transfers):
-                patch.transfers[str(transfer.seq)] = _transfer(transfer)
-            patch.account = self._money()
+        patch = self._changed(change, core)
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"
             notices.append(self.notice(wire.ALERT_CODES[alert["kind"]], f"风险提示,{alert['text']}", level))
@@ -126,9 +116,37 @@ class Channel:
             notices.append(self.notice(wire.DIFFERENCE_CODE, f"账户核对差异,{text}", "WARNING"))
         packets: tuple[bytes, ...] = ()
         if change.conditions:
-            changed = [trade.conditions.get(self._account_id, order_id) for order_id in change.conditions]
+            changed = [
+                self._trade.conditions.get(self._account_id, order_id) for order_id in change.conditions
+            ]
             packets = (self._conditions([order for order in changed if order is not None]),)
         return News(change.lsn, patch, notices, change.day, packets)
+
+    def _changed(self, change: Change, core: tuple[Exchange, int] | None) -> wire.Patch:
+        """Return what a change leaves otherwise in the tree."""
+        trade = self._trade
+        numbers = (*change.trades, *change.reckoned)
+        is_whole = change.day or self._always_whole
+        if core is not None and not is_whole:
+            known = trade.engine.instrument
+            instruments = [number for symbol in change.symbols if (number := known(symbol)) is not None]
+            written = orders.encode_change(*core, instruments, change.orders, numbers)
+            patch = wire.Patch(self._user_id, written)
+        else:
+            patch = self.whole() if is_whole else wire.Patch(self._user_id)
+            for number in change.orders:
+                patch.orders[self._brief(core, number)[0]] = self._order(number)
+            for number in numbers:
+                one = trade.trade(number)
+                patch.trades[one.trade_id] = self._trade_object(one)
+            if not is_whole:
+                for symbol in change.symbols:
+                    self._position(patch, symbol)
+                patch.account = self._money()
+        if change.transfers and not is_whole:
+            for transfer in trade.transfers(self._account_id, since=change.transfers):
+                patch.transfers[str(transfer.seq)] = _transfer(transfer)
+        return patch
 
     def conditions(self) -> bytes | None:
         """Return the packet of all conditional orders, None when there are none."""
@@ -155,14 +173,18 @@ class Channel:
             return wire.account_object(self._account_id, self._trade.funds(self._account_id))
         return orders.encode_account(*core, with_quota=True)
 
-    def _order(self, number: int) -> tuple[tuple[str, bool, int, int], bytes]:
-        """Return an order's id, life, lots left and code, and its object."""
+    def _brief(self, core: tuple[Exchange, int] | None, number: int) -> tuple[str, bool, int, int]:
+        """Return an order's id, life, lots left and code."""
+        if core is not None:
+            return orders.brief(core[0], number)
+        order = self._trade.order(number)
+        return order.order_id, order.is_alive, order.volume_left, order.code
+
+    def _order(self, number: int) -> bytes:
         core = self._core()
         if core is None:
-            order = self._trade.order(number)
-            brief = (order.order_id, order.is_alive, order.volume_left, order.code)
-            return brief, wire.order_object(order)
-        return orders.brief(core[0], number), orders.encode_order(core[0], number)
+            return wire.order_object(self._trade.order(number))
+        return orders.encode_order(core[0], number)
 
     def _trade_object(self, trade: Trade) -> bytes:
         core = self._core()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qautlra._core import book
+from qautlra._core import book, orders
 from qautlra._core.paper import PaperFeed
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -63,15 +63,12 @@ class Calendar(Sections, Protocol):
     def next_trading_day(self, day: int) -> int: ...
 
 
-class _Dirty:
-    """What changed of one account since it was last collected."""
+class _Touched:
+    """What changed of one account since it was last collected, events apart."""
 
-    __slots__ = ("day", "events", "instruments", "orders", "trades")
+    __slots__ = ("day", "instruments")
 
     def __init__(self) -> None:
-        self.orders: dict[int, None] = {}
-        self.trades: list[int] = []
-        self.events: list[int] = []
         self.instruments: set[int] = set()
         self.day = False
 
@@ -106,7 +103,7 @@ class Engine:
         self._next_phase_ns = 0
         self._limited: dict[int, int] = {}  # by instrument: the trading day its price limits are of
         self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
-        self._dirty: dict[int, _Dirty] = {}
+        self._touched: dict[int, _Touched] = {}
         self.outside: Callable[[str], object | None] = lambda _account_id: None
         "Tells of an account whose orders go to a broker outside: it has no money and no day here."
         self.settlement_prices: dict[int, float] = {}
@@ -366,7 +363,7 @@ class Engine:
     @property
     def is_dirty(self) -> bool:
         """Whether anything changed since the last collection, events apart."""
-        return bool(self._dirty)
+        return bool(self._touched)
 
     def start_phases(self) -> None:
         """Set the phases of everything listed; once the market clock has a time, and with every new day."""
@@ -379,11 +376,11 @@ class Engine:
     # --- what changed ---
 
     def _touch(self, account: int, instrument: int | None = None) -> None:
-        dirty = self._dirty.get(account)
-        if dirty is None:
-            dirty = self._dirty[account] = _Dirty()
+        touched = self._touched.get(account)
+        if touched is None:
+            touched = self._touched[account] = _Touched()
         if instrument is not None:
-            dirty.instruments.add(instrument)
+            touched.instruments.add(instrument)
 
     def touch(self, account_id: str) -> None:
         """Count an account as changed."""
@@ -393,40 +390,31 @@ class Engine:
         """Count every account as changed."""
         for number in self._names:
             self._touch(number)
-            self._dirty[number].day |= day
+            self._touched[number].day |= day
 
     def collect(self) -> list[Change]:
         """Return what changed since the last call, one `Change` per account."""
-        for event in self.exchange.events():
-            account = event[3]
-            dirty = self._dirty.get(account)
-            if dirty is None:
-                dirty = self._dirty[account] = _Dirty()
-            dirty.instruments.add(event[4])
-            number = event[2]
-            dirty.orders.pop(number, None)
-            dirty.orders[number] = None
-            if event[0] == "trade":
-                dirty.trades.append(event[10])
-                dirty.events.append(-1 - event[10])
-            else:
-                dirty.events.append(number)
-        if not self._dirty:
-            return []
-        found = [
-            Change(
-                account_id=self._names[account],
-                orders=tuple(dirty.orders),
-                trades=tuple(dirty.trades),
-                events=tuple(dirty.events),
-                symbols=frozenset(self._symbols[i] for i in dirty.instruments),
-                day=dirty.day,
+        found, touched, self._touched = orders.changes(self.exchange), self._touched, {}
+        changes = []
+        for account in dict.fromkeys((*touched, *found)) if touched else found:
+            if account not in self._names:
+                continue
+            numbers, trades, events, instruments = found.get(account) or ((), (), (), set())
+            also = touched.get(account) if touched else None
+            if also is not None:
+                instruments |= also.instruments
+            changes.append(
+                Change(
+                    account_id=self._names[account],
+                    orders=tuple(numbers),
+                    trades=tuple(trades),
+                    events=tuple(events),
+                    symbols=frozenset([self._symbols[i] for i in instruments]),
+                    lsn=self.exchange.head_lsn,
+                    day=also is not None and also.day,
+                )
             )
-            for account, dirty in self._dirty.items()
-            if account in self._names
-        ]
-        self._dirty.clear()
-        return found
+        return changes
 
     # --- reads ---
 

@@ -141,17 +141,41 @@ def rtn_data(patches: list[bytes]) -> bytes:
     return b'{"aid":"rtn_data","data":[' + b",".join(patches) + b"]}"
 
 
+class _Parts(msgspec.Struct):
+    """A patch the core has written, taken apart by key."""
+
+    accounts: dict[str, msgspec.Raw] = {}
+    positions: dict[str, msgspec.Raw] = {}
+    orders: dict[str, msgspec.Raw] = {}
+    trades: dict[str, msgspec.Raw] = {}
+
+
+_parts: Final[msgspec.json.Decoder[_Parts]] = msgspec.json.Decoder(_Parts)
+
+
 class Patch:
     """What changed of an account, as ready JSON by key; a later patch of the same key takes its place.
 
     `user_id` is the key of the tree. A client that does not ask for a while costs what merging keeps: at most
-    one object per order, trade and position of the day.
+    one object per order, trade and position of the day. `written` is what the core wrote in one piece; it is
+    taken apart when something comes to it.
     """
 
-    __slots__ = ("account", "banks", "orders", "positions", "trades", "transfers", "user_id", "whole")
+    __slots__ = (
+        "account",
+        "banks",
+        "orders",
+        "positions",
+        "trades",
+        "transfers",
+        "user_id",
+        "whole",
+        "written",
+    )
 
-    def __init__(self, user_id: str) -> None:
+    def __init__(self, user_id: str, written: bytes = b"") -> None:
         self.user_id = user_id
+        self.written = written
         self.account = b""
         self.orders: dict[str, bytes] = {}
         self.trades: dict[str, bytes] = {}
@@ -163,6 +187,8 @@ class Patch:
 
     def merge(self, later: Patch) -> None:
         """Take a later patch over this one."""
+        self._take_apart()
+        later._take_apart()
         self.whole = self.whole or later.whole
         if later.account:
             self.account = later.account
@@ -170,6 +196,18 @@ class Patch:
             self.banks = later.banks
         for mine, its in zip(self._objects(), later._objects(), strict=True):
             mine.update(its)
+
+    def _take_apart(self) -> None:
+        if self.written:
+            parts = _parts.decode(b"{" + self.written + b"}")
+            self.written = b""
+            self.account = bytes(parts.accounts["CNY"])
+            for mine, its in (
+                (self.positions, parts.positions),
+                (self.orders, parts.orders),
+                (self.trades, parts.trades),
+            ):
+                mine.update((key, bytes(value)) for key, value in its.items())
 
     def _objects(self) -> tuple[dict[str, bytes], ...]:
         return self.orders, self.trades, self.positions, self.transfers
@@ -183,7 +221,7 @@ class Patch:
 
     def render(self, trading_day: int = 0) -> bytes:
         """Return the JSON of the patch."""
-        parts: list[bytes] = []
+        parts: list[bytes] = [self.written] if self.written else []
         if self.whole:
             parts.append(
                 b'"user_id":%b,"trading_day":"%d","trade_more_data":false'
