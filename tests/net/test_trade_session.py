@@ -14,6 +14,7 @@ import pytest
 from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.base import metrics
+from qautlra.base.errors import InvariantError
 from qautlra.net import trade_session
 from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_session import TradeSession
@@ -167,6 +168,72 @@ def test_what_is_commanded_is_in_the_audit_log(tmp_path: Path) -> None:
         assert not room.auth.audit.verify().reason
 
     go(tmp_path, body)
+
+
+def test_an_order_is_told_before_the_turn_of_the_loop_ends_and_later_ones_at_its_end(tmp_path: Path) -> None:
+    """What comes thick shares a write of the journal; what comes alone waits for nobody."""
+
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        order = {"user_id": ACCOUNT, "exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY"}
+        order |= {"offset": "OPEN", "volume": 1, "price_type": "LIMIT", "limit_price": 74_000.0}
+
+        def told() -> list[str]:
+            return list(client.tree["trade"][ACCOUNT].get("orders", {}))
+
+        for turn in range(2):
+            first, *others = (f"o{turn}{number}" for number in range(4))
+            say(session, "insert_order", order_id=first, **order)
+            assert first not in told()
+            session.paused()
+            assert told()[-1] == first
+            for order_id in others:
+                say(session, "insert_order", order_id=order_id, **order)
+                session.paused()
+            assert told()[-1] == first
+            before = len(client.sent)
+            await asyncio.sleep(0)
+            assert told()[-3:] == others
+            assert len(client.sent) == before + 1
+
+    go(tmp_path, body, durability="process")
+
+
+def test_a_failure_to_tell_is_the_process_not_the_one_whose_order_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        seen: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
+        error = InvariantError("of our own making")
+
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(room.trade.engine, "collect", fail)
+        room.send("o1", CU, "BUY", "OPEN", 1, 74_000)
+        session.paused()
+        assert (seen, client.closed) == ([error], None)
+        monkeypatch.undo()
+        await until(lambda: "o1" in client.tree["trade"][ACCOUNT].get("orders", {}))
+
+    go(tmp_path, body, durability="process")
+
+
+def test_orders_of_one_turn_of_the_loop_share_a_sync(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        order = {"user_id": ACCOUNT, "exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY"}
+        order |= {"offset": "OPEN", "volume": 1, "price_type": "LIMIT", "limit_price": 74_000.0}
+        before = len(client.sent)
+        for number in range(5):
+            say(session, "insert_order", order_id=f"o{number}", **order)
+            session.paused()
+        await until(lambda: "o4" in client.tree["trade"][ACCOUNT]["orders"])
+        assert len(client.sent) == before + 1
+
+    go(tmp_path, body, durability="power")
 
 
 def test_a_tree_asked_for_does_not_overtake_what_changes_meanwhile(tmp_path: Path) -> None:

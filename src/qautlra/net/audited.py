@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from qautlra.auth.audit import Result
+from qautlra.auth.audit import Act, AuditLog, Result
 from qautlra.model.condition import ConditionAnswer
 from qautlra.model.order import Answer, InsertOrder
 
@@ -33,3 +35,35 @@ def of_change(order_id: str, answer: Answer, **what: Any) -> dict[str, Any]:
     """Return the detail of a withdrawal or another change of an order."""
     code = {"code": answer.code} if answer.code else {}
     return {"order_id": order_id, **what, **code}
+
+
+class Entries:
+    """What the user of one connection did, written down at the end of the loop's turn: first he is told.
+
+    Bound: the commands of one read of the connection.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._waiting: list[
+            tuple[AuditLog, Act, str, str, Answer | ConditionAnswer, Callable[[], dict[str, Any]]]
+        ] = []
+
+    def add(
+        self,
+        log: AuditLog,
+        act: Act,
+        user_id: str,
+        account_id: str,
+        answer: Answer | ConditionAnswer,
+        detail: Callable[[], dict[str, Any]],
+    ) -> None:
+        """Have a command written down; `detail` is asked for what is told of it."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._waiting.append((log, act, user_id, account_id, answer, detail))
+
+    def _write(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for log, act, user_id, account_id, answer, detail in waiting:
+            log.put(act, user_id, result_of(answer), account_id, self._address, detail())

@@ -80,6 +80,9 @@ class Follower:
         self._heard = True
         self._send(db_socket.error_message(InputError("Binary messages are not taken; send JSON text")))
 
+    def paused(self) -> None:
+        pass
+
     def heard(self) -> bool:
         self._heard = True
         return True

@@ -37,6 +37,10 @@ class Both:
     def receive_binary(self, payload: bytes) -> None:
         self._guest.receive_binary(payload)
 
+    def paused(self) -> None:
+        if self._trader is not None:
+            self._trader.paused()
+
     def heard(self) -> bool:
         return self._guest.heard()
 

@@ -44,6 +44,9 @@ class Guest:
     def receive_binary(self, _payload: bytes) -> None:
         self._feed.receive_binary(self._client)
 
+    def paused(self) -> None:
+        pass
+
     def heard(self) -> bool:
         return self._feed.heard(self._client)
 

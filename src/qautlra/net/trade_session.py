@@ -102,6 +102,8 @@ class TradeSession:
         self._allowed: dict[Right, float] = {}
         self._renewing = False
         self._patch: wire.Patch | None = None
+        self._is_shared = False  # the patch: sessions of a channel get the same one
+        self._entries = audited.Entries(address)
         self._refreshed: wire.Patch | None = None  # asked for, and kept up to date until it is durable
         self._dropped = metrics.counter(
             "qautlra_net_trade_notices_dropped", "Notices slow trade clients were not told"
@@ -128,6 +130,10 @@ class TradeSession:
                 self._take(request, len(text))
         except QautlraError as error:
             self._tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
+
+    def paused(self) -> None:
+        """All that came is taken: what it came to is told now, not at the end of the loop's turn."""
+        self._trade.tell()
 
     def _take(self, request: asks.Request, size: int) -> None:
         if isinstance(request, asks.Peek):
@@ -214,7 +220,7 @@ class TradeSession:
         self._push_notices()
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn
-        self._patch = self._channel.whole()
+        self._patch, self._is_shared = self._channel.whole(), False
         return self._channel.conditions()
 
     # --- requests ---
@@ -248,7 +254,7 @@ class TradeSession:
         self._require(Right.TRADE)
         log = self._auth.audit
         answer = self._trade.insert(order)
-        self._record(log, Act.ORDER_SUBMIT, answer, audited.of_order(order, answer))
+        self._record(log, Act.ORDER_SUBMIT, answer, lambda: audited.of_order(order, answer))
         if answer.ok:
             return
         if answer.number is not None and answer.code != codes.DUPLICATE:
@@ -273,7 +279,7 @@ class TradeSession:
         self._require(Right.CANCEL)
         log, order = self._auth.audit, asks.cancel_of(request, self._account_id)
         answer = self._trade.cancel(order)
-        self._record(log, Act.ORDER_CANCEL, answer, audited.of_change(order.order_id, answer))
+        self._record(log, Act.ORDER_CANCEL, answer, lambda: audited.of_change(order.order_id, answer))
         if not answer.ok:
             known = codes.describe(answer.code)
             code, text = known.diff or known.ctp, f"撤单失败,{known.text}"
@@ -285,7 +291,8 @@ class TradeSession:
             raise InputError("currency: only CNY")
         log, bank_id = self._auth.audit, request.bank_id or "SIM"
         answer = self._trade.transfer(self._account_id, request.amount, bank_id=bank_id)
-        self._record(log, Act.TRANSFER, answer, {"amount": request.amount, "bank_id": bank_id})
+        detail = {"amount": request.amount, "bank_id": bank_id}
+        self._record(log, Act.TRANSFER, answer, lambda: detail)
         text = "转账成功" if answer.ok else answer.text
         code = 421 if answer.ok else 422
         self._after(answer.lsn, lambda: self._tell(code, text, "INFO" if answer.ok else "WARNING"))
@@ -300,17 +307,16 @@ class TradeSession:
             return
         entry = trade_conditions.entry_of(request, answer)
         if entry is not None:
-            self._record(log, entry[0], answer, {"conditional": entry[1]})
+            self._record(log, entry[0], answer, lambda: {"conditional": entry[1]})
         level = "INFO" if answer.ok else "WARNING"
         self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
 
     def _record(
-        self, log: AuditLog, act: Act, answer: Answer | ConditionAnswer, detail: dict[str, Any]
+        self, log: AuditLog, act: Act, answer: Answer | ConditionAnswer, detail: Callable[[], dict[str, Any]]
     ) -> None:
-        """Write down what the user did; the log was asked for before, for without it nothing is done."""
+        """Have written down what the user did; the log was asked for before: without it nothing is done."""
         assert self._standing is not None
-        name, result = self._standing.principal.user_id, audited.result_of(answer)
-        log.put(act, name, result, self._account_id, self._address, detail)
+        self._entries.add(log, act, self._standing.principal.user_id, self._account_id, answer, detail)
 
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
         day, user_id = day_of(request.trading_day), self._user_id
@@ -411,8 +417,10 @@ class TradeSession:
 
     def _add(self, patch: wire.Patch) -> None:
         if self._patch is None:
-            self._patch = patch.copy()  # sessions of a channel share it
+            self._patch, self._is_shared = patch, True
         else:
+            if self._is_shared:
+                self._patch, self._is_shared = self._patch.copy(), False
             self._patch.merge(patch)
         self._flush()
 

@@ -41,6 +41,8 @@ class Trader:
             push=push or request.query.get("flow") == "push",
             always_whole=request.query.get("tree") == "whole",
         )
+        self.receive = self._session.receive
+        self.paused = self._session.paused
 
     # --- what the session calls ---
 
@@ -73,9 +75,6 @@ class Trader:
 
     def opened(self) -> None:
         self._session.opened()
-
-    def receive(self, text: str) -> None:
-        self._session.receive(text)
 
     def receive_binary(self, _payload: bytes) -> None:
         self._socket.close(1003, "text only")

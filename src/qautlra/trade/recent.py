@@ -15,7 +15,7 @@ from qautlra.wire.qifi_account import order_of, trade_of
 from qautlra.wire.qifi_parts import Part, part
 
 T = TypeVar("T")
-SLICE_COUNT: Final = 4
+SLICE_COUNT: Final = 1
 """Read in one turn of the loop: an order that comes meanwhile waits for so few."""
 
 

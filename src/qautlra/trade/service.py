@@ -90,6 +90,7 @@ class TradeService(Accounts):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._teller = Teller()
         self._turn: asyncio.Handle | None = None
+        self._is_told = False
         self._mark: asyncio.TimerHandle | None = None
         self._recovery: Recovery | None = None
         self._fd = -1
@@ -205,6 +206,7 @@ class TradeService(Accounts):
             if handle is not None:
                 handle.cancel()
         self._turn = self._mark = None
+        self._is_told = False
         if journal is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._fd)
@@ -388,16 +390,32 @@ class TradeService(Accounts):
 
     def _woken(self, answer: Answer) -> Answer:
         if self._turn is None and self._loop is not None:
-            self._turn = self._loop.call_soon(self._do_turn)
+            self._turn = self._loop.call_soon(self._end_turn)
         return answer
 
     def wake(self) -> None:
         """Collect changes at the end of this turn of the loop."""
         if self._turn is None and self._loop is not None and self._engine is not None:
-            self._turn = self._loop.call_soon(self._do_turn)
+            self._turn = self._loop.call_soon(self._end_turn)
+
+    def tell(self) -> None:
+        """Collect changes now, once in a turn of the loop: what comes after that waits for its end.
+
+        Where the disk is waited for, all do: they share a sync.
+        """
+        if self._turn is not None and not self._is_told and self.settings.durability != "power":
+            self._is_told = True
+            try:
+                self._do_turn()
+            except Exception as error:  # nobody's who calls: the loop's, as at its end
+                assert self._loop is not None
+                self._loop.call_exception_handler({"message": "changes not told", "exception": error})
+
+    def _end_turn(self) -> None:
+        self._turn, self._is_told = None, False
+        self._do_turn()
 
     def _do_turn(self) -> None:
-        self._turn = None
         engine, journal = self._engine, self._journal
         if engine is None or journal is None:
             return
@@ -411,22 +429,21 @@ class TradeService(Accounts):
         self._collect(self.engine)
 
     def _collect(self, engine: Engine) -> None:
-        found_changes = engine.collect()
-        for change in found_changes if self._engine is not None else ():
+        changes = engine.collect()
+        if not changes:
+            return
+        for change in changes if self._engine is not None else ():
             self.monitor.review(change.account_id)
         lsn = engine.exchange.head_lsn
-        changes = [
-            msgspec.structs.replace(
-                c,
-                lsn=lsn,
-                transfers=self._new_transfers.pop(c.account_id, 0),
-                conditions=tuple(self._new_conditions.pop(c.account_id, ())),
-                alerts=self.monitor.take(c.account_id),
-            )
-            for c in found_changes
-        ]
-        if changes:
-            self._teller.collect(changes, lsn)
+        for at, change in enumerate(changes):
+            transfers = self._new_transfers.pop(change.account_id, 0)
+            conditions = self._new_conditions.pop(change.account_id, ())
+            alerts = self.monitor.take(change.account_id)
+            if lsn != change.lsn or transfers or conditions or alerts:
+                changes[at] = msgspec.structs.replace(
+                    change, lsn=lsn, transfers=transfers, conditions=tuple(conditions), alerts=alerts
+                )
+        self._teller.collect(changes, lsn)
 
     def _on_durable(self) -> None:
         journal = self._journal
