@@ -130,8 +130,7 @@ std::int64_t Exchange::sellable(std::uint32_t account, std::uint32_t instrument)
   return held.his - held.frozen_his;
 }
 
-book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
-  book::NewOrder o;
+void Exchange::to_book(const Insert& c, bool opens, book::NewOrder& o) const {
   if (c.price_type == book::PriceType::kLimit) o.price = c.price / ledger_.board.terms(c.instrument).tick;
   o.volume = static_cast<std::int32_t>(c.volume);
   o.min_volume = c.min_volume;
@@ -144,7 +143,6 @@ book::NewOrder Exchange::book_order(const Insert& c, bool opens) const {
   o.opens = opens;
   if (ledger_.board.terms(c.instrument).asset == account::Asset::kStock && c.side == Side::kSell)
     o.held = static_cast<std::int32_t>(std::min<std::int64_t>(sellable(c.account, c.instrument), kVolumeMax));
-  return o;
 }
 
 Outcome Exchange::insert(const Insert& c) { return insert(c, OrderTable::tag_of(c.account, c.client_id)); }
@@ -184,7 +182,7 @@ Outcome Exchange::insert(const Insert& c, std::uint32_t tag) {
   book::NewOrder order;
   std::uint32_t maker = 0;
   if (code == kOk) {
-    order = book_order(c, hold.opens);
+    to_book(c, hold.opens, order);
     // The order it will meet comes while this one is checked and kept.
     const bool any_price = c.price_type != book::PriceType::kLimit;
     maker = books_.prefetch_queue(c.instrument, c.side, order.price, any_price);

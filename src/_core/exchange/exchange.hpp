@@ -168,7 +168,7 @@ class Exchange {
   Price price_of(std::uint32_t instrument, std::int64_t ticks) const {
     return ticks * ledger_.board.terms(instrument).tick;
   }
-  book::NewOrder book_order(const Insert& c, bool opens) const;
+  void to_book(const Insert& c, bool opens, book::NewOrder& order) const;  // a blank one, filled in where it is
   std::int64_t sellable(std::uint32_t account, std::uint32_t instrument) const;
   Event& event(EventKind kind, std::uint32_t number, const OrderRecord& r) {
     Event& e = events_.emplace_back();

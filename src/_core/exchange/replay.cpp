@@ -42,7 +42,7 @@ Code Exchange::replay_order(RecordKind kind, RecordReader& in) {
       const account::Account& owner = ledger_.at(c.account);
       if (owner.plan(c.instrument, c.side, c.offset, c.volume, freeze_at, hold) != account::Code::kOk)
         return kDiverged;
-      order = book_order(c, hold.opens);
+      to_book(c, hold.opens, order);
       if (books_.check(c.instrument, order) != book::Code::kOk) return kDiverged;
     }
     enter(c, tag, verdict, order);
