@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from qautlra.store import keeping
+from qautlra.store.fileproc import FileProcess
 from qautlra.store.tables import store as tables
 from tests.store.world import OPENING, S, World, tick, world
 
@@ -34,7 +35,7 @@ def _shown(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 async def main(directory: Path, first: int, durability: str) -> None:
-    async with world(directory, durability=durability, segment_bytes=1 << 16) as w:
+    async with world(directory, make_filer=FileProcess, durability=durability, segment_bytes=1 << 16) as w:
         print("ready", flush=True)
         await asyncio.gather(events(w, first), ticks(w, first))
 

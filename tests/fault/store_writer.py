@@ -8,13 +8,14 @@ from qautlra._core.market import CtpNormaliser
 from qautlra._core.sim import Resume
 from qautlra.base.clock import wall_ns
 from qautlra.source.files import TickFile
+from qautlra.store.fileproc import FileProcess
 from tests.store.world import world
 
 SLICE_ROWS = 64
 
 
 async def write(directory: Path, files: list[str]) -> None:
-    async with world(directory, segment_bytes=1 << 19, hot_bytes=4 << 20) as w:
+    async with world(directory, make_filer=FileProcess, segment_bytes=1 << 19, hot_bytes=4 << 20) as w:
         print("ready", flush=True)
         resume = Resume(w.tape)
         for path in files:

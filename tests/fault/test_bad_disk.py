@@ -6,6 +6,7 @@ where one may be mounted.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import json
@@ -20,13 +21,16 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection
 
+from qautlra.store.disk import is_full
+from qautlra.store.fileproc import FileProcess
 from qautlra.store.upkeep import verify
 from tests.e2e.conftest import Serve, Server, serve  # noqa: F401
 from tests.e2e.test_ingest import ENV, ingest
 from tests.fault.order_ledger import Ledger, drain, insert, login
 from tests.fault.test_kill_orders import PASSWORD, USER, add_user, limits, recovered_account, socket_of
 from tests.services import program
-from tests.store.world import CALENDAR
+from tests.store.world import CALENDAR, OPENING, S, run, world
+from tests.store.world import tick as row
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PATIENCE_S = 40.0
@@ -290,3 +294,40 @@ def test_a_full_disk_pauses_ingest_which_goes_on_by_itself(
     assert len(found) == len(set(found)), "rows are there twice"
     assert set(acknowledged) <= {int(n) for n in found}, "acknowledged rows are lost"
     assert verify(small_disk / "data", CALENDAR).errors == []
+
+
+def test_a_disk_too_full_for_files_holds_compaction_and_nothing_else(small_disk: Path) -> None:
+    """ENOSPC met by the process that writes files: told as such, rows stay in log and memory."""
+
+    async def story() -> None:
+        async with world(small_disk / "data", make_filer=FileProcess) as w:
+            rng = random.Random(3)
+            w.publish(
+                row("SHFE.au2102", OPENING + n * S // 10, last_price=rng.random(), volume=n)
+                for n in range(4000)
+            )
+            await w.store.flush()
+            filler = small_disk / "filler"
+            with filler.open("wb", buffering=0) as file, pytest.raises(OSError):
+                while True:
+                    file.write(bytes(1 << 12))
+            with filler.open("rb+") as file:
+                file.truncate(filler.stat().st_size - (24 << 10))
+            with pytest.raises(OSError) as refused:
+                await w.store.compact()
+            assert is_full(refused.value)
+            async with asyncio.timeout(PATIENCE_S):
+                while "No space" not in w.store.health().get("error", ""):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert not list((small_disk / "data").glob("stream=*/**/*"))[2:]  # its directories and no more
+            assert len(await w.query(columns=("volume",))) == 4000
+            filler.unlink()
+            async with asyncio.timeout(PATIENCE_S):
+                while w.store.health()["file_rows"] < 4000 or "error" in w.store.health():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)  # by itself
+            assert w.store.health()["filing_ended"] == 0
+            assert len(await w.query(columns=("volume",))) == 4000
+        verdict = verify(small_disk / "data", CALENDAR)
+        assert verdict.errors == [] and verdict.rows == 4000
+
+    run(story())

@@ -217,13 +217,13 @@ def test_a_statement_nobody_waits_for_is_stopped(tmp_path: Path) -> None:
             await asyncio.sleep(0.3)
             assert w.store._open is not None
             door = w.store._open.sql
-            assert len(door._open) == 1
+            assert len(door._process.open) == 1
             process = door.pid
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             async with asyncio.timeout(3):
-                while door._open:  # noqa: ASYNC110
+                while door._process.open:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert door.pid == process
 
@@ -240,14 +240,14 @@ def test_a_process_that_died_is_started_again(tmp_path: Path) -> None:
                 sql(w, "SELECT sum(a.i*b.i) FROM range(1000000) a(i), range(1000000) b(i)")
             )
             for starts in (1, 2, 3):  # it is asked again, but not for ever
-                while door.restarts < starts or door.pid is None:  # noqa: ASYNC110
+                while door.starts < starts or door.pid is None:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.2)
                 os.kill(door.pid, signal.SIGKILL)
             with pytest.raises(StorageError, match="ask again"):
                 await task
             assert await one(w, "SELECT 1") == 1
-            assert door.restarts == 4
+            assert door.starts == 4
 
     run(story())
 

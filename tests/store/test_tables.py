@@ -361,7 +361,7 @@ def test_too_many_partitions_become_coarser(tmp_path: Path, monkeypatch: pytest.
 def test_a_stream_of_many_files_is_partitioned_by_date_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filing, "STREAM_FILES_COUNT", 5)
+    monkeypatch.setattr("qautlra.store.tables.store.STREAM_FILES_COUNT", 5)
 
     async def story() -> None:
         async with tables(tmp_path) as (w, store):

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from qautlra._core.market import Instruments, Rows
 from qautlra._core.tape import Tape
 from qautlra.base.clock import VirtualClock
 from qautlra.config.tree import Store
 from qautlra.model.calendar import load_calendar
 from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.store.fileproc import Calm, MakeFiler
+from qautlra.store.filework import Done, Job, do
+from qautlra.store.parquet import Layout
 from qautlra.store.service import StoreService
 
 T = TypeVar("T")
@@ -63,9 +68,34 @@ class World:
         return b"".join([chunk async for chunk in result.chunks])
 
 
+class InThread:
+    """Does jobs as the filing process does them, in a thread of the test's process."""
+
+    pid = None
+    starts = jobs = ended = hurried = 0
+
+    def __init__(self, data_dir: Path, layout: Layout, segment_bytes: int, lock: int) -> None:
+        assert segment_bytes and lock >= 0
+        self._data_dir, self._layout = data_dir, layout
+
+    async def run(self, job: Job, table: pa.Table | None = None, *, calm: Calm | None = None) -> Done:
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(None, do, job, table, self._data_dir, self._layout)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
-async def world(directory: Path, now_ns: int = NOW, **settings: Any) -> AsyncIterator[World]:
-    """A running store; `settings` are those of the section `store`."""
+async def world(
+    directory: Path, now_ns: int = NOW, *, make_filer: MakeFiler = InThread, **settings: Any
+) -> AsyncIterator[World]:
+    """A running store; `settings` are those of the section `store`. Files are written in a thread."""
     instruments = Instruments(CALENDAR, 20210104)
     tape = Tape(instruments, CALENDAR, 4096)
     clock = VirtualClock("test", now_ns)
@@ -77,6 +107,7 @@ async def world(directory: Path, now_ns: int = NOW, **settings: Any) -> AsyncIte
         calendar=CALENDAR,
         tape=tape,
         clock=clock,
+        make_filer=make_filer,
     )
     await store.start()
     try:

@@ -19,9 +19,10 @@ from qautlra.store.catalogue import DataFile
 from qautlra.store.direct import SYMBOLS_COUNT, DirectReader
 from qautlra.store.footers import Footers
 from qautlra.store.mask import passing
+from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import In
-from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, TIME
+from qautlra.store.schema import BAR_1M, BAR_SCHEMA, INSTRUMENT, TIME
 
 KEPT_BYTES = 64 << 20
 # Bars of one answer put in order here; more are the engine's.
@@ -83,3 +84,18 @@ class BarFiles:
             while self._kept_bytes > KEPT_BYTES:
                 self._kept_bytes -= self._kept.popitem(last=False)[1][0].nbytes
         return known
+
+
+def write_new_bars(
+    data_dir: Path, bars: pa.Table, files: Iterable[DataFile], layout: Layout, serial: int
+) -> list[DataFile]:
+    """Write the bars (by instrument, then time) that `files` do not have; return the new ones. Blocking."""
+    keys = [INSTRUMENT, TIME]
+    tables = [pq.read_table(data_dir / file.path, columns=keys, partitioning=None) for file in files]
+    if tables:
+        stored = pa.concat_tables(tables).cast(bars.select(keys).schema)
+        bars = bars.join(stored, keys, join_type="left anti").select(bars.column_names)
+        bars = bars.sort_by([(key, "ascending") for key in keys])
+    if not bars.num_rows:
+        return []
+    return write_partitions(data_dir, bars, 0, 0, layout, stream=BAR_1M, tag=serial)

@@ -106,6 +106,7 @@ class Catalogue:
         self.data_dir = data_dir
         self.state = State()
         self._rebuild = rebuild
+        self._stored: State | None = None
 
     def load(self, log_first_lsns: Iterable[int] = ()) -> bool:
         """Read the manifest, or rebuild it from the files when it is gone; return whether to store it now.
@@ -122,17 +123,7 @@ class Catalogue:
             else:
                 self.state = _numbered(rebuilt(self.data_dir, frozenset(log_first_lsns)))
             return True
-        try:
-            state = msgspec.json.decode(raw, type=State)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StorageError(
-                f"{path} is damaged ({error}); move it away to have it rebuilt from the files",
-                retryable=False,
-            ) from None
-        if state.version != VERSION:
-            raise StorageError(
-                f"{path} has version {state.version}, this program reads {VERSION}", retryable=False
-            )
+        state = _decoded(path, raw)
         for file in state.files:
             if not inside(self.data_dir, self.data_dir / file.path).is_file():
                 raise StorageError(
@@ -140,14 +131,21 @@ class Catalogue:
                     f"or move {MANIFEST} away to go on without it",
                     retryable=False,
                 )
-        self.state = _numbered(state)
+        self.state = self._stored = _numbered(state)
         return False
 
     def store(self, state: State) -> None:
         """Make `state` durable; the caller makes it current with `adopt`. Blocking."""
         if len(state.files) > FILES_COUNT:
             raise StorageError(f"more than {FILES_COUNT} files in the store", retryable=False)
+        self._stored = None
         write_durably(self.data_dir / MANIFEST, msgspec.json.encode(state))
+        self._stored = state
+
+    def settle(self) -> None:
+        """Let the manifest on the disk say the current state, not one that was stored in vain. Blocking."""
+        if self._stored is not self.state:
+            self.store(self.state)
 
     def adopt(self, state: State) -> None:
         """Make `state` what `state` returns from now on; on the loop, between two queries' snapshots."""
@@ -156,6 +154,27 @@ class Catalogue:
     def paths(self, files: Iterable[DataFile]) -> list[str]:
         """Return absolute paths."""
         return [str(self.data_dir / file.path) for file in files]
+
+
+def read_state(data_dir: Path) -> State:
+    """Return what the manifest on the disk says. Blocking. OSError; StorageError when it is damaged."""
+    path = data_dir / MANIFEST
+    return _decoded(path, path.read_bytes())
+
+
+def _decoded(path: Path, raw: bytes) -> State:
+    try:
+        state = msgspec.json.decode(raw, type=State)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"{path} is damaged ({error}); move it away to have it rebuilt from the files",
+            retryable=False,
+        ) from None
+    if state.version != VERSION:
+        raise StorageError(
+            f"{path} has version {state.version}, this program reads {VERSION}", retryable=False
+        )
+    return state
 
 
 def serial_of(path: str) -> int:

@@ -17,14 +17,25 @@ class Child:
     """A process whose lines on stderr go to `heard`. Loop only; a thread waits for its end."""
 
     def __init__(
-        self, command: Sequence[str], stdin: int, env: Mapping[str, str], heard: Callable[[bytes], None]
+        self,
+        command: Sequence[str],
+        stdin: int,
+        env: Mapping[str, str],
+        heard: Callable[[bytes], None],
+        inherits: Sequence[int] = (),
     ) -> None:
-        """Start it, in `/`; OSError when that cannot be."""
+        """Start it, in `/`, with the descriptors it `inherits` and no others; OSError when that cannot be."""
         self._loop = asyncio.get_running_loop()
         self._heard = heard
         self._ended = asyncio.Event()
         self._process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env, cwd="/"
+            command,
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env=env,
+            cwd="/",
+            pass_fds=inherits,
         )
         Thread(target=self._watch, name="child", daemon=True).start()
 
@@ -37,6 +48,14 @@ class Child:
     def ended(self) -> bool:
         """Whether it is known to have ended."""
         return self._ended.is_set()
+
+    @property
+    def how(self) -> str:
+        """How it ended: `status 1`, `signal 9`; empty while it runs."""
+        code = self._process.returncode
+        if code is None:
+            return ""
+        return f"signal {-code}" if code < 0 else f"status {code}"
 
     def kill(self) -> None:
         """End it now; nothing when it has ended."""

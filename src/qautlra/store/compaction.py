@@ -1,82 +1,62 @@
 """A sealed log segment becomes Parquet files: each row once, then the manifest, then the segment may go.
 
-Runs in a thread. Every step can be cut short and done again: names follow from log positions, and nothing
-counts until the manifest says so.
+Files are written in a process of their own (`filework`), the manifest by the store. Every step can be cut
+short and done again: names follow from log positions, and nothing counts until the manifest says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from qautlra.store.catalogue import Catalogue, State, write_durably
-from qautlra.store.parquet import Layout, write_partitions
+from qautlra._core.journal import JournalError
+from qautlra._core.store import segment_to_arrow
+from qautlra.base import log
+from qautlra.store.catalogue import Catalogue, DataFile, State, describe, sync_directory, write_durably
+from qautlra.store.parquet import Layout, write_parquet, write_partitions
 from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME
 
 IDENTITY = (INSTRUMENT, TIME, ORDINAL)
+# Written once, read for years.
+MERGED_LEVEL = 7
 
-ReadSegment = Callable[[str], pa.Table]
+_log = log.get_logger("store")
 
 
 class Compactor:
-    """Turns segments into files, one at a time. `read_segment` gives a segment's rows in any order."""
+    """The store's part: what a filed segment makes of the manifest, and the newest rows of the files."""
 
-    def __init__(self, catalogue: Catalogue, layout: Layout, read_segment: ReadSegment) -> None:
+    def __init__(self, catalogue: Catalogue, layout: Layout) -> None:
         self._catalogue = catalogue
         self.layout = layout
-        self._read = read_segment
         self.latest = ROW_SCHEMA.empty_table()
-        self.dropped = 0
 
     def load(self) -> None:
-        """Read the newest rows as of the watermark, from the files when their own file is gone. Blocking."""
-        state = self._catalogue.state
-        if state.latest:
-            try:
-                with pa.memory_map(str(self._catalogue.data_dir / state.latest)) as file:
-                    self.latest = pa.ipc.open_file(file).read_all()
-                return
-            except (OSError, pa.ArrowException):
-                pass
-        latest = ROW_SCHEMA.empty_table()
-        for file in state.files:
-            if file.last_lsn:
-                table = pq.read_table(
-                    self._catalogue.data_dir / file.path, schema=ROW_SCHEMA, partitioning=None
-                )
-                latest = newest([latest, newest([table])])
-        self.latest = latest
+        """Read the newest rows as of the watermark. Blocking."""
+        self.latest = read_latest(self._catalogue.data_dir, self._catalogue.state)
 
-    def compact(self, path: str, first_lsn: int, last_lsn: int) -> State:
-        """Write what a segment holds, then the manifest; return the state for the loop to adopt. Blocking."""
+    def filed(self, files: tuple[DataFile, ...], latest: str, last_lsn: int) -> State:
+        """Write the manifest that says a segment is in files; return the state to adopt. Blocking."""
         state = self._catalogue.state
-        table = self._once(ordered(self._read(path).cast(ROW_SCHEMA)), state)
-        latest = newest([self.latest, table])
-        name = state.latest
-        files = write_partitions(
-            self._catalogue.data_dir, table, first_lsn, last_lsn, self.layout, tag=state.generation
-        )
-        if table.num_rows:
-            name = f"latest-{last_lsn:020d}.arrow"
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_file(sink, ROW_SCHEMA) as writer:
-                writer.write_table(latest)
-            write_durably(self._catalogue.data_dir / name, sink.getvalue())
         days = {file.day for file in files}
         replaced = msgspec.structs.replace(
             state,
             watermark_lsn=last_lsn,
-            latest=name,
+            latest=latest,
             # Bars of a day that got rows are made again.
             files=(*(file for file in state.files if not (file.is_made and file.day in days)), *files),
             bar_days=tuple(day for day in state.bar_days if day not in days),
         )
         self._catalogue.store(replaced)
-        self.latest = latest
+        if latest != state.latest:
+            self.latest = read_latest(self._catalogue.data_dir, replaced)
         return replaced
 
     def tidy(self) -> None:
@@ -87,28 +67,99 @@ class Compactor:
         for path in (*stale, *data_dir.glob(".*.tmp"), *data_dir.glob("stream=*/date=*/**/.*.tmp")):
             path.unlink(missing_ok=True)
 
-    def _once(self, table: pa.Table, state: State) -> pa.Table:
-        """Leave out rows that are there already: repeated in the segment, or late copies of filed ones."""
-        rows = table.num_rows
-        table = without_repeats(table, IDENTITY)
-        if self.latest.num_rows and table.num_rows:
-            place = pc.index_in(table.column(INSTRUMENT), self.latest.column(INSTRUMENT).combine_chunks())
-            newest_filed = self.latest.column(TIME).take(place)
-            late = pc.fill_null(pc.less_equal(table.column(TIME), newest_filed), False)
-            if pc.any(late).as_py():
-                table = self._without_filed(table, late, state)
-        self.dropped += rows - table.num_rows
-        return table
 
-    def _without_filed(self, table: pa.Table, late: pa.ChunkedArray, state: State) -> pa.Table:
-        suspects = table.select(IDENTITY).filter(late)
-        low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
-        symbols = frozenset(suspects.column(INSTRUMENT).unique().to_pylist())
-        parts = {file.stream for file in state.files if file.last_lsn}
-        files = state.overlapping(parts, low, high + 1, symbols)
-        paths = self._catalogue.paths(files)
-        filed = stored_identities(paths, suspects.column(INSTRUMENT).unique(), low, high)
-        return ordered(table.join(filed, list(IDENTITY), join_type="left anti").select(table.column_names))
+def read_latest(data_dir: Path, state: State) -> pa.Table:
+    """Return the newest row of every instrument, of all files when their own is gone. Blocking."""
+    if state.latest:
+        try:
+            with pa.memory_map(str(data_dir / state.latest)) as file:
+                return pa.ipc.open_file(file).read_all()
+        except (OSError, pa.ArrowException):
+            pass
+    latest = ROW_SCHEMA.empty_table()
+    for file in state.files:
+        if file.last_lsn:
+            table = pq.read_table(data_dir / file.path, schema=ROW_SCHEMA, partitioning=None)
+            latest = newest([latest, newest([table])])
+    return latest
+
+
+def file_segment(
+    data_dir: Path, state: State, path: str, first_lsn: int, last_lsn: int, layout: Layout
+) -> tuple[list[DataFile], str]:
+    """Write what a segment holds and `state` does not; return the files, and the name of the newest rows'.
+
+    Doing it again replaces them. Blocking.
+    """
+    known = read_latest(data_dir, state)
+    table = _once(data_dir, state, known, ordered(read_segment(path).cast(ROW_SCHEMA)))
+    files = write_partitions(data_dir, table, first_lsn, last_lsn, layout, tag=state.generation)
+    name = state.latest
+    if table.num_rows:
+        name = f"latest-{last_lsn:020d}.arrow"
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, ROW_SCHEMA) as writer:
+            writer.write_table(newest([known, table]))
+        write_durably(data_dir / name, sink.getvalue())
+    return files, name
+
+
+def read_segment(path: str) -> pa.Table:
+    """Return a segment's rows; of a damaged one those before the damage, and the segment is kept aside."""
+    try:
+        batch = segment_to_arrow(path)
+    except JournalError as error:
+        kept = Path(path).parent.parent / "damaged" / Path(path).name
+        kept.parent.mkdir(exist_ok=True)
+        kept.unlink(missing_ok=True)
+        os.link(path, kept)
+        _log.error("segment_damaged", error=str(error), kept=str(kept))
+        batch = segment_to_arrow(path, allow_damage=True)
+        if batch is None:
+            return ROW_SCHEMA.empty_table()
+    return pa.Table.from_batches([batch])
+
+
+def merge(data_dir: Path, files: Sequence[DataFile], layout: Layout) -> DataFile:
+    """Write one file with the rows of several, each once; the caller puts it in their place. Blocking."""
+    tables = [pq.read_table(data_dir / file.path, schema=ROW_SCHEMA, partitioning=None) for file in files]
+    table = without_repeats(ordered(pa.concat_tables(tables)), IDENTITY)
+    first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
+    tag = generation_of(files[0])
+    name = f"{first:020d}-{last:020d}" + (f"-{tag}" if tag else "") + ".parquet"
+    path = (data_dir / files[0].path).with_name(name)
+    write_parquet(path, table, dataclasses.replace(layout, level=MERGED_LEVEL), by_instrument=True)
+    sync_directory(path.parent)
+    return describe(data_dir, path, table, files[0].stream, files[0].day, first, last)
+
+
+def generation_of(file: DataFile) -> int:
+    """Return which numbers of the log a file is named by."""
+    parts = file.path.rsplit("/", 1)[-1].removesuffix(".parquet").split("-")
+    return int(parts[2]) if len(parts) > 2 else 0
+
+
+def _once(data_dir: Path, state: State, latest: pa.Table, table: pa.Table) -> pa.Table:
+    """Leave out rows that are there already: repeated in the segment, or late copies of filed ones."""
+    table = without_repeats(table, IDENTITY)
+    if latest.num_rows and table.num_rows:
+        place = pc.index_in(table.column(INSTRUMENT), latest.column(INSTRUMENT).combine_chunks())
+        newest_filed = latest.column(TIME).take(place)
+        late = pc.fill_null(pc.less_equal(table.column(TIME), newest_filed), False)
+        if pc.any(late).as_py():
+            table = _without_filed(data_dir, state, table, late)
+    return table
+
+
+def _without_filed(data_dir: Path, state: State, table: pa.Table, late: pa.ChunkedArray) -> pa.Table:
+    suspects = table.select(IDENTITY).filter(late)
+    low, high = pc.min_max(suspects.column(TIME).cast(pa.int64())).as_py().values()
+    symbols = frozenset(suspects.column(INSTRUMENT).unique().to_pylist())
+    parts = {file.stream for file in state.files if file.last_lsn}
+    files = state.overlapping(parts, low, high + 1, symbols)
+    paths = [str(data_dir / file.path) for file in files]
+    filed = stored_identities(paths, suspects.column(INSTRUMENT).unique(), low, high)
+    return ordered(table.join(filed, list(IDENTITY), join_type="left anti").select(table.column_names))
 
 
 def stored_identities(paths: Iterable[str], symbols: pa.Array, low_us: int, high_us: int) -> pa.Table:

@@ -13,9 +13,9 @@ from qautlra.base.clock import Clock
 from qautlra.config.tree import Store
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.store.answer import QueryResult
+from qautlra.store.names import TABLES
 from qautlra.store.plan import Planner
 from qautlra.store.schema import STREAMS
-from qautlra.store.sqldata import TABLES
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess
 from qautlra.store.tables.definition import Book, Definition

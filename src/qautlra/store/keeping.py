@@ -6,24 +6,22 @@ no question that began before can still want them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from qautlra.base import log
 from qautlra.base.clock import Clock, monotonic_s
-from qautlra.store.catalogue import DataFile, State, describe, sync_directory, unlink_stale
-from qautlra.store.compaction import IDENTITY, ordered, without_repeats
-from qautlra.store.parquet import Layout, write_parquet
+from qautlra.store.catalogue import DataFile, State, unlink_stale
+from qautlra.store.compaction import generation_of
+from qautlra.store.filework import Merge
 from qautlra.store.plan import Plan, microseconds
-from qautlra.store.schema import BAR_1M, MARKET_DATA, ROW_SCHEMA, STREAMS, TRADING_DATE
+from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TRADING_DATE
 from qautlra.store.timegrammar import BEIJING, to_datetime
 
 if TYPE_CHECKING:
@@ -36,8 +34,6 @@ MERGE_BYTES = 16 << 20
 MERGE_ROWS = 1_000_000
 # Without rows this long, whatever was imported is taken to be all.
 QUIET_S = 3.0
-# Written once, read for years.
-MERGED_LEVEL = 7
 LINGER_S = 120.0
 
 Work = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -98,9 +94,8 @@ class Keeper:
         if state.watermark_lsn != self._seen_lsn:
             self._seen_lsn, self._seen_s = state.watermark_lsn, monotonic_s()
         for files in mergeable(state, self._today(), monotonic_s() - self._seen_s > QUIET_S):
-            layout = self._opened.compactor.layout
-            one = await work(partial(merge, self._opened, files, layout))
-            await self._replace(work, state, files, [one])
+            done = await self._opened.filer.run(Merge(files=tuple(files)), calm=self._opened.is_ahead)
+            await self._replace(work, state, files, done.files)
             self.merged += len(files)
             return
 
@@ -124,15 +119,14 @@ class Keeper:
                 tables = [table async for table in pieces]
             if opened.catalogue.state is not state:
                 return  # files came meanwhile: again at the next step
-            after = await work(partial(opened.write_bars, _sorted_bars(tables, stream.schema), made=day))
-            opened.catalogue.adopt(after)
+            await opened.write_bars(work, _sorted_bars(tables, stream.schema), made=day)
             _log.info("bars_made", day=str(day), bars=sum(table.num_rows for table in tables))
             return
 
     def _today(self) -> date:
         return to_datetime(self._clock.now_ns()).astimezone(BEIJING).date()
 
-    async def _replace(self, work: Work, state: State, gone: list[DataFile], new: list[DataFile]) -> None:
+    async def _replace(self, work: Work, state: State, gone: list[DataFile], new: Sequence[DataFile]) -> None:
         paths = {file.path for file in gone}
         kept = tuple(file for file in state.files if file.path not in paths)
         days = {file.day for file in kept}
@@ -169,9 +163,9 @@ def mergeable(state: State, before: date | None = None, is_quiet: bool = True) -
         is_done = is_quiet or max(file.last_lsn for file in files) < state.watermark_lsn
         least = 2 if is_over and is_done else MERGE_COUNT
         run: list[DataFile] = []
-        for file in sorted(files, key=lambda one: (_generation(one), one.first_lsn)):
+        for file in sorted(files, key=lambda one: (generation_of(one), one.first_lsn)):
             is_full = len(run) >= least and sum(one.rows for one in run) >= MERGE_ROWS
-            if run and (is_full or file.bytes >= MERGE_BYTES or _generation(file) != _generation(run[0])):
+            if run and (is_full or file.bytes >= MERGE_BYTES or generation_of(file) != generation_of(run[0])):
                 if len(run) >= least:
                     found.append(run)
                 run = []
@@ -180,25 +174,6 @@ def mergeable(state: State, before: date | None = None, is_quiet: bool = True) -
         if len(run) >= least:
             found.append(run)
     return found
-
-
-def merge(opened: Opened, files: list[DataFile], layout: Layout) -> DataFile:
-    """Write one file with the rows of several, each once; the caller puts it in their place. Blocking."""
-    data_dir = opened.catalogue.data_dir
-    tables = [pq.read_table(data_dir / file.path, schema=ROW_SCHEMA, partitioning=None) for file in files]
-    table = without_repeats(ordered(pa.concat_tables(tables)), IDENTITY)
-    first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
-    tag = _generation(files[0])
-    name = f"{first:020d}-{last:020d}" + (f"-{tag}" if tag else "") + ".parquet"
-    path = (data_dir / files[0].path).with_name(name)
-    write_parquet(path, table, replace(layout, level=MERGED_LEVEL), by_instrument=True)
-    sync_directory(path.parent)
-    return describe(data_dir, path, table, files[0].stream, files[0].day, first, last)
-
-
-def _generation(file: DataFile) -> int:
-    parts = file.path.rsplit("/", 1)[-1].removesuffix(".parquet").split("-")
-    return int(parts[2]) if len(parts) > 2 else 0
 
 
 def _sorted_bars(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:

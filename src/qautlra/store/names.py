@@ -13,6 +13,8 @@ from qautlra.base.errors import InputError, StorageError
 
 PART_BYTES = 200
 HEAD_BYTES = 128
+TABLES = "tables"
+"""Below the data directory: users' streams."""
 NULL_VALUE = "__HIVE_DEFAULT_PARTITION__"
 STREAM_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,63}")
 

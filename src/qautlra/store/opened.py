@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from qautlra._core.journal import Journal, JournalError, Segment
-from qautlra._core.store import HotStore, TickLog, segment_to_arrow
+from qautlra._core.journal import Journal, Segment
+from qautlra._core.store import HotStore, TickLog
 from qautlra.base import log
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.store.aggregates import Aggregates
 from qautlra.store.bars import BarReader
-from qautlra.store.catalogue import Catalogue, State
+from qautlra.store.catalogue import Catalogue, DataFile
 from qautlra.store.compaction import Compactor
 from qautlra.store.engine import SqlEngine
+from qautlra.store.fileproc import MakeFiler
+from qautlra.store.filework import FileBars
 from qautlra.store.importer import KnownRows
-from qautlra.store.keeping import Keeper
+from qautlra.store.keeping import Keeper, Work
 from qautlra.store.logs import readable_lsn
-from qautlra.store.parquet import Layout, write_partitions
+from qautlra.store.names import TABLES
+from qautlra.store.parquet import Layout
 from qautlra.store.query import StoreQuery
 from qautlra.store.reader import Pins, Reader
-from qautlra.store.schema import BAR_1M, INSTRUMENT, ROW_SCHEMA, TIME, TRADING_DATE
-from qautlra.store.sqldata import TABLES
+from qautlra.store.schema import BAR_1M, TIME, TRADING_DATE
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess
 from qautlra.store.tables.store import TableStore
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from qautlra._core.tape import Tape
     from qautlra.base.clock import Clock
     from qautlra.config.tree import Store
+
+BEHIND_COUNT = 3
 
 _log = log.get_logger("store")
 
@@ -54,6 +57,9 @@ class Given:
     calendar: Calendar
     tape: Tape
     clock: Clock
+    make_filer: MakeFiler
+    lock: int = -1
+    "Of the directory: the process that writes files holds it too."
 
 
 class Opened:
@@ -67,7 +73,9 @@ class Opened:
         self.compactor = Compactor(
             catalogue,
             Layout(settings.compression, settings.row_group_rows, fields=partition_fields(settings)),
-            read_segment,
+        )
+        self.filer = given.make_filer(
+            catalogue.data_dir, self.compactor.layout, settings.segment_bytes, given.lock
         )
         self.hot_bytes = settings.hot_bytes
         self.hot = HotStore(instruments, settings.hot_bytes)
@@ -78,7 +86,7 @@ class Opened:
         reader = Reader(catalogue, self.hot, instruments, self.engine, self.pins)
         self.known = KnownRows(catalogue, self.compactor, instruments)
         self.sql = SqlProcess(catalogue.data_dir, settings.query_threads, settings.query_memory_bytes)
-        self.tables = TableStore(catalogue.data_dir / TABLES, settings, self.compactor.layout)
+        self.tables = TableStore(catalogue.data_dir / TABLES, settings, self.filer)
         self.door = door = SqlDoor(
             self.sql,
             given.clock,
@@ -111,9 +119,17 @@ class Opened:
 
     def next_segment(self) -> Segment | None:
         """Return the oldest sealed segment that is not in files."""
+        return min(self._waiting(), key=lambda segment: segment.first_lsn, default=None)
+
+    def is_ahead(self) -> bool:
+        """Whether there is time to put rows into files: few segments wait, and take half of memory."""
+        behind = self.journal.head_lsn - self.catalogue.state.watermark_lsn
+        is_low = 2 * behind * self.hot.bytes < self.hot.rows * self.hot_bytes
+        return is_low and len(self._waiting()) < BEHIND_COUNT
+
+    def _waiting(self) -> list[Segment]:
         watermark = self.catalogue.state.watermark_lsn
-        waiting = [s for s in self.journal.segments() if s.sealed and s.last_lsn > watermark]
-        return min(waiting, key=lambda segment: segment.first_lsn) if waiting else None
+        return [s for s in self.journal.segments() if s.sealed and s.last_lsn > watermark]
 
     def make_room(self) -> None:
         """Seal the segment being written when memory is full of its rows: only what is in files may go."""
@@ -138,43 +154,32 @@ class Opened:
             if str(path.relative_to(data_dir)) not in known:
                 path.unlink(missing_ok=True)
 
-    def write_bars(self, bars: pa.Table, made: date | None = None) -> State:
-        """Write the bars (by instrument, then time) not stored yet; return the new state. Blocking.
+    async def write_bars(self, work: Work, bars: pa.Table, made: date | None = None) -> None:
+        """Store the bars (by instrument, then time) that are not stored yet; `work` as the keeper's.
 
         `made`: these are all the bars there are of that trading day.
         """
         catalogue = self.catalogue
-        state = catalogue.state
-        if not bars.num_rows and made is None:
-            return state
-        low, high = (
-            (0, -1) if not bars.num_rows else pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()
-        )
-        keys = [INSTRUMENT, TIME]
-        tables = [
-            pq.read_table(path, columns=keys, partitioning=None)
-            for path in catalogue.paths(state.overlapping((BAR_1M,), low, high + 1))
-        ]
-        if tables:
-            stored = pa.concat_tables(tables).cast(bars.select(keys).schema)
-            bars = bars.join(stored, keys, join_type="left anti").select(bars.column_names)
-            bars = bars.sort_by([(key, "ascending") for key in keys])
-        days = state.bar_days if made is None else (*state.bar_days, made)
-        if not bars.num_rows:
-            if made is None:
-                return state
-            replaced = msgspec.structs.replace(state, bar_days=days)
-            catalogue.store(replaced)
-            return replaced
-        serial = state.serial + 1
-        files = write_partitions(
-            catalogue.data_dir, bars, 0, 0, self.compactor.layout, stream=BAR_1M, tag=serial
-        )
+        state, serial = catalogue.state, catalogue.state.serial + 1
+        files: tuple[DataFile, ...] = ()
+        if bars.num_rows:
+            low, high = pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()
+            stored = tuple(state.overlapping((BAR_1M,), low, high + 1))
+            done = await self.filer.run(FileBars(files=stored, serial=serial), bars)
+            files = done.files
         if made is not None:
-            files = [msgspec.structs.replace(file, is_made=True) for file in files]
-        replaced = msgspec.structs.replace(state, files=(*state.files, *files), bar_days=days, serial=serial)
-        catalogue.store(replaced)
-        return replaced
+            files = tuple(msgspec.structs.replace(file, is_made=True) for file in files)
+        elif not files:
+            return
+        days = state.bar_days if made is None else (*state.bar_days, made)
+        replaced = msgspec.structs.replace(
+            state,
+            files=(*state.files, *files),
+            bar_days=days,
+            serial=serial if files else state.serial,
+        )
+        await work(partial(catalogue.store, replaced))
+        catalogue.adopt(replaced)
 
     def close(self, grace_s: float) -> None:
         """End the threads and close the log. Blocking."""
@@ -225,19 +230,3 @@ def partition_fields(settings: Store) -> tuple[str, ...]:
     chosen = settings.partition_by
     names = [chosen] if isinstance(chosen, str) else chosen
     return tuple(dict.fromkeys(name for name in names if name != "date"))
-
-
-def read_segment(path: str) -> pa.Table:
-    """Return a segment's rows; of a damaged one those before the damage, and the segment is kept aside."""
-    try:
-        batch = segment_to_arrow(path)
-    except JournalError as error:
-        kept = Path(path).parent.parent / "damaged" / Path(path).name
-        kept.parent.mkdir(exist_ok=True)
-        kept.unlink(missing_ok=True)
-        os.link(path, kept)
-        _log.error("segment_damaged", error=str(error), kept=str(kept))
-        batch = segment_to_arrow(path, allow_damage=True)
-        if batch is None:
-            return ROW_SCHEMA.empty_table()
-    return pa.Table.from_batches([batch])

@@ -6,7 +6,7 @@ Rows come in by `drain` (the tape's cursor) and by `import_rows`; both return on
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import dataclasses
 import os
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -28,10 +28,13 @@ from qautlra.store.bars import tidy_bars
 from qautlra.store.compaction import without_repeats
 from qautlra.store.disk import DiskGuard
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
+from qautlra.store.fileproc import FileProcess, MakeFiler
+from qautlra.store.filework import FileSegment
 from qautlra.store.follower import FollowerQuery
 from qautlra.store.history import StoreHistory
 from qautlra.store.ingest import IngestDoor
 from qautlra.store.lake import Part, market_parts, table_parts
+from qautlra.store.lock import lock_directory
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
@@ -67,6 +70,7 @@ class StoreService(Service):
         tape: Tape,
         clock: Clock,
         follows: bool = False,
+        make_filer: MakeFiler = FileProcess,
     ) -> None:
         super().__init__()
         self._follows = follows
@@ -82,6 +86,7 @@ class StoreService(Service):
             calendar=calendar,
             tape=tape,
             clock=clock,
+            make_filer=make_filer,
         )
         self._lock = -1
         self._open: Opened | None = None
@@ -102,7 +107,7 @@ class StoreService(Service):
             self._follower = FollowerQuery(given.settings, self.data_dir, given.clock, canonical)
             self.query.open(self._follower)
             return
-        self._lock = _lock_directory(self.data_dir)
+        self._lock = await asyncio.get_running_loop().run_in_executor(None, lock_directory, self.data_dir)
         try:
             self._open = opened = await self._recover()
         except BaseException as error:
@@ -124,8 +129,10 @@ class StoreService(Service):
         if self._follower is not None:
             await self._follower.process.close()
             self._follower = None
-        await self.cancel_tasks(grace_s)
         opened, self._open = self._open, None
+        # What it writes counts for nobody: nothing waits for it to end.
+        ending = () if opened is None else (opened.filer.close(),)
+        await asyncio.gather(self.cancel_tasks(grace_s), *ending)
         metrics.unwatch("qautlra_store_")
         if opened is not None:
             while opened.log.drain():
@@ -175,6 +182,8 @@ class StoreService(Service):
                 "file_rows": sum(file.rows for file in state.files),
                 "file_bytes": sum(file.bytes for file in state.files),
                 "blocked": opened.log.blocked,
+                "filing_starts": opened.filer.starts,
+                "filing_ended": opened.filer.ended,
             }
             if opened.log.rows_shed:
                 facts["rows_shed"] = opened.log.rows_shed
@@ -223,8 +232,7 @@ class StoreService(Service):
         if not bars.num_rows:
             return
         async with self._state_change:
-            state = await self._work(opened, partial(opened.write_bars, bars))
-            opened.catalogue.adopt(state)
+            await opened.write_bars(partial(self._work, opened), bars)
 
     # Imports
 
@@ -295,7 +303,9 @@ class StoreService(Service):
 
     async def _recover(self) -> Opened:
         loop = asyncio.get_running_loop()
-        opened = await loop.run_in_executor(None, open_store, self._given)
+        opened = await loop.run_in_executor(
+            None, open_store, dataclasses.replace(self._given, lock=self._lock)
+        )
         try:
             # A restart finds the tape as it was: only a first start has to fill it.
             tape = None if self._started_before else self._given.tape
@@ -328,9 +338,10 @@ class StoreService(Service):
                 opened.journal.roll()
             try:
                 while await self._compact_next(opened):
-                    self._error = ""
+                    pass
                 async with self._state_change:
                     await opened.keeper.step(partial(self._work, opened))
+                self._error = ""
             except (OSError, StorageError, pa.ArrowException) as error:
                 # Rows stay in the log and the hot tier; when that is full the tape waits.
                 self._error = f"compaction: {error}"
@@ -351,8 +362,11 @@ class StoreService(Service):
             segment = opened.next_segment()
             if segment is None:
                 return False
+            await self._work(opened, opened.catalogue.settle)
+            job = FileSegment(path=segment.path, first_lsn=segment.first_lsn, last_lsn=segment.last_lsn)
+            done = await opened.filer.run(job, calm=opened.is_ahead)
             state = await self._work(
-                opened, partial(opened.compactor.compact, segment.path, segment.first_lsn, segment.last_lsn)
+                opened, partial(opened.compactor.filed, done.files, done.latest, segment.last_lsn)
             )
             opened.catalogue.adopt(state)
             opened.pins.release_through(state.watermark_lsn)
@@ -404,24 +418,3 @@ class QueryDoor:
         if self._query is None:
             raise UnavailableError("the store is not running yet")
         return self._query
-
-
-def _lock_directory(data_dir: Path) -> int:
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(data_dir / "LOCK", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageError(f"{data_dir}: {error.strerror}", retryable=False) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise StorageError(
-            f"{data_dir} is in use by another process" + (f" (pid {holder})" if holder else ""),
-            retryable=False,
-            status=409,
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    return descriptor

@@ -17,6 +17,7 @@ from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LimitError, NotFoundError, StorageError
 from qautlra.model.calendar import load_calendar
 from qautlra.store.catalogue import MANIFEST, State
+from qautlra.store.names import TABLES
 from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME
 from qautlra.store.sqlbars import bars_table, day_begin_us
 from qautlra.store.sqlviews import make_macros, make_table_view, make_view
@@ -26,7 +27,6 @@ from qautlra.store.tail import LogTail
 if TYPE_CHECKING:
     from qautlra.store.sqlworker import Ask
 
-TABLES = "tables"
 BEHIND_S = 5.0
 POLL_S = 0.002
 SECTIONS_COUNT = 500_000

@@ -30,6 +30,7 @@ from msgspec import Struct
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
 from qautlra.model.query import QueryFormat
+from qautlra.store.kept import Control, exactly
 from qautlra.store.plan import microseconds, moment
 from qautlra.store.sqlcheck import check_sql
 from qautlra.store.sqldata import SqlData
@@ -123,21 +124,17 @@ class Worker:
         self._jobs: dict[int, _Job] = {}
         self._lock = threading.Lock()
 
-    def serve(self, control: socket.socket) -> None:
-        """Take one socket per statement until the other side is gone."""
+    def serve(self, control: Control) -> None:
+        """Answer one statement per socket until the other side is gone."""
         threading.Thread(target=self._watch, daemon=True).start()
-        number = 0
-        while True:
-            message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-            if not message:
-                break
-            for descriptor in descriptors:
-                number += 1
-                job = _Job(number, socket.socket(fileno=descriptor))
-                with self._lock:
-                    self._jobs[number] = job
-                self._pool.submit(self._answer, job, control)
-        os._exit(0)  # whoever asked is gone; statements at work have nobody to tell
+
+        def begin(number: int, link: socket.socket) -> None:
+            job = _Job(number, link)
+            with self._lock:
+                self._jobs[number] = job
+            self._pool.submit(self._answer, job, control)
+
+        control.serve(begin)
 
     def _watch(self) -> None:
         while True:
@@ -165,7 +162,7 @@ class Worker:
             job.link.send(FAILED + struct.pack("<I", len(payload)) + payload)
         os._exit(1)
 
-    def _answer(self, job: _Job, control: socket.socket) -> None:
+    def _answer(self, job: _Job, control: Control) -> None:
         try:
             with suppress(ConnectionError, TimeoutError):
                 try:
@@ -178,8 +175,7 @@ class Worker:
             with self._lock:
                 self._jobs.pop(job.number, None)
             job.link.close()
-            with suppress(OSError):
-                control.sendall(struct.pack("<I", job.number))
+            control.let_go(job.number)
 
     def _run(self, job: _Job) -> dict[str, Any]:
         job.link.settimeout(SEND_TIMEOUT_S)
@@ -275,20 +271,10 @@ def _given_up(why: str, timeout_s: float) -> LimitError:
 
 
 def _request(link: socket.socket) -> Ask:
-    size = struct.unpack("<I", _exactly(link, 4))[0]
+    size = struct.unpack("<I", exactly(link, 4))[0]
     if size > REQUEST_BYTES:
         raise InputError("query: the statement is too long", key="query")
-    return msgspec.json.decode(_exactly(link, size), type=Ask)
-
-
-def _exactly(link: socket.socket, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        piece = link.recv(size - len(found))
-        if not piece:
-            raise ConnectionResetError
-        found += piece
-    return found
+    return msgspec.json.decode(exactly(link, size), type=Ask)
 
 
 def _connect(data_dir: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
@@ -331,7 +317,7 @@ def _confine(memory_bytes: int) -> None:
 def main() -> None:
     """Entry: the control socket is descriptor 0, the arguments are directory, threads, memory in bytes."""
     directory, threads, memory_bytes = sys.argv[1:4]
-    control = socket.socket(fileno=os.dup(0))
+    control = Control()
     worker = Worker(Path(directory), int(threads), int(memory_bytes))
     _confine(int(memory_bytes))
     worker.serve(control)

@@ -21,8 +21,8 @@ from qautlra._core.market import Calendar
 from qautlra.base.errors import InputError, StorageError
 from qautlra.store.catalogue import MANIFEST, DataFile, State, checksum, sync_directory, write_durably
 from qautlra.store.compaction import IDENTITY
+from qautlra.store.names import TABLES
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
-from qautlra.store.sqldata import TABLES
 from qautlra.store.tables.filing import ASIDE
 from qautlra.store.tables.keys import KEYS
 

@@ -42,7 +42,17 @@ def watch(opened: Opened, disk: DiskGuard, tail_rows: int) -> None:
     note(
         "qautlra_store_sql_starts_total",
         "SQL process starts",
-        lambda: opened.sql.restarts,
+        lambda: opened.sql.starts,
+        kind="counter",
+    )
+    filer = opened.filer
+    note("qautlra_store_filing_starts_total", "Filing process starts", lambda: filer.starts, kind="counter")
+    note("qautlra_store_filing_jobs_total", "Jobs it has done", lambda: filer.jobs, kind="counter")
+    note("qautlra_store_filing_ended_total", "Ends of it at work", lambda: filer.ended, kind="counter")
+    note(
+        "qautlra_store_filing_hurried_total",
+        "Jobs begun anew",
+        lambda: filer.hurried,
         kind="counter",
     )
     turns = opened.sql.turns

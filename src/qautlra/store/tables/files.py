@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -96,8 +96,27 @@ def describe(
     )
 
 
+def made(
+    data_dir: Path,
+    files: Iterable[DataFile],
+    definition: Definition,
+    within: tuple[int, int],
+    table: pa.Table,
+    layout: Layout,
+    serial: int,
+) -> list[DataFile]:
+    """Write rows of a made stream and those of `files` outside start <= time < stop; return the new files."""
+    parts = [unite([table], definition)]
+    for file in files:
+        rows = pq.read_table(data_dir / file.path, partitioning=None)
+        times = rows.column(definition.time_column).cast(pa.int64())
+        parts.append(rows.filter(pc.or_(pc.less(times, within[0]), pc.greater_equal(times, within[1]))))
+    rows = unite(parts, definition)
+    return write_rows(data_dir, rows, definition, 0, 0, layout, f"-a{serial}") if rows.num_rows else []
+
+
 def merged(
-    data_dir: Path, files: list[DataFile], definition: Definition, layout: Layout, serial: int
+    data_dir: Path, files: Sequence[DataFile], definition: Definition, layout: Layout, serial: int
 ) -> DataFile:
     """Write one file with the rows of several of one directory, for the caller to put in their place."""
     tables = [pq.read_table(data_dir / file.path, partitioning=None) for file in files]

@@ -6,6 +6,7 @@ Everything is on the loop but what is blocking, which runs in one thread in orde
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +16,6 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from qautlra._core import journal as core
 from qautlra._core.journal import Journal
@@ -27,14 +27,15 @@ from qautlra.config.tree import Store
 from qautlra.model.streams import IngestKey
 from qautlra.store.catalogue import Catalogue, DataFile, Progress, State, unlink_stale
 from qautlra.store.disk import is_full
+from qautlra.store.fileproc import Filer
+from qautlra.store.filework import FileTables, MakeTable, MergeTable
 from qautlra.store.logs import readable_lsn
-from qautlra.store.parquet import Layout
 from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
 from qautlra.store.tables import record
 from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
-from qautlra.store.tables.files import by_stream, crowded, merged, rebuilt, unite, without, write_rows
-from qautlra.store.tables.filing import Filing
+from qautlra.store.tables.files import by_stream, crowded, rebuilt, without
+from qautlra.store.tables.filing import aside_files
 from qautlra.store.tables.infer import DAY_US, Grown, check_times, rows_of, table_rows
 from qautlra.store.tables.keys import Keys, Stored, mark_of, marked
 
@@ -44,6 +45,7 @@ FRESH_COUNT = 256
 DURABLE_POLL_S = 0.001
 DURABLE_S = 5.0
 LINGER_S = 120.0
+STREAM_FILES_COUNT = 10_000
 
 _T = TypeVar("_T")
 _log = log.get_logger("store")
@@ -52,13 +54,12 @@ _log = log.get_logger("store")
 class TableStore:
     """All users' streams of one data directory."""
 
-    def __init__(self, directory: Path, settings: Store, layout: Layout) -> None:
+    def __init__(self, directory: Path, settings: Store, filer: Filer) -> None:
         self.directory = directory
         self._settings = settings
-        self._layout = layout
+        self._filer = filer
         self.book = Book(directory / "streams", settings.schema.cache_size)
         self.catalogue = Catalogue(directory, rebuild=self._rebuilt)
-        self._filing = Filing(directory, self.book, layout)
         self._journal: Journal | None = None
         self._thread = ThreadPoolExecutor(1, "tables")
         self._change = asyncio.Lock()
@@ -92,7 +93,7 @@ class TableStore:
     @property
     def aside_files(self) -> int:
         """How many files of rows no file of a stream could be made of wait for somebody."""
-        return self._filing.aside_files
+        return aside_files(self.directory)
 
     def open(self) -> None:
         """Open log, definitions and manifest. Blocking. JournalError, StorageError."""
@@ -337,25 +338,18 @@ class TableStore:
                 if monotonic_s() > give_up_s:
                     raise StorageError(f"the log cannot be sealed: {journal.error or 'the disk is slow'}")
                 await asyncio.sleep(DURABLE_POLL_S)
-            state = await self._work(partial(self._filed, target))
+            state = self.catalogue.state
+            counts = Counter(file.stream for file in state.files)
+            by_date = tuple(name for name, count in counts.items() if count >= STREAM_FILES_COUNT)
+            job = FileTables(first_lsn=state.watermark_lsn + 1, last_lsn=target, by_date=by_date)
+            done = await self._filer.run(job)
+            state = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *done.files))
+            await self._work(self.keys.keep)  # before the records that say them go
+            await self._work(partial(self.catalogue.store, state))
             self.catalogue.adopt(state)
             self._waiting.clear()
             self.fresh.clear()
             await self._work(partial(journal.drop_through, state.watermark_lsn))
-
-    def _filed(self, target: int) -> State:
-        state = self.catalogue.state
-        first = state.watermark_lsn + 1
-        records = (
-            (lsn, payload)
-            for lsn, kind, payload in core.read(self._log().directory, first)
-            if first <= lsn <= target and kind == record.ROWS_RECORD
-        )
-        files = self._filing.file(records, state, first, target)
-        self.keys.keep()  # before the records that say them go
-        replaced = msgspec.structs.replace(state, watermark_lsn=target, files=(*state.files, *files))
-        self.catalogue.store(replaced)
-        return replaced
 
     @property
     def head_lsn(self) -> int:
@@ -381,31 +375,16 @@ class TableStore:
             gone = [file for file in before.files if file.stream == name]
             gone = [file for file in gone if file.first_us < within[1] and file.last_us >= within[0]]
             serial = before.serial + 1
-            new = await self._work(partial(self._made, definition, gone, within, table, serial))
+            job = MakeTable(
+                files=tuple(gone), definition=definition, start_us=within[0], stop_us=within[1], serial=serial
+            )
+            new = (await self._filer.run(job, table)).files
             state = without(before, gone)
             progress = msgspec.structs.replace(progress, created_us=definition.created_us)
             state = msgspec.structs.replace(
                 state, files=(*state.files, *new), derived={**state.derived, name: progress}, serial=serial
             )
             await self._replace(state, gone)
-
-    def _made(
-        self,
-        definition: Definition,
-        gone: list[DataFile],
-        within: tuple[int, int],
-        table: pa.Table,
-        serial: int,
-    ) -> list[DataFile]:
-        parts = [unite([table], definition)]
-        for file in gone:
-            rows = pq.read_table(self.directory / file.path, partitioning=None)
-            times = rows.column(definition.time_column).cast(pa.int64())
-            parts.append(rows.filter(pc.or_(pc.less(times, within[0]), pc.greater_equal(times, within[1]))))
-        rows = unite(parts, definition)
-        if not rows.num_rows:
-            return []
-        return write_rows(self.directory, rows, definition, 0, 0, self._layout, f"-a{serial}")
 
     async def merge_small(self) -> None:
         """Put small files of one directory together, one directory at a time."""
@@ -419,16 +398,15 @@ class TableStore:
                 serial = before.serial + 1
                 try:
                     definition = self.book.get(files[0].stream)
-                    one = await self._work(
-                        partial(merged, self.directory, files, definition, self._layout, serial)
-                    )
+                    job = MergeTable(files=tuple(files), definition=definition, serial=serial)
+                    new = (await self._filer.run(job)).files
                 except (StorageError, NotFoundError, pa.ArrowException, OSError) as error:
                     if is_full(error):
                         raise
                     failed = error  # whatever these are, others are merged
                     continue
                 state = without(before, files)
-                state = msgspec.structs.replace(state, files=(*state.files, one), serial=serial)
+                state = msgspec.structs.replace(state, files=(*state.files, *new), serial=serial)
                 await self._replace(state, files)
                 break
             if failed is not None:
