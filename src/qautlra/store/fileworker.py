@@ -96,8 +96,9 @@ def _path(error: OSError) -> str | None:
 
 def _step_back() -> None:
     """Let everybody else go before this thread; one that is only nice is left its slice."""
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _confine(memory_bytes: int) -> None:
