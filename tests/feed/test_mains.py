@@ -32,12 +32,14 @@ def test_the_most_held_contract_is_main_from_the_next_day_on_and_none_delivered_
         (days[1], "SHFE.rb2101", 70.0), (days[1], "SHFE.rb2105", 80.0), (days[1], "SHFE.rb2105C4000", 999.0),
         (days[2], "SHFE.rb2101", 99.0), (days[2], "SHFE.rb2105", 80.0),
         (days[3], "SHFE.rb2105", 80.0), (days[3], "SHFE.rb2110", 81.0),
+        # of products whose names begin alike
+        (days[3], "SHFE.rbx2110", 999.0), (days[3], "SHFE.rb", 999.0), (days[3], "SHFE.rb21101", 999.0),
     ]  # fmt: skip
-    assert main_contracts(held) == [
+    assert main_contracts(held, "SHFE.rb") == [
         (number(2021, 1, 4), "SHFE.rb2101"), (number(2021, 1, 6), "SHFE.rb2105"),
         (number(2021, 1, 8), "SHFE.rb2110"),
     ]  # fmt: skip
-    assert main_contracts([]) == []
+    assert main_contracts([], "SHFE.rb") == []
 
 
 def test_years_of_one_digit_are_those_near_the_day() -> None:
@@ -90,6 +92,10 @@ def test_minutes_are_those_of_the_days_main_contract(tmp_path: Path) -> None:
             assert closes(await past.minutes(OLD, *EVER)) == [x - 10 * (x > 6000) for x in EXPECTED[:6]] + [
                 5020.0, 5021.0, 5022.0,
             ]  # fmt: skip
+            # A product whose name goes on is another one.
+            assert (await w.store.history.interests("CFFEX.I", *EVER)).num_rows == 6
+            other = MainHistory(w.store.history, lambda _: (20210106, NEW))
+            assert closes(await other.minutes("KQ.m@CFFEX.I", *EVER))[0] == 6000.0
             # A range within the days, whose days before decide.
             low = (OPENING + 2 * DAY) // 1000
             assert closes(await past.minutes(SERIES, low, low + 2 * MINUTE // 1000)) == EXPECTED[6:8]

@@ -207,6 +207,7 @@ async def stopped_at_work(w: World, work: Awaitable[None]) -> "tuple[int, asynci
     return filer.pid, task
 
 
+@pytest.mark.alone
 def test_a_stop_does_not_wait_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path, make_filer=FileProcess) as w:
@@ -299,6 +300,7 @@ def test_what_a_killed_server_leaves_keeps_others_out_until_it_has_ended(
     assert verify(tmp_path, CALENDAR).errors == []
 
 
+@pytest.mark.alone
 def test_a_server_that_runs_is_not_waited_for(tmp_path: Path) -> None:
     held = lock.lock_directory(tmp_path)
     began = time.monotonic()

@@ -98,7 +98,7 @@ class MainHistory:
         table = await self._stored.interests(product, since_us, stop_us)
         columns = (table.column(name).to_pylist() for name in ("day", "symbol", "open_interest"))
         held = zip(*columns, strict=True)
-        changes = main_contracts(held)
+        changes = main_contracts(held, product)
         today = _number(date(now[0] // 10_000, now[0] // 100 % 100, now[0] % 100))
         changes = [change for change in changes if change[0] < today] + [(today, now[1])]
         changes[0] = (0, changes[0][1])
@@ -106,19 +106,20 @@ class MainHistory:
         return [Span(first, last, symbol) for (first, last), (_, symbol) in zip(bounds, changes, strict=True)]
 
 
-def main_contracts(held: Iterable[tuple[date, str, float | None]]) -> list[tuple[int, str]]:
-    """Return from which trading day on (days since 1970) which contract is main.
+def main_contracts(held: Iterable[tuple[date, str, float | None]], product: str) -> list[tuple[int, str]]:
+    """Return from which trading day on (days since 1970) which contract of a product (`SHFE.rb`) is main.
 
     `held` is the open interest at a day's end, days in order. The contract with the most of it is main from
     the next day on, never one delivered before the present one; of the first day its own counts.
     """
+    contract = re.compile(re.escape(product) + "[0-9]{3,4}")
     changes: list[tuple[int, str]] = []
     for day, rows in groupby(held, lambda row: row[0]):
         now = (0, delivery(changes[-1][1], day)) if changes else (0, 0)
         rivals = [
             (interest or 0.0, -month, symbol)
             for _, symbol, interest in rows
-            if _CONTRACT.fullmatch(symbol) and (month := delivery(symbol, day)) >= now[1]
+            if contract.fullmatch(symbol) and (month := delivery(symbol, day)) >= now[1]
         ]
         best = max(rivals, default=(0.0, 0, ""))[2]
         if best and (not changes or best != changes[-1][1]):

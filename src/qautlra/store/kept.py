@@ -22,7 +22,6 @@ from qautlra.store.child import Child
 GONE_S = 1.0
 STDERR_BYTES = 64 << 10
 ENVIRONMENT = (
-    "QAUTLRA_CALM",
     "PATH",
     "PYTHONPATH",
     "PYTHONHOME",
