@@ -11,6 +11,7 @@ import pyarrow as pa
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, StorageError, UnavailableError
+from qautlra.base.loop import give_way
 from qautlra.model.streams import Derived, IngestKey, StreamOptions
 from qautlra.store.aggregates import BAR_1D
 from qautlra.store.disk import DiskGuard
@@ -79,7 +80,9 @@ class IngestDoor:
         if name == BAR_1M:
             await self._store.write_bars(_whole(market_table(events, BAR_SCHEMA, wall_ns()), BAR_SCHEMA))
             return len(events)
+        await give_way()
         table = market_table(events, ROW_SCHEMA, wall_ns())
+        await give_way()
         async with self._importing:
             for batch in table.to_batches(SLICE_ROWS):
                 try:

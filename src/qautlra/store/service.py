@@ -20,6 +20,7 @@ from qautlra._core.market import Rows
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.base.loop import give_way
 from qautlra.base.service import Service
 from qautlra.config.tree import Store
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
@@ -254,7 +255,7 @@ class StoreService(Service):
             rows = Rows(self._given.instruments)
             rows.extend(fresh, done)
             await asyncio.sleep(HELD_POLL_S)
-        await asyncio.sleep(0)
+        await give_way()
         return opened.log.rows_logged - before
 
     async def export(
