@@ -12,6 +12,7 @@ from libcpp.vector cimport vector
 
 from qautlra._core.account cimport kNoValue, to_cny
 from qautlra._core.exchange cimport CExchange, Event, Exchange, Insert, Outcome, OrderRecord, kNone, kTrade
+from qautlra._core.journal cimport Journal
 
 
 cdef extern from "<span>" namespace "std" nogil:
@@ -68,6 +69,18 @@ cdef extern from "exchange/diff_path.hpp" namespace "qautlra::exchange" nogil:
         DiffPath(CExchange&, cbool) except +
         PathAnswer handle(uint32_t, string_view, int64_t) except +
 
+cdef extern from "exchange/diff_lane.hpp" namespace "qautlra::exchange" nogil:
+    cdef enum LaneKind "qautlra::exchange::DiffLane::Kind":
+        kLaneInsert "qautlra::exchange::DiffLane::Kind::kInsert"
+    cdef cppclass DiffLane:
+        DiffLane(CExchange&, uint32_t, string_view, string_view) except +
+        LaneKind read(string_view) except +
+        uint32_t instrument()
+        Outcome enter(int64_t) except +
+        cbool is_simple()
+        cbool is_alive()
+        string_view tell(uint64_t&) except +
+
 
 cdef dict _codes():
     cdef Words words = all_words()
@@ -105,6 +118,15 @@ class Answer(NamedTuple):
     lsn: int
     field: str
     report: bytes
+
+
+class Entered(NamedTuple):
+    code: int
+    number: int | None
+    lsn: int
+    alive: bool
+    packet: bytes
+    serial: int
 
 
 _KINDS = ("none", "insert", "cancel", "other")
@@ -278,3 +300,63 @@ cdef class Path:
             self.exchange.commit()
         return Answer(_KINDS[<int>a.kind], a.outcome.code, None if a.outcome.order == kNone else a.outcome.order,
                       a.outcome.lsn, _str(a.field), PyBytes_FromStringAndSize(a.report.data(), a.report.size()))
+
+
+cdef class Lane:
+    """One user's orders as most come, from the message to the packet that tells of them. `notices` is what keys of
+    notices begin with; `read` says whether a message is for the lane, then `enter` does it."""
+
+    cdef DiffLane* ptr
+    cdef readonly Exchange exchange
+    cdef bytes message
+    cdef int kind
+
+    def __cinit__(self, Exchange exchange not None, uint32_t account, str user_id not None, str notices not None):
+        cdef bytes user = user_id.encode(), begin = notices.encode()
+        self.exchange = exchange
+        self.ptr = new DiffLane(exchange.ptr[0], _account(exchange, account),
+                                string_view(<const char*>user, <size_t>len(user)),
+                                string_view(<const char*>begin, <size_t>len(begin)))
+
+    def __dealloc__(self):
+        del self.ptr
+
+    def read(self, bytes message not None):
+        """0: not for the lane; 1: an order; 2: a cancel. Nothing is done yet."""
+        self.message = message
+        self.kind = <int>self.ptr.read(string_view(<const char*>message, <size_t>len(message)))
+        return self.kind
+
+    @property
+    def is_insert(self):
+        """Whether an order was read."""
+        return self.kind == <int>kLaneInsert
+
+    @property
+    def instrument(self):
+        """Number of the instrument of the order that was read."""
+        return self.ptr.instrument()
+
+    def enter(self, int64_t now_ns, uint64_t serial):
+        """Do what was read, and have the journal write it. Without a packet what came of it is told the long way: it
+        was refused, more happened than to the order itself, or the journal takes its time."""
+        cdef Journal journal = self.exchange.journal
+        cdef uint64_t lsn, durable
+        cdef string_view packet
+        if self.message is None or self.kind == 0:
+            raise ValueError("nothing was read that is for the lane")
+        cdef Outcome out = self.ptr.enter(now_ns)
+        self.message = None
+        lsn = out.lsn
+        if journal is not None:
+            journal.get().flush()
+            lsn = lsn or journal.get().head_lsn()
+            durable = journal.get().durable_lsn()
+        else:
+            durable = lsn
+        number = None if out.order == kNone else out.order
+        if not self.ptr.is_simple() or durable < lsn:
+            return Entered(out.code, number, lsn, False, b"", serial)
+        packet = self.ptr.tell(serial)
+        return Entered(0, number, lsn, <bint>self.ptr.is_alive(),
+                       PyBytes_FromStringAndSize(packet.data(), packet.size()), serial)

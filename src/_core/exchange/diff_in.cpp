@@ -192,6 +192,7 @@ struct DiffReader::Parser {
   Successors& successors;
   JsonScan scan;
   std::uint32_t seen = 0;  // fields that said something
+  bool loose = false;      // see DiffCommand::plain
   std::string_view texts[kTexts];
   std::uint8_t words[kFields];
   std::int64_t numbers[kFields];
@@ -207,7 +208,10 @@ struct DiffReader::Parser {
   }
 
   bool has(Field field) const { return (seen & bit(field)) != 0; }
-  void note(Field field, bool there) { seen = (seen & ~bit(field)) | std::uint32_t{there} << field; }
+  void note(Field field, bool there) {
+    loose |= has(field) || !there;
+    seen = (seen & ~bit(field)) | std::uint32_t{there} << field;
+  }
   void bad(std::string_view field) {
     if (c.code != kOk) return;
     c.code = kBad;
@@ -353,6 +357,7 @@ struct DiffReader::Parser {
     o.min_volume = within(kMinVolume, 1 << 30);
     o.gtd_day = within(kGtdDay, 99'991'231);
     o.price = has(kPrice) ? numbers[kPrice] : kNoValue;
+    c.plain = !loose && (seen & (bit(kMinVolume) | bit(kGtdDay))) == 0;
     judge();
   }
   void judge() {

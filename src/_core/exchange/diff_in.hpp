@@ -26,6 +26,9 @@ struct DiffCommand {
   Insert order;             // without account, instrument, client_id and time
   Code code = kOk;          // kBadParameters: refused, because of
   std::string_view field;   // this key; "json" for what is none
+  // Spelt so that no two readers can mean different things: no key twice, none without a value, no volume or day of a
+  // condition.
+  bool plain = false;
 };
 
 // Told of the texts of a message as they are read, so that what they name can be fetched meanwhile. The message may

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+import msgspec
 import orjson
 
 from qautlra._core import orders
@@ -50,6 +51,9 @@ class Channel:
         self._serial = 0
         self._prefix = new_token(6)
         self._sinks: dict[int, Callable[[News], None]] = {}
+        self._lane: orders.Lane | None = None
+        self._is_told = False
+        "Whether the only session was told already of what is being prepared."
         self._end = trade.subscribe(account_id, self._deliver, self._prepare)
         for order in trade.orders(account_id):
             self._told[order.number] = order.is_alive
@@ -70,6 +74,33 @@ class Channel:
             return False
         self._end()
         return True
+
+    def lane(self) -> orders.Lane | None:
+        """Return what takes an order from its message to the packet; None unless that is for one session."""
+        if len(self._sinks) != 1 or self._always_whole or not self._trade.is_running:
+            return None
+        core = self._core()
+        if core is None:
+            return None
+        if self._lane is None or self._lane.exchange is not core[0]:
+            self._lane = orders.Lane(*core, self._user_id, self._prefix)
+        return self._lane
+
+    def enter(self, lane: orders.Lane) -> orders.Entered | None:
+        """Do what the lane has read; None, and nothing done, where it cannot be told by itself."""
+        return self._trade.enter_alone(lane, self._serial)
+
+    def told(self, entered: orders.Entered) -> None:
+        """The session has the packet: have everybody else hear of what is in it."""
+        assert entered.number is not None
+        self._serial = entered.serial
+        self._told[entered.number] = entered.alive
+        self._is_told = True
+        try:
+            self._trade.wake()
+            self._trade.tell()
+        finally:
+            self._is_told = False
 
     def whole(self) -> wire.Patch:
         """Return the whole tree as it stands."""
@@ -93,7 +124,11 @@ class Channel:
         self._serial += 1
         return wire.notice(f"{self._prefix}{self._serial}", code, text, level, kind)
 
-    def _prepare(self, change: Change) -> News:
+    def _prepare(self, change: Change) -> News | None:
+        if self._is_told:
+            if not (change.alerts or change.conditions or change.transfers or change.day):
+                return None
+            change = msgspec.structs.replace(change, orders=(), trades=())
         notices: list[bytes] = []
         core = self._core()
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 import orjson
 
+from qautlra._core.orders import Entered
 from qautlra.auth.audit import Act, AuditLog
 from qautlra.auth.rights import Right
 from qautlra.auth.service import AuthService
@@ -130,6 +131,36 @@ class TradeSession:
                 self._take(request, len(text))
         except QautlraError as error:
             self._tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
+
+    def receive_alone(self, message: bytes) -> bool:
+        """Take the message if it is an order or a cancel as most are and nothing else is to be told.
+
+        One native call makes the answer of it. False: nothing was done, it is for `receive`.
+        """
+        if self._patch is not None or self._notices or self._refreshed is not None or self._flush_due:
+            return False
+        if self._logging_in or self._channel is None or not (self._push or self._asked) or self._out.is_full:
+            return False
+        lane = self._channel.lane()
+        kind = lane.read(message) if lane is not None else 0
+        if lane is None or not kind:
+            return False
+        now_s = monotonic_s()
+        if now_s >= self._allowed.get(Right.TRADE if kind == 1 else Right.CANCEL, 0.0):
+            return False
+        if now_s >= self._allowed.get(Right.VIEW, 0.0) or not self._auth.is_running:
+            return False
+        log, entered = self._auth.audit, self._channel.enter(lane)
+        if entered is None:
+            return False
+        if entered.packet:
+            self._asked = False
+            self._out.send(entered.packet)
+            self._channel.told(entered)
+        else:
+            self._trade.wake()
+        self._entered(log, asks.decode(message), entered)
+        return True
 
     def paused(self) -> None:
         """All that came is taken: what it came to is told now, not at the end of the loop's turn."""
@@ -253,13 +284,23 @@ class TradeSession:
             return
         self._require(Right.TRADE)
         log = self._auth.audit
-        answer = self._trade.insert(order)
+        self._inserted(log, order, self._trade.insert(order))
+
+    def _inserted(self, log: AuditLog, order: InsertOrder, answer: Answer) -> None:
         self._record(log, Act.ORDER_SUBMIT, answer, lambda: audited.of_order(order, answer))
         if answer.ok:
             return
         if answer.number is not None and answer.code != codes.DUPLICATE:
             return  # recorded as refused: the change tells
         self._after(answer.lsn, lambda: self._refused(order, answer.code))
+
+    def _entered(self, log: AuditLog, request: asks.Request | None, entered: Entered) -> None:
+        """An order or a cancel was done by itself: the rest of what is done with one."""
+        answer = Answer(code=entered.code, number=entered.number, lsn=entered.lsn)
+        if isinstance(request, asks.Insert):
+            self._inserted(log, asks.insert_of(request, self._account_id, request.order_id), answer)
+        elif isinstance(request, asks.Cancel):
+            self._withdrawn(log, request.order_id, answer)
 
     def _refused(self, order: InsertOrder, code: int) -> None:
         """What left no record is told to its sender only."""
@@ -277,9 +318,11 @@ class TradeSession:
             self._tell(418, "撤单指令中的用户名错误,不能撤单", "WARNING")
             return
         self._require(Right.CANCEL)
-        log, order = self._auth.audit, asks.cancel_of(request, self._account_id)
-        answer = self._trade.cancel(order)
-        self._record(log, Act.ORDER_CANCEL, answer, lambda: audited.of_change(order.order_id, answer))
+        log = self._auth.audit
+        self._withdrawn(log, request.order_id, self._trade.cancel(asks.cancel_of(request, self._account_id)))
+
+    def _withdrawn(self, log: AuditLog, order_id: str, answer: Answer) -> None:
+        self._record(log, Act.ORDER_CANCEL, answer, lambda: audited.of_change(order_id, answer))
         if not answer.ok:
             known = codes.describe(answer.code)
             code, text = known.diff or known.ctp, f"撤单失败,{known.text}"

@@ -42,6 +42,7 @@ class Trader:
             always_whole=request.query.get("tree") == "whole",
         )
         self.receive = self._session.receive
+        socket.alone = self._session.receive_alone
         self.paused = self._session.paused
 
     # --- what the session calls ---

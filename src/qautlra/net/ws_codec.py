@@ -147,7 +147,14 @@ class FrameReader:
 
         After `violation` is set, close with its code: nothing more is read.
         """
-        out: list[tuple[Op, bytes]] = []
+        if not self._buffer and self._op is None and self.violation is None:
+            texts, taken = take_texts(data, self._max_bytes)
+            out = [(_TEXT, payload) for payload in texts]
+            if taken == len(data):
+                return out
+            data = data[taken:]
+        else:
+            out = []
         if self.violation is None:
             try:
                 self._read(self._buffer + data if self._buffer else data, out)
@@ -160,7 +167,7 @@ class FrameReader:
     def _read(self, data: bytes, out: list[tuple[Op, bytes]]) -> None:
         at = 0
         size = len(data)
-        if self._op is None:
+        if self._op is None and self._buffer:
             texts, at = take_texts(data, self._max_bytes)
             out.extend([(_TEXT, payload) for payload in texts])
         while size - at >= 2:

@@ -73,6 +73,7 @@ class Socket(asyncio.Protocol):
         "_loop",
         "_reader",
         "_transport",
+        "alone",
         "deflate",
         "outlet",
         "receiver",
@@ -94,6 +95,8 @@ class Socket(asyncio.Protocol):
         self._closing = False
         self._abort: asyncio.TimerHandle | None = None
         self.receiver: Receiver | None = None
+        self.alone: Callable[[bytes], bool] | None = None
+        "Asked before `receiver` is given the only message of a read, not yet looked at: True, it was taken."
 
     # --- what the room calls ---
 
@@ -138,14 +141,17 @@ class Socket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
-        for op, payload in self._reader.feed(data):
+        messages = self._reader.feed(data)
+        alone = self.alone if len(messages) == 1 else None
+        for op, payload in messages:
             if op is _CLOSE:
                 self._answer_close(payload)
                 break
             if self._closing:
                 continue
             try:
-                self._message(op, payload)
+                if alone is None or op is not _TEXT or not alone(payload):
+                    self._message(op, payload)
             except WsViolation as violation:
                 self._fail(violation)
             except Exception as error:
@@ -162,7 +168,7 @@ class Socket(asyncio.Protocol):
         self._end()
         if self._abort is not None:
             self._abort.cancel()
-        receiver, self.receiver = self.receiver, None
+        receiver, self.receiver, self.alone = self.receiver, None, None
         if receiver is not None:
             receiver.detached()
 

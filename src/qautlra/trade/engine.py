@@ -202,6 +202,18 @@ class Engine:
         )
         return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
 
+    def enter(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
+        """Do what a lane has read; None, and nothing done, unless only the exchange need be asked."""
+        now_ns = self.now_ns()
+        if now_ns >= self._next_phase_ns:
+            return None
+        if lane.is_insert:
+            instrument = lane.instrument
+            if self._limited.get(instrument) != self.exchange.trading_day:
+                return None
+            self._paper.refresh(instrument)
+        return lane.enter(now_ns, serial)
+
     def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
         """Withdraw what is left of an order; `force` in any phase."""
         account = self._accounts.get(order.account_id)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qautlra._core import book
+from qautlra._core import book, orders
 from qautlra._core import journal as journals
 from qautlra.base import metrics
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
@@ -423,6 +423,15 @@ class TradeService(Accounts):
         if not self._teller.pending_count:  # else: when the commit under way is done
             self._collect(engine)
         self._teller.release(journal.durable_lsn)
+
+    def enter_alone(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
+        """Do what a lane has read; None, and nothing done, unless all that was before is told."""
+        engine = self._engine
+        if engine is None or lane.exchange is not engine.exchange or engine.is_dirty:
+            return None
+        if self._turn is not None or self._teller.is_waiting or self.settings.durability == "power":
+            return None
+        return engine.enter(lane, serial)
 
     def collect(self) -> None:
         """Collect what has changed so far, though a commit may be under way: its numbers end with the day."""
