@@ -175,15 +175,23 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(*arguments: str, core: int | None = None, data_dir: Path | None = None) -> Iterator[Server]:
-    """Run `qautlra serve` with these arguments until the block ends; its log is shown only when it fails."""
+def serve(
+    *arguments: str,
+    core: int | None = None,
+    data_dir: Path | None = None,
+    program: Sequence[str] = ("-m", "qautlra"),
+) -> Iterator[Server]:
+    """Run `qautlra serve` with these arguments until the block ends; its log is shown only when it fails.
+
+    `program`: what Python is given to run in its place.
+    """
     with contextlib.ExitStack() as stack:
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qautlra-bench-")))
         port = free_port()
         command = [
             *(pin(core) if core is not None else []),
-            *(sys.executable, "-m", "qautlra", "serve", "--json", "--port", str(port)),
+            *(sys.executable, *program, "serve", "--json", "--port", str(port)),
             *("--data-dir", str(data_dir), "--log-level", "warning", *arguments),
         ]
         log = stack.enter_context(tempfile.TemporaryFile("w+"))

@@ -4,7 +4,8 @@ Rows of the reference generator arrive as Arrow over HTTP, paced; each of eight 
 specification's query (1,000 rows, all columns, JSON) twenty times a second, another instrument and range each
 time, from the hot tier. Some answers are compared with DuckDB's, value for value, before. The control of the
 asking is an aiohttp handler that sends as many bytes while the same rows arrive; that of the SQL readers the
-time without them.
+time without them. The loop's lag is measured in sleeps of 2 ms; its control are the same sleeps of a process
+that does nothing else, beside it at the same priority: what the kernel gives.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import _bench
+import _lagging
 from query import CONTROL, wait_for
 from store import generated
 
@@ -59,20 +61,28 @@ def main() -> None:
         source = Path(place) / "in.parquet"
         rows = generated(instruments, first_count + coming, source)
         table = pq.read_table(source)
-        with _bench.serve("--mode", "db", *flags) as server:
+        lagging, bare = Path(place) / "lags", Path(place) / "bare"
+        program = (str(Path(_lagging.__file__)), str(lagging))
+        with _bench.serve("--mode", "db", *flags, program=program) as server:
             feed = Feed(server.port, password)
             first_rows = first_count * instruments
             for at in range(0, first_rows, 4 * BATCH_ROWS):
                 feed.post(body(table.slice(at, min(4 * BATCH_ROWS, first_rows - at))))
             check(server.port, table.slice(0, first_rows))
             world = World(server.port, password, table, first_rows, seconds)
-            found = world.measured(server)
+            found = world.measured(bare)
+        lag, lag_control = (
+            {phase: _lagging.lags(path, *span) for phase, span in world.spans.items()}
+            for path in (lagging, bare)
+        )
     asks, control = found["asks_while_rows_arrive_ms"], found["control_while_rows_arrive_ms"]
     _bench.report(
         "load",
         rows_there_before=first_rows,
         rows_generated=rows,
         **found,
+        loop_lag_ms=lag,
+        loop_lag_control_ms=lag_control,
         targets={"http_p99_ms": 1.5, "server_p99_ms": 0.3, "loop_lag_p99_ms": 3.0, "rows_per_s": RATE},
         ratio_to_control_p99=round(asks["p99"] / control["p99"], 2),
         control="an aiohttp handler that sends as many bytes, asked alike while the same rows arrive",
@@ -118,13 +128,15 @@ class World:
         self._table = table
         self._at = first_rows
         self._seconds = seconds
+        self.spans: dict[str, tuple[float, float]] = {}
+        "When phases whose lag is looked at began and ended, in monotonic seconds."
         early = table.slice(0, first_rows)
         self._symbols = early.column("instrument_id").unique().to_pylist()
         times = early.column("datetime").cast(pa.int64())
         self._low, self._high = times[0].as_py(), times[-1].as_py() + 1
 
-    def measured(self, server: _bench.Server) -> dict[str, Any]:
-        """Return the figures of all phases."""
+    def measured(self, bare: Path) -> dict[str, Any]:
+        """Return the figures of all phases; `bare`: the file of the control of the loop's lag."""
         size = len(Asker(self._port, self._request(random.Random(0))).ask()[1])
         control_port = _bench.free_port()
         control = subprocess.Popen([sys.executable, "-c", CONTROL, str(control_port)], stdin=subprocess.PIPE)
@@ -133,14 +145,19 @@ class World:
             control.stdin.write(b" " * size)
             control.stdin.close()
             wait_for(control_port)
-            quiet, _, _ = self._phase(server, ask=self._port, feed=False)
-            asks, rate, _ = self._phase(server, ask=self._port)
-            limits, _, _ = self._phase(server, ask=control_port)
+            quiet, _ = self._phase(ask=self._port, feed=False)
+            asks, rate = self._phase(ask=self._port)
+            limits, _ = self._phase(ask=control_port)
         finally:
             control.kill()
             control.wait()
-        _, alone_rate, alone_lag = self._phase(server)
-        _, sql_rate, sql_lag = self._phase(server, sql=True)
+        sleeper = subprocess.Popen([sys.executable, _lagging.__file__, str(bare)])
+        try:
+            _, alone_rate = self._phase(name="alone")
+            _, sql_rate = self._phase(name="sql_readers", sql=True)
+        finally:
+            sleeper.terminate()
+            sleeper.wait()
         return {
             "answer_bytes": size,
             "asks_alone_ms": quiet,
@@ -148,12 +165,11 @@ class World:
             "control_while_rows_arrive_ms": limits,
             "rows_per_s": {"asked": rate, "alone": alone_rate, "sql_readers": sql_rate["rows"]},
             "sql_statements_per_s": sql_rate["statements"],
-            "loop_lag_ms": {"alone": alone_lag, "sql_readers": sql_lag},
         }
 
     def _phase(
-        self, server: _bench.Server, ask: int = 0, feed: bool = True, sql: bool = False
-    ) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+        self, name: str = "", ask: int = 0, feed: bool = True, sql: bool = False
+    ) -> tuple[dict[str, Any], Any]:
         results: mp.Queue[Any] = mp.Queue()
         begins = time.monotonic() + 1.0
         people = []
@@ -175,19 +191,16 @@ class World:
             )
         for one in people:
             one.start()
-        lags = []
-        while time.monotonic() < begins + self._seconds:
-            time.sleep(0.1)
-            if not ask:
-                lags.append(server.service("loop_lag")["lag_s"] * 1e3)
+        time.sleep(max(begins + self._seconds - time.monotonic(), 0))
+        if name:
+            self.spans[name] = begins, time.monotonic()
         told: dict[str, Any] = dict(results.get(timeout=60) for _ in people)
         for one in people:
             one.join()
         rate: Any = told.get("feed")
         if sql:
             rate = {"rows": rate, "statements": told["sql"]}
-        lag = {"p50": quantile(lags, 0.5), "p99": quantile(lags, 0.99), "n": len(lags)} if lags else {}
-        return told.get("ask", {}), rate, lag
+        return told.get("ask", {}), rate
 
     def _request(self, rng: random.Random) -> bytes:
         return request((self._symbols, self._low, self._high), rng)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.service import Service
 
 PERIOD_S = 0.1
@@ -27,11 +28,10 @@ class LoopLag(Service):
 
     async def run(self) -> None:
         """Sleep and compare, for ever."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + PERIOD_S
+            due_s = monotonic_s() + PERIOD_S  # uvloop's own clock tells whole milliseconds
             await asyncio.sleep(PERIOD_S)
-            self.last_s = max(0.0, loop.time() - due)
+            self.last_s = max(0.0, monotonic_s() - due_s)
             self.worst_s = max(self.worst_s, self.last_s)
             self._seen.observe(self.last_s)
 
