@@ -1,6 +1,7 @@
 """The process that writes files: what it is given, and what its end at any moment does to the rows."""
 
 import asyncio
+import gc
 import os
 import random
 import resource
@@ -222,6 +223,26 @@ def test_a_stop_does_not_wait_for_it(tmp_path: Path) -> None:
             await task
         async with world(tmp_path) as w:
             assert await volumes(w) == list(range(110))
+
+    run(story())
+
+
+def test_an_error_nobody_waits_for_any_more_is_not_told_of(tmp_path: Path) -> None:
+    async def story() -> None:
+        told: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
+        async with world(tmp_path, make_filer=FileProcess) as w:
+            publish(w, 0, 10)
+            await w.store.compact()
+            publish(w, 10, 100)
+            _, task = await stopped_at_work(w, w.store.compact())
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+        await asyncio.sleep(0)
+        assert told == []
 
     run(story())
 

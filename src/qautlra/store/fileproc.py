@@ -96,6 +96,7 @@ class FileProcess:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             await asyncio.wait([work])
+            work.exception()  # nobody waits for it any more
             raise
 
     async def close(self) -> None:
