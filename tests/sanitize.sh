@@ -10,14 +10,23 @@ mkdir -p "$out/package"
 rm -rf "$out/package/qautlra"
 cp -r src/qautlra "$out/package/qautlra"
 find "$out/package" -name '*.so' -delete
-cmake -S . -B "$out" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DQAUTLRA_SANITIZE="$kind" -DQAUTLRA_NATIVE_TESTS=ON \
+# -O1 with lines but no variables: what is found is the same as with -O2, compiled in two thirds of its time.
+cmake -S . -B "$out" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
+  -DQAUTLRA_SANITIZE="$kind" -DQAUTLRA_NATIVE_TESTS=ON \
   -DQAUTLRA_MODULE_DIR="$PWD/$out/package/qautlra/_core" -DPython_EXECUTABLE="$(command -v "$python")" >/dev/null
 case $kind in
-*thread*) cmake --build "$out" -j "$(nproc)" --target native_tests ;;
-*) cmake --build "$out" -j "$(nproc)" ;;
+*thread*) # the programs whose parts run in threads: a journal's writer, a ring of ticks, memory made ready
+  threaded="ctp_ring_test exchange_test hot_test journal_test"
+  cmake --build "$out" -j "$(nproc)" --target $threaded
+  programs="^($(echo $threaded | tr ' ' '|'))\$"
+  ;;
+*)
+  cmake --build "$out" -j "$(nproc)"
+  programs=.
+  ;;
 esac
 tries=${TRIES:-1}
-ctest --test-dir "$out" --output-on-failure --repeat "until-pass:$tries"
+ctest --test-dir "$out" -j 2 -R "$programs" --output-on-failure --repeat "until-pass:$tries"
 case $kind in
 *address*)
   preload="$(${CXX:-c++} -print-file-name=libasan.so) $(${CXX:-c++} -print-file-name=libubsan.so)"
