@@ -36,6 +36,6 @@ case $kind in
       HYPOTHESIS_PROFILE=short "$python" -m pytest -q -o cache_dir="$PWD/$out/pytest" --capture=sys "$@" tests/core tests/property
   }
   rm -rf "$out/pytest"
-  under_pytest -n 2 || { [ "$tries" -gt 1 ] && under_pytest --last-failed; }
+  under_pytest -n 3 || { [ "$tries" -gt 1 ] && under_pytest --last-failed; }
   ;;
 esac
