@@ -126,6 +126,25 @@ def test_a_group_of_one_instrument(tmp_path: Path) -> None:
     assert repr(table_of(found, SCHEMA).to_pylist()) == repr(mine.to_pylist())
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("seed", range(3))
+def test_all_rows_of_a_group(tmp_path: Path, layout: str, seed: int) -> None:
+    rng = random.Random(seed)
+    path = tmp_path / "rows.parquet"
+    written(path, rows(rng, 2_500), layout, 1_000)
+    file, plain = ParquetFile(path), pq.ParquetFile(path)
+    for group in range(3):
+        for schema in (SCHEMA, pa.schema([SCHEMA.field(at) for at in (4, 1, 7, 0)])):
+            found = file.read_all(group, columns(schema, file))
+            assert found is not None
+            batch = pa.ipc.read_record_batch(pa.py_buffer(found[0]), schema)
+            batch.validate(full=True)
+            table = plain.read_row_group(group).select(schema.names).cast(schema)
+            assert found[1] == batch.num_rows == table.num_rows
+            assert [repr(row) for row in batch.to_pylist()] == [repr(row) for row in table.to_pylist()]
+            assert [column.null_count for column in batch] == [column.null_count for column in table]
+
+
 def test_an_answer_is_a_whole_stream(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     written(path, rows(random.Random(6), 1_000), "now", 1_000)
@@ -151,6 +170,7 @@ def test_what_is_not_ours_is_left_to_pyarrow(tmp_path: Path, settings: dict[str,
     written(path, rows(random.Random(7), 500), "former", 500, **settings)
     file = ParquetFile(path)
     assert file.read(0, columns(SCHEMA, file), SYMBOLS[0], LOW, STOP) is None
+    assert file.read_all(0, columns(SCHEMA, file)) is None
 
 
 def test_rows_out_of_order_are_left_to_pyarrow(tmp_path: Path) -> None:
@@ -167,6 +187,7 @@ def test_types_that_differ_are_left_to_pyarrow(tmp_path: Path) -> None:
     file = ParquetFile(path)
     other = pa.schema([*list(SCHEMA)[:3], ("price", pa.int64())])
     assert file.read(0, columns(other, file), SYMBOLS[0], LOW, STOP) is None
+    assert file.read_all(0, columns(other, file)) is None
 
 
 @pytest.mark.parametrize("layout", ["now", "former"])
@@ -202,6 +223,32 @@ def test_a_damaged_file_gives_its_rows_or_an_error(tmp_path: Path, layout: str) 
     assert refused > 10
 
 
+@pytest.mark.parametrize("layout", ["now", "former"])
+def test_a_damaged_group_gives_its_rows_or_an_error(tmp_path: Path, layout: str) -> None:
+    rng = random.Random(14)
+    path, damaged = tmp_path / "rows.parquet", tmp_path / "damaged.parquet"
+    written(path, rows(rng, 400), layout, 400)
+    content = path.read_bytes()
+    file = ParquetFile(path)
+    wanted = file.read_all(0, columns(SCHEMA, file))
+    errors = 0
+    for _ in range(500):
+        at = rng.randrange(len(content))
+        bad = bytearray(content)
+        bad[at] ^= 1 << rng.randrange(8)
+        damaged.write_bytes(bad)
+        try:
+            broken = ParquetFile(damaged)
+            found = broken.read_all(0, columns(SCHEMA, broken))
+        except OSError:
+            errors += 1
+            continue
+        except (ValueError, IndexError, UnicodeDecodeError):
+            continue
+        assert found is None or set(broken.names) != set(file.names) or found == wanted, at
+    assert errors > 50
+
+
 def test_a_file_that_is_cut_is_refused(tmp_path: Path) -> None:
     path, cut = tmp_path / "rows.parquet", tmp_path / "cut.parquet"
     written(path, rows(random.Random(11), 400), "now", 400)
@@ -221,6 +268,8 @@ def test_a_file_cut_after_it_was_opened(tmp_path: Path) -> None:
     os.truncate(path, 1_000)
     with pytest.raises(OSError, match="cannot be read to its end"):
         file.read(3, columns(SCHEMA, file), SYMBOLS[3], LOW, STOP)
+    with pytest.raises(OSError, match="cannot be read to its end"):
+        file.read_all(3, columns(SCHEMA, file))
 
 
 def test_groups_and_columns_are_checked(tmp_path: Path) -> None:
@@ -229,9 +278,13 @@ def test_groups_and_columns_are_checked(tmp_path: Path) -> None:
     file = ParquetFile(path)
     with pytest.raises(IndexError):
         file.read(1, columns(SCHEMA, file), SYMBOLS[0], LOW, STOP)
+    with pytest.raises(IndexError):
+        file.read_all(1, columns(SCHEMA, file))
     beyond = Columns(SCHEMA, {"datetime": 0, "instrument_id": 99}, "datetime", "instrument_id")
     with pytest.raises(ValueError, match="another file"):
         file.read(0, beyond, SYMBOLS[0], LOW, STOP)
+    with pytest.raises(ValueError, match="another file"):
+        file.read_all(0, beyond)
 
 
 def test_nested_columns_are_refused(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ cdef extern from "store/group_rows.hpp" namespace "qautlra" nogil:
     cdef cppclass CGroupRows "qautlra::GroupRows":
         CGroupRows(const CParquetFile&, GroupColumns, size_t, size_t)
         GroupFound locate(const GroupQuestion&)
+        GroupFound locate_all(size_t group)
         size_t rows()
         int64_t first_us()
         int64_t last_us()
@@ -171,6 +172,34 @@ cdef class ParquetFile:
                 return None
             memcpy(to + before + size, PyBytes_AS_STRING(tail), behind)
             return out, rows.rows(), rows.first_us(), rows.last_us()
+        finally:
+            del rows
+
+    def read_all(self, size_t group, Columns columns not None):
+        cdef GroupFound found
+        cdef uint8_t* to
+        cdef size_t size
+        cdef bytes out
+        if columns.last_place >= <int>self.file.columns().size():
+            raise ValueError("the columns are of another file")
+        if group >= self.file.groups():
+            raise IndexError(f"no row group {group}")
+        cdef CGroupRows* rows = new CGroupRows(
+            self.file, GroupColumns(columns.columns.data(), columns.columns.size()), columns.time, columns.instrument
+        )
+        try:
+            with nogil:
+                found = rows.locate_all(group)
+            self.check(found, group)
+            if found != GroupFound.kRows:
+                return None
+            size = rows.message_bytes()
+            out = PyBytes_FromStringAndSize(NULL, size)
+            to = <uint8_t*>PyBytes_AS_STRING(out)
+            with nogil:
+                found = rows.write(Room(to, size))
+            self.check(found, group)
+            return (out, rows.rows()) if found == GroupFound.kRows else None
         finally:
             del rows
 

@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t kSlackBytes = 8;
 constexpr std::size_t kMostGroupBytes = 64 << 20;
+constexpr std::size_t kMostGroupRows = 1 << 20;  // of all of which a message is made
 
 std::size_t width_of(PageType type) { return type == PageType::kInt32 ? 4 : 8; }
 
@@ -58,6 +59,7 @@ GroupFound GroupRows::load(bool may_wait) {
 
 GroupFound GroupRows::locate(const GroupQuestion& question) {
   group_ = question.group;
+  is_all_ = false;
   symbol_ = question.instrument;
   count_ = 0;
   if (columns_[time_].place < 0 || columns_[time_].type != PageType::kInt64) return GroupFound::kForeign;
@@ -98,6 +100,18 @@ GroupFound GroupRows::locate(const GroupQuestion& question) {
   return GroupFound::kRows;
 }
 
+GroupFound GroupRows::locate_all(std::size_t group) {
+  group_ = group;
+  is_all_ = true;
+  first_ = 0;
+  count_ = file_.rows(group_);
+  if (count_ > kMostGroupRows) return GroupFound::kForeign;
+  if (const auto got = load(true); got != GroupFound::kRows) return got;
+  if (const auto got = texts(); got != GroupFound::kRows) return got;
+  lay_out();
+  return GroupFound::kRows;
+}
+
 // Reads the columns of texts, whose size an answer's depends on.
 GroupFound GroupRows::texts() {
   texts_.clear();
@@ -105,7 +119,7 @@ GroupFound GroupRows::texts() {
     if (columns_[c].type != PageType::kText) continue;
     Text& mine = texts_.emplace_back();
     mine.present.resize((count_ + 7) / 8);
-    if (c == instrument_) {
+    if (c == instrument_ && !is_all_) {
       mine.text.reserve(count_ * symbol_.size());
       for (std::size_t row = 0; row < count_; ++row) {
         mine.text += symbol_;
@@ -153,7 +167,7 @@ GroupFound GroupRows::write(std::span<std::uint8_t> out) {
       std::memcpy(body + place.present, mine.present.data(), mine.present.size());
       if (count_) std::memcpy(values + 4, mine.ends.data(), count_ * 4);
       std::memcpy(body + place.text, mine.text.data(), mine.text.size());
-    } else if (c == time_) {
+    } else if (c == time_ && !is_all_) {
       std::memset(body + place.present, 0, place.values - place.present);
       if (count_) std::memcpy(values, times_.data(), count_ * 8);
     } else if (columns_[c].place < 0) {

@@ -1,5 +1,5 @@
-// Rows of one instrument of one row group, as one record batch message of an Arrow stream: what a point query needs,
-// decoded to where it is sent from.
+// Rows of one row group, of one instrument or all there are, as one record batch message of an Arrow stream, decoded
+// to where it is sent from.
 #pragma once
 
 #include <cstddef>
@@ -39,8 +39,10 @@ class GroupRows {
       : file_(file), columns_(columns), time_(time), instrument_(instrument) {}
 
   GroupFound locate(const GroupQuestion& question);
+  // The same for all rows of a group, as they lie in it; of time and instrument nothing is known then.
+  GroupFound locate_all(std::size_t group);
   std::size_t rows() const { return count_; }
-  // Of the rows, of which there must be one.
+  // Of the rows an instrument has, of which there must be one.
   std::int64_t first_us() const { return times_.front(); }
   std::int64_t last_us() const { return times_.back(); }
   std::size_t message_bytes() const { return message_.head_bytes() + message_.body_bytes(); }
@@ -56,6 +58,7 @@ class GroupRows {
   std::span<const GroupColumn> columns_;
   std::size_t time_, instrument_;
   std::size_t group_ = 0;
+  bool is_all_ = false;
   std::string_view symbol_;
   std::uint64_t begin_ = 0;  // in the file, of the bytes read
   std::size_t first_ = 0, count_ = 0;

@@ -36,3 +36,9 @@ class ParquetFile:
         and the times of the first and the last. None: the group is not of our writer. BlockingIOError: the
         disk would have to be waited for. OSError: the group is damaged.
         """
+
+    def read_all(self, group: int, columns: Columns) -> tuple[bytes, int] | None:
+        """Return all rows of a group as they lie, as one record batch message, and their number.
+
+        None: the group is not of our writer. OSError: it is damaged. Blocking.
+        """

@@ -20,6 +20,8 @@ from qautlra.base.errors import InputError, LimitError, StorageError
 from qautlra.base.limits import QUERY_QUEUE_COUNT
 
 HOT = "hot"
+# Row groups read at once: an answer of a million rows is decoded by two threads while the loop sends.
+READERS_COUNT = 2
 
 
 @dataclass(slots=True)
@@ -62,6 +64,7 @@ class SqlEngine:
         ):
             self._root.execute(f"SET {setting}")
         self._pool = ThreadPoolExecutor(threads, "sql")
+        self._readers = ThreadPoolExecutor(max(threads, READERS_COUNT), "read")
         self._local = threading.local()
         self._pending = 0
         self._threads = threads
@@ -114,11 +117,11 @@ class SqlEngine:
                 job.stop()
 
     async def call(self, work: Callable[[], pa.Table], *, timeout_s: float) -> pa.Table:
-        """Return what `work` does in one of the engine's threads; bounds and errors are those of `run`."""
+        """Return what `work` does in a thread that reads files; bounds and errors are those of `run`."""
         if self._pending >= self.pending_max:
             raise LimitError(f"{self._pending} queries are waiting already", retry_after_s=1)
         self._pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        future = asyncio.get_running_loop().run_in_executor(self._readers, work)
         future.add_done_callback(self._done)
         try:
             async with asyncio.timeout(timeout_s):
@@ -133,7 +136,8 @@ class SqlEngine:
     def close(self) -> None:
         """End the threads; statements at work are stopped. Blocking, briefly."""
         self._root.interrupt()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._readers):
+            pool.shutdown(wait=True, cancel_futures=True)
         self._root.close()
 
     def _done(self, future: asyncio.Future[pa.Table]) -> None:

@@ -1,4 +1,4 @@
-"""Row groups of Parquet files: an instrument's rows of ours natively, all rows by pyarrow, anybody's.
+"""Row groups of Parquet files: rows of ours natively where they can be sent as they are, by pyarrow else.
 
 Of all rows the columns that hold something are decoded, those of nothing are shared.
 """
@@ -48,11 +48,13 @@ class Group:
 
 
 class GroupFile:
-    """A Parquet file that is open, even when its name is gone by now. Any thread. `own` is for `message`."""
+    """A Parquet file that is open, even when its name is gone by now. Any thread. `message` needs `own`."""
 
     def __init__(self, path: str, footer: Footer, own: ParquetFile | None = None) -> None:
         self.footer = footer
+        self._path = path
         self._own = own
+        self._is_foreign = False
         self._columns: dict[tuple[str, ...], Columns] = {}
         self._source = pa.OSFile(path)
         self._idle: list[pq.ParquetFile] = []  # making one takes a third of decoding a group
@@ -74,6 +76,29 @@ class GroupFile:
     ) -> tuple[bytes, int, int, int] | None:
         """As `ParquetFile.read` of these columns; None too when one is not of the schema's type. Blocking."""
         assert self._own is not None
+        columns = self._found(names, schema)
+        if columns is None:
+            return None
+        is_only = self.footer.first[at] == self.footer.last[at] == symbol
+        return self._own.read(
+            at, columns, symbol, low_us, stop_us,
+            limit=limit, is_only=is_only, descending=descending, may_wait=may_wait, head=head, tail=tail,
+        )  # fmt: skip
+
+    def all_rows(self, at: int, names: tuple[str, ...], schema: pa.Schema) -> tuple[bytes, int] | None:
+        """As `ParquetFile.read_all` of these columns; None too as `message`. Blocking."""
+        if self._own is None and not self._is_foreign:
+            try:
+                self._own = ParquetFile(self._path)
+            except OSError:  # not to be read natively, or its name is gone by now
+                self._is_foreign = True
+        columns = None if self._own is None else self._found(names, schema)
+        if self._own is None or columns is None:
+            return None
+        return self._own.read_all(at, columns)
+
+    def _found(self, names: tuple[str, ...], schema: pa.Schema) -> Columns | None:
+        """Return where columns are; None when one is not of the schema's type."""
         columns = self._columns.get(names)
         if columns is None:
             schema = narrowed(schema, names)
@@ -83,11 +108,7 @@ class GroupFile:
             if len(self._columns) >= COLUMNS_COUNT:
                 self._columns.clear()
             columns = self._columns[names] = Columns(schema, live, TIME, INSTRUMENT)
-        is_only = self.footer.first[at] == self.footer.last[at] == symbol
-        return self._own.read(
-            at, columns, symbol, low_us, stop_us,
-            limit=limit, is_only=is_only, descending=descending, may_wait=may_wait, head=head, tail=tail,
-        )  # fmt: skip
+        return columns
 
     def rows(
         self,

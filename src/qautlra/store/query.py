@@ -22,6 +22,7 @@ from qautlra.store.groups import selected
 from qautlra.store.plan import Plan, Planner
 from qautlra.store.reader import Reader
 from qautlra.store.render import ArrowStream, Renderer, renderer
+from qautlra.store.scan import Message
 from qautlra.store.schema import BAR_1M, STREAMS, narrowed
 from qautlra.store.sqldoor import SqlDoor
 
@@ -177,6 +178,7 @@ class StoreQuery:
         yield render.head()
         rows = 0
         left = [plan]
+        is_bars = plan.stream.name == BAR_1M
         if isinstance(render, ArrowStream) and (hot := self._reader.hot_messages(plan)) is not None:
             while found := hot.take(MESSAGE_ROWS, LIMIT_COUNT if plan.limit is None else plan.limit - rows):
                 rows += found[1]
@@ -188,8 +190,15 @@ class StoreQuery:
         ahead: deque[asyncio.Future[Chunk]] = deque()  # rendered while the ones before are sent
         for asked in left:
             more = asked if asked.limit is None else replace(asked, limit=asked.limit - rows)
-            async with aclosing(self.tables(more)) as tables:
+            is_sent_as_it_is = isinstance(render, ArrowStream) and more.unordered and not is_bars
+            source = self._reader.to_send(more, self._timeout_s) if is_sent_as_it_is else self.tables(more)
+            async with aclosing(source) as tables:
                 async for table in tables:
+                    if isinstance(table, Message):
+                        rows += table.num_rows
+                        result.elapsed_s = monotonic_s() - started_s
+                        yield table.data
+                        continue
                     wanted = selected(table, plan.columns)
                     for at in range(0, table.num_rows, PIECE_ROWS):
                         part = wanted.slice(at, PIECE_ROWS)

@@ -25,8 +25,8 @@ from qautlra.store.footers import Footers
 from qautlra.store.groups import selected
 from qautlra.store.mask import passing
 from qautlra.store.predicate import columns_of
-from qautlra.store.scan import Scanner
-from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, stream_of
+from qautlra.store.scan import Message, Scanner
+from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, narrowed, stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qautlra.store.catalogue import Catalogue, DataFile, State
     from qautlra.store.engine import SqlEngine
     from qautlra.store.plan import Plan
+    from qautlra.store.scan import GroupTask
 
 TICK_STREAMS = frozenset((MARKET_DATA, *STREAMS[MARKET_DATA].parts))
 # Rows of one turn on the loop: copying them out of the hot tier must stay well below 5 ms.
@@ -140,7 +141,7 @@ class Reader:
         `timeout_s` bounds each piece. InputError and LimitError as `SqlEngine.run`.
         """
         if plan.unordered:
-            async with aclosing(self._scattered(plan, timeout_s)) as tables:
+            async with aclosing(self._scattered(plan, timeout_s, self._scanner.read)) as tables:
                 async for table in tables:
                     yield table
             return
@@ -182,39 +183,57 @@ class Reader:
                     left -= table.num_rows
                 yield table
 
-    async def _scattered(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
+    async def to_send(self, plan: Plan, timeout_s: float) -> AsyncGenerator[Message | pa.Table, None]:
+        """As `pieces` of an unordered plan; what can be sent as it is comes as messages."""
+        async with aclosing(self._scattered(plan, timeout_s, self._scanner.read_to_send)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _scattered(
+        self, plan: Plan, timeout_s: float, read: Callable[[GroupTask, Plan, int, int], Message | pa.Table]
+    ) -> AsyncGenerator[Message | pa.Table, None]:
         """Yield the rows of a plan in no order; a row group is read while the ones before it are sent."""
         low, left = plan.start_us, plan.limit
         while low < plan.stop_us and (left is None or left > 0):
             numbers = self._members.of(plan)
             _, top = self._window(plan, numbers, low, plan.stop_us, SCAN_ROWS)
-            async with aclosing(self._scanned(plan, numbers, low, top, timeout_s)) as tables:
-                async for table in tables:
-                    if left is not None and table.num_rows >= left:
-                        yield table.slice(0, left)
+            async with aclosing(self._scanned(plan, numbers, low, top, timeout_s, read)) as pieces:
+                async for piece in pieces:
+                    if left is not None and piece.num_rows >= left:
+                        if piece.num_rows > left:
+                            if isinstance(piece, Message):
+                                piece = piece.table(narrowed(ROW_SCHEMA, plan.columns))
+                            piece = piece.slice(0, left)
+                        yield piece
                         return
-                    if table.num_rows:
-                        yield table
-                    left = None if left is None else left - table.num_rows
+                    if piece.num_rows:
+                        yield piece
+                    left = None if left is None else left - piece.num_rows
             low = top
 
     async def _scanned(
-        self, plan: Plan, numbers: list[int] | None, low: int, high: int, timeout_s: float
-    ) -> AsyncGenerator[pa.Table, None]:
+        self,
+        plan: Plan,
+        numbers: list[int] | None,
+        low: int,
+        high: int,
+        timeout_s: float,
+        read: Callable[[GroupTask, Plan, int, int], Message | pa.Table],
+    ) -> AsyncGenerator[Message | pa.Table, None]:
         state = self._catalogue.state
         scan, files = self._scanner, self._files(plan, state, low, high)
         with self._pins.hold_above(state.watermark_lsn):
             hot = await self._hot_scattered(numbers, low, high, state.watermark_lsn)
 
-        def planned() -> list[Callable[[], pa.Table]]:
+        def planned() -> list[Callable[[], Message | pa.Table]]:
             pieces = scan.unfiled(hot, files) if hot.num_rows else []
             tasks = scan.tasks(plan, files, low, high)
             return [
                 *(partial(scan.read_unfiled, piece, plan) for piece in pieces),
-                *(partial(scan.read, task, plan, low, high) for task in tasks),
+                *(partial(read, task, plan, low, high) for task in tasks),
             ]
 
-        ahead: deque[asyncio.Future[pa.Table]] = deque()
+        ahead: deque[asyncio.Future[Message | pa.Table]] = deque()
         try:
             for work in await self._engine.call(planned, timeout_s=timeout_s):
                 ahead.append(asyncio.ensure_future(self._engine.call(work, timeout_s=timeout_s)))

@@ -33,6 +33,18 @@ class GroupTask:
     "Whether all its rows are in the range asked for."
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Rows as one record batch message of an Arrow stream."""
+
+    data: bytes
+    num_rows: int
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """Return the rows; `schema` is the stream's."""
+        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(self.data), schema)])
+
+
 class Scanner:
     """Reads in any thread; keeps no rows."""
 
@@ -72,6 +84,15 @@ class Scanner:
         if plan.rest is not None:
             table = passing(table, plan.rest)
         return selected(table, plan.read_columns)
+
+    def read_to_send(self, task: GroupTask, plan: Plan, low_us: int, stop_us: int) -> Message | pa.Table:
+        """Return what `read` does, as a message where the answer has all rows of the group. Blocking."""
+        is_all = task.is_inside and plan.rest is None and plan.symbols is None
+        if is_all and plan.read_columns == plan.columns:
+            found = task.file.all_rows(task.at, plan.columns, self._schema)
+            if found is not None:
+                return Message(*found)
+        return self.read(task, plan, low_us, stop_us)
 
     def unfiled(self, hot: pa.Table, files: list[DataFile]) -> list[pa.Table]:
         """Return the rows of the hot tier but copies of rows that lie in these files, in pieces. Blocking."""
