@@ -7,7 +7,10 @@
 #include <cstring>
 #include <limits>
 #include <string>
-#include <vector>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/decimal.hpp"
 #include "base/time_text.hpp"
@@ -18,9 +21,13 @@
 namespace qautlra {
 namespace {
 
+// Rows are asked for before they are needed: those of an hour are rarely in a cache. So much of each.
+constexpr std::size_t kAhead = 6, kMostBytes = 320;
+
 static_assert(kColumnCount <= 64, "columns that changed are one word");
 
-constexpr std::size_t kStep = 32;  // bytes free behind what copy_text writes
+constexpr std::size_t kStep = 32;
+constexpr std::size_t kOver = 2 * kStep;  // bytes free behind what copy_text writes
 
 // What lies behind the text may lie where it goes to, so a step is read before it is written.
 inline void copy_step(char* out, const char* from) {
@@ -35,12 +42,18 @@ inline char* copy_text(char* out, const char* from, std::size_t bytes) {
     std::memcpy(out, from, bytes);
   } else {
     copy_step(out, from);
-    for (std::size_t i = kStep; i < bytes; i += kStep) copy_step(out + i, from + i);
+    if (bytes > kStep) {
+      copy_step(out + kStep, from + kStep);
+      for (std::size_t i = 2 * kStep; i < bytes; i += 2 * kStep) {
+        copy_step(out + i, from + i);
+        copy_step(out + i + kStep, from + i + kStep);
+      }
+    }
   }
   return out + bytes;
 }
 
-enum class Kind : std::uint8_t { kPrice, kWhole, kCount, kOther };
+enum class Kind : std::uint8_t { kPrice, kNumber, kWhole, kCount, kOther };
 
 // What is written before a value, and how the value is: `,"name":`, with room to be copied in one step.
 struct Field {
@@ -55,6 +68,9 @@ struct Field {
   std::string_view text() const { return {key, key_bytes}; }
 };
 
+// Numbers that are another in nearly every row: there is no use in keeping their texts.
+bool is_never_again(std::string_view name) { return name == "amount" || name == "average"; }
+
 Field field_of(int column) {
   Field field;
   const std::string_view name = column_name(column);
@@ -68,6 +84,7 @@ Field field_of(int column) {
   if (column >= kColumnFirstSlot && column < kColumnSource)
     field.kind = is_count(field.slot())                  ? Kind::kCount
                  : json_text::is_whole_by_meaning(name) ? Kind::kWhole
+                 : is_never_again(name)                 ? Kind::kNumber
                                                         : Kind::kPrice;
   return field;
 }
@@ -81,29 +98,30 @@ const Field& field_at(int column) {
   return fields[static_cast<std::size_t>(column)];
 }
 
-// What a row says, unpacked; the one before it is what a row is compared with.
-struct Values {
-  RowHead head;
-  std::uint32_t name = 0;
-  std::uint64_t slots[kFieldCount] = {};
+inline std::uint64_t word_at(const std::byte* words, std::size_t i) {
+  std::uint64_t word;
+  std::memcpy(&word, words + 8 * i, sizeof word);
+  return word;
+}
 
-  // Takes the next row in; the slots that differ from the one before, in value or in having one.
-  Mask next(const RowRef& row) {
-    const Mask before = head.mask;
-    std::memcpy(&head, row.at, sizeof head);
-    name = row.name;
-    Mask changed = before ^ head.mask;
-    const std::byte* packed = row.at + sizeof head;
-    for (Mask m = head.mask; m != 0; m &= m - 1, packed += 8) {
-      const int f = std::countr_zero(m);
-      std::uint64_t bits;
-      std::memcpy(&bits, packed, 8);
-      changed |= static_cast<Mask>(bits != slots[f]) << f;
-      slots[f] = bits;
-    }
-    return changed;
+// Bit i: whether word i of two rows differs.
+inline std::uint64_t differing(const std::byte* a, const std::byte* b, std::size_t words) {
+  std::uint64_t found = 0;
+  std::size_t i = 0;
+#ifdef __SSE2__
+  for (; i + 4 <= words; i += 4) {
+    const auto equal_halves = [=](std::size_t word) {  // of two words, as floats: only those can be picked from two
+      return _mm_castsi128_ps(_mm_cmpeq_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + 8 * word)),
+                                              _mm_loadu_si128(reinterpret_cast<const __m128i*>(b + 8 * word))));
+    };
+    const __m128 first = equal_halves(i), second = equal_halves(i + 2);
+    const __m128 low = _mm_shuffle_ps(first, second, 0x88), high = _mm_shuffle_ps(first, second, 0xDD);
+    found |= static_cast<std::uint64_t>(0xF ^ _mm_movemask_ps(_mm_and_ps(low, high))) << i;
   }
-};
+#endif
+  for (; i < words; ++i) found |= static_cast<std::uint64_t>(word_at(a, i) != word_at(b, i)) << i;
+  return found;
+}
 
 // Prices written lately, by their bits: those of one instrument are few and come again.
 class Prices {
@@ -136,139 +154,162 @@ class Prices {
   Entry entries_[1 << kPlacesBits];
 };
 
-// Times as text; those of one second share it.
+// Times as text; those of one minute share it.
 class Moments {
  public:
   char* write(char* p, std::int64_t ns) {
     *p = '"';
-    if (const std::int64_t of_second = ns - second_ns_; of_second >= 0 && of_second < kSecondNs) {
-      std::memcpy(p + 1, text_, kFraction);
-      const std::uint64_t micros = digits8(static_cast<std::uint32_t>(of_second / 1000) * 100) | kDigits;
-      std::memcpy(p + 1 + kFraction, &micros, sizeof micros);
+    if (const std::int64_t of_minute = ns - minute_ns_; of_minute >= 0 && of_minute < kMinuteNs) {
+      std::memcpy(p + 1, text_, kSeconds);
+      const std::uint64_t micros = digits8(static_cast<std::uint32_t>(of_minute / 1000)) | kDigits;
+      const std::uint64_t fraction = micros >> 16;
+      std::memcpy(p + 1 + kSeconds, &micros, 2);
+      p[kSeconds + 3] = '.';
+      std::memcpy(p + 4 + kSeconds, &fraction, sizeof fraction);
       p[kUtcTextSize] = 'Z';
     } else {
       write_utc(p + 1, ns);
-      std::memcpy(text_, p + 1, kFraction);
-      second_ns_ = floor_div(ns, kSecondNs) * kSecondNs;
+      std::memcpy(text_, p + 1, kSeconds);
+      minute_ns_ = floor_div(ns, kMinuteNs) * kMinuteNs;
     }
     p[kUtcTextSize + 1] = '"';
     return p + kUtcTextSize + 2;
   }
 
  private:
-  static constexpr std::size_t kFraction = 20;  // "2021-01-04T01:30:00."
-  char text_[kFraction] = {};
-  std::int64_t second_ns_ = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t kMinuteNs = 60 * kSecondNs;
+  static constexpr std::size_t kSeconds = 17;  // "2021-01-04T01:30:"
+  char text_[kSeconds] = {};
+  std::int64_t minute_ns_ = std::numeric_limits<std::int64_t>::max();
 };
 
 class Writer {
  public:
-  Writer(std::span<const std::string_view> names, std::span<const int> columns) : names_(names) {
+  Writer(std::span<const std::string_view> names, std::span<const int> columns)
+      : names_(names), count_(columns.size()) {
     for (int& place : place_of_) place = -1;
-    fields_.reserve(columns.size());
-    for (const int c : columns) {
-      place_of_[c] = static_cast<int>(fields_.size());
-      fields_.push_back(field_at(c));
+    for (std::size_t i = 0; i < count_; ++i) {
+      place_of_[columns[i]] = static_cast<int>(i);
+      fields_[i] = &field_at(columns[i]);
       bound_ += kStep + kMaxNumberText;
     }
     std::size_t longest = 0;
     for (const std::string_view name : names) longest = std::max(longest, name.size());
     bound_ += 6 * longest;  // should all of it be escaped
-    for (int f = 1; f < kFieldCount; ++f) {
-      const int place = place_of_[kColumnFirstSlot - 1 + f];
-      if (place < 0) continue;
-      if (runs_.empty() || runs_.back().shift != place - f) runs_.push_back({place - f, 0});
-      runs_.back().slots |= bit(f);
-    }
-    ends_.resize(fields_.size());
-    all_ = fields_.empty() ? 0 : ~std::uint64_t{0} >> (64 - fields_.size());
   }
 
   std::size_t bound() const { return bound_; }
-  std::string_view key(std::size_t i) const { return fields_[i].text(); }
-  std::size_t size() const { return fields_.size(); }
+  std::string_view key(std::size_t i) const { return fields_[i]->text(); }
+  std::size_t size() const { return count_; }
 
   // Writes `{...}` at `out`, where bound() bytes are free; `before` is where the row before begins, in memory.
   char* row(char* out, const char* before, const RowRef& ref) {
-    const RowHead last = now_.head;
-    const std::uint32_t last_name = now_.name;
-    const Mask slots = now_.next(ref);
-    is_same_ = before != nullptr && now_.name == last_name;
-    std::uint64_t changed = all_;
-    if (before != nullptr) {
-      changed = 0;
-      for (const auto& [shift, of_run] : runs_) changed |= std::rotl(slots & of_run, shift);
-      const RowHead& head = now_.head;
-      if (head.ts_event_ns != last.ts_event_ns) mark(changed, kColumnDatetime);
-      if (!is_same_) mark(changed, kColumnInstrument);
-      if (head.trading_day != last.trading_day) mark(changed, kColumnTradingDate);
-      if (head.source != last.source) mark(changed, kColumnSource);
-      if (head.ordinal != last.ordinal) mark(changed, kColumnSeq);
-      if (head.ts_recv_ns != last.ts_recv_ns) mark(changed, kColumnRecvTime);
+    const RowHead last = head_;
+    const std::byte* const last_values = values_;
+    std::memcpy(&head_, ref.at, sizeof head_);
+    values_ = ref.at + sizeof head_;
+    is_same_ = before != nullptr && ref.name == name_;
+    name_ = ref.name;
+    if (before == nullptr || head_.mask != last.mask) return whole(out);
+    const std::uint64_t words = differing(values_, last_values, words_);
+    std::uint64_t changed = 0;
+    for (std::size_t i = 0; i < runs_; ++i) changed |= std::rotl(words & run_[i].words, run_[i].shift);
+    mark(changed, kColumnDatetime, head_.ts_event_ns != last.ts_event_ns);
+    mark(changed, kColumnInstrument, !is_same_);
+    mark(changed, kColumnTradingDate, head_.trading_day != last.trading_day);
+    mark(changed, kColumnSource, head_.source != last.source);
+    mark(changed, kColumnSeq, head_.ordinal != last.ordinal);
+    mark(changed, kColumnRecvTime, head_.ts_recv_ns != last.ts_recv_ns);
+    return between(out, before, changed);
+  }
+
+ private:
+  void mark(std::uint64_t& changed, int column, bool is_changed) const {
+    if (place_of_[column] >= 0) changed |= std::uint64_t{is_changed} << place_of_[column];
+  }
+
+  // All of a row that has values where the one before had none, or none where it had one.
+  char* whole(char* out) {
+    words_ = static_cast<std::size_t>(std::popcount(head_.mask));
+    runs_ = 0;
+    std::uint8_t word = 0;
+    for (Mask m = head_.mask; m != 0; m &= m - 1, ++word) {
+      const int place = place_of_[kColumnFirstSlot - 1 + std::countr_zero(m)];
+      if (place < 0) continue;
+      word_of_[place] = word;
+      if (runs_ == 0 || run_[runs_ - 1].shift != place - word) run_[runs_++] = {place - word, 0};
+      run_[runs_ - 1].words |= std::uint64_t{1} << word;
     }
-    char* p = out;
-    std::size_t at = 0, old_end = 0;  // end in the row before of the last field dealt with
-    while (at < fields_.size()) {
-      const std::size_t next = changed == 0 ? fields_.size() : static_cast<std::size_t>(std::countr_zero(changed));
-      if (at < next) p = copy(p, out, before, at, next, old_end);
-      if (next == fields_.size()) break;
-      changed &= changed - 1;
-      old_end = ends_[next];
-      p = write(p, fields_[next]);
-      ends_[next] = static_cast<std::uint32_t>(p - out);
-      at = next + 1;
+    char *p = out, *end = out;  // end of the value before
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Field& field = *fields_[i];
+      const bool is_null = field.kind != Kind::kOther && (head_.mask & bit(field.slot())) == 0;
+      if (!is_null || !field.omit_null) {
+        std::memcpy(p, field.key, kStep);
+        p += field.key_bytes;
+      }
+      gaps_[i] = static_cast<std::uint32_t>(p - end);
+      begins_[i] = static_cast<std::uint32_t>(p - out);
+      end = !is_null ? value(p, i) : field.omit_null ? p : json_text::write_null(p);
+      sizes_[i] = static_cast<std::uint32_t>(end - p);
+      p = end;
     }
     if (p == out) ++p;
     *out = '{';  // where the first field's comma is, if there is a field
     *p++ = '}';
+    bytes_ = static_cast<std::size_t>(p - out);
     return p;
   }
 
- private:
-  void mark(std::uint64_t& changed, int column) const {
-    if (place_of_[column] >= 0) changed |= std::uint64_t{1} << place_of_[column];
+  // The row before but for the values of some fields, all of which both rows have.
+  char* between(char* out, const char* before, std::uint64_t changed) {
+    char* p = out;
+    std::size_t done = 0;  // how much of the row before is dealt with
+    std::uint32_t resized = 0;
+    for (; changed != 0; changed &= changed - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(changed));
+      p = copy_text(p, before + done, begins_[i] - done);
+      done = begins_[i] + sizes_[i];
+      char* const end = value(p, i);
+      const auto size = static_cast<std::uint32_t>(end - p);
+      resized |= size ^ sizes_[i];
+      sizes_[i] = size;
+      p = end;
+    }
+    p = copy_text(p, before + done, bytes_ - done);
+    if (resized != 0) {
+      std::uint32_t at = 0;
+      for (std::size_t i = 0; i < count_; ++i) {
+        at += gaps_[i];
+        begins_[i] = at;
+        at += sizes_[i];
+      }
+      bytes_ = at + 1;
+    }
+    return p;
   }
 
-  // Fields [from, to) as they are in the row before, where they begin at `old_begin`.
-  char* copy(char* p, const char* out, const char* before, std::size_t from, std::size_t to, std::size_t& old_begin) {
-    const std::size_t begin = old_begin, end = ends_[to - 1], bytes = end - begin;
-    char* const stop = copy_text(p, before + begin, bytes);
-    if (bytes != 0) *p = ',';  // a brace, where it was the first
-    const auto moved = static_cast<std::uint32_t>(static_cast<std::size_t>(p - out) - begin);
-    if (moved != 0)
-      for (std::size_t i = from; i < to; ++i) ends_[i] += moved;
-    old_begin = end;
-    return stop;
-  }
-
-  char* write(char* p, const Field& field) {
-    const RowHead& head = now_.head;
+  // Of a field that has one, if it can be without. A call for each would cost a tenth of all.
+  [[gnu::always_inline]] char* value(char* p, std::size_t i) {
+    const Field& field = *fields_[i];
     if (field.kind != Kind::kOther) {
-      const int slot = field.slot();
-      const bool has = (head.mask & bit(slot)) != 0;
-      if (!has && field.omit_null) return p;
-      std::memcpy(p, field.key, kStep);
-      p += field.key_bytes;
-      if (!has) return json_text::write_null(p);
-      const std::uint64_t bits = now_.slots[slot];
+      const std::uint64_t bits = word_at(values_, word_of_[i]);
       if (field.kind == Kind::kCount) return write_int(p, static_cast<std::int64_t>(bits));
       const auto x = std::bit_cast<double>(bits);
       if (field.kind == Kind::kPrice && is_same_) return prices_.write(p, x);
       return json_text::write_double(p, x, field.kind == Kind::kWhole);
     }
-    std::memcpy(p, field.key, kStep);
-    p += field.key_bytes;
     switch (field.column) {
-      case kColumnDatetime: return moments_.write(p, head.ts_event_ns);
-      case kColumnInstrument: return json_text::write_escaped(p, names_[now_.name]);
+      case kColumnDatetime: return moments_.write(p, head_.ts_event_ns);
+      case kColumnInstrument: return json_text::write_escaped(p, names_[name_]);
       case kColumnTradingDate:
-        if (!is_date(head.trading_day)) return json_text::write_null(p);
+        if (!is_date(head_.trading_day)) return json_text::write_null(p);
         *p++ = '"';
-        p = write_date(p, head.trading_day);
+        p = write_date(p, head_.trading_day);
         *p++ = '"';
         return p;
       case kColumnSource: {
-        const std::string_view name = source_name(head.source);
+        const std::string_view name = source_name(head_.source);
         if (name.empty()) return json_text::write_null(p);
         *p++ = '"';
         std::memcpy(p, name.data(), name.size());
@@ -276,24 +317,35 @@ class Writer {
         *p++ = '"';
         return p;
       }
-      case kColumnSeq: return write_uint(p, head.ordinal);
-      default: return head.ts_recv_ns == 0 ? json_text::write_null(p) : moments_.write(p, head.ts_recv_ns);
+      case kColumnSeq: return write_uint(p, head_.ordinal);
+      default: return head_.ts_recv_ns == 0 ? json_text::write_null(p) : moments_.write(p, head_.ts_recv_ns);
     }
   }
 
-  struct Run {  // slots whose fields lie as they do: field `slot + shift`
+  struct Run {  // words whose fields lie as they do: field `word + shift`
     int shift;
-    Mask slots;
+    std::uint64_t words;
   };
-  std::vector<Field> fields_;
   std::span<const std::string_view> names_;
-  std::vector<std::uint32_t> ends_;  // of each field in the row written last, from its brace
-  std::vector<Run> runs_;
+  std::size_t count_;  // of fields
+  const Field* fields_[kColumnCount];
   int place_of_[kColumnCount];
-  std::uint64_t all_ = 0;
-  std::size_t bound_ = 16 + 2 * kStep;
+  std::size_t bound_ = 16 + kOver;
+
+  // The row written last, and where its text has what.
+  RowHead head_;
+  std::uint32_t name_ = 0;
+  const std::byte* values_ = nullptr;  // one word for each bit of the mask
+  std::size_t words_ = 0;
+  std::size_t bytes_ = 0;
+  std::uint8_t word_of_[kColumnCount];  // of fields that have one
+  std::uint32_t begins_[kColumnCount];  // of values
+  std::uint32_t sizes_[kColumnCount];
+  std::uint32_t gaps_[kColumnCount];  // between a value and the one before
+  std::size_t runs_ = 0;
+  Run run_[kColumnCount];
   bool is_same_ = false;  // the instrument of the row before
-  Values now_;
+
   Moments moments_;
   Prices prices_;
 };
@@ -320,6 +372,8 @@ void render_rows(std::span<const RowRef> rows, std::span<const std::string_view>
     char* p = out.room(writer.bound());
     if (i != 0 && shape != JsonShape::kLines) *p++ = ',';
     const auto begin = static_cast<std::size_t>(p - out.data());
+    if (i + kAhead < rows.size())
+      for (std::size_t at = 0; at < kMostBytes; at += 64) __builtin_prefetch(rows[i + kAhead].at + at);
     p = writer.row(p, i == 0 ? nullptr : out.data() + before, rows[i]);
     before = begin;
     if (shape == JsonShape::kLines) *p++ = '\n';
