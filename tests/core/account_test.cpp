@@ -304,4 +304,24 @@ TEST_CASE(sums_beside_wide_ones) {
   }
 }
 
+// So do shares of a value, of every sign and size.
+TEST_CASE(shares_beside_wide_ones) {
+  constexpr std::int64_t top = std::numeric_limits<std::int64_t>::max();
+  const auto same = [](Money value, Ratio ratio) {
+    EXPECT_EQ(times(value, ratio), clamp(divide_round(static_cast<Wide>(value) * ratio, kOne)));
+  };
+  constexpr Ratio ratios[] = {0, 1, 23'010, kOne / 2, kOne - 1, kOne, kOne + 1, 7 * kOne, top, -1, -kOne};
+  for (const Ratio ratio : ratios)
+    for (const Money value : {std::int64_t{0}, std::int64_t{1}, kOne / 2 - 1, kOne / 2, kOne - 1, kOne, kOne + 1,
+                              3 * kOne / 2, kMaxValue, kMaxGross, top - 1, top})
+      for (const Money signed_value : {value, -value}) same(signed_value, ratio);
+  std::mt19937_64 draw(15);
+  for (int i = 0; i < 100'000; ++i) {
+    const auto value = static_cast<Money>(draw() >> (1 + draw() % 60));
+    const auto ratio = static_cast<Ratio>(draw() % (kOne + 1));
+    same(value, ratio);
+    same(-value, ratio);
+  }
+}
+
 int main(int argc, char** argv) { return expect::run_all(argc, argv); }

@@ -11,9 +11,11 @@ namespace {
 
 constexpr int index(Side side) { return static_cast<int>(side); }
 
-Money rated(const Rate& rate, Money value, std::int64_t lots) {
-  if (rate.per_lot == 0) return times(value, rate.ratio);
+[[gnu::noinline]] Money rated_by_lot(const Rate& rate, Money value, std::int64_t lots) {
   return add(times(value, rate.ratio), clamp(static_cast<Wide>(rate.per_lot) * lots));
+}
+Money rated(const Rate& rate, Money value, std::int64_t lots) {
+  return rate.per_lot == 0 ? times(value, rate.ratio) : rated_by_lot(rate, value, lots);
 }
 
 // Broker's fee of one fill or of what is left of an order.
@@ -75,7 +77,7 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
   if (volume < 1 || volume > kMaxVolume) return Code::kVolume;
   if (!price_fits(price)) return Code::kBadPrice;
   const Terms& t = board_->terms(instrument);
-  const Wide value = wide_value(price, volume, t.multiple);
+  const Money value = value_of(price, volume, t.multiple);  // or what is as far beyond the bound
   if (value > kMaxValue) return Code::kTooLarge;
   Hold& hold = out = Hold{};
   hold.instrument = instrument;
@@ -84,7 +86,7 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
   hold.left = volume;
   hold.opens = t.opens(side, offset);
   if (hold.opens) {
-    if (value + opened_ > kMaxValue) return Code::kTooLarge;
+    if (value > kMaxValue - opened_) return Code::kTooLarge;
   } else {
     const Position* p = find(instrument);
     if (p == nullptr) return Code::kCloseExceeds;
@@ -116,17 +118,19 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
         break;
     }
   }
-  estimate(t, hold);
-  if (static_cast<Wide>(funds_.margin) + funds_.frozen_margin + due(hold) > kMaxValue && hold.opens)
-    return Code::kTooLarge;
+  estimate(t, hold, value);
+  if (hold.opens && add(add(funds_.margin, funds_.frozen_margin), due(hold)) > kMaxValue) return Code::kTooLarge;
   return Code::kOk;
 }
 
 // Sets what the order's remaining lots keep of the money.
 void Account::estimate(const Terms& t, Hold& h) {
   h.frozen = h.commission = 0;
-  if (h.left == 0) return;
-  const Money value = value_of(h.price, h.left, t.multiple);
+  if (h.left != 0) estimate(t, h, value_of(h.price, h.left, t.multiple));
+}
+
+inline void Account::estimate(const Terms& t, Hold& h, Money value) {
+  h.frozen = 0;
   h.pays_premium = t.asset == Asset::kOption && h.side == Side::kBuy;
   if (h.pays_premium) h.frozen = value;
   else if (h.opens) h.frozen = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
@@ -233,13 +237,12 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   if (volume < 1 || volume > hold.left) return Code::kVolume;
   if (!price_fits(price)) return Code::kBadPrice;
   const Terms& t = board_->terms(hold.instrument);
-  const Wide wide = wide_value(price, volume, t.multiple);
+  const Money value = value_of(price, volume, t.multiple);
   const Money reserved = value_of(hold.price, volume, t.multiple);
   Position& p = place(hold.instrument);
   const Price last = p.last == kNoValue ? price : p.last;
-  if (wide > kMaxValue || (hold.opens && opened_ - reserved + wide > kMaxValue)) return Code::kTooLarge;
-  if (hold.opens && gross_ + wide_value(last, volume, t.multiple) > kMaxGross) return Code::kTooLarge;
-  const Money value = static_cast<Money>(wide);
+  if (value > kMaxValue || (hold.opens && opened_ - reserved > kMaxValue - value)) return Code::kTooLarge;
+  if (hold.opens && value_of(last, volume, t.multiple) > kMaxGross - gross_) return Code::kTooLarge;
   const Kept before(hold);
   Filled filled;
   const int of = index(hold.opens ? hold.side : book::opposite(hold.side));

@@ -346,6 +346,7 @@ class alignas(64) Account {
   void add_part(const Terms& terms, int leg, const Part& part, int sign);
   void add_margin(const Position& position, int leg, Money delta);
   static void estimate(const Terms& terms, Hold& hold);
+  static void estimate(const Terms& terms, Hold& hold, Money value);  // of what is left of it, some lots at least
   // What an order keeps of the money.
   struct Kept {
     Money margin = 0;

@@ -63,14 +63,20 @@ constexpr Money value_of(Price price, std::int64_t volume, std::int64_t multiple
     return value;
   return clamp(wide_value(price, volume, multiple));
 }
-constexpr Money times(Money value, Ratio ratio) {
-  if (ratio >= 0 && ratio <= kOne) [[likely]] {
-    // The same in 64 bits: the whole part of value / kOne times the ratio is exact, and what is left of it is below 1e18.
-    const Money whole = value / kOne;
-    const Money rest = (value - whole * kOne) * ratio;
-    return whole * ratio + (rest + (rest < 0 ? -kOne / 2 : kOne / 2)) / kOne;
-  }
+// For what times() does not do itself.
+[[gnu::noinline, gnu::cold]] constexpr Money times_wide(Money value, Ratio ratio) {
   return clamp(divide_round(static_cast<Wide>(value) * ratio, kOne));
+}
+constexpr Money times(Money value, Ratio ratio) {
+  if (value >= 0 && ratio >= 0 && ratio <= kOne) [[likely]] {
+    // The same in 64 bits: the whole part of value / kOne times the ratio is exact, and what is left of it is below 1e18.
+    // Without signs a division by a constant is one multiplication.
+    constexpr auto one = static_cast<std::uint64_t>(kOne);
+    const auto of = static_cast<std::uint64_t>(value), by = static_cast<std::uint64_t>(ratio);
+    const std::uint64_t whole = of / one;
+    return static_cast<Money>(whole * by + ((of - whole * one) * by + one / 2) / one);
+  }
+  return times_wide(value, ratio);
 }
 // The part of a cost that `lots` of `of` lots bear.
 constexpr Money share(Money cost, std::int64_t lots, std::int64_t of) {
@@ -82,14 +88,18 @@ class Sum {
  public:
   constexpr explicit Sum(Money first) : value_(first) {}
   constexpr Sum& plus(Money x) {
-    overflowed_ |= __builtin_add_overflow(value_, x, &value_);
+    if (__builtin_add_overflow(value_, x, &value_)) [[unlikely]] overflowed_ = true;
     return *this;
   }
   constexpr Sum& minus(Money x) {
-    overflowed_ |= __builtin_sub_overflow(value_, x, &value_);
+    if (__builtin_sub_overflow(value_, x, &value_)) [[unlikely]] overflowed_ = true;
     return *this;
   }
-  constexpr bool fits() const { return !overflowed_ && value_ != kNoValue; }  // which clamp() leaves out, too
+  // kNoValue, which clamp() leaves out, too, is the one value that cannot be made less.
+  constexpr bool fits() const {
+    Money less = 0;
+    return !overflowed_ && !__builtin_sub_overflow(value_, 1, &less);
+  }
   constexpr Money value() const { return value_; }
 
  private:

@@ -21,7 +21,12 @@ namespace qautlra::exchange {
 class Stream {
  public:
   Stream(Exchange& x, const void* bytes, std::size_t count, std::uint32_t accounts, std::int64_t now_ns)
-      : x_(x), bytes_(static_cast<const char*>(bytes)), count_(count), accounts_(accounts), now_ns_(now_ns) {}
+      : x_(x),
+        bytes_(static_cast<const char*>(bytes)),
+        count_(count),
+        accounts_(accounts),
+        instruments_(x.instruments()),
+        now_ns_(now_ns) {}
 
   void run(book::StreamResult& result) {
     for (std::size_t i = 0; i < std::min(kRing, count_); ++i) name(i);
@@ -68,13 +73,13 @@ class Stream {
     c.tag = OrderTable::tag_of(c.account, c.client_id());
     c.number = kNone;
     c.maker = 0;
-    if (c.op.book >= x_.instruments()) return;
+    if (c.op.book >= instruments_) return;
     x_.orders().prefetch(c.tag);
     x_.expect(c.account);
     if (c.op.type != 1) x_.books().prefetch_level(c.op.book, side_of(c.op), c.op.price);
   }
   void look_up(Coming& c) {
-    if (c.op.book >= x_.instruments()) return;
+    if (c.op.book >= instruments_) return;
     if (c.op.type == 1) {
       c.number = x_.orders().prefetch_record(c.tag).number;
     } else {
@@ -84,7 +89,7 @@ class Stream {
     }
   }
   void meet(Coming& c) {
-    if (c.op.book >= x_.instruments()) return;
+    if (c.op.book >= instruments_) return;
     if (c.op.type != 1) {
       if (c.maker == 0) return x_.ledger().at(c.account).prefetch_front(c.op.book);
       x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
@@ -117,7 +122,7 @@ class Stream {
     if (op.type == 1) {
       if (x_.cancel(c.account, c.client_id(), c.tag, now_ns_).code != kOk) ++result.misses;
     } else if (op.type == 0 || op.type == 2) {
-      const Price tick = op.book < x_.instruments() ? x_.ledger().board.terms(op.book).tick : 1;
+      const Price tick = op.book < instruments_ ? x_.ledger().board.terms(op.book).tick : 1;
       Insert order;
       order.account = c.account;
       order.instrument = op.book;
@@ -147,6 +152,7 @@ class Stream {
   const char* const bytes_;
   const std::size_t count_;
   const std::uint32_t accounts_;
+  const std::uint32_t instruments_;
   const std::int64_t now_ns_;
   std::array<Coming, kRing> ops_;
 };

@@ -11,6 +11,7 @@ using account::Asset;
 using account::Hold;
 using account::kNoValue;
 using account::Offset;
+using account::Ratio;
 using account::Wide;
 
 namespace {
@@ -53,14 +54,16 @@ std::uint64_t Gate::likeness(const Request& r) {
 }
 
 inline Verdict Gate::check_order(const Request& r, const Account* owner, std::int64_t now_ns,
-                                 std::int64_t live_orders, Price& freeze_at) {
+                                 std::int64_t live_orders, Judged& judged) {
   const account::Board& board = ledger_->board;
-  const bool known = board.known(r.instrument);
-  const bool opens = this->opens(r);
+  const account::Terms* const known = board.known(r.instrument) ? &board.terms(r.instrument) : nullptr;
+  const bool opens = judged.opens =
+      known == nullptr ? r.offset == Offset::kOpen : known->opens(r.side, r.offset);
+  Line* const there = r.account < lines_.size() ? &lines_[r.account] : nullptr;
 
   // 1: trading state
   if (!r.force) {
-    const State own = owner == nullptr ? State::kActive : account_state(r.account);
+    const State own = owner == nullptr || there == nullptr ? State::kActive : there->state;
     if (state_ == State::kHalted || own == State::kHalted) return refuse(1, Code::kHalted);
     if (opens && (state_ == State::kReducing || own == State::kReducing)) return refuse(1, Code::kReducing);
   }
@@ -68,16 +71,17 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
   if (owner == nullptr) return refuse(2, Code::kNoAccount);
   if (!r.force && (owner->locks & account::kLockTrading)) return refuse(2, Code::kAccountFrozen);
   // 3: instrument
-  if (!known) return refuse(3, Code::kNoInstrument);
-  const account::Terms& terms = board.terms(r.instrument);
+  if (known == nullptr) return refuse(3, Code::kNoInstrument);
+  const account::Terms& terms = *known;
   const account::Quote& quote = board.quote(r.instrument);
   if (!quote.tradable) return refuse(3, Code::kSuspended);
   if (!quote.open) return refuse(3, Code::kNotTrading);
   // 4: order id
   if (r.duplicate) return refuse(4, Code::kDuplicate);
 
-  const Limits& l = limits(r.account);
-  Line& line_ = line(r.account);
+  Line& line_ = there != nullptr ? *there : line(r.account);
+  const Limits& l = *(judged.limits = line_.own_limits ? &own_.at(r.account) : &common_);
+  Price& freeze_at = judged.freeze_at;
   // 5: volume
   if (r.volume < 1 || (!r.force && l.volume_max > 0 && r.volume > l.volume_max)) return refuse(5, Code::kVolume);
   // 6: price
@@ -131,9 +135,9 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
 }
 
 Verdict Gate::check_outside(const Request& r, std::int64_t now_ns, std::int64_t live_orders) {
-  Price freeze_at = kNoValue;
-  const Verdict verdict = check_order(r, ledger_->find(r.account), now_ns, live_orders, freeze_at);
-  if (verdict.code == Code::kOk && !r.force && r.reduce_only && opens(r))
+  Judged judged;
+  const Verdict verdict = check_order(r, ledger_->find(r.account), now_ns, live_orders, judged);
+  if (verdict.code == Code::kOk && !r.force && r.reduce_only && judged.opens)
     return refuse(18, Code::kReduceOnly, verdict.warnings);
   return verdict;
 }
@@ -141,20 +145,20 @@ Verdict Gate::check_outside(const Request& r, std::int64_t now_ns, std::int64_t 
 Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_day, Hold& hold,
                     const SelfTradeProbe& probe) {
   Account* const owner = ledger_->find(r.account);
-  Price freeze_at = kNoValue;
-  const Verdict first = check_order(r, owner, now_ns, owner == nullptr ? 0 : owner->live_orders(), freeze_at);
+  Judged judged;
+  const Verdict first = check_order(r, owner, now_ns, owner == nullptr ? 0 : owner->live_orders(), judged);
   if (first.code != Code::kOk) return first;
-  const bool opens = this->opens(r);
-  const Limits& l = limits(r.account);
+  const bool opens = judged.opens;
+  const Limits& l = *judged.limits;
   std::uint8_t warnings = first.warnings;
   // 13: lots
   Hold& plan = hold;
-  if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, freeze_at, plan); code != Code::kOk)
+  if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, judged.freeze_at, plan); code != Code::kOk)
     return refuse(13, code, warnings);
   if (!r.force) {
-    const account::Position* const position = owner->find(r.instrument);
     if (opens) {
       if (l.position_max > 0) {
+        const account::Position* const position = owner->find(r.instrument);
         const int side = static_cast<int>(r.side);
         const std::int64_t there =
             position == nullptr ? 0 : position->held[side].volume() + position->opening[side];
@@ -163,24 +167,26 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       // 14: funds
       const Money equity = owner->balance();
       if (Account::due(plan) > owner->available(equity)) return refuse(14, Code::kFunds, warnings);
-      // 15: concentration
+      // 15: concentration; 16: risk ratio, without shares paid in full
       const account::Funds& funds = owner->funds();
-      if (l.concentration > 0) {
-        const Wide most = static_cast<Wide>(equity) * l.concentration;
-        Wide margin = plan.margin();
-        // No instrument has more of it than all have together, twice where the larger side pays: then its position,
-        // which is far away in memory, need not be looked at.
-        const Wide all = margin + funds.frozen_margin + 2 * static_cast<Wide>(funds.margin);
-        if (position != nullptr && all * account::kOne > most)
-          margin += static_cast<Wide>(position->frozen_margin) + position->margin;
-        if (margin * account::kOne > most) return refuse(15, Code::kConcentration, warnings);
-      }
-      // 16: risk ratio, without shares paid in full
-      const Wide used = static_cast<Wide>(funds.margin - funds.paid) * account::kOne;
-      if (used > 0) {
-        if (l.ratio_stop > 0 && used >= static_cast<Wide>(equity) * l.ratio_stop)
-          return refuse(16, Code::kRiskRatio, warnings);
-        if (l.ratio_warn > 0 && used >= static_cast<Wide>(equity) * l.ratio_warn) warnings |= kWarnRiskRatio;
+      // No instrument has more margin than all have together, twice where the larger side pays. As long as that is below
+      // the least share of the balance that either looks at, neither need look.
+      const Ratio least = l.least_share();
+      const Wide all = static_cast<Wide>(plan.margin()) + funds.frozen_margin + 2 * static_cast<Wide>(funds.margin);
+      if (least > 0 && all * account::kOne >= static_cast<Wide>(equity) * least) {
+        if (l.concentration > 0) {
+          const account::Position* const position = owner->find(r.instrument);
+          Wide margin = plan.margin();
+          if (position != nullptr) margin += static_cast<Wide>(position->frozen_margin) + position->margin;
+          if (margin * account::kOne > static_cast<Wide>(equity) * l.concentration)
+            return refuse(15, Code::kConcentration, warnings);
+        }
+        const Wide used = static_cast<Wide>(funds.margin - funds.paid) * account::kOne;
+        if (used > 0) {
+          if (l.ratio_stop > 0 && used >= static_cast<Wide>(equity) * l.ratio_stop)
+            return refuse(16, Code::kRiskRatio, warnings);
+          if (l.ratio_warn > 0 && used >= static_cast<Wide>(equity) * l.ratio_warn) warnings |= kWarnRiskRatio;
+        }
       }
       // 17: self trade
       if (l.self_trade && probe.crosses != nullptr && probe.crosses(probe.context, r))

@@ -214,9 +214,14 @@ class Gate {
   static Contract done_in(const Line& line, std::uint32_t instrument) {
     return instrument < line.contracts_size ? line.contracts[instrument] : Contract{};
   }
-  // 1 to 12; `freeze_at` is the price that an order which passes is reckoned at.
+  // What 1 to 12 found out on their way; the last two of an order that passes.
+  struct Judged {
+    bool opens = false;
+    Price freeze_at = account::kNoValue;  // the price it is reckoned at
+    const Limits* limits = nullptr;
+  };
   Verdict check_order(const Request& request, const account::Account* owner, std::int64_t now_ns,
-                      std::int64_t live_orders, Price& freeze_at);
+                      std::int64_t live_orders, Judged& judged);
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;

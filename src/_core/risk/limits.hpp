@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 
 #include "account/money.hpp"
 #include "risk/bucket.hpp"
@@ -42,6 +43,14 @@ struct Limits {
   bool looks_at_contracts() const {
     return (contract_orders | contract_cancels | contract_trades | contract_opens | contract_open_volume |
             cancels_warn | cancels_block) != 0;
+  }
+
+  // The least of the shares of the balance that margin is held against; 0 when it is held against none.
+  Ratio least_share() const {
+    Ratio least = 0;
+    for (const Ratio share : {concentration, ratio_stop, ratio_warn})
+      if (share > 0 && (least == 0 || share < least)) least = share;
+    return least;
   }
 
   static Limits paper() { return {}; }
