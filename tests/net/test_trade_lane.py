@@ -223,14 +223,19 @@ def test_what_a_lane_takes_means_the_same_to_the_other_reader() -> None:
         assert (request.user_id, order.order_id, order.symbol) == ("acc001", core.order_id, CU)
         assert (order.direction, order.offset, order.volume) == (core.side, core.offset, core.volume)
         assert round(order.limit_price * 1e6) == round(core.price * 1e6)
+        words = (order.order_id, order.symbol, order.direction.name, order.offset.name, order.volume)
+        assert lane.order() == (*words, core.price) and lane.order_id == order.order_id
         assert (order.price_type, order.time_condition) == (core.price_type, core.time)
         assert (order.volume_condition, order.min_volume) == (core.condition, 0)
     assert taken > 500
     withdraw = b'{"aid":"cancel_order","user_id":"acc001","order_id":"o1"}'
     assert (lane.read(withdraw), lane.read(withdraw.replace(b"acc001", b"acc0"))) == (2, 0)
     assert lane.read(b'{"aid":"peek_message"}') == 0
-    with pytest.raises(ValueError, match="nothing was read"):
-        lane.enter(0, 0)
+    for ask in (lambda: lane.enter(0, 0), lambda: lane.order_id):
+        with pytest.raises(ValueError, match="nothing was read"):
+            ask()
+    with pytest.raises(ValueError, match="no order"):
+        lane.order()
 
 
 def test_what_is_not_alone_goes_the_long_way(tmp_path: Path) -> None:

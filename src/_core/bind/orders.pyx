@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
+from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
@@ -75,6 +76,7 @@ cdef extern from "exchange/diff_lane.hpp" namespace "qautlra::exchange" nogil:
     cdef cppclass DiffLane:
         DiffLane(CExchange&, uint32_t, string_view, string_view) except +
         LaneKind read(string_view) except +
+        const DiffCommand& command()
         uint32_t instrument()
         Outcome enter(int64_t) except +
         cbool is_simple()
@@ -130,6 +132,8 @@ class Entered(NamedTuple):
 
 
 _KINDS = ("none", "insert", "cancel", "other")
+_SIDES = ("BUY", "SELL")
+_OFFSETS = ("OPEN", "CLOSE", "CLOSETODAY")
 
 
 cdef str _str(string_view text):
@@ -310,6 +314,7 @@ cdef class Lane:
     cdef readonly Exchange exchange
     cdef bytes message
     cdef int kind
+    cdef bint entered
 
     def __cinit__(self, Exchange exchange not None, uint32_t account, str user_id not None, str notices not None):
         cdef bytes user = user_id.encode(), begin = notices.encode()
@@ -324,6 +329,7 @@ cdef class Lane:
     def read(self, bytes message not None):
         """0: not for the lane; 1: an order; 2: a cancel. Nothing is done yet."""
         self.message = message
+        self.entered = False
         self.kind = <int>self.ptr.read(string_view(<const char*>message, <size_t>len(message)))
         return self.kind
 
@@ -337,16 +343,32 @@ cdef class Lane:
         """Number of the instrument of the order that was read."""
         return self.ptr.instrument()
 
+    def order(self):
+        """(order_id, symbol, direction, offset, volume, price) of the order that was read, in the protocol's words."""
+        if self.kind != <int>kLaneInsert:
+            raise ValueError("no order was read")
+        cdef const DiffCommand* c = &self.ptr.command()
+        cdef const string* symbol = &self.exchange.ptr.symbol(self.ptr.instrument())
+        return (_str(c.order_id), symbol.data()[:symbol.size()].decode("utf-8"), _SIDES[<int>c.order.side],
+                _OFFSETS[<int>c.order.offset], <double>c.order.volume, to_cny(c.order.price))
+
+    @property
+    def order_id(self):
+        """What the order that was read, or is to be withdrawn, is called."""
+        if self.kind == 0:
+            raise ValueError("nothing was read that is for the lane")
+        return _str(self.ptr.command().order_id)
+
     def enter(self, int64_t now_ns, uint64_t serial):
         """Do what was read, and have the journal write it. Without a packet what came of it is told the long way: it
         was refused, more happened than to the order itself, or the journal takes its time."""
         cdef Journal journal = self.exchange.journal
         cdef uint64_t lsn, durable
         cdef string_view packet
-        if self.message is None or self.kind == 0:
+        if self.kind == 0 or self.entered:
             raise ValueError("nothing was read that is for the lane")
+        self.entered = True
         cdef Outcome out = self.ptr.enter(now_ns)
-        self.message = None
         lsn = out.lsn
         if journal is not None:
             journal.get().flush()

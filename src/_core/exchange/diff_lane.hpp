@@ -32,6 +32,7 @@ class DiffLane {
   bool is_simple() const { return simple_; }
   bool is_alive() const { return alive_; }
   std::uint32_t order() const { return order_; }
+  const DiffCommand& command() const { return *command_; }  // that was read, while its message stays
   // The packet, until the next call, with notices numbered behind `serial`, which is moved on.
   std::string_view tell(std::uint64_t& serial);
 

@@ -18,17 +18,25 @@ def result_of(answer: Answer | ConditionAnswer) -> Result:
 
 def of_order(order: InsertOrder, answer: Answer) -> dict[str, Any]:
     """Return the detail of an order that was entered."""
-    detail: dict[str, Any] = {
-        "order_id": order.order_id,
-        "instrument": order.symbol,
-        "direction": order.direction._name_,  # `name` is a property that costs what all of this does
-        "offset": order.offset._name_,
-        "volume": order.volume,
-        "price": order.limit_price,
-    }
+    direction, offset = order.direction._name_, order.offset._name_  # `name` costs what all of this does
+    detail = of_words(order.order_id, order.symbol, direction, offset, order.volume, order.limit_price)
     if answer.code:
         detail["code"] = answer.code
     return detail
+
+
+def of_words(
+    order_id: str, symbol: str, direction: str, offset: str, volume: float, price: float | None
+) -> dict[str, Any]:
+    """Return the detail of an order in words."""
+    return {
+        "order_id": order_id,
+        "instrument": symbol,
+        "direction": direction,
+        "offset": offset,
+        "volume": volume,
+        "price": price,
+    }
 
 
 def of_change(order_id: str, answer: Answer, **what: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ MAX_HELD_BYTES: Final = 64 << 10
 SLOW_CLIENT_S: Final = 10.0
 SLOW_RETRY_S: Final = 0.02
 _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
+_DONE: Final = Answer(code=0)
 _log = get_logger("net")
 
 
@@ -157,9 +158,15 @@ class TradeSession:
             self._asked = False
             self._out.send(entered.packet)
             self._channel.told(entered)
+            if kind == 1:
+                words = lane.order()
+                self._record(log, Act.ORDER_SUBMIT, _DONE, lambda: audited.of_words(*words))
+            else:
+                order_id = lane.order_id
+                self._record(log, Act.ORDER_CANCEL, _DONE, lambda: audited.of_change(order_id, _DONE))
         else:
             self._trade.wake()
-        self._entered(log, asks.decode(message), entered)
+            self._entered(log, asks.decode(message), entered)
         return True
 
     def paused(self) -> None:
@@ -295,7 +302,7 @@ class TradeSession:
         self._after(answer.lsn, lambda: self._refused(order, answer.code))
 
     def _entered(self, log: AuditLog, request: asks.Request | None, entered: Entered) -> None:
-        """An order or a cancel was done by itself: the rest of what is done with one."""
+        """An order or a cancel was done by itself, and is not told yet: the rest of what is done with one."""
         answer = Answer(code=entered.code, number=entered.number, lsn=entered.lsn)
         if isinstance(request, asks.Insert):
             self._inserted(log, asks.insert_of(request, self._account_id, request.order_id), answer)

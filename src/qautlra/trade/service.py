@@ -412,8 +412,16 @@ class TradeService(Accounts):
                 self._loop.call_exception_handler({"message": "changes not told", "exception": error})
 
     def _end_turn(self) -> None:
-        self._turn, self._is_told = None, False
-        self._do_turn()
+        is_told, self._turn, self._is_told = self._is_told, None, False
+        if not is_told or self._has_news():
+            self._do_turn()
+
+    def _has_news(self) -> bool:
+        """Tell whether anything has changed, or waits for the journal, since it was last told."""
+        engine, journal = self._engine, self._journal
+        if engine is None or journal is None or engine.is_dirty or self._teller.is_waiting:
+            return True
+        return engine.exchange.event_count > 0 or journal.durable_lsn < journal.head_lsn
 
     def _do_turn(self) -> None:
         engine, journal = self._engine, self._journal
