@@ -13,7 +13,7 @@ namespace {
 constexpr Code kEntered = 417;
 constexpr Code kWithdrawn = 419;
 constexpr Code kTraded = 406;
-constexpr std::size_t kNoticeBytesMax = 512 + 6 * kNameBytesMax;
+constexpr std::size_t kNoticeBytesMax = 512 + 6 * kNameBytesMax;  // without the beginning of its key
 
 std::string escaped(std::string_view text) {
   std::string found(6 * text.size() + 8, '\0');
@@ -23,7 +23,7 @@ std::string escaped(std::string_view text) {
 }  // namespace
 
 DiffLane::DiffLane(Exchange& x, std::uint32_t account, std::string_view user, std::string_view notices)
-    : x_(x), account_(account), user_(user), notices_(notices) {}
+    : x_(x), account_(account), user_(user), user_key_(escaped(user)), notices_(notices) {}
 
 DiffLane::Kind DiffLane::read(std::string_view message) {
   kind_ = Kind::kNotOurs;
@@ -88,18 +88,19 @@ char* DiffLane::put_notice(char* p, std::uint64_t number, Code code) const {
 std::string_view DiffLane::tell(std::uint64_t& serial) {
   constexpr char kEnd[] = "\"}}},";
   const OrderRecord& r = x_.orders().at(order_);
+  const std::size_t notice_bytes = kNoticeBytesMax + notices_.size();
   out_.clear();
-  char* p = put(out_.room(2 * kNoticeBytesMax), "{\"aid\":\"rtn_data\",\"data\":[");
+  char* p = put(out_.room(2 * notice_bytes), "{\"aid\":\"rtn_data\",\"data\":[");
   if (kind_ == Kind::kInsert) p = put(put(put_notice(p, ++serial, kEntered), "下单成功"), kEnd);
   if (!alive_ && r.left != 0) p = put(put(put_notice(p, ++serial, kWithdrawn), "撤单成功"), kEnd);
   out_.commit(p);
   for (const std::uint32_t trade : trades_) {
-    p = put(put_notice(out_.room(kNoticeBytesMax), ++serial, kTraded), "成交通知,合约:");
+    p = put(put_notice(out_.room(notice_bytes), ++serial, kTraded), "成交通知,合约:");
     p = put(put_escaped(p, x_.symbol(r.instrument())), ",手数:");
     out_.commit(put(put_int(p, x_.trades().at(trade).volume), kEnd));
   }
-  p = put(out_.room(6 * kNameBytesMax + 64), "{\"trade\":{\"");
-  out_.commit(put(put(p, std::string_view(escaped(user_))), "\":{"));
+  p = put(out_.room(user_key_.size() + 64), "{\"trade\":{\"");
+  out_.commit(put(put(p, std::string_view(user_key_)), "\":{"));
   const std::uint32_t instrument = r.instrument();
   encode_change(x_, account_, {&instrument, 1}, {&order_, 1}, trades_, out_);
   out_.append("}}}]}");

@@ -43,6 +43,7 @@ class DiffLane {
   Exchange& x_;
   const std::uint32_t account_;
   const std::string user_;
+  const std::string user_key_;  // as JSON has it
   const std::string notices_;
   DiffReader reader_;
   DiffCommand* command_ = nullptr;
