@@ -105,7 +105,7 @@ GroupFound GroupRows::locate_all(std::size_t group) {
   is_all_ = true;
   first_ = 0;
   count_ = file_.rows(group_);
-  if (count_ > kMostGroupRows) return GroupFound::kForeign;
+  if (count_ == 0 || count_ > kMostGroupRows) return GroupFound::kForeign;
   if (const auto got = load(true); got != GroupFound::kRows) return got;
   if (const auto got = texts(); got != GroupFound::kRows) return got;
   lay_out();
