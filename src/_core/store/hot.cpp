@@ -268,6 +268,8 @@ std::uint64_t HotStore::count(const HotQuery& query) const {
 
 namespace {
 
+constexpr std::uint64_t kReservedRows = 1'024;
+
 // The next row of one instrument while several are merged. `time_us` counts down when descending.
 struct Head {
   std::int64_t time_us;
@@ -276,6 +278,28 @@ struct Head {
 };
 
 }  // namespace
+
+// Rows of one instrument that no other's come between. A row is looked at only where its chunk has some that are too
+// old: whoever reads the rows finds them in memory by himself, in one pass.
+void HotStore::take(const Range& range, const HotQuery& query, std::uint64_t limit, std::vector<RowRef>& out) {
+  const auto& chunks = range.line->chunks;
+  const std::size_t last = std::min(range.end_chunk, chunks.size() - 1);
+  out.reserve(std::min<std::uint64_t>(limit, kReservedRows));
+  for (std::size_t n = range.chunk; n <= last; ++n) {
+    const std::size_t c = query.descending ? last - (n - range.chunk) : n;
+    const Chunk& chunk = *chunks[c];
+    if (chunk.max_lsn() <= query.min_lsn) continue;
+    const bool is_new = chunk.min_lsn() > query.min_lsn;
+    const std::size_t from = c == range.chunk ? range.row : 0;
+    const std::size_t to = c == range.end_chunk ? range.end_row : chunk.count();
+    for (std::size_t i = from; i < to; ++i) {
+      const std::size_t row = query.descending ? to - 1 - (i - from) : i;
+      if (!is_new && chunk.lsn(row) <= query.min_lsn) continue;
+      if (out.size() == limit) return;
+      out.push_back({chunk.row(row), range.name});
+    }
+  }
+}
 
 void HotStore::scan(const HotQuery& query, HotRows& out) const {
   struct Cursor {
@@ -332,6 +356,7 @@ void HotStore::scan(const HotQuery& query, HotRows& out) const {
     cursors.push_back(c);
   }
   const std::uint64_t limit = query.limit == 0 ? std::numeric_limits<std::uint64_t>::max() : query.limit;
+  if (cursors.size() == 1) return take(cursors[0].range, query, limit, out.rows);
 
   // Rows of one instrument stay together while no other comes between them, so the heap is only touched when
   // the lead changes.

@@ -179,6 +179,7 @@ class HotStore {
   void split(Line& line, std::size_t index);
   std::vector<std::uint32_t> chosen(const HotQuery& query) const;
   static bool locate(const Line& line, const HotQuery& query, Range& range);
+  static void take(const Range& range, const HotQuery& query, std::uint64_t limit, std::vector<RowRef>& out);
 
   const InstrumentTable& instruments_;
   const std::size_t max_bytes_;
