@@ -18,7 +18,7 @@ from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
 from qautlra.net.deps import Deps
-from qautlra.net.http import middleware, raw_json
+from qautlra.net.http import cross_origin, middleware, raw_json
 from qautlra.net.import_http import ImportHttp
 from qautlra.net.ingest_http import IngestHttp
 from qautlra.net.market_http import MarketHttp
@@ -76,7 +76,8 @@ def build(deps: Deps) -> web.Application:
         else:
             app.router.add_route(route.method, route.path, handler)
 
-    async def headers(_request: web.Request, response: web.StreamResponse) -> None:
+    async def headers(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(cross_origin(request.headers.get("Origin"), deps))  # of a streamed one too
         response.headers["Server"] = "qautlra"
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cache-Control", "no-store")

@@ -1,4 +1,4 @@
-"""What all REST doors share: JSON replies, bodies, and the middleware of errors, origins and headers."""
+"""What all REST doors share: JSON replies, bodies, the middleware of errors, and who may read a reply."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def json_body(request: web.Request) -> bytes:
 
 
 def middleware(deps: Deps) -> Middleware:
-    """Return the front's one middleware: errors become JSON, allowed origins are told so, all is counted."""
+    """Return the front's one middleware: errors become JSON, all is counted."""
     requests = metrics.counter("qautlra_net_requests", "HTTP requests answered", ["method", "status"])
 
     @web.middleware
@@ -56,9 +56,6 @@ def middleware(deps: Deps) -> Middleware:
             response.headers["Access-Control-Max-Age"] = str(CORS_MAX_AGE_S)
         else:
             response = await _answer(request, handler)
-        if not response.prepared:
-            for name, value in cross_origin(request.headers.get("Origin"), deps).items():
-                response.headers[name] = value
         requests.labels(request.method, str(response.status)).inc()
         return response
 
