@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -40,23 +41,53 @@ def market_table(events: Sequence[Any] | pa.Table, schema: pa.Schema, now_ns: in
     return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()})
 
 
+class _Plan(NamedTuple):
+    """What makes rows of one schema rows of another."""
+
+    given: pa.Schema
+    schema: pa.Schema
+    keys: tuple[tuple[int, str], ...]
+    "Columns that must have a value in every row."
+    casts: tuple[tuple[int, pa.Field], ...]
+
+
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    kinds = dict(zip(schema.names, schema.types, strict=True))
-    given = dict(zip(table.column_names, table.columns, strict=True))
-    unknown = [name for name in given if name not in kinds]
-    if unknown:
-        raise InputError(f"no column {unknown[0][:64]!r}; there are {', '.join(kinds)}", key=unknown[0])
-    for name in (TIME, INSTRUMENT):
-        if name not in given or given[name].null_count:
+    plan = next((one for one in _plans if one.schema is schema and one.given == table.schema), None)
+    if plan is None:
+        plan = _plan(table.schema, schema)
+        _plans.append(plan)
+    for at, name in plan.keys:
+        if table.column(at).null_count:
             raise InputError(f"{name}: is missing", key=name)
     try:
-        for name, column in given.items():
-            kind, own = kinds[name], column.type
-            if own != kind and not (schema is ROW_SCHEMA and _is_read_as(own, kind)):
-                given[name] = column.cast(kind)
+        for at, field in plan.casts:
+            table = table.set_column(at, field, table.column(at).cast(field.type))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the columns have other types: {error}", key="body") from None
-    return pa.table(given)
+    return table
+
+
+def _plan(given: pa.Schema, schema: pa.Schema) -> _Plan:
+    kinds = dict(zip(schema.names, schema.types, strict=True))
+    names = given.names
+    for at, name in enumerate(names):
+        if name not in kinds:
+            raise InputError(f"no column {name[:64]!r}; there are {', '.join(kinds)}", key=name)
+        if name in names[:at]:
+            raise InputError(f"column {name} is there twice", key=name)
+    for name in (TIME, INSTRUMENT):
+        if name not in names:
+            raise InputError(f"{name}: is missing", key=name)
+    casts = [
+        (at, pa.field(name, kinds[name]))
+        for at, (name, own) in enumerate(zip(names, given.types, strict=True))
+        if own != kinds[name] and not (schema is ROW_SCHEMA and _is_read_as(own, kinds[name]))
+    ]
+    return _Plan(given, schema, tuple((names.index(name), name) for name in (TIME, INSTRUMENT)), tuple(casts))
+
+
+# Of the schemas seen last: who sends rows sends many bodies alike.
+_plans: deque[_Plan] = deque(maxlen=8)
 
 
 def _is_read_as(given: pa.DataType, kind: pa.DataType) -> bool:

@@ -160,7 +160,7 @@ def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         if rows > EVENTS_COUNT:
             raise InputError(f"more than {EVENTS_COUNT} events at once", key="body", status=413)
         batch.validate(full=True)
-        size += batch.nbytes
+        size += batch.get_total_buffer_size()
         if size > UNPACKED_BYTES:
             raise _too_much()
         found.append(batch)

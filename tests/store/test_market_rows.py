@@ -1,0 +1,67 @@
+"""Tables that are sent as rows of the market: cast where their types differ, refused where they cannot be."""
+
+import datetime as dt
+import random
+
+import pyarrow as pa
+import pytest
+
+from qautlra.base.errors import InputError
+from qautlra.store.market_rows import market_table
+from qautlra.store.schema import BAR_SCHEMA, ROW_SCHEMA
+
+NOW = dt.datetime(2026, 1, 5, 1, 0, tzinfo=dt.UTC)
+KEYS = {
+    "datetime": pa.array([NOW, NOW], ROW_SCHEMA.field("datetime").type),
+    "instrument_id": pa.array(["SHFE.cu2609", "DCE.m2609"]),
+}
+NUMBERS = [
+    pa.int8(),
+    pa.uint16(),
+    pa.int32(),
+    pa.int64(),
+    pa.uint64(),
+    pa.float32(),
+    pa.float64(),
+    pa.string(),
+]
+
+
+@pytest.mark.parametrize("schema", [ROW_SCHEMA, BAR_SCHEMA])
+def test_every_schema_is_read_by_itself_in_whatever_order_they_come(schema: pa.Schema) -> None:
+    """More schemas than are kept, some of them again and again."""
+    rng = random.Random(5)
+    names = [name for name in schema.names if pa.types.is_floating(schema.field(name).type)]
+    for _ in range(200):
+        chosen = rng.sample(names, 3)
+        columns = KEYS | {
+            name: pa.array([1, 2]).cast(rng.choice(NUMBERS[: rng.randint(1, 8)])) for name in chosen
+        }
+        order = rng.sample(list(columns), len(columns))
+        found = market_table(pa.table({name: columns[name] for name in order}), schema, 0)
+        assert found.column_names == order and found.num_rows == 2
+        for name in order:
+            want = columns[name].cast(schema.field(name).type)
+            assert found.column(name).cast(want.type).combine_chunks().equals(want)
+            kind = found.column(name).type
+            # What the core reads as it is, of rows of the market alone.
+            assert kind == want.type or (
+                schema is ROW_SCHEMA and pa.types.is_integer(kind) and kind.bit_width < 64
+            )
+
+
+def test_what_is_wrong_is_told_each_time() -> None:
+    good = pa.table(KEYS | {"last_price": [1.0, 2.0]})
+    for _ in range(2):
+        assert market_table(good, ROW_SCHEMA, 0).equals(good)
+        bad = good.set_column(1, "instrument_id", pa.array(["SHFE.cu2609", None]))
+        with pytest.raises(InputError, match="instrument_id: is missing"):
+            market_table(bad, ROW_SCHEMA, 0)
+        with pytest.raises(InputError, match="datetime: is missing"):
+            market_table(good.drop_columns(["datetime"]), ROW_SCHEMA, 0)
+        with pytest.raises(InputError, match="no column 'colour'; there are datetime"):
+            market_table(good.append_column("colour", pa.array([1, 2])), ROW_SCHEMA, 0)
+        with pytest.raises(InputError, match="column last_price is there twice"):
+            market_table(good.append_column("last_price", pa.array([3.0, 4.0])), ROW_SCHEMA, 0)
+        with pytest.raises(InputError, match="other types"):
+            market_table(good.set_column(2, "last_price", pa.array(["one", "2"])), ROW_SCHEMA, 0)
