@@ -24,7 +24,12 @@ from tests.fault.order_ledger import SYMBOL, Ledger, drain, insert, login
 KILLS = int(os.environ.get("QAUTLRA_KILLS", "3"))
 IN_FLIGHT = 20
 USER, PASSWORD = "killed", "Survive-9-times"
-SETTINGS = ("trade.limits.orders_per_s=0", "trade.limits.orders_burst=0", "trade.limits.active_max=0")
+SETTINGS = (
+    "trade.limits.orders_per_s=0",
+    "trade.limits.orders_burst=0",
+    "trade.limits.active_max=0",
+    "trade.limits.self_trade=false",  # else the first orders that rest keep nearly all others from trading
+)
 pytestmark = pytest.mark.slow
 
 
@@ -109,7 +114,7 @@ def test_nothing_told_is_lost_and_nothing_done_twice(
         ledger.judge(found.orders, found.trades)
         assert len(found.orders) == len(ledger.sent)
     assert min(in_flight) >= IN_FLIGHT
-    assert ledger.trades
+    assert len(ledger.trades) > len(ledger.sent) // 10  # else there was little to lose
 
 
 def socket_of(server: Server) -> str:
