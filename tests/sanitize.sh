@@ -10,7 +10,7 @@ mkdir -p "$out/package"
 rm -rf "$out/package/qautlra"
 cp -r src/qautlra "$out/package/qautlra"
 find "$out/package" -name '*.so' -delete
-# -O1 with lines but no variables: what is found is the same as with -O2, compiled in two thirds of its time.
+# Lines but no variables, and -O1: compiled in two thirds of the time of -O2.
 cmake -S . -B "$out" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
   -DQAUTLRA_SANITIZE="$kind" -DQAUTLRA_NATIVE_TESTS=ON \
   -DQAUTLRA_MODULE_DIR="$PWD/$out/package/qautlra/_core" -DPython_EXECUTABLE="$(command -v "$python")" >/dev/null

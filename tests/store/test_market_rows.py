@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from qautlra.base.errors import InputError
+from qautlra.store import market_rows
 from qautlra.store.market_rows import market_table
 from qautlra.store.schema import BAR_SCHEMA, ROW_SCHEMA
 
@@ -65,3 +66,17 @@ def test_what_is_wrong_is_told_each_time() -> None:
             market_table(good.append_column("last_price", pa.array([3.0, 4.0])), ROW_SCHEMA, 0)
         with pytest.raises(InputError, match="other types"):
             market_table(good.set_column(2, "last_price", pa.array(["one", "2"])), ROW_SCHEMA, 0)
+
+
+def test_of_what_was_sent_nothing_large_is_kept() -> None:
+    """Schemas are kept, and few; neither what senders note in them nor types that cannot be read."""
+    note = {"note": "x" * 100_000}
+    fields = [pa.field(name, column.type, metadata=note) for name, column in KEYS.items()]
+    table = pa.table(list(KEYS.values()), pa.schema([*fields], note))
+    wide = pa.array([{str(at): 1 for at in range(1_000)}] * 2)
+    for at in range(20):
+        assert market_table(table.append_column(f"bid_volume{at % 5 + 1}", pa.array([at, 1])), ROW_SCHEMA, 0)
+        with pytest.raises(InputError, match="other types"):
+            market_table(table.append_column("last_price", wide), ROW_SCHEMA, 0)
+    assert 5 <= len(market_rows._plans) <= 8
+    assert all(len(plan.given.serialize()) < 20_000 for plan in market_rows._plans)

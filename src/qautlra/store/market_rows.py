@@ -52,18 +52,19 @@ class _Plan(NamedTuple):
 
 
 def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    plan = next((one for one in _plans if one.schema is schema and one.given == table.schema), None)
-    if plan is None:
-        plan = _plan(table.schema, schema)
-        _plans.append(plan)
-    for at, name in plan.keys:
+    given = table.schema
+    plan = next((one for one in _plans if one.schema is schema and one.given == given), None)
+    found = plan or _plan(given, schema)
+    for at, name in found.keys:
         if table.column(at).null_count:
             raise InputError(f"{name}: is missing", key=name)
     try:
-        for at, field in plan.casts:
+        for at, field in found.casts:
             table = table.set_column(at, field, table.column(at).cast(field.type))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the columns have other types: {error}", key="body") from None
+    if plan is None:
+        _plans.append(found)
     return table
 
 
@@ -83,10 +84,11 @@ def _plan(given: pa.Schema, schema: pa.Schema) -> _Plan:
         for at, (name, own) in enumerate(zip(names, given.types, strict=True))
         if own != kinds[name] and not (schema is ROW_SCHEMA and _is_read_as(own, kinds[name]))
     ]
-    return _Plan(given, schema, tuple((names.index(name), name) for name in (TIME, INSTRUMENT)), tuple(casts))
+    plain = pa.schema([field.remove_metadata() for field in given])  # of a sender's notes nothing is kept
+    return _Plan(plain, schema, tuple((names.index(name), name) for name in (TIME, INSTRUMENT)), tuple(casts))
 
 
-# Of the schemas seen last: who sends rows sends many bodies alike.
+# Of the schemas seen last whose rows could be read: who sends rows sends many bodies alike.
 _plans: deque[_Plan] = deque(maxlen=8)
 
 
