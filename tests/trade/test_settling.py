@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from qautlra.base.clock import VirtualClock
 from qautlra.base.errors import StorageError
+from qautlra.model.order import Change
 from tests.trade.rig import ACCOUNT, Rig, run
 
 CU, RB = "SHFE.cu2109", "SHFE.rb2110"
@@ -56,6 +59,53 @@ def test_a_statement_is_kept_of_every_day(tmp_path: Path) -> None:
         assert await rig.trade.statement(ACCOUNT, 20210801) == "" == await rig.trade.statement("nobody")
 
     run(tmp_path, body)
+
+
+def unmoved(tmp_path: Path) -> Rig:
+    """A new exchange whose market clock no source has set yet."""
+    rig = Rig(tmp_path)
+    rig.clock = rig.trade.clock = VirtualClock("test")
+    return rig
+
+
+def test_the_first_day_begins_with_the_first_prices(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with unmoved(tmp_path) as rig:
+            assert rig.trade.open_account(ACCOUNT, 900_000).ok and rig.trade.trading_day == 0
+            rig.at("2021-08-02 09:30:00")
+            rig.quotes()
+            assert rig.trade.trading_day == 20210802  # without waiting for a turn of the service
+            assert rig.send("o1", CU, "BUY", "OPEN", 2, 75_000).ok
+
+    asyncio.run(body())
+
+
+def test_what_was_ordered_before_the_first_day_ends_with_its_beginning(tmp_path: Path) -> None:
+    """An order that was quicker than the first batch keeps no day from beginning."""
+    heard: list[tuple[str, bool]] = []
+
+    async def body() -> None:
+        async with unmoved(tmp_path) as rig:
+
+            def alive(change: Change) -> list[tuple[str, bool]]:
+                orders = [rig.trade.order(number) for number in change.orders]
+                return [(order.order_id, order.is_alive) for order in orders]
+
+            rig.trade.subscribe(ACCOUNT, lambda _change, found: heard.extend(found), alive)
+            assert rig.trade.open_account(ACCOUNT, 900_000).ok
+            rig.at("2021-08-02 09:30:00")
+            on_batch, rig.trade.on_batch = rig.trade.on_batch, lambda: None  # type: ignore[method-assign]
+            rig.quotes()
+            assert rig.send("o1", CU, "BUY", "OPEN", 2, 75_000).ok and rig.trade.trading_day == 0
+            on_batch()
+            assert rig.trade.trading_day == 20210802 and rig.trade.orders(ACCOUNT) == []
+            assert rig.trade.funds(ACCOUNT)["available"] == 900_000
+            assert rig.trade.settling.statements.settlements() == []
+            assert rig.send("o2", CU, "BUY", "OPEN", 2, 75_000).ok
+            await asyncio.sleep(0.05)
+
+    asyncio.run(body())
+    assert heard[0] == ("o1", False) and heard[-1] == ("o2", True)
 
 
 def test_a_day_cut_before_its_settlement_ends_again_the_same(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ class Days:
         self._clock = clock
 
     def follow(self) -> Iterator[DayEnd]:
-        """Yield the day that ended, if one did; the first day of a new exchange begins without one.
+        """Yield the day that ended, if one did; the first day of a new exchange begins without one, unless
+        orders came before it: they end as those of a day 0.
 
         A market clock that no source has set yet says nothing, and a day before the exchange's own is a
         recording of the past beside a journal of later days: the exchange stays where it is.
@@ -74,7 +75,7 @@ class Days:
             if not self._engine.phased:
                 self._engine.start_phases()
             return
-        if exchange.trading_day == 0:
+        if exchange.trading_day == 0 and not exchange.orders and not exchange.live_orders:
             exchange.settle(day)
             self._engine.start_phases()
             return

@@ -358,6 +358,8 @@ class TradeService(Accounts):
         engine = self._engine
         if engine is None:
             return
+        if not engine.phased:  # the market clock has a time now: the day begins before an order comes
+            self.follow_day()
         engine.on_market()
         for hook in self.on_tick:
             hook()

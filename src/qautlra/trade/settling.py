@@ -72,10 +72,11 @@ class Settling:
 
     def _end(self, days: Days, ended: DayEnd, by: str = "") -> None:
         trade = self._trade
-        transfers = {account_id: trade.transfers(account_id) for account_id in trade.accounts()}
-        self.statements.put(ended, transfers, trade.clock.now_ns(), by)
-        for hook in trade.day_ended:
-            hook(ended)
+        if ended.trading_day:
+            transfers = {account_id: trade.transfers(account_id) for account_id in trade.accounts()}
+            self.statements.put(ended, transfers, trade.clock.now_ns(), by)
+            for hook in trade.day_ended:
+                hook(ended)
         trade.collect()  # numbers of orders and trades begin again with the next day
         days.settle(ended)
         trade.router.new_day()
