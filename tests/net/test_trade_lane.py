@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from qautlra._core import orders
+from qautlra.auth.rights import Access
 from qautlra.base.errors import QautlraError
 from qautlra.net.trade_session import TradeSession
 from qautlra.wire import trade_requests as asks
@@ -258,10 +259,14 @@ def test_what_is_not_alone_goes_the_long_way(tmp_path: Path) -> None:
         room.send("o3", RB, "BUY", "OPEN", 1, 4_900)  # by another door, not told yet
         assert not session.receive_alone(insert("o2"))
         await room.settle()
+        grant = room.auth.users.grant
+        await room.auth.write(grant, ACCOUNT, ACCOUNT, Access.VIEW)
         session._allowed.clear()
-        assert not session.receive_alone(insert("o2"))
-        assert not await room.say(session, insert("o2"))  # asks for the rights
-        assert not await room.say(session, cancel("o2"))
+        assert not session.receive_alone(insert("o2")) and not session.receive_alone(cancel("o1"))
+        await room.auth.write(grant, ACCOUNT, ACCOUNT, Access.OWN)
+        session._allowed.clear()
+        assert await room.say(session, insert("o2"))  # asks for the rights
+        assert await room.say(session, cancel("o2"))
         assert await room.say(session, cancel("o1"))
         await room.say(session, cancel("o1"))  # no order any more
         await until(lambda: client.codes[-1] != 419)
@@ -278,6 +283,32 @@ def test_what_is_not_alone_goes_the_long_way(tmp_path: Path) -> None:
             await asyncio.wait_for(body(room), 30)
 
     asyncio.run(main())
+
+
+def test_prices_that_move_send_no_order_the_long_way(tmp_path: Path) -> None:
+    """What is held moves: the order goes alone, and the position is told when prices are."""
+
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        session.receive(insert("o0", limit_price=75_000).decode())
+        room.tick(CU, 75_000, ask_price1=75_000, ask_volume1=1)
+        held = lambda: client.tree["trade"][ACCOUNT].get("positions", {}).get(CU, {})  # noqa: E731
+        await until(lambda: held().get("volume_long") == 1)
+        rb = {"instrument_id": "rb2110", "limit_price": 4_900}
+        session.receive(insert("o1", **rb).decode())
+        await until(lambda: "o1" in client.tree["trade"][ACCOUNT]["orders"])
+        await asyncio.sleep(0.01)
+        for number, price in enumerate((75_100, 75_200)):
+            room.tick(CU, price)
+            assert room.trade.engine.is_moved
+            assert session.receive_alone(insert(f"r{number}", **rb))
+            session.paused()
+            await asyncio.sleep(0)  # the turn of the loop ends
+            assert room.trade.engine.is_moved  # no packet of prices with every order
+            await until(lambda price=price: held()["last_price"] == price)  # type: ignore[misc]
+            assert not room.trade.engine.is_moved
+
+    go(tmp_path, body, mark_interval_ms=50)
 
 
 def test_a_client_that_asks_is_told_once_for_each_time(tmp_path: Path) -> None:
@@ -337,7 +368,7 @@ def test_a_failure_behind_the_packet_is_not_the_clients(tmp_path: Path, monkeypa
         seen: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
         error = QautlraError("of our own making")
-        monkeypatch.setattr(room.trade.engine, "collect", lambda: (_ for _ in ()).throw(error))
+        monkeypatch.setattr(room.trade.engine, "collect", lambda **_: (_ for _ in ()).throw(error))
         assert session.receive_alone(insert("o1"))
         monkeypatch.undo()
         assert (seen, client.closed) == ([error], None)

@@ -208,7 +208,7 @@ def test_a_failure_to_tell_is_the_process_not_the_one_whose_order_it_was(
         asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context["exception"]))
         error = InvariantError("of our own making")
 
-        def fail() -> None:
+        def fail(**_: bool) -> None:
             raise error
 
         monkeypatch.setattr(room.trade.engine, "collect", fail)

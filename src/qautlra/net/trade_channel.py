@@ -98,7 +98,7 @@ class Channel:
         self._is_told = True
         try:
             self._trade.wake()
-            self._trade.tell()
+            self._trade.tell(moved=False)
         finally:
             self._is_told = False
 

@@ -146,10 +146,7 @@ class TradeSession:
         kind = lane.read(message) if lane is not None else 0
         if lane is None or not kind:
             return False
-        now_s = monotonic_s()
-        if now_s >= self._allowed.get(Right.TRADE if kind == 1 else Right.CANCEL, 0.0):
-            return False
-        if now_s >= self._allowed.get(Right.VIEW, 0.0) or not self._auth.is_running:
+        if not self._auth.is_running or not self._may(Right.TRADE if kind == 1 else Right.CANCEL):
             return False
         log, entered = self._auth.audit, self._channel.enter(lane)
         if entered is None:
@@ -419,6 +416,15 @@ class TradeSession:
         assert self._standing is not None
         self._standing.principal_now(self._auth).require(right, self._account_id)
         self._allowed[right] = now_s + 1.0
+
+    def _may(self, right: Right) -> bool:
+        """Tell whether the user holds `right`, and may look at the account."""
+        try:
+            self._require(right)
+            self._require(Right.VIEW)
+        except QautlraError:
+            return False
+        return True
 
     def _is_welcome(self) -> bool:
         """Tell whether the user may still look at the account; one who may not is put out."""

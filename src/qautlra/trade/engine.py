@@ -63,16 +63,6 @@ class Calendar(Sections, Protocol):
     def next_trading_day(self, day: int) -> int: ...
 
 
-class _Touched:
-    """What changed of one account since it was last collected, events apart."""
-
-    __slots__ = ("day", "instruments")
-
-    def __init__(self) -> None:
-        self.instruments: set[int] = set()
-        self.day = False
-
-
 class Engine:
     """Commands in, answers and changes out. One thread; nothing here awaits."""
 
@@ -103,7 +93,8 @@ class Engine:
         self._next_phase_ns = 0
         self._limited: dict[int, int] = {}  # by instrument: the trading day its price limits are of
         self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
-        self._touched: dict[int, _Touched] = {}
+        self._touched: dict[int, bool] = {}  # by account: whether a day of it has ended
+        self._moved: dict[int, set[int]] = {}  # by account: instruments it holds whose price has moved
         self.outside: Callable[[str], object | None] = lambda _account_id: None
         "Tells of an account whose orders go to a broker outside: it has no money and no day here."
         self.settlement_prices: dict[int, float] = {}
@@ -334,7 +325,7 @@ class Engine:
             self.follow_phases(now_ns)
         for instrument in self._paper.step():
             for account in self.exchange.holders(instrument):
-                self._touch(account, instrument)
+                self._moved.setdefault(account, set()).add(instrument)
 
     def follow_phases(self, now_ns: int) -> None:
         """Move every listed instrument to the phase its hours say."""
@@ -374,8 +365,13 @@ class Engine:
 
     @property
     def is_dirty(self) -> bool:
-        """Whether anything changed since the last collection, events apart."""
+        """Whether anything was changed since the last collection, events apart."""
         return bool(self._touched)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether prices moved what an account holds since that was last collected."""
+        return bool(self._moved)
 
     def start_phases(self) -> None:
         """Set the phases of everything listed; once the market clock has a time, and with every new day."""
@@ -387,12 +383,8 @@ class Engine:
 
     # --- what changed ---
 
-    def _touch(self, account: int, instrument: int | None = None) -> None:
-        touched = self._touched.get(account)
-        if touched is None:
-            touched = self._touched[account] = _Touched()
-        if instrument is not None:
-            touched.instruments.add(instrument)
+    def _touch(self, account: int, *, day: bool = False) -> None:
+        self._touched[account] = day or self._touched.get(account, False)
 
     def touch(self, account_id: str) -> None:
         """Count an account as changed."""
@@ -401,20 +393,21 @@ class Engine:
     def touch_all(self, *, day: bool = False) -> None:
         """Count every account as changed."""
         for number in self._names:
-            self._touch(number)
-            self._touched[number].day |= day
+            self._touch(number, day=day)
 
-    def collect(self) -> list[Change]:
-        """Return what changed since the last call, one `Change` per account."""
+    def collect(self, *, moved: bool = True) -> list[Change]:
+        """Return what changed since the last call, one `Change` per account; without `moved` prices wait."""
         found, touched, self._touched = orders.changes(self.exchange), self._touched, {}
+        held: dict[int, set[int]] = {}
+        if moved:
+            held, self._moved = self._moved, held
         changes = []
-        for account in dict.fromkeys((*touched, *found)) if touched else found:
+        for account in dict.fromkeys((*touched, *held, *found)) if touched or held else found:
             if account not in self._names:
                 continue
             numbers, trades, events, instruments = found.get(account) or ((), (), (), set())
-            also = touched.get(account) if touched else None
-            if also is not None:
-                instruments |= also.instruments
+            if held:
+                instruments |= held.get(account, set())
             changes.append(
                 Change(
                     account_id=self._names[account],
@@ -423,7 +416,7 @@ class Engine:
                     events=tuple(events),
                     symbols=frozenset([self._symbols[i] for i in instruments]),
                     lsn=self.exchange.head_lsn,
-                    day=also is not None and also.day,
+                    day=touched.get(account, False),
                 )
             )
         return changes

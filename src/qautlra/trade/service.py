@@ -366,7 +366,7 @@ class TradeService(Accounts):
         engine.exchange.commit()
         if engine.exchange.event_count or self._teller.is_waiting:
             self.wake()
-        elif engine.is_dirty and self._mark is None and self._loop is not None:
+        elif (engine.is_moved or engine.is_dirty) and self._mark is None and self._loop is not None:
             self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
 
     def _marked(self) -> None:
@@ -400,15 +400,15 @@ class TradeService(Accounts):
         if self._turn is None and self._loop is not None and self._engine is not None:
             self._turn = self._loop.call_soon(self._end_turn)
 
-    def tell(self) -> None:
+    def tell(self, *, moved: bool = True) -> None:
         """Collect changes now, once in a turn of the loop: what comes after that waits for its end.
 
-        Where the disk is waited for, all do: they share a sync.
+        Where the disk is waited for, all do: they share a sync. Without `moved`, prices wait for their time.
         """
         if self._turn is not None and not self._is_told and self.settings.durability != "power":
             self._is_told = True
             try:
-                self._do_turn()
+                self._do_turn(moved=moved)
             except Exception as error:  # nobody's who calls: the loop's, as at its end
                 assert self._loop is not None
                 self._loop.call_exception_handler({"message": "changes not told", "exception": error})
@@ -423,19 +423,21 @@ class TradeService(Accounts):
         engine, journal = self._engine, self._journal
         if engine is None or journal is None or engine.is_dirty or self._teller.is_waiting:
             return True
+        if engine.is_moved and self._mark is None:
+            return True
         return engine.exchange.event_count > 0 or journal.durable_lsn < journal.head_lsn
 
-    def _do_turn(self) -> None:
+    def _do_turn(self, *, moved: bool = True) -> None:
         engine, journal = self._engine, self._journal
         if engine is None or journal is None:
             return
         engine.exchange.commit()  # what is little is durable at once
         if not self._teller.pending_count:  # else: when the commit under way is done
-            self._collect(engine)
+            self._collect(engine, moved=moved)
         self._teller.release(journal.durable_lsn)
 
     def enter_alone(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
-        """Do what a lane has read; None, and nothing done, unless all that was before is told."""
+        """Do what a lane has read; None, and nothing done, unless all that was before is told, prices apart."""
         engine = self._engine
         if engine is None or lane.exchange is not engine.exchange or engine.is_dirty:
             return None
@@ -447,8 +449,8 @@ class TradeService(Accounts):
         """Collect what has changed so far, though a commit may be under way: its numbers end with the day."""
         self._collect(self.engine)
 
-    def _collect(self, engine: Engine) -> None:
-        changes = engine.collect()
+    def _collect(self, engine: Engine, *, moved: bool = True) -> None:
+        changes = engine.collect(moved=moved)
         if not changes:
             return
         for change in changes if self._engine is not None else ():
