@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import uvloop
 
 from qautlra.app import garbage, modes
-from qautlra.app.app import App
+from qautlra.app.app import LOOP_SLICE_NS, App
 from qautlra.app.compose import build
 from qautlra.app.places import data_directory
 from qautlra.base import log
@@ -319,6 +320,16 @@ def test_data_directory() -> None:
     assert data_directory("", {"XDG_DATA_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/share/qautlra")
     with pytest.raises(ConfigError, match=r"store\.data_dir"):
         data_directory("", {})
+
+
+def test_the_loop_asks_for_short_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr("qautlra.app.app.ask_slice", lambda ns: asked.append((threading.get_ident(), ns)))
+
+    async def body(_app: App, _base: str) -> None:
+        assert asked == [(threading.get_ident(), LOOP_SLICE_NS)]
+
+    assert live(build(loaded(tmp_path, "mode=md")), body) == 0
 
 
 def test_a_loop_that_polls_serves_the_same_and_ends(tmp_path: Path) -> None:

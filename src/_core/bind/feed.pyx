@@ -6,11 +6,16 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
 from cython.operator cimport dereference as deref
+from libc.stdint cimport uint64_t
 from libc.string cimport memcpy
 
 from qautlra._core.market cimport CInstrument, Buffer, Mask, Rows, Snapshot, changed, encode_fields, kStyleCount
 
 from qautlra._core.market import STYLE_CORE, STYLE_DIFF, STYLE_LEGACY_MARKET_DATA, STYLE_LEGACY_RTN  # noqa: F401
+
+
+cdef extern from "base/slice.hpp" namespace "qautlra" nogil:
+    uint64_t c_ask_slice "qautlra::ask_slice"(uint64_t)
 
 
 cdef object closed_error(uint64_t client):
@@ -324,6 +329,11 @@ cdef class Hub:
     def fragment_misses(self):
         """Instruments encoded."""
         return self.ptr.fragment_misses()
+
+
+def ask_slice(uint64_t slice_ns):
+    """Have the kernel put this thread on its core as soon as it wakes; the slice in force, 0 for the system's own."""
+    return c_ask_slice(slice_ns)
 
 
 def text_frame(bytes payload not None):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
+from qautlra._core.feed import ask_slice
 from qautlra.app import garbage
 from qautlra.base import clock, log
 from qautlra.base.clock import Clock
@@ -24,6 +25,10 @@ class Tape(Protocol):
 
     def seen(self) -> list[int]: ...
     def last_identity(self, instrument: int) -> tuple[int, int] | None: ...
+
+
+LOOP_SLICE_NS = 100_000
+"""Of the core, for the loop: what comes in does not wait until another thread's turn of some ms is over."""
 
 
 class Spinner:
@@ -133,6 +138,7 @@ class App:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unhandled)
+        ask_slice(LOOP_SLICE_NS)
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
             loop.add_signal_handler(number, self.supervisor.request_stop)

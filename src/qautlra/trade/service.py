@@ -437,7 +437,7 @@ class TradeService(Accounts):
         self._teller.release(journal.durable_lsn)
 
     def enter_alone(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
-        """Do what a lane has read; None, and nothing done, unless all that was before is told, prices apart."""
+        """Do what a lane has read; None, and nothing done, unless all before it is told, prices apart."""
         engine = self._engine
         if engine is None or lane.exchange is not engine.exchange or engine.is_dirty:
             return None
