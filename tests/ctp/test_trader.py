@@ -125,6 +125,7 @@ class Trader:
             record = layout("Order").read((await self.program.next(Kind.RTN_ORDER)).record)
             if (record["OrderRef"], record["OrderStatus"]) == (ref, status):
                 return record
+            assert (record["OrderRef"], record["OrderStatus"]) != (ref, "5"), record["StatusMsg"]
 
     async def trade(self) -> Record:
         return layout("Trade").read((await self.program.next(Kind.RTN_TRADE)).record)

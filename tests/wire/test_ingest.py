@@ -139,6 +139,18 @@ def test_arrow_with_a_byte_changed(at: int, value: int) -> None:
         events.to_pylist()
 
 
+@pytest.mark.parametrize("column", [pa.array([1]), pa.array([{"name": 1}]), pa.array([[{"name": 1}]])])
+def test_arrow_whose_name_is_not_utf8_is_refused(column: pa.Array) -> None:
+    sink = pa.BufferOutputStream()
+    table = pa.table({"name": column})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    head, name, rest = sink.getvalue().to_pybytes().rpartition(b"name\0")
+    assert name
+    with pytest.raises(InputError, match="a name is not UTF-8"):
+        decode_events(head + b"\x80ame\0" + rest, ARROW)
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

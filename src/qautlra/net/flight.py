@@ -26,6 +26,7 @@ from qautlra.net.deps import Deps
 from qautlra.net.flight_desk import CALLS_COUNT, POLL_S, Desk, cut, peer_host
 from qautlra.net.flight_rows import Answer, Rows, Tail
 from qautlra.net.tls import Certificate
+from qautlra.wire.ingest import check_batch
 
 PUT_BYTES: Final = 8 << 20
 PUT_ROWS: Final = 16_384
@@ -196,9 +197,8 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         taken = told = 0
         try:
             for chunk in reader:
-                table = pa.Table.from_batches([chunk.data])
-                table.validate(full=True)
-                for part in parts(table):
+                check_batch(chunk.data)
+                for part in parts(pa.Table.from_batches([chunk.data])):
                     desk.check(context)
                     rows = desk.ask(store.ingest(stream, part, extra, create=True))
                     taken += rows

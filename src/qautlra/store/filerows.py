@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from qautlra.base.errors import InputError
 from qautlra.store.importer import open_ipc
-from qautlra.wire.ingest import cell
+from qautlra.wire.ingest import cell, check_batch
 
 Form = Literal["parquet", "arrow", "csv", "csv.gz", "ndjson"]
 Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
@@ -84,9 +84,8 @@ def _some(events: Iterator[dict[str, Any]]) -> Iterator[Batch]:
 
 
 def _checked(batch: pa.RecordBatch) -> pa.Table:
-    table = pa.Table.from_batches([batch])
-    table.validate(full=True)
-    return table
+    check_batch(batch)
+    return pa.Table.from_batches([batch])
 
 
 def _text(path: Path) -> IO[str]:

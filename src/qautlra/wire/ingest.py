@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from qautlra.base.errors import InputError
 from qautlra.model.streams import StreamOptions
-from qautlra.wire.arrow_size import unpacked_bytes
+from qautlra.wire.arrow_size import MAGIC, unpacked_bytes
 
 EVENTS_COUNT = 1_000_000
 UNPACKED_BYTES = 256 << 20
@@ -138,15 +138,31 @@ def _arrow(body: bytes) -> pa.Table:
     try:
         if unpacked_bytes(body) > UNPACKED_BYTES:
             raise _too_much()
-        try:
-            stream = pa.ipc.open_stream(body)
-            table = _bounded(stream.schema, stream)
-        except pa.ArrowInvalid:
+        if body.startswith(MAGIC):
             file = pa.ipc.open_file(body)
             table = _bounded(file.schema, map(file.get_batch, range(file.num_record_batches)))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        else:
+            stream = pa.ipc.open_stream(body)
+            table = _bounded(stream.schema, stream)
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"the body is not Arrow: {error}", key="body") from None
     return table
+
+
+def check_batch(batch: pa.RecordBatch) -> None:
+    """Check names and every offset of a batch nobody vouches for; ArrowInvalid says what is wrong."""
+    try:
+        _check_names(batch.schema)
+    except UnicodeDecodeError as error:
+        raise pa.ArrowInvalid(f"a name is not UTF-8: {error}") from None
+    batch.validate(full=True)
+
+
+def _check_names(fields: Iterable[pa.Field]) -> None:
+    for field in fields:
+        _ = field.name  # decoded when it is asked for
+        if pa.types.is_nested(field.type):
+            _check_names(field.type.field(i) for i in range(field.type.num_fields))
 
 
 def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
@@ -159,7 +175,7 @@ def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         rows += batch.num_rows
         if rows > EVENTS_COUNT:
             raise InputError(f"more than {EVENTS_COUNT} events at once", key="body", status=413)
-        batch.validate(full=True)
+        check_batch(batch)
         size += batch.get_total_buffer_size()
         if size > UNPACKED_BYTES:
             raise _too_much()
