@@ -104,6 +104,9 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
 
     from qautlra.app.compose import build
     from qautlra.base import log
+    from qautlra.base.arrow import leave_pandas_out
+
+    leave_pandas_out()
 
     log.configure(loaded.config.log.level, loaded.config.log.style)
     logger = log.get_logger("app")

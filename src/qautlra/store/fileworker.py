@@ -22,6 +22,7 @@ import pyarrow as pa
 from msgspec import Struct
 
 from qautlra.base import log
+from qautlra.base.arrow import leave_pandas_out
 from qautlra.base.errors import StorageError
 from qautlra.store.filework import Done, Job, do
 from qautlra.store.kept import Control, exactly
@@ -112,6 +113,7 @@ def _confine(memory_bytes: int) -> None:
 
 def main() -> None:
     """Entry: the control socket is descriptor 0, the arguments are directory and memory in bytes."""
+    leave_pandas_out()
     control = Control()
     log.configure("info", "json")
     pa.set_cpu_count(1)  # the other cores are the server's

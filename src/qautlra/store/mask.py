@@ -34,7 +34,6 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_UNKNOWN = pa.scalar(None, pa.bool_())
 
 
 def passing(table: pa.Table, predicate: Predicate) -> pa.Table:
@@ -66,7 +65,7 @@ def _mask(table: pa.Table, node: Predicate) -> Any:
             kind = pa.float64() if any(isinstance(value, float) for value in values) else column.type
             members = pa.array(list(values), kind)
             found = pc.is_in(column.cast(kind, safe=False), value_set=members)
-            return pc.if_else(pc.is_null(column), _UNKNOWN, found)
+            return pc.if_else(pc.is_null(column), pa.scalar(None, pa.bool_()), found)
         case Like(_, pattern):
             return pc.match_like(column, pattern.replace("\\", "\\\\"))
     raise AssertionError(node)

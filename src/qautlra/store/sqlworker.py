@@ -27,6 +27,7 @@ import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
+from qautlra.base.arrow import leave_pandas_out
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
 from qautlra.model.query import QueryFormat
@@ -317,6 +318,7 @@ def _confine(memory_bytes: int) -> None:
 def main() -> None:
     """Entry: the control socket is descriptor 0, the arguments are directory, threads, memory in bytes."""
     directory, threads, memory_bytes = sys.argv[1:4]
+    leave_pandas_out()
     control = Control()
     worker = Worker(Path(directory), int(threads), int(memory_bytes))
     _confine(int(memory_bytes))
