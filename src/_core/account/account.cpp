@@ -18,9 +18,8 @@ Money rated(const Rate& rate, Money value, std::int64_t lots) {
   return rate.per_lot == 0 ? times(value, rate.ratio) : rated_by_lot(rate, value, lots);
 }
 
-// Broker's fee of one fill or of what is left of an order.
-Money fee_of(const Terms& t, const Hold& h, Price price, std::int64_t today, std::int64_t his) {
-  if (h.opens) return rated(t.fee_open, value_of(price, today + his, t.multiple), today + his);
+// Broker's fee of one fill or of what is left of an order that closes.
+Money closing_fee(const Terms& t, Price price, std::int64_t today, std::int64_t his) {
   return add(rated(t.fee_close_today, value_of(price, today, t.multiple), today),
              rated(t.fee_close, value_of(price, his, t.multiple), his));
 }
@@ -74,52 +73,65 @@ Code Account::withdraw(Money amount) {
 Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
                    Hold& out) const {
   if (!board_->known(instrument)) return Code::kNoInstrument;
+  return plan(board_->terms(instrument), instrument, side, offset, volume, price, out);
+}
+
+Code Account::plan(const Terms& t, std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
+                   Hold& hold) const {
   if (volume < 1 || volume > kMaxVolume) return Code::kVolume;
   if (!price_fits(price)) return Code::kBadPrice;
-  const Terms& t = board_->terms(instrument);
   const Money value = value_of(price, volume, t.multiple);  // or what is as far beyond the bound
   if (value > kMaxValue) return Code::kTooLarge;
-  Hold& hold = out = Hold{};
+  // Field by field: a whole one made elsewhere would be waited for on its way here.
+  hold.price = price;
+  hold.fee_due = hold.fee_charged = 0;
+  hold.left = volume;
+  hold.his = 0;
   hold.instrument = instrument;
   hold.side = side;
-  hold.price = price;
-  hold.left = volume;
   hold.opens = t.opens(side, offset);
   if (hold.opens) {
     if (value > kMaxValue - opened_) return Code::kTooLarge;
-  } else {
-    const Position* p = find(instrument);
-    if (p == nullptr) return Code::kCloseExceeds;
-    const int of = index(book::opposite(side));
-    const Position::Held& leg = p->held[of];
-    const std::int64_t today = leg.today - p->frozen_today[of];
-    const std::int64_t his = leg.his - leg.frozen_his;
-    if (volume > leg.volume()) return Code::kCloseExceeds;
-    switch (t.close_rule) {
-      case CloseRule::kSplit:
-        if (offset == Offset::kCloseToday) {
-          if (volume > today) return Code::kCloseTodayExceeds;
-        } else {
-          if (volume > his) return Code::kCloseYesterdayExceeds;
-          hold.his = volume;
-        }
-        break;
-      case CloseRule::kHisOnly:
-        if (volume > his) return Code::kCloseYesterdayExceeds;
-        hold.his = volume;
-        break;
-      case CloseRule::kTodayFirst:
-        if (volume > today + his) return Code::kCloseExceeds;
-        hold.his = volume - std::min(volume, today);
-        break;
-      case CloseRule::kHisFirst:
-        if (volume > today + his) return Code::kCloseExceeds;
-        hold.his = std::min(volume, his);
-        break;
-    }
+  } else if (const Code code = plan_close(t, offset, hold); code != Code::kOk) {
+    return code;
   }
   estimate(t, hold, value);
   if (hold.opens && add(add(funds_.margin, funds_.frozen_margin), due(hold)) > kMaxValue) return Code::kTooLarge;
+  return Code::kOk;
+}
+
+// The lots that a close takes, by the exchange's rule.
+Code Account::plan_close(const Terms& t, Offset offset, Hold& hold) const {
+  const Position* p = find(hold.instrument);
+  if (p == nullptr) return Code::kCloseExceeds;
+  const int of = index(book::opposite(hold.side));
+  const Position::Held& leg = p->held[of];
+  const std::int64_t today = leg.today - p->frozen_today[of];
+  const std::int64_t his = leg.his - leg.frozen_his;
+  const std::int64_t volume = hold.left;
+  if (volume > leg.volume()) return Code::kCloseExceeds;
+  switch (t.close_rule) {
+    case CloseRule::kSplit:
+      if (offset == Offset::kCloseToday) {
+        if (volume > today) return Code::kCloseTodayExceeds;
+      } else {
+        if (volume > his) return Code::kCloseYesterdayExceeds;
+        hold.his = volume;
+      }
+      break;
+    case CloseRule::kHisOnly:
+      if (volume > his) return Code::kCloseYesterdayExceeds;
+      hold.his = volume;
+      break;
+    case CloseRule::kTodayFirst:
+      if (volume > today + his) return Code::kCloseExceeds;
+      hold.his = volume - std::min(volume, today);
+      break;
+    case CloseRule::kHisFirst:
+      if (volume > today + his) return Code::kCloseExceeds;
+      hold.his = std::min(volume, his);
+      break;
+  }
   return Code::kOk;
 }
 
@@ -134,17 +146,9 @@ inline void Account::estimate(const Terms& t, Hold& h, Money value) {
   h.pays_premium = t.asset == Asset::kOption && h.side == Side::kBuy;
   if (h.pays_premium) h.frozen = value;
   else if (h.opens) h.frozen = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
-  const Money fee = h.opens ? rated(t.fee_open, value, h.left) : fee_of(t, h, h.price, h.today(), h.his);
+  const Money fee = h.opens ? rated(t.fee_open, value, h.left) : closing_fee(t, h.price, h.today(), h.his);
   const Money due = add(h.fee_due, fee);
   h.commission = add(std::max(due, t.fee_min) - h.fee_charged, tax_of(t, h.side, value));
-}
-
-void Account::freeze_money(Position& p, const Kept& before, const Kept& after) {
-  const Money margin = after.margin - before.margin;
-  p.frozen_margin += margin;
-  funds_.frozen_margin += margin;
-  funds_.frozen_commission += after.commission - before.commission;
-  funds_.frozen_premium += after.premium - before.premium;
 }
 
 void Account::take(const Hold& hold) {
@@ -157,7 +161,7 @@ void Account::take(const Hold& hold) {
     p.frozen_today[of] += hold.today();
     if (hold.his != 0) p.held[of].frozen_his += hold.his;
   }
-  freeze_money(p, {}, Kept(hold));
+  keep(p, hold);
   ++live_orders_;
 }
 
@@ -174,7 +178,7 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   if (left < 1 || left > hold.left) return Code::kVolume;
   const Terms& t = board_->terms(hold.instrument);
   Position& p = place(hold.instrument);
-  const Kept before(hold);
+  let_go(p, hold);
   const std::int64_t gone = hold.left - left;
   if (hold.opens) {
     p.opening[index(hold.side)] -= gone;
@@ -191,7 +195,7 @@ Code Account::shrink(Hold& hold, std::int64_t left) {
   }
   hold.left = left;
   estimate(t, hold);
-  freeze_money(p, before, Kept(hold));
+  keep(p, hold);
   return Code::kOk;
 }
 
@@ -211,7 +215,9 @@ Code Account::move(Hold& hold, Price price) {
     if (more > 0 && more > available()) return Code::kFunds;
     opened_ += static_cast<Money>(value) - reserved;
   }
-  freeze_money(place(hold.instrument), Kept(hold), Kept(after));
+  Position& p = place(hold.instrument);
+  let_go(p, hold);
+  keep(p, after);
   hold = after;
   return Code::kOk;
 }
@@ -227,7 +233,7 @@ void Account::release(Hold& hold) {
     p.frozen_today[of] -= hold.today();
     if (hold.his != 0) p.held[of].frozen_his -= hold.his;
   }
-  freeze_money(p, Kept(hold), {});
+  let_go(p, hold);
   hold.left = hold.his = 0;
   hold.frozen = hold.commission = 0;
   --live_orders_;
@@ -238,39 +244,52 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   if (!price_fits(price)) return Code::kBadPrice;
   const Terms& t = board_->terms(hold.instrument);
   const Money value = value_of(price, volume, t.multiple);
-  const Money reserved = value_of(hold.price, volume, t.multiple);
   Position& p = place(hold.instrument);
   const Price last = p.last == kNoValue ? price : p.last;
-  if (value > kMaxValue || (hold.opens && opened_ - reserved > kMaxValue - value)) return Code::kTooLarge;
-  if (hold.opens && value_of(last, volume, t.multiple) > kMaxGross - gross_) return Code::kTooLarge;
-  const Kept before(hold);
+  const Money at_last = last == price ? value : value_of(last, volume, t.multiple);
+  if (value > kMaxValue) return Code::kTooLarge;
+  Money reserved = 0;
+  if (hold.opens) {
+    reserved = hold.price == price ? value : value_of(hold.price, volume, t.multiple);
+    if (opened_ - reserved > kMaxValue - value || at_last > kMaxGross - gross_) return Code::kTooLarge;
+  }
+  let_go(p, hold);
   Filled filled;
   const int of = index(hold.opens ? hold.side : book::opposite(hold.side));
   Position::Held& leg = p.held[of];
-  take_off(t, p, of);
+  // What the lots add to the leg: what it is in all, where that is so large that it is not known to the last digit.
+  const bool in_all = gross_ > kMaxGross;
+  if (in_all) [[unlikely]] take_off(t, p, of);
   p.last = last;
+  Part more;
+  Money fee;
   if (hold.opens) {
     p.opening[of] -= volume;
     leg.today += volume;
     leg.cost_today += value;
     opened_ += value - reserved;
     if (t.asset == Asset::kStock) funds_.bought = add(funds_.bought, value);
+    more = part_of(t, of, at_last, value, value);
+    fee = rated(t.fee_open, value, volume);
   } else {
     const bool his_first = t.close_rule == CloseRule::kHisFirst;
     const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today());
     const std::int64_t today = his_first ? volume - first : first;
     const std::int64_t his = volume - today;
-    Money cost = 0;
+    Money cost = 0, open_cost = 0;
     if (today > 0) {
       const Money part = share(leg.cost_today, today, leg.today);
       leg.cost_today -= part;
       cost += part;
+      open_cost += part;
     }
     if (his > 0) {
       const Money part = share(leg.cost_his, his, leg.his);
       leg.cost_his -= part;
-      leg.open_cost_his -= share(leg.open_cost_his, his, leg.his);
       cost += part;
+      const Money open_part = share(leg.open_cost_his, his, leg.his);
+      leg.open_cost_his -= open_part;
+      open_cost += open_part;
     }
     leg.today -= today;
     leg.his -= his;
@@ -280,22 +299,30 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
     opened_ -= cost;
     filled.closed_today = today;
     filled.closed_his = his;
-    if (t.asset != Asset::kOption) filled.close_profit = of == index(Side::kBuy) ? value - cost : cost - value;
+    if (t.asset != Asset::kOption) {
+      filled.close_profit = of == index(Side::kBuy) ? value - cost : cost - value;
+      funds_.close_profit = add(funds_.close_profit, filled.close_profit);
+    }
     if (t.asset == Asset::kStock) funds_.sold = add(funds_.sold, value);
+    more = part_of(t, of, -at_last, -cost, -open_cost);
+    fee = closing_fee(t, price, today, his);
   }
   hold.left -= volume;
-  const std::int64_t today = hold.opens ? volume : filled.closed_today;
-  hold.fee_due = add(hold.fee_due, fee_of(t, hold, price, today, filled.closed_his));
-  const Money fee = std::max(hold.fee_due, t.fee_min);
+  hold.fee_due = add(hold.fee_due, fee);
+  fee = std::max(hold.fee_due, t.fee_min);
   filled.commission = add(fee - hold.fee_charged, tax_of(t, hold.side, value));
   hold.fee_charged = fee;
-  estimate(t, hold);
-  freeze_money(p, before, Kept(hold));
-  if (hold.left == 0) --live_orders_;
+  if (hold.left != 0) {
+    estimate(t, hold, value_of(hold.price, hold.left, t.multiple));
+    keep(p, hold);
+  } else {
+    hold.frozen = hold.commission = 0;
+    --live_orders_;
+  }
   funds_.commission = add(funds_.commission, filled.commission);
-  funds_.close_profit = add(funds_.close_profit, filled.close_profit);
   if (t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
-  put_on(t, p, of);
+  add_part(t, of, in_all ? part_of(t, p, of) : more, 1);
+  set_margin(t, p, of);
   out = filled;
   return Code::kOk;
 }
@@ -323,14 +350,17 @@ Money Account::leg_margin(const Terms& t, const Position& p, int side) {
   return rated(t.margin[side], leg.position_cost(), leg.volume());
 }
 
-Account::Part Account::part_of(const Terms& t, const Position& p, int side) {
-  const Position::Held& leg = p.held[side];
-  const Money value = p.value(side, t.multiple);
+inline Account::Part Account::part_of(const Terms& t, int side, Money value, Money position_cost, Money open_cost) {
   const Money sign = side == index(Side::kBuy) ? 1 : -1;
-  return {value, t.asset == Asset::kOption ? 0 : sign * (value - leg.position_cost()), sign * (value - leg.open_cost())};
+  return {value, t.asset == Asset::kOption ? 0 : sign * (value - position_cost), sign * (value - open_cost)};
 }
 
-void Account::add_part(const Terms& t, int side, const Part& part, int sign) {
+Account::Part Account::part_of(const Terms& t, const Position& p, int side) {
+  const Position::Held& leg = p.held[side];
+  return part_of(t, side, p.value(side, t.multiple), leg.position_cost(), leg.open_cost());
+}
+
+inline void Account::add_part(const Terms& t, int side, const Part& part, int sign) {
   gross_ += sign * part.value;
   funds_.position_profit += sign * part.profit;
   floating_ += sign * part.floating;
@@ -346,6 +376,10 @@ void Account::take_off(const Terms& t, Position& p, int side) { add_part(t, side
 // Brings everything that follows from a leg's lots, costs and last price up to date, and the sums with it.
 void Account::put_on(const Terms& t, Position& p, int side) {
   add_part(t, side, part_of(t, p, side), 1);
+  set_margin(t, p, side);
+}
+
+inline void Account::set_margin(const Terms& t, Position& p, int side) {
   Position::Held& leg = p.held[side];
   const Money margin = leg_margin(t, p, side);
   if (margin == leg.margin) return;
@@ -356,7 +390,7 @@ void Account::put_on(const Terms& t, Position& p, int side) {
 }
 
 void Account::add_margin(const Position& p, int leg, Money delta) {
-  if (margin_side_ == MarginSide::kSum) {
+  if (margin_side_ == MarginSide::kSum) [[likely]] {
     funds_.margin = add(funds_.margin, delta);
     return;
   }

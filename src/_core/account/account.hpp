@@ -17,6 +17,7 @@
 #include "account/money.hpp"
 #include "account/terms.hpp"
 #include "base/block.hpp"
+#include "base/prefetch.hpp"
 
 namespace qautlra::account {
 
@@ -106,9 +107,9 @@ class PositionPool {
   // One that is begun next is written to, which takes long where its lines are not there.
   void prefetch(std::uint32_t number) const {
     const Position& p = (*this)[number];
-    __builtin_prefetch(&p, 1);
-    __builtin_prefetch(p.held, 1);
-    __builtin_prefetch(p.held + 1, 1);
+    fetch_to_write(&p);
+    fetch_to_write(p.held);
+    fetch_to_write(p.held + 1);
   }
   static constexpr std::uint32_t kChunk = 1u << 14;
   std::vector<Block<Position>> chunks_;
@@ -211,19 +212,18 @@ struct Funds {
   Money paid_profit = 0;  // of position_profit: on shares
 
   Money static_balance() const {
-    const Sum sum = Sum(pre_balance).plus(deposit).minus(withdraw);
-    if (sum.fits()) [[likely]] return sum.value();
+    if (Money sum = pre_balance; add_to(sum, deposit) && take_from(sum, withdraw)) [[likely]] return sum;
     return clamp(static_cast<Wide>(pre_balance) + deposit - withdraw);
   }
   Money balance() const {
     const Money before = static_balance();
-    const Sum sum = Sum(before).plus(close_profit).plus(position_profit).minus(commission).plus(premium);
-    if (sum.fits()) [[likely]] return sum.value();
+    if (Money sum = before; add_to(sum, close_profit, position_profit, premium) && take_from(sum, commission)) [[likely]]
+      return sum;
     return clamp(static_cast<Wide>(before) + close_profit + position_profit - commission + premium);
   }
   Money available(Money balance) const {
-    const Sum sum = Sum(balance).minus(margin).minus(frozen_margin).minus(frozen_commission).minus(frozen_premium);
-    if (sum.fits()) [[likely]] return sum.value();
+    if (Money sum = balance; take_from(sum, margin, frozen_margin, frozen_commission, frozen_premium)) [[likely]]
+      return sum;
     return clamp(static_cast<Wide>(balance) - margin - frozen_margin - frozen_commission - frozen_premium);
   }
 };
@@ -245,6 +245,9 @@ class alignas(64) Account {
   // What an order would freeze: lots by the exchange's close rule, money at `price`. Funds are not asked for;
   // compare due(hold) with available(). take() then makes it so. What is refused leaves nothing in `out` to go by.
   Code plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) const;
+  // The same where the board's terms of it are at hand.
+  Code plan(const Terms& terms, std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
+            Hold& out) const;
   void take(const Hold& hold);
   static Money due(const Hold& h) { return add(add(h.margin(), h.commission), h.premium()); }
   // plan, funds (opening orders only: who has no money may still close), take.
@@ -293,18 +296,18 @@ class alignas(64) Account {
   Leg leg(const Position& position, Side side) const;
   // What an order of the account in that instrument will touch, fetched ahead of it.
   void prefetch() const {
-    __builtin_prefetch(&funds_);
-    __builtin_prefetch(&funds_.frozen_margin);
-    __builtin_prefetch(&board_);
+    fetch(&funds_);
+    fetch(&funds_.frozen_margin);
+    fetch(&board_);
   }
   // Where its positions are, while it is not known in which instrument the order will be.
   void prefetch_places() const {
     constexpr std::size_t kLine = 64 / sizeof(std::uint32_t), kLinesMax = 8;
     const std::size_t size = std::min(slot_.size(), kLine * kLinesMax);
-    for (std::size_t i = 0; i < size; i += kLine) __builtin_prefetch(slot_.data() + i);
+    for (std::size_t i = 0; i < size; i += kLine) fetch(slot_.data() + i);
   }
   void prefetch(std::uint32_t instrument) const {
-    if (instrument < slot_.size()) __builtin_prefetch(slot_.data() + instrument);
+    if (instrument < slot_.size()) fetch(slot_.data() + instrument);
   }
   void prefetch_position(std::uint32_t instrument) const {
     prefetch(instrument, Side::kBuy);
@@ -312,12 +315,12 @@ class alignas(64) Account {
   }
   // What an order that comes or goes touches of it; a fill touches what is held, too.
   void prefetch_front(std::uint32_t instrument) const {
-    if (const Position* const p = find(instrument); p != nullptr) __builtin_prefetch(p);
+    if (const Position* const p = find(instrument); p != nullptr) fetch(p);
   }
   void prefetch(std::uint32_t instrument, Side side) const {
     if (const Position* const p = find(instrument); p != nullptr) {
-      __builtin_prefetch(p);
-      __builtin_prefetch(p->held + static_cast<int>(side));
+      fetch(p);
+      fetch(p->held + static_cast<int>(side));
     }
   }
   Money open_profit(const Position& position, Side side) const;
@@ -340,22 +343,28 @@ class alignas(64) Account {
     Money profit;
     Money floating;
   };
+  static Part part_of(const Terms& terms, int leg, Money value, Money position_cost, Money open_cost);
   static Part part_of(const Terms& terms, const Position& position, int leg);
   void take_off(const Terms& terms, Position& position, int leg);  // before a leg changes: its part, but not its margin
   void put_on(const Terms& terms, Position& position, int leg);    // and after
+  void set_margin(const Terms& terms, Position& position, int leg);
   void add_part(const Terms& terms, int leg, const Part& part, int sign);
   void add_margin(const Position& position, int leg, Money delta);
   static void estimate(const Terms& terms, Hold& hold);
   static void estimate(const Terms& terms, Hold& hold, Money value);  // of what is left of it, some lots at least
-  // What an order keeps of the money.
-  struct Kept {
-    Money margin = 0;
-    Money commission = 0;
-    Money premium = 0;
-    Kept() = default;
-    explicit Kept(const Hold& h) : margin(h.margin()), commission(h.commission), premium(h.premium()) {}
-  };
-  void freeze_money(Position& position, const Kept& before, const Kept& after);
+  Code plan_close(const Terms& terms, Offset offset, Hold& hold) const;
+  // What an order keeps of the money, more of it or (negative) less.
+  void keep(Position& position, bool premium, Money frozen, Money commission) {
+    funds_.frozen_commission += commission;
+    if (premium) {
+      funds_.frozen_premium += frozen;
+    } else {
+      position.frozen_margin += frozen;
+      funds_.frozen_margin += frozen;
+    }
+  }
+  void keep(Position& position, const Hold& h) { keep(position, h.pays_premium, h.frozen, h.commission); }
+  void let_go(Position& position, const Hold& h) { keep(position, h.pays_premium, -h.frozen, -h.commission); }
   static Money leg_margin(const Terms& terms, const Position& position, int leg);
 
   struct Pair {

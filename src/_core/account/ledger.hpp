@@ -42,6 +42,7 @@ class Ledger {
     return *reinterpret_cast<const Account*>(&chunks_[number / kChunk][number % kChunk]);
   }
   std::size_t size() const { return size_; }
+  MarginSide margin_side() const { return margin_side_; }
 
   // New terms, at once for every holder.
   Code set_terms(std::uint32_t instrument, const Terms& terms) {

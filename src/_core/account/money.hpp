@@ -56,12 +56,12 @@ constexpr Wide divide_round(Wide x, Wide y) { return x >= 0 ? (x + y / 2) / y : 
 constexpr Wide wide_value(Price price, std::int64_t volume, std::int64_t multiple) {
   return static_cast<Wide>(price) * volume * multiple;
 }
+// None of the three is negative.
 constexpr Money value_of(Price price, std::int64_t volume, std::int64_t multiple) {
   Money value = 0;
-  if (!__builtin_mul_overflow(price, volume, &value) && !__builtin_mul_overflow(value, multiple, &value) &&
-      value != kNoValue) [[likely]]
-    return value;
-  return clamp(wide_value(price, volume, multiple));
+  if (__builtin_mul_overflow(price, volume, &value)) [[unlikely]] return clamp(wide_value(price, volume, multiple));
+  if (__builtin_mul_overflow(value, multiple, &value)) [[unlikely]] return clamp(wide_value(price, volume, multiple));
+  return value;
 }
 // For what times() does not do itself.
 [[gnu::noinline, gnu::cold]] constexpr Money times_wide(Money value, Ratio ratio) {
@@ -83,32 +83,20 @@ constexpr Money share(Money cost, std::int64_t lots, std::int64_t of) {
   return lots == of ? cost : static_cast<Money>(divide_round(static_cast<Wide>(cost) * lots, of));
 }
 
-// A sum in 64 bits, as long as it fits. Owner: the stack.
-class Sum {
- public:
-  constexpr explicit Sum(Money first) : value_(first) {}
-  constexpr Sum& plus(Money x) {
-    if (__builtin_add_overflow(value_, x, &value_)) [[unlikely]] overflowed_ = true;
-    return *this;
-  }
-  constexpr Sum& minus(Money x) {
-    if (__builtin_sub_overflow(value_, x, &value_)) [[unlikely]] overflowed_ = true;
-    return *this;
-  }
-  // kNoValue, which clamp() leaves out, too, is the one value that cannot be made less.
-  constexpr bool fits() const {
-    Money less = 0;
-    return !overflowed_ && !__builtin_sub_overflow(value_, 1, &less);
-  }
-  constexpr Money value() const { return value_; }
-
- private:
-  Money value_;
-  bool overflowed_ = false;
-};
+// Adds to a sum in 64 bits; false when it does not fit. kNoValue, which clamp() leaves out, too, does not.
+template <class... More>
+constexpr bool add_to(Money& sum, More... x) {
+  if ((... || __builtin_add_overflow(sum, x, &sum))) [[unlikely]] return false;
+  return sum != kNoValue;
+}
+template <class... More>
+constexpr bool take_from(Money& sum, More... x) {
+  if ((... || __builtin_sub_overflow(sum, x, &sum))) [[unlikely]] return false;
+  return sum != kNoValue;
+}
 constexpr Money add(Money a, Money b) {
-  const Sum sum = Sum(a).plus(b);
-  if (sum.fits()) [[likely]] return sum.value();
+  Money sum = 0;
+  if (!__builtin_add_overflow(a, b, &sum) && sum != kNoValue) [[likely]] return sum;
   return clamp(static_cast<Wide>(a) + b);
 }
 

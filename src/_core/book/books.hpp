@@ -128,6 +128,8 @@ class Books {
   void prefetch(OrderId id) const { pool_.prefetch(id); }
   // Of a resting order by its slot, which on_next() and prefetch_queue() tell.
   std::uint32_t account_in(std::uint32_t slot) const { return pool_[slot].account; }
+  // The slot that the next order to be accepted will have, where its owner can lay ready what it keeps of it.
+  std::uint32_t next_slot() const { return pool_.next(); }
   // For what is known ahead: the level an order will rest at or meet; then the order it meets first (its slot, 0: none)
   // or rests behind; of a resting one those it stands between.
   void prefetch_level(std::uint32_t book, Side side, std::int64_t price) const;

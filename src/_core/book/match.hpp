@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/prefetch.hpp"
 #include "book/books.hpp"
 
 namespace qautlra::book {
@@ -63,7 +64,7 @@ Code Books::check_side(const Book& b, std::uint32_t book, const NewOrder& o) con
 inline void Books::prefetch_level(std::uint32_t book, Side side, std::int64_t price) const {
   const Book& b = books_[book];
   const auto at = static_cast<std::uint64_t>(price - b.base);
-  if (at < b.size) __builtin_prefetch((side == Side::kBuy ? b.bids.levels : b.asks.levels).get() + at);
+  if (at < b.size) fetch((side == Side::kBuy ? b.bids.levels : b.asks.levels).get() + at);
 }
 
 inline std::uint32_t Books::prefetch_queue(std::uint32_t book, Side side, std::int64_t price, bool any_price) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/prefetch.hpp"
 #include "book/ladder.hpp"
 #include "book/types.hpp"
 
@@ -56,11 +57,12 @@ class OrderPool {
   OrderMore& more(std::uint32_t slot) { return more_[slot]; }
   const OrderMore& more(std::uint32_t slot) const { return more_[slot]; }
 
+  std::uint32_t next() const { return free_ != 0 ? free_ : top_ + 1; }
   // A slot with the next number on it. Not when full().
   std::uint32_t take() {
-    std::uint32_t slot = free_;
-    if (slot != 0) free_ = orders_[slot].next;
-    else slot = ++top_;
+    const std::uint32_t slot = next();
+    if (free_ != 0) free_ = orders_[slot].next;
+    else top_ = slot;
     ++live_;
     orders_[slot].id = (++serial_ << kSlotBits) | slot;
     return slot;
@@ -72,7 +74,7 @@ class OrderPool {
     --live_;
   }
   // A handle is soon looked for. Slots beyond the pool are harmless: nothing is read.
-  void prefetch(OrderId id) const { __builtin_prefetch(orders_.get() + slot_of(id)); }
+  void prefetch(OrderId id) const { fetch(orders_.get() + slot_of(id)); }
   // Slot of a live order, 0 when the handle names none.
   std::uint32_t find(OrderId id) const {
     const std::uint32_t slot = slot_of(id);

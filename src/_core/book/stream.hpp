@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/prefetch.hpp"
 #include "book/books.hpp"
 #include "book/ladder.hpp"
 
@@ -64,7 +65,7 @@ inline void play(Books& books, const void* bytes, std::size_t count, std::uint32
   for (std::size_t i = 0; i < count; ++i, at += sizeof(StreamOp)) {
     StreamOp op;
     std::memcpy(&op, at, sizeof op);
-    if (const OrderId* const handle = coming(i, kHandleAhead)) __builtin_prefetch(handle);
+    if (const OrderId* const handle = coming(i, kHandleAhead)) fetch(handle);
     if (const OrderId* const handle = coming(i, kOrderAhead)) books.prefetch(*handle);
     if (op.number >= numbers.count) {
       ++result.refused;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/block.hpp"
+#include "base/prefetch.hpp"
 #include "exchange/types.hpp"
 
 namespace qautlra::exchange {
@@ -39,7 +40,7 @@ class TradeTable {
   TradeRecord* add(std::uint32_t& number) {
     if (count_ >= room_) return nullptr;
     number = count_++;
-    if (count_ != room_) __builtin_prefetch(&records_[count_], 1);
+    if (count_ != room_) fetch_to_write(&records_[count_]);
     return &records_[number];
   }
   void clear() { count_ = 0; }

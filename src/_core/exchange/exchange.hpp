@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "account/ledger.hpp"
+#include "base/prefetch.hpp"
 #include "book/books.hpp"
 #include "exchange/day.hpp"
 #include "exchange/name_table.hpp"
@@ -71,7 +72,7 @@ class Exchange {
   void expect(std::uint32_t account) const {
     ledger_.at(account).prefetch();
     gate_.prefetch(account);
-    __builtin_prefetch(&desks_[account]);
+    fetch(&desks_[account]);
   }
   void expect(std::uint32_t account, std::uint32_t instrument) const {
     ledger_.at(account).prefetch(instrument);

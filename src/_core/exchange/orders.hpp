@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/block.hpp"
+#include "base/prefetch.hpp"
 #include "exchange/text_hash.hpp"
 #include "exchange/types.hpp"
 
@@ -31,7 +32,7 @@ class OrderTable {
   std::string_view client_id(std::uint32_t number) const { return text(at(number).text); }
 
   // For what is known ahead: an entry, then what it most likely names, the record with its text.
-  void prefetch(std::uint32_t tag) const { __builtin_prefetch(&seen_[tag & mask_]); }
+  void prefetch(std::uint32_t tag) const { fetch(&seen_[tag & mask_]); }
   struct Likely {
     std::uint32_t number = kNone;  // kNone: there is none
     std::uint32_t instrument = kNone;
@@ -41,19 +42,19 @@ class OrderTable {
       const Entry& e = seen_[i];
       if (e.tag != tag) continue;
       const OrderRecord* const r = &at(e.number - 1);
-      __builtin_prefetch(r);
-      __builtin_prefetch(&r->hold);
-      __builtin_prefetch(text_at(e.text));
+      fetch(r);
+      fetch(&r->hold);
+      fetch(text_at(e.text));
       return {e.number - 1, e.instrument};
     }
     return {};
   }
-  void prefetch_place(std::uint32_t slot) const { __builtin_prefetch(&by_slot_[slot]); }
+  void prefetch_place(std::uint32_t slot) const { fetch(&by_slot_[slot]); }
   std::uint32_t prefetch_placed(std::uint32_t slot) const {
     const std::uint32_t number = by_slot_[slot] - 1;
     if (number != kNone) {
-      __builtin_prefetch(&at(number));
-      __builtin_prefetch(&at(number).hold);
+      fetch(&at(number));
+      fetch(&at(number).hold);
     }
     return number;
   }
@@ -91,8 +92,8 @@ class OrderTable {
   std::uint32_t add(std::uint32_t tag, std::string_view client_id) {
     const std::uint32_t number = count_++;
     if (count_ != orders_max_) {  // the next one is written to, which takes long where the line is not there
-      __builtin_prefetch(&at(count_), 1);
-      __builtin_prefetch(&at(count_).hold, 1);
+      fetch_to_write(&at(count_));
+      fetch_to_write(&at(count_).hold);
     }
     const std::uint32_t text = at(number).text = keep(client_id);
     enter({tag, number + 1, text, at(number).instrument()});

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/prefetch.hpp"
 #include "book/stream.hpp"
 #include "exchange/exchange.hpp"
 
@@ -29,14 +30,21 @@ class Stream {
         now_ns_(now_ns) {}
 
   void run(book::StreamResult& result) {
+    if (std::size_t{accounts_} * instruments_ < kFew) run<false>(result);
+    else run<true>(result);
+  }
+
+ private:
+  template <bool kMany>
+  void run(book::StreamResult& result) {
     for (std::size_t i = 0; i < std::min(kRing, count_); ++i) name(i);
-    for (std::size_t i = 0; i < std::min(kFirst, count_); ++i) begin(ops_[i]);
+    for (std::size_t i = 0; i < std::min(kFirst, count_); ++i) begin<kMany>(ops_[i]);
     for (std::size_t i = 0; i < count_; ++i) {
-      if (i + kFirst < count_) begin(ops_[(i + kFirst) % kRing]);
-      if (i + kSecond < count_) look_up(ops_[(i + kSecond) % kRing]);
-      if (i + kThird < count_) meet(ops_[(i + kThird) % kRing]);
-      if (i + kFourth < count_) part(ops_[(i + kFourth) % kRing]);
-      if (i + kFifth < count_) finish(ops_[(i + kFifth) % kRing]);
+      if (i + kFirst < count_) begin<kMany>(ops_[(i + kFirst) % kRing]);
+      if (i + kSecond < count_) look_up<kMany>(ops_[(i + kSecond) % kRing]);
+      if (i + kThird < count_) meet<kMany>(ops_[(i + kThird) % kRing]);
+      if (kMany && i + kFourth < count_) part(ops_[(i + kFourth) % kRing]);
+      if (kMany && i + kFifth < count_) finish(ops_[(i + kFifth) % kRing]);
       apply(ops_[i % kRing], result);
       if (i + kRing < count_) name(i + kRing);
     }
@@ -46,9 +54,9 @@ class Stream {
     result.value /= 2;
   }
 
- private:
   static constexpr std::size_t kRing = 32;
   static constexpr std::size_t kRead = 64;
+  static constexpr std::size_t kFew = 4096;  // positions, with their accounts some 1 MB
   static constexpr std::size_t kFirst = 26, kSecond = 19, kThird = 13, kFourth = 8, kFifth = 4;
 
   struct Coming {
@@ -64,39 +72,46 @@ class Stream {
 
   void name(std::size_t i) {
     Coming& c = ops_[i % kRing];
-    if (i % 4 == 0) __builtin_prefetch(bytes_ + std::min(i + kRead, count_ - 1) * sizeof c.op);
+    if (i % 4 == 0) fetch(bytes_ + std::min(i + kRead, count_ - 1) * sizeof c.op);
     std::memcpy(&c.op, bytes_ + i * sizeof c.op, sizeof c.op);
     c.id_size = static_cast<std::uint8_t>(std::to_chars(c.id, c.id + sizeof c.id, c.op.number).ptr - c.id);
     c.account = 1 + c.op.number % accounts_;
   }
+  template <bool kMany>
   void begin(Coming& c) {
     c.tag = OrderTable::tag_of(c.account, c.client_id());
     c.number = kNone;
     c.maker = 0;
     if (c.op.book >= instruments_) return;
     x_.orders().prefetch(c.tag);
+    if (!kMany) return;
     x_.expect(c.account);
     if (c.op.type != 1) x_.books().prefetch_level(c.op.book, side_of(c.op), c.op.price);
   }
+  template <bool kMany>
   void look_up(Coming& c) {
     if (c.op.book >= instruments_) return;
     if (c.op.type == 1) {
       c.number = x_.orders().prefetch_record(c.tag).number;
     } else {
-      x_.expect(c.account, c.op.book);
+      if (kMany) x_.expect(c.account, c.op.book);
       c.maker = x_.books().prefetch_queue(c.op.book, side_of(c.op), c.op.price, c.op.type == 2);
       if (c.maker != 0) x_.orders().prefetch_place(c.maker);
     }
   }
+  template <bool kMany>
   void meet(Coming& c) {
     if (c.op.book >= instruments_) return;
     if (c.op.type != 1) {
-      if (c.maker == 0) return x_.ledger().at(c.account).prefetch_front(c.op.book);
-      x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
+      if (c.maker == 0) {
+        if (kMany) x_.ledger().at(c.account).prefetch_front(c.op.book);
+        return;
+      }
+      if (kMany) x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
       c.number = x_.orders().prefetch_placed(c.maker);
     } else if (c.number != kNone && x_.orders().at(c.number).status == Status::kAlive) {
       x_.books().prefetch(x_.orders().at(c.number).id);
-      x_.expect(c.account, c.op.book);
+      if (kMany) x_.expect(c.account, c.op.book);
     }
   }
   void part(const Coming& c) {

@@ -12,6 +12,7 @@ using account::Hold;
 using account::kNoValue;
 using account::Offset;
 using account::Ratio;
+using account::UnsignedWide;
 using account::Wide;
 
 namespace {
@@ -23,8 +24,17 @@ Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
 
 }  // namespace
 
+Gate::Rules::Rules(const Limits& given)
+    : limits(given), looks_at_orders(given.looks_at_orders()), least_part(0) {
+  const Ratio least = given.least_share();
+  // Shares above one are looked at as if they were one: earlier than need be.
+  if (least > 0)
+    least_part = least >= account::kOne ? ~std::uint64_t{0}
+                                        : static_cast<std::uint64_t>((static_cast<UnsignedWide>(least) << 64) / account::kOne);
+}
+
 void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
-  own_[account] = limits;
+  own_.insert_or_assign(account, Rules(limits));
   line(account).own_limits = true;
   count_if_wanted(limits);
 }
@@ -53,6 +63,45 @@ std::uint64_t Gate::likeness(const Request& r) {
   return h.value();
 }
 
+// 5, 7 to 12 as far as limits decide them; an order of the operator's is not asked.
+Verdict Gate::check_limits(const Request& r, const account::Terms& terms, const account::Quote& quote, Line& line_,
+                           std::int64_t now_ns, std::int64_t live_orders, const Judged& judged) {
+  const Limits& l = judged.rules->limits;
+  // 7: price band
+  if (r.price_type == book::PriceType::kLimit) {
+    if (l.price_deviation > 0 && quote.last != kNoValue) {
+      const Price away = r.price > quote.last ? r.price - quote.last : quote.last - r.price;
+      if (away > account::times(quote.last, l.price_deviation)) return refuse(7, Code::kFatFinger);
+    }
+  } else if (l.stale_ns > 0 && now_ns - quote.last_ns > l.stale_ns) {
+    return refuse(7, Code::kStaleFeed);
+  }
+  // 8: value
+  if (l.notional_max > 0 && account::wide_value(judged.freeze_at, r.volume, terms.multiple) > l.notional_max)
+    return refuse(8, Code::kNotional);
+  // 9: rate
+  if (!line_.order_pace.take(l.orders, now_ns)) return refuse(9, Code::kRate);
+  // 10: repeats
+  if (l.repeats_max > 0) {
+    const auto& repeats = repeats_[r.account];
+    const auto found = repeats.find(likeness(r));
+    if (found != repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
+  }
+  // 11: live orders
+  if (l.active_max > 0 && live_orders >= l.active_max) return refuse(11, Code::kActiveOrders);
+  // 12: what was done today
+  const Contract here = l.looks_at_contracts() ? done_in(line_, r.instrument) : Contract{};
+  if (reached(l.day_orders, line_.orders) || reached(l.contract_orders, here.orders))
+    return refuse(12, Code::kDailyOrders);
+  if (reached(l.day_trades, line_.trades) || reached(l.contract_trades, here.trades))
+    return refuse(12, Code::kDailyTrades);
+  if (judged.opens && reached(l.cancels_block, here.cancels)) return refuse(12, Code::kDailyCancels);
+  if (judged.opens && (reached(l.contract_opens, here.opens) ||
+                       (l.contract_open_volume > 0 && here.open_volume + r.volume > l.contract_open_volume)))
+    return refuse(12, Code::kDailyOrders);
+  return {Code::kOk, 0, cancel_warning(l, here)};
+}
+
 inline Verdict Gate::check_order(const Request& r, const Account* owner, std::int64_t now_ns,
                                  std::int64_t live_orders, Judged& judged) {
   const account::Board& board = ledger_->board;
@@ -64,15 +113,17 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
   // 1: trading state
   if (!r.force) {
     const State own = owner == nullptr || there == nullptr ? State::kActive : there->state;
-    if (state_ == State::kHalted || own == State::kHalted) return refuse(1, Code::kHalted);
-    if (opens && (state_ == State::kReducing || own == State::kReducing)) return refuse(1, Code::kReducing);
+    if (state_ != State::kActive || own != State::kActive) [[unlikely]] {
+      if (state_ == State::kHalted || own == State::kHalted) return refuse(1, Code::kHalted);
+      if (opens) return refuse(1, Code::kReducing);
+    }
   }
   // 2: account
   if (owner == nullptr) return refuse(2, Code::kNoAccount);
   if (!r.force && (owner->locks & account::kLockTrading)) return refuse(2, Code::kAccountFrozen);
   // 3: instrument
   if (known == nullptr) return refuse(3, Code::kNoInstrument);
-  const account::Terms& terms = *known;
+  const account::Terms& terms = *(judged.terms = known);
   const account::Quote& quote = board.quote(r.instrument);
   if (!quote.tradable) return refuse(3, Code::kSuspended);
   if (!quote.open) return refuse(3, Code::kNotTrading);
@@ -80,58 +131,24 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
   if (r.duplicate) return refuse(4, Code::kDuplicate);
 
   Line& line_ = there != nullptr ? *there : line(r.account);
-  const Limits& l = *(judged.limits = line_.own_limits ? &own_.at(r.account) : &common_);
-  Price& freeze_at = judged.freeze_at;
+  const Rules& by = *(judged.rules = &rules(line_, r.account));
+  const bool limited = by.looks_at_orders && !r.force;
   // 5: volume
-  if (r.volume < 1 || (!r.force && l.volume_max > 0 && r.volume > l.volume_max)) return refuse(5, Code::kVolume);
+  if (r.volume < 1 || (limited && by.limits.volume_max > 0 && r.volume > by.limits.volume_max))
+    return refuse(5, Code::kVolume);
   // 6: price
   const bool limit_order = r.price_type == book::PriceType::kLimit;
   if (limit_order) {
-    if (r.price == kNoValue || r.price <= 0 || r.price > account::kMaxPrice) return refuse(6, Code::kBadPrice);
+    if (r.price <= 0 || r.price > account::kMaxPrice) return refuse(6, Code::kBadPrice);
     if (terms.tick > 0 && r.price % terms.tick != 0) return refuse(6, Code::kBadTick);
-  }
-  freeze_at = account::freeze_price(limit_order, r.price, r.side, quote);
-  if (freeze_at == kNoValue) return refuse(6, Code::kBadPrice);
-  // 7: price band
-  if (limit_order) {
+    judged.freeze_at = r.price;
+    // 7: price band
     if (quote.upper != kNoValue && r.price > quote.upper) return refuse(7, Code::kAboveLimit);
     if (quote.lower != kNoValue && r.price < quote.lower) return refuse(7, Code::kBelowLimit);
-    if (!r.force && l.price_deviation > 0 && quote.last != kNoValue) {
-      const Price away = r.price > quote.last ? r.price - quote.last : quote.last - r.price;
-      if (away > account::times(quote.last, l.price_deviation)) return refuse(7, Code::kFatFinger);
-    }
-  } else if (!r.force && l.stale_ns > 0 && now_ns - quote.last_ns > l.stale_ns) {
-    return refuse(7, Code::kStaleFeed);
+  } else if ((judged.freeze_at = account::freeze_price(false, r.price, r.side, quote)) == kNoValue) {
+    return refuse(6, Code::kBadPrice);
   }
-
-  std::uint8_t warnings = 0;
-  if (!r.force) {
-    // 8: value
-    if (l.notional_max > 0 && account::wide_value(freeze_at, r.volume, terms.multiple) > l.notional_max)
-      return refuse(8, Code::kNotional);
-    // 9: rate
-    if (!line_.order_pace.take(l.orders, now_ns)) return refuse(9, Code::kRate);
-    // 10: repeats
-    if (l.repeats_max > 0) {
-      const auto& repeats = repeats_[r.account];
-      const auto found = repeats.find(likeness(r));
-      if (found != repeats.end() && found->second >= l.repeats_max) return refuse(10, Code::kRepeated);
-    }
-    // 11: live orders
-    if (l.active_max > 0 && live_orders >= l.active_max) return refuse(11, Code::kActiveOrders);
-    // 12: what was done today
-    const Contract here = l.looks_at_contracts() ? done_in(line_, r.instrument) : Contract{};
-    if (reached(l.day_orders, line_.orders) || reached(l.contract_orders, here.orders))
-      return refuse(12, Code::kDailyOrders);
-    if (reached(l.day_trades, line_.trades) || reached(l.contract_trades, here.trades))
-      return refuse(12, Code::kDailyTrades);
-    if (opens && reached(l.cancels_block, here.cancels)) return refuse(12, Code::kDailyCancels);
-    if (opens && (reached(l.contract_opens, here.opens) ||
-                  (l.contract_open_volume > 0 && here.open_volume + r.volume > l.contract_open_volume)))
-      return refuse(12, Code::kDailyOrders);
-    warnings |= cancel_warning(l, here);
-  }
-  return {Code::kOk, 0, warnings};
+  return limited ? check_limits(r, terms, quote, line_, now_ns, live_orders, judged) : Verdict{};
 }
 
 Verdict Gate::check_outside(const Request& r, std::int64_t now_ns, std::int64_t live_orders) {
@@ -142,6 +159,23 @@ Verdict Gate::check_outside(const Request& r, std::int64_t now_ns, std::int64_t 
   return verdict;
 }
 
+// 15 and 16 of an opening order that keeps `margin` of the account.
+Verdict Gate::check_shares(const Account& owner, std::uint32_t instrument, Money margin, Money equity,
+                           const Limits& l) const {
+  if (l.concentration > 0) {
+    const account::Position* const position = owner.find(instrument);
+    Wide all = margin;
+    if (position != nullptr) all += static_cast<Wide>(position->frozen_margin) + position->margin;
+    if (all * account::kOne > static_cast<Wide>(equity) * l.concentration) return refuse(15, Code::kConcentration);
+  }
+  const account::Funds& funds = owner.funds();
+  const Wide used = static_cast<Wide>(funds.margin - funds.paid) * account::kOne;
+  if (used <= 0) return {};
+  if (l.ratio_stop > 0 && used >= static_cast<Wide>(equity) * l.ratio_stop) return refuse(16, Code::kRiskRatio);
+  const bool warns = l.ratio_warn > 0 && used >= static_cast<Wide>(equity) * l.ratio_warn;
+  return {Code::kOk, 0, static_cast<std::uint8_t>(warns ? kWarnRiskRatio : 0)};
+}
+
 Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_day, Hold& hold,
                     const SelfTradeProbe& probe) {
   Account* const owner = ledger_->find(r.account);
@@ -149,12 +183,11 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
   const Verdict first = check_order(r, owner, now_ns, owner == nullptr ? 0 : owner->live_orders(), judged);
   if (first.code != Code::kOk) return first;
   const bool opens = judged.opens;
-  const Limits& l = *judged.limits;
+  const Limits& l = judged.rules->limits;
   std::uint8_t warnings = first.warnings;
   // 13: lots
-  Hold& plan = hold;
-  if (const Code code = owner->plan(r.instrument, r.side, r.offset, r.volume, judged.freeze_at, plan); code != Code::kOk)
-    return refuse(13, code, warnings);
+  const Code code = owner->plan(*judged.terms, r.instrument, r.side, r.offset, r.volume, judged.freeze_at, hold);
+  if (code != Code::kOk) return refuse(13, code, warnings);
   if (!r.force) {
     if (opens) {
       if (l.position_max > 0) {
@@ -166,26 +199,20 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
       }
       // 14: funds
       const Money equity = owner->balance();
-      if (Account::due(plan) > owner->available(equity)) return refuse(14, Code::kFunds, warnings);
+      if (Account::due(hold) > owner->available(equity)) return refuse(14, Code::kFunds, warnings);
       // 15: concentration; 16: risk ratio, without shares paid in full
-      const account::Funds& funds = owner->funds();
       // No instrument has more margin than all have together, twice where the larger side pays. As long as that is below
       // the least share of the balance that either looks at, neither need look.
-      const Ratio least = l.least_share();
-      const Wide all = static_cast<Wide>(plan.margin()) + funds.frozen_margin + 2 * static_cast<Wide>(funds.margin);
-      if (least > 0 && all * account::kOne >= static_cast<Wide>(equity) * least) {
-        if (l.concentration > 0) {
-          const account::Position* const position = owner->find(r.instrument);
-          Wide margin = plan.margin();
-          if (position != nullptr) margin += static_cast<Wide>(position->frozen_margin) + position->margin;
-          if (margin * account::kOne > static_cast<Wide>(equity) * l.concentration)
-            return refuse(15, Code::kConcentration, warnings);
-        }
-        const Wide used = static_cast<Wide>(funds.margin - funds.paid) * account::kOne;
-        if (used > 0) {
-          if (l.ratio_stop > 0 && used >= static_cast<Wide>(equity) * l.ratio_stop)
-            return refuse(16, Code::kRiskRatio, warnings);
-          if (l.ratio_warn > 0 && used >= static_cast<Wide>(equity) * l.ratio_warn) warnings |= kWarnRiskRatio;
+      const account::Funds& funds = owner->funds();
+      if (judged.rules->least_part > 0) {
+        Money all = hold.margin();
+        const bool fits = account::add_to(all, funds.frozen_margin, funds.margin, funds.margin) && equity > 0;
+        const auto least = static_cast<Money>(
+            static_cast<UnsignedWide>(static_cast<std::uint64_t>(equity)) * judged.rules->least_part >> 64);
+        if (!fits || all >= least) [[unlikely]] {
+          const Verdict shares = check_shares(*owner, r.instrument, hold.margin(), equity, l);
+          warnings |= shares.warnings;
+          if (shares.code != Code::kOk) return refuse(shares.check, shares.code, warnings);
         }
       }
       // 17: self trade
@@ -201,10 +228,12 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
 
 Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns) {
   if (ledger_->find(account) == nullptr) return refuse(2, Code::kNoAccount);
-  const Limits& l = limits(account);
   Line& line_ = line(account);
+  const Limits& l = rules(line_, account).limits;
   if (!line_.cancel_pace.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
-  const Contract here = l.looks_at_contracts() ? done_in(line_, instrument) : Contract{};
+  if (!l.looks_at_contracts())
+    return reached(l.day_cancels, line_.cancels) ? refuse(12, Code::kDailyCancels) : Verdict{};
+  const Contract here = done_in(line_, instrument);
   if (reached(l.day_cancels, line_.cancels) || reached(l.contract_cancels, here.cancels))
     return refuse(12, Code::kDailyCancels);
   return {Code::kOk, 0, cancel_warning(l, here)};

@@ -10,6 +10,7 @@
 
 #include "account/ledger.hpp"
 #include "base/block.hpp"
+#include "base/prefetch.hpp"
 #include "book/types.hpp"
 #include "risk/limits.hpp"
 #include "risk/monitor.hpp"
@@ -102,14 +103,13 @@ class Gate {
     return account < lines_.size() ? lines_[account].state : State::kActive;
   }
   void set_limits(const Limits& limits) {
-    common_ = limits;
+    common_ = Rules(limits);
     count_if_wanted(limits);
   }
   // An account's own limits, in place of the common ones.
   void set_account_limits(std::uint32_t account, const Limits& limits);
   const Limits& limits(std::uint32_t account) const {
-    if (account < lines_.size() && lines_[account].own_limits) [[unlikely]] return own_.at(account);
-    return common_;
+    return account < lines_.size() ? rules(lines_[account], account).limits : common_.limits;
   }
 
   // Counts of what was done in one instrument are kept from the moment that any limit looks at them; `recount` tells the
@@ -118,18 +118,18 @@ class Gate {
     recount_ = recount;
     recount_context_ = context;
     counts_contracts_ = false;
-    count_if_wanted(common_);
+    count_if_wanted(common_.limits);
   }
   void count(std::uint32_t account, std::uint32_t instrument, std::int64_t opened, bool opens, bool cancelled,
              std::uint32_t trades);
 
   // What an order of the account will touch, fetched ahead of it; the second when the first has come.
   void prefetch(std::uint32_t account) const {
-    if (account < lines_.size()) __builtin_prefetch(lines_.data() + account);
+    if (account < lines_.size()) fetch(lines_.data() + account);
   }
   void prefetch(std::uint32_t account, std::uint32_t instrument) const {
     if (counts_contracts_ && account < lines_.size() && instrument < lines_[account].contracts_size)
-      __builtin_prefetch(lines_[account].contracts + instrument);
+      fetch(lines_[account].contracts + instrument);
   }
 
   Monitor& monitor() { return monitor_; }
@@ -137,6 +137,14 @@ class Gate {
   std::uint64_t state_hash() const;
 
  private:
+  // Limits, and what follows from them.
+  struct Rules {
+    explicit Rules(const Limits& given);
+    Limits limits;
+    bool looks_at_orders;
+    // Of 2^64, rounded down: so much of the balance is no more than the least share of it; 0: there is none to look at.
+    std::uint64_t least_part;
+  };
   static constexpr std::size_t kMaxRepeats = 65'536;  // different orders of an account counted in a day
 
   // What an account did today in one instrument; a day's orders and trades are counted in 32 bits everywhere.
@@ -214,14 +222,23 @@ class Gate {
   static Contract done_in(const Line& line, std::uint32_t instrument) {
     return instrument < line.contracts_size ? line.contracts[instrument] : Contract{};
   }
-  // What 1 to 12 found out on their way; the last two of an order that passes.
+  // What 1 to 12 found out on their way; all but the first of an order that passes.
   struct Judged {
     bool opens = false;
     Price freeze_at = account::kNoValue;  // the price it is reckoned at
-    const Limits* limits = nullptr;
+    const Rules* rules = nullptr;
+    const account::Terms* terms = nullptr;
   };
   Verdict check_order(const Request& request, const account::Account* owner, std::int64_t now_ns,
                       std::int64_t live_orders, Judged& judged);
+  Verdict check_limits(const Request& request, const account::Terms& terms, const account::Quote& quote, Line& line,
+                       std::int64_t now_ns, std::int64_t live_orders, const Judged& judged);
+  Verdict check_shares(const account::Account& owner, std::uint32_t instrument, Money margin, Money equity,
+                       const Limits& limits) const;
+  const Rules& rules(const Line& line, std::uint32_t account) const {
+    if (line.own_limits) [[unlikely]] return own_.at(account);
+    return common_;
+  }
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;
@@ -237,12 +254,12 @@ class Gate {
   bool counts_contracts_ = true;
   void (*recount_)(void* context) = nullptr;
   void* recount_context_ = nullptr;
-  Limits common_;
+  Rules common_;
   State state_ = State::kActive;
   std::vector<Line> lines_;
   std::vector<Repeats> repeats_;  // by account
   Rows rows_;
-  std::unordered_map<std::uint32_t, Limits> own_;
+  std::unordered_map<std::uint32_t, Rules> own_;
   Monitor monitor_;
 };
 

@@ -45,6 +45,13 @@ struct Limits {
             cancels_warn | cancels_block) != 0;
   }
 
+  // Whether 5 to 12 look at anything of a plain order but what makes it one.
+  bool looks_at_orders() const {
+    return (volume_max | price_deviation | stale_ns | notional_max | orders.per_s | repeats_max | active_max |
+            day_orders | day_trades) != 0 ||
+           looks_at_contracts();
+  }
+
   // The least of the shares of the balance that margin is held against; 0 when it is held against none.
   Ratio least_share() const {
     Ratio least = 0;
