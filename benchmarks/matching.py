@@ -3,7 +3,8 @@
 Half of the operations are limit orders around a drifting middle, 45 % cancels (many of orders already gone),
 5 % market orders. All must trade alike: the core, a careful book of Python's sorted lists and deques,
 lightmatchingengine, and (by what rests at the end, it tells no trades) limit-order-book. The stream is run on
-the books alone and on the whole exchange: ids as text, risk gate, margin, positions, fees of 1,000 accounts.
+the books alone, on books with risk gate and ledger (1,000 accounts, margin, positions, fees), and on the
+whole exchange around them: ids as text, the day's orders and trades, events.
 """
 
 from __future__ import annotations
@@ -98,8 +99,9 @@ def main() -> None:
         calls=calls,
         control="engines of PyPI and plain Python per call, the bare C++ ladder for the stream; same trades",
         note="CPU time per operation; call_ns is one Python call per operation, loop included, on the books "
-        "alone; a stream is one native call, `exchange` that on 1,000 accounts: ids as text, risk, margin, "
-        "positions, fees, no journal, on its second day (the ladder's memory is touched beforehand too); "
+        "alone; a stream is one native call, `books_risk_accounts` that on 1,000 accounts: risk, margin, "
+        "positions, fees, orders by number; `exchange` all that and ids as text, records of the day, events, "
+        "no journal; both on their second day (the ladder's memory is touched beforehand too); "
         "self-trades allowed everywhere; no -march=native anywhere",
     )
 
@@ -349,7 +351,7 @@ def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
         program = ladder(Path(place))
         file = Path(place) / "ops"
-        times: dict[str, list[float]] = {"books": [], "exchange": []}
+        times: dict[str, list[float]] = {"books": [], "books_risk_accounts": [], "exchange": []}
         for _ in range(rounds):
             expected: tuple[int, ...] = ()
             if isinstance(program, Path):
@@ -367,21 +369,32 @@ def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict
             result = core.play(packed, numbers)
             times["books"].append((time.process_time() - start) / (len(packed) // 16) * 1e9)
             x = new_exchange(books)
-            assert bench.play(x, packed, TRADERS) == result  # timed is the second day, in memory used before
+            parts = bench.Parts(x, len(packed) // 16 + 1)
+            assert parts.play(packed, TRADERS) == result  # timed is the second day, in memory used before
+            parts.next_day()
+            start = time.process_time()
+            by_parts = parts.play(packed, TRADERS)
+            times["books_risk_accounts"].append((time.process_time() - start) / (len(packed) // 16) * 1e9)
+            assert by_parts == result and parts.broken == 0, (by_parts, result)
+            assert bench.play(x, packed, TRADERS) == result  # here too
             next_day(x, books)
             start = time.process_time()
             whole = bench.play(x, packed, TRADERS)
             times["exchange"].append((time.process_time() - start) / (len(packed) // 16) * 1e9)
             assert whole == result, (whole, result)
             assert x.broken == 0
+            assert (parts.ledger_hash(), parts.gate_hash()) == (x.ledger.state_hash(), x.gate.state_hash())
             assert not expected or result[:4] == expected, (result, expected)
-            del x
+            del x, parts
     spreads = {name: _bench.spread(values, 1) for name, values in times.items()}
     figures: dict[str, object] = {"ns": spreads, "operations": len(packed) // 16}
     if isinstance(program, Path):
         median = {name: one["median"] for name, one in spreads.items()}
         figures |= {
             "books_to_ladder": round(median["books"] / median["ladder"], 2),
+            "books_risk_accounts_to_ladder_with_risk": round(
+                median["books_risk_accounts"] / median["ladder_with_risk"], 2
+            ),
             "exchange_to_ladder_with_risk": round(median["exchange"] / median["ladder_with_risk"], 2),
         }
     else:

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "exchange/exchange.hpp"
+#include "exchange/parts.hpp"
+#include "exchange/stream.hpp"
 #include "expect.hpp"
 
 using namespace qautlra;
@@ -272,6 +274,48 @@ TEST_CASE(damaged_records_do_no_harm) {
     target.clear_events();
   }
   EXPECT(target.state_hash() != 0);
+}
+
+// Shares are sold that nobody holds; of four books one is not there.
+TEST_CASE(parts_end_where_the_exchange_ends) {
+  Random random{seed()};
+  Log log;
+  const auto x = opened(log);
+  risk::Limits limits = x->gate().limits(exchange::kNone);
+  limits.active_max = 12;
+  x->gate().set_limits(limits);
+  exchange::Parts parts(*x, 3'000);
+  EXPECT(parts.ready());
+  for (int day = 2; day < 5; ++day) {
+    std::vector<book::StreamOp> ops;
+    for (std::uint32_t number = 1; number < 3'000; ++number) {
+      const int dice = random.below(10);
+      const auto type = static_cast<std::uint8_t>(dice < 5 ? 0 : dice < 9 ? 1 : 2);
+      const std::uint32_t named = type == 1 ? 1 + static_cast<std::uint32_t>(random.below(static_cast<int>(number))) : number;
+      ops.push_back({type, static_cast<std::uint8_t>(random.below(2)), static_cast<std::uint16_t>(random.below(4)), named,
+                     90 + random.below(21), 1 + random.below(5)});
+    }
+    book::StreamResult whole, by_parts;
+    const std::int64_t now = day * std::int64_t{1'000'000'000};
+    exchange::play(*x, ops.data(), ops.size(), 3, now, whole);
+    parts.play(ops.data(), ops.size(), 3, now, by_parts);
+    EXPECT(whole.trades > 0 && whole.refused > 0 && whole.misses > 0);
+    EXPECT_EQ(by_parts.trades, whole.trades);
+    EXPECT_EQ(by_parts.volume, whole.volume);
+    EXPECT_EQ(by_parts.value, whole.value);
+    EXPECT_EQ(by_parts.misses, whole.misses);
+    EXPECT_EQ(by_parts.refused, whole.refused);
+    EXPECT_EQ(parts.ledger().state_hash(), x->ledger().state_hash());
+    EXPECT_EQ(parts.gate().state_hash(), x->gate().state_hash());
+    EXPECT_EQ(parts.books().live_orders(), x->books().live_orders());
+    EXPECT_EQ(x->end_day().code, exchange::kOk);
+    EXPECT_EQ(x->settle(day).code, exchange::kOk);
+    for (std::uint32_t i = 0; i < 3; ++i) x->set_phase(i, book::Phase::kContinuous);
+    x->clear_events();
+    parts.next_day();
+    EXPECT_EQ(parts.ledger().state_hash(), x->ledger().state_hash());
+    EXPECT_EQ(parts.broken(), 0u);
+  }
 }
 
 int main(int argc, char** argv) { return expect::run_all(argc, argv); }
