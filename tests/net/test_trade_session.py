@@ -15,7 +15,7 @@ from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.base import metrics
 from qautlra.base.errors import InvariantError
-from qautlra.net import trade_session
+from qautlra.net import trade_packets, trade_session
 from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_session import TradeSession
 from qautlra.wire import trade_requests as asks
@@ -311,7 +311,7 @@ def test_notices_dropped_for_a_slow_client_are_counted(tmp_path: Path) -> None:
         session, client = await room.log_in()
         client.is_full = True
         before = dropped()
-        for _ in range(trade_session.MAX_NOTICES + 5):
+        for _ in range(trade_packets.MAX_NOTICES + 5):
             say(session, "cancel_order", user_id=ACCOUNT, order_id="none")
         await asyncio.sleep(0.1)
         assert dropped() - before == 5

@@ -1,16 +1,15 @@
-"""One connection's conversation on the DIFF trade socket: requests in order, packets out; no socket in here.
+"""One connection's conversation on the DIFF trade socket: requests in order; no socket in here.
 
-Nothing is said of a command before its record is durable, and nothing to a user who may not look any more. A
-session that does not ask for data keeps at most one object per order, trade and position of the day and the
-one before, and MAX_NOTICES notices; one that has not logged in MAX_HELD_BYTES of requests.
+Nothing is said of a command before its record is durable, and nothing to a user who may not look any
+more. What is to be said waits in `trade_packets`; a session that has not logged in keeps MAX_HELD_BYTES
+of requests.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from weakref import WeakSet
 
 import orjson
@@ -29,17 +28,15 @@ from qautlra.model.order import Answer, InsertOrder
 from qautlra.net import audited, trade_conditions
 from qautlra.net.trade_channel import Channel, Channels, News
 from qautlra.net.trade_login import Standing, account_of, standing_of
+from qautlra.net.trade_packets import Out, Packets
 from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
 from qautlra.wire.conditions import day_of
 from qautlra.wire.trade_errors import said
 
-MAX_NOTICES: Final = 1000
 MAX_HELD_REQUESTS: Final = 64
 MAX_HELD_BYTES: Final = 64 << 10
-SLOW_CLIENT_S: Final = 10.0
-SLOW_RETRY_S: Final = 0.02
 _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
 _DONE: Final = Answer(code=0)
 _log = get_logger("net")
@@ -47,22 +44,9 @@ _log = get_logger("net")
 
 _sessions: WeakSet[TradeSession] = WeakSet()
 metrics.bound(
-    "net_trade_notices", lambda: max((len(one._notices) for one in _sessions), default=0), MAX_NOTICES,
-    when_full="drop",
-)  # fmt: skip
-metrics.bound(
     "net_trade_held", lambda: max((one.held_bytes for one in _sessions), default=0), MAX_HELD_BYTES,
     unit="bytes", when_full="disconnect",
 )  # fmt: skip
-
-
-class Out(Protocol):
-    """Where packets go."""
-
-    @property
-    def is_full(self) -> bool: ...
-    def send(self, text: bytes) -> None: ...
-    def close(self, code: int, reason: str) -> None: ...
 
 
 class TradeSession:
@@ -87,7 +71,6 @@ class TradeSession:
         self._out = out
         self._address = address
         self._spawn = spawn
-        self._push = push
         self._always_whole = always_whole
         self._key = id(self)
         self._standing: Standing | None = None
@@ -98,25 +81,12 @@ class TradeSession:
         self._held: deque[tuple[asks.Request, int]] = deque()
         self.held_bytes: int = 0
         "What waits for a login, as it came."
-        self._logging_in = False
-        self._asked = False
+        self._packets = Packets(out, lambda: trade.trading_day, push=push)
         self._seen_lsn = 0
         self._allowed: dict[Right, float] = {}
         self._renewing = False
-        self._patch: wire.Patch | None = None
-        self._is_shared = False  # the patch: sessions of a channel get the same one
         self._entries = audited.Entries(address)
-        self._refreshed: wire.Patch | None = None  # asked for, and kept up to date until it is durable
-        self._dropped = metrics.counter(
-            "qautlra_net_trade_notices_dropped", "Notices slow trade clients were not told"
-        )
-        self._notices: deque[bytes] = deque(maxlen=MAX_NOTICES)
-        self._flush_due = False
         self._refresh_due = False
-        self._full_since_s = 0.0
-        self._again: asyncio.TimerHandle | None = None
-        self._serial = 0
-        self._prefix = new_uuid()[:8]
 
     # --- in ---
 
@@ -131,16 +101,14 @@ class TradeSession:
             if request is not None:
                 self._take(request, len(text))
         except QautlraError as error:
-            self._tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
+            self._packets.tell(getattr(error, "details", {}).get("code", 15), said(error), "WARNING")
 
     def receive_alone(self, message: bytes) -> bool:
         """Take the message if it is an order or a cancel as most are and nothing else is to be told.
 
         One native call makes the answer of it. False: nothing was done, it is for `receive`.
         """
-        if self._patch is not None or self._notices or self._refreshed is not None or self._flush_due:
-            return False
-        if self._logging_in or self._channel is None or not (self._push or self._asked) or self._out.is_full:
+        if self._channel is None or not self._packets.may_go_at_once:
             return False
         lane = self._channel.lane()
         kind = lane.read(message) if lane is not None else 0
@@ -152,8 +120,7 @@ class TradeSession:
         if entered is None:
             return False
         if entered.packet:
-            self._asked = False
-            self._out.send(entered.packet)
+            self._packets.send_at_once(entered.packet)
             self._channel.told(entered)
             if kind == 1:
                 words = lane.order()
@@ -172,17 +139,17 @@ class TradeSession:
 
     def _take(self, request: asks.Request, size: int) -> None:
         if isinstance(request, asks.Peek):
-            self._asked = True
-            self._soon()
+            self._packets.asked = True
+            self._packets.soon()
         elif isinstance(request, asks.Ping):
             self._out.send(wire.PONG)
         elif isinstance(request, asks.Login):
-            if self._logging_in:
+            if self._packets.is_quiet:
                 self._hold(request, size)
             else:
-                self._logging_in = True
+                self._packets.is_quiet = True
                 self._spawn(self._login(request))
-        elif self._channel is None or self._logging_in:
+        elif self._channel is None or self._packets.is_quiet:
             self._hold(request, size)
         else:
             self._handle(request)
@@ -195,9 +162,7 @@ class TradeSession:
 
     def detached(self) -> None:
         """The connection is gone."""
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
+        self._packets.end()
         if self._channel is not None:
             self._channels.leave(self._channel, self._key)
             self._channel = None
@@ -207,21 +172,21 @@ class TradeSession:
     async def _login(self, request: asks.Login) -> None:
         try:
             if self._channel is not None and request.user_name == self._user_id:
-                self._tell(400, "重复登录", "WARNING")
+                self._packets.tell(400, "重复登录", "WARNING")
             else:
                 await self._enter(request)
         except QautlraError as error:
-            self._tell(403, f"用户登录失败,{said(error)}", "WARNING")
+            self._packets.tell(403, f"用户登录失败,{said(error)}", "WARNING")
         finally:
-            self._logging_in = False
-            self._flush()
-        while self._held and not self._logging_in and self._channel is not None:
+            self._packets.is_quiet = False
+            self._packets.flush()
+        while self._held and not self._packets.is_quiet and self._channel is not None:
             held, size = self._held.popleft()
             self.held_bytes -= size
             try:
                 self._take(held, size)
             except QautlraError as error:
-                self._tell(15, said(error), "WARNING")
+                self._packets.tell(15, said(error), "WARNING")
 
     async def _enter(self, request: asks.Login) -> None:
         brokers = self._trade.brokers()
@@ -245,17 +210,16 @@ class TradeSession:
         self._account_id = account_id
         self._user_id = request.user_name
         self._bid = request.bid
-        self._patch = self._refreshed = None
-        self._notices.clear()
+        self._packets.forget()
         self._channel = self._channels.enter(
             account_id, self._user_id, self._key, self._on_news, always_whole=self._always_whole
         )
-        self._tell(401, "登录成功")
-        self._note(wire.session_patch(self._user_id, self._trade.trading_day))
-        self._push_notices()
+        self._packets.tell(401, "登录成功")
+        self._packets.note(wire.session_patch(self._user_id, self._trade.trading_day))
+        self._packets.push_notices()
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn
-        self._patch, self._is_shared = self._channel.whole(), False
+        self._packets.begin(self._channel.whole())
         return self._channel.conditions()
 
     # --- requests ---
@@ -284,7 +248,7 @@ class TradeSession:
         order_id = request.order_id or f"OTG.{new_uuid()}"
         order = asks.insert_of(request, self._account_id, order_id)
         if not self._is_mine(request.user_id):
-            self._tell(408, "下单指令中的用户名错误,不能下单", "WARNING")
+            self._packets.tell(408, "下单指令中的用户名错误,不能下单", "WARNING")
             return
         self._require(Right.TRADE)
         log = self._auth.audit
@@ -309,17 +273,17 @@ class TradeSession:
     def _refused(self, order: InsertOrder, code: int) -> None:
         """What left no record is told to its sender only."""
         known = codes.describe(code)
-        self._tell(known.diff or known.ctp, f"下单失败,{known.text}", "WARNING")
+        self._packets.tell(known.diff or known.ctp, f"下单失败,{known.text}", "WARNING")
         if code == codes.DUPLICATE:
             return
         body = wire.refused_object(order, self._user_id, known.text, self._trade.clock.now_ns())
         patch = wire.Patch(self._user_id)
         patch.orders[order.order_id] = orjson.dumps(body)
-        self._add(patch)
+        self._packets.add(patch)
 
     def _cancel(self, request: asks.Cancel) -> None:
         if not self._is_mine(request.user_id):
-            self._tell(418, "撤单指令中的用户名错误,不能撤单", "WARNING")
+            self._packets.tell(418, "撤单指令中的用户名错误,不能撤单", "WARNING")
             return
         self._require(Right.CANCEL)
         log = self._auth.audit
@@ -330,7 +294,7 @@ class TradeSession:
         if not answer.ok:
             known = codes.describe(answer.code)
             code, text = known.diff or known.ctp, f"撤单失败,{known.text}"
-            self._after(answer.lsn, lambda: self._tell(code, text, "WARNING"))
+            self._after(answer.lsn, lambda: self._packets.tell(code, text, "WARNING"))
 
     def _transfer(self, request: asks.Transfer) -> None:
         self._require(Right.TRANSFER)
@@ -342,7 +306,7 @@ class TradeSession:
         self._record(log, Act.TRANSFER, answer, lambda: detail)
         text = "转账成功" if answer.ok else answer.text
         code = 421 if answer.ok else 422
-        self._after(answer.lsn, lambda: self._tell(code, text, "INFO" if answer.ok else "WARNING"))
+        self._after(answer.lsn, lambda: self._packets.tell(code, text, "INFO" if answer.ok else "WARNING"))
 
     def _condition(self, request: trade_conditions.Request) -> None:
         self._require(trade_conditions.right_of(request))
@@ -356,7 +320,7 @@ class TradeSession:
         if entry is not None:
             self._record(log, entry[0], answer, lambda: {"conditional": entry[1]})
         level = "INFO" if answer.ok else "WARNING"
-        self._after(answer.lsn, lambda: self._tell(answer.outcome, answer.text, level))
+        self._after(answer.lsn, lambda: self._packets.tell(answer.outcome, answer.text, level))
 
     def _record(
         self, log: AuditLog, act: Act, answer: Answer | ConditionAnswer, detail: Callable[[], dict[str, Any]]
@@ -371,7 +335,7 @@ class TradeSession:
         try:
             text = await self._trade.statement(self._account_id, day) if known else ""
         except QautlraError as error:
-            self._tell(335, f"查询结算单失败,{said(error)}", "WARNING")
+            self._packets.tell(335, f"查询结算单失败,{said(error)}", "WARNING")
             return
         self._out.send(wire.settlement_info(request.trading_day, user_id, text))
 
@@ -386,9 +350,8 @@ class TradeSession:
             _log.warning("no_statement", account_id=account_id, error=error.message)
             return
         if text and account_id == self._account_id:
-            self._serial += 1
-            self._note(wire.settlement_notice(f"{self._prefix}n{self._serial}", text))
-            self._soon()
+            self._packets.note(wire.settlement_notice(self._packets.new_key(), text))
+            self._packets.soon()
 
     async def _change_password(self, request: asks.ChangePassword) -> None:
         assert self._standing is not None
@@ -399,9 +362,9 @@ class TradeSession:
             await self._auth.set_password(name, request.new_password)
             self._standing = self._standing.renewed(self._auth)
         except QautlraError as error:
-            self._tell(351, f"修改密码失败,{said(error)}", "WARNING")
+            self._packets.tell(351, f"修改密码失败,{said(error)}", "WARNING")
         else:
-            self._tell(326, "修改密码成功")
+            self._packets.tell(326, "修改密码成功")
         finally:
             self._renewing = False
 
@@ -434,8 +397,7 @@ class TradeSession:
             self._require(Right.VIEW)
         except AuthError as error:
             self.detached()
-            self._patch = self._refreshed = None
-            self._notices.clear()
+            self._packets.forget()
             self._out.close(1008, error.message)
             return False
         return True
@@ -459,26 +421,13 @@ class TradeSession:
         if not self._is_welcome():
             return
         for notice in news.notices:
-            self._note(notice)
+            self._packets.note(notice)
         for packet in news.packets:
             self._out.send(packet)
         if news.new_day:
-            self._refreshed = None  # of a day that is over
-            if self._patch is not None and self._patch.whole:
-                self._patch = None  # nothing of that day was told; else how its orders ended is told yet
+            self._packets.new_day()
             self._spawn(self._show_statement())
-        if self._refreshed is not None:
-            self._refreshed.merge(news.patch)
-        self._add(news.patch)
-
-    def _add(self, patch: wire.Patch) -> None:
-        if self._patch is None:
-            self._patch, self._is_shared = patch, True
-        else:
-            if self._is_shared:
-                self._patch, self._is_shared = self._patch.copy(), False
-            self._patch.merge(patch)
-        self._flush()
+        self._packets.merge(news.patch)
 
     def _refresh(self) -> None:
         """Send the whole tree again, once for all who ask before it is durable."""
@@ -489,63 +438,6 @@ class TradeSession:
     async def _make_refreshed(self, channel: Channel) -> None:
         async with self._channels.turn(self._account_id):
             self._refresh_due = False
-            if channel is self._channel and self._refreshed is None and self._is_welcome():
-                self._refreshed = channel.whole()
-                self._after(self._trade.head_lsn, self._show_refreshed)
-
-    def _show_refreshed(self) -> None:
-        patch, self._refreshed = self._refreshed, None
-        if patch is not None:
-            self._add(patch)
-
-    def _note(self, notice: bytes) -> None:
-        if len(self._notices) == MAX_NOTICES:
-            self._dropped.inc()
-        self._notices.append(notice)
-
-    def _tell(self, code: int, text: str, level: str = "INFO") -> None:
-        self._serial += 1
-        self._note(wire.notice(f"{self._prefix}n{self._serial}", code, text, level))
-        self._soon()
-
-    def _soon(self) -> None:
-        """Flush at the end of this turn of the loop, so that what belongs together goes together."""
-        if not self._flush_due:
-            self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        if self._logging_in or self._is_held():
-            return
-        if self._patch is not None and (self._asked or self._push):
-            patches = [*self._notices, self._patch.render(self._trade.trading_day)]
-            self._notices.clear()
-            self._patch = None
-            self._asked = False
-            self._out.send(wire.rtn_data(patches))
-        elif self._notices:
-            self._push_notices()
-
-    def _is_held(self) -> bool:
-        """Tell whether a client reads too slowly to be sent to: what is new merges meanwhile, for a while."""
-        if not self._out.is_full:
-            self._full_since_s = 0.0
-            return False
-        now_s = monotonic_s()
-        self._full_since_s = self._full_since_s or now_s
-        if now_s - self._full_since_s > SLOW_CLIENT_S:
-            self._out.close(1013, "too slow")
-        elif self._again is None:
-            self._again = asyncio.get_running_loop().call_later(SLOW_RETRY_S, self._try_again)
-        return True
-
-    def _try_again(self) -> None:
-        self._again = None
-        self._flush()
-
-    def _push_notices(self) -> None:
-        """Notices do not wait for a peek."""
-        patches = list(self._notices)
-        self._notices.clear()
-        self._out.send(wire.rtn_data(patches))
+            if channel is self._channel and not self._packets.is_refreshing and self._is_welcome():
+                self._packets.refresh(channel.whole())
+                self._after(self._trade.head_lsn, self._packets.show_refreshed)
