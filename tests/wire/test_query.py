@@ -101,6 +101,13 @@ def test_accept(accept: str, form: QueryFormat) -> None:
         ),
         (b'{"stream": "s", "sample_by": 5}', [], "sample_by", "expected a text, got a number"),
         (b'{"stream": "s", "fill": "prev"}', [], "fill", "belongs to sample_by"),
+        (b'{"stream": "s", "sample_by": ""}', [], "sample_by", "is empty; give a period"),
+        (b"", [("stream", "s"), ("sample_by", "")], "sample_by", "is empty; give a period"),
+        (b'{"stream": "s", "rolling_mean": " "}', [], "rolling_mean", "is empty; give a period"),
+        (b'{"stream": "s", "asof": ""}', [], "asof", "is empty; name a stream"),
+        (b'{"stream": "s", "latest_on": ""}', [], "latest_on", "expected true, or instrument"),
+        (b'{"stream": "s", "sample_by": 0}', [], "sample_by", "expected a text, got a number"),
+        (b'{"stream": "s", "sample_by": "5m", "fill": ""}', [], "fill", "expected none, null or prev"),
         (b'{"stream": "s", "sample_by": "5m", "fill": "x"}', [], "fill", "expected none, null or prev"),
         (b'{"stream": "s"}', [("stream", "s")], "stream", "in the body and in the query string"),
         (b"", [("stream", "s"), ("stream", "t")], "stream", "twice in the query string"),
@@ -117,6 +124,11 @@ def test_the_error_names_the_key(
         decode_query(body, parameters)
     assert caught.value.details["key"] == key
     assert words in caught.value.message
+
+
+def test_a_verb_that_is_null_or_false_is_not_asked_for() -> None:
+    body = b'{"stream": "s", "sample_by": null, "latest_on": false, "asof": null, "fill": null}'
+    assert decode_query(body) == QueryRequest(stream="s")
 
 
 def test_sql_and_verbs() -> None:

@@ -6,14 +6,13 @@ option of a query.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from qautlra.base.errors import InputError
 from qautlra.model.query import Verb
 from qautlra.store.plan import Plan, moment
 from qautlra.store.predicate import to_sql
 from qautlra.store.schema import BAR_1M, INSTRUMENT, ORDINAL, TIME, Stream
+from qautlra.wire.period import DAY_S, period_s
 
 # Where the clock's grid begins: midnight in Beijing.
 ORIGIN = "TIMESTAMPTZ '1970-01-01 00:00:00+08'"
@@ -92,20 +91,6 @@ MACRO_SQL = (
     "CREATE OR REPLACE TEMP MACRO asof_join(stream, other) AS TABLE "
     + _ASOF.format(source=_TABLE, other="query_table(other)"),
 )
-
-_PERIOD = re.compile(r"\s*(\d{1,6})\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*", re.ASCII)
-_UNIT_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-DAY_S = 86_400
-
-
-def period_s(text: str, key: str) -> int:
-    """Return the seconds of `5m`, `30 seconds`, `1d`; InputError when it is no period up to a day."""
-    match = _PERIOD.fullmatch(text)
-    seconds = int(match[1]) * _UNIT_S[match[2][0]] if match else 0
-    if not 0 < seconds <= DAY_S:
-        raise InputError(f"{key}: expected a period like 30s, 5m, 1h or 1d, got {text[:64]!r}", key=key)
-    return seconds
-
 
 def compile_verb(verb: Verb, plan: Plan, other: Stream | None) -> tuple[str, list[Any]]:
     """Return one SELECT over the plan's view, and its values. For bars the view begins with the day."""

@@ -9,12 +9,10 @@ import msgspec
 
 from qautlra.base.errors import InputError
 from qautlra.model.streams import Derived
+from qautlra.wire.period import period_s
 
 KEYS: Final = ("source", "period", "bars", "by", "values", "filter")
-PERIOD: Final = re.compile(r"\s*(\d{1,6})\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*", re.ASCII)
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _CALL: Final = re.compile(r"\s*([a-z]{1,16})\s*\(\s*([^()\"]{1,128}?)\s*\)\s*", re.ASCII)
-DAY_S: Final = 86_400
 
 
 def decode_aggregate(body: bytes) -> Derived:
@@ -33,7 +31,7 @@ def decode_aggregate(body: bytes) -> Derived:
             raise InputError(f"{extra[0]}: is not given with bars", key=extra[0])
         source = _text(data, "source", "bar_1m")
         return Derived(
-            source=source, period_s=_period(bars, "bars"), bars=True, filter=_text(data, "filter", "")
+            source=source, period_s=period_s(bars, "bars"), bars=True, filter=_text(data, "filter", "")
         )
     values = data.get("values")
     if not isinstance(values, dict) or not values:
@@ -43,7 +41,7 @@ def decode_aggregate(body: bytes) -> Derived:
         raise InputError("by: expected a list of columns", key="by")
     return Derived(
         source=_text(data, "source"),
-        period_s=_period(data.get("period"), "period"),
+        period_s=period_s(data.get("period"), "period"),
         by=tuple(dict.fromkeys(by)),
         values={name: _call(name, text) for name, text in values.items()},
         filter=_text(data, "filter", ""),
@@ -67,14 +65,6 @@ def _text(data: dict[str, Any], key: str, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise InputError(f"{key}: expected a text", key=key)
     return value
-
-
-def _period(value: Any, key: str) -> int:
-    match = PERIOD.fullmatch(value) if isinstance(value, str) else None
-    seconds = int(match[1]) * _UNIT_S[match[2][0]] if match else 0
-    if not 0 < seconds <= DAY_S:
-        raise InputError(f"{key}: expected a period like 30s, 5m, 1h or 1d", key=key)
-    return seconds
 
 
 def _call(name: str, text: Any) -> tuple[str, str]:

@@ -15,7 +15,8 @@ import msgspec
 from qautlra.base.errors import InputError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
 
-VERB_KEYS = ("sample_by", "fill", "latest_on", "rolling_mean", "asof")
+VERBS = ("sample_by", "latest_on", "rolling_mean", "asof")
+VERB_KEYS = (*VERBS, "fill")
 KEYS = ("stream", "start_time", "end_time", "limit", "filter", "order", "fields", *VERB_KEYS)
 SQL_KEYS = ("query", "start_time", "end_time", "send_null")
 COUNTS_KEYS = ("stream", "start_time", "end_time", "num_bins")
@@ -178,13 +179,13 @@ def _sql(values: dict[str, Any], form: QueryFormat) -> SqlRequest:
 
 def _verb(values: dict[str, Any]) -> Verb | None:
     """Return what is to be made of the rows; InputError when it is two things at once."""
-    named = [key for key in ("sample_by", "latest_on", "rolling_mean", "asof") if values.get(key)]
+    named = [key for key in VERBS if values.get(key) is not None and values[key] is not False]
     if len(named) > 1:
         _refuse(named[1], f"cannot be asked together with {named[0]}")
-    fill = values.get("fill") or "none"
+    fill = "none" if values.get("fill") is None else values["fill"]
     if fill not in ("none", "null", "prev"):
         _refuse("fill", f"expected none, null or prev, got {str(fill)[:64]!r}")
-    if "fill" in values and named != ["sample_by"]:
+    if values.get("fill") is not None and named != ["sample_by"]:
         _refuse("fill", "belongs to sample_by")
     if not named:
         return None
@@ -196,6 +197,8 @@ def _verb(values: dict[str, Any]) -> Verb | None:
         return Verb(name="latest_on")
     if not isinstance(value, str):
         _refuse_type(key, "a text", value)
+    if not value.strip():
+        _refuse(key, "is empty; " + ("name a stream" if key == "asof" else "give a period like 5m"))
     if key == "asof":
         return Verb(name="asof", other=value)
     return Verb(name=key, period=value, fill=fill)  # type: ignore[arg-type]
