@@ -149,7 +149,9 @@ def test_market_streams_take_events_too(serve: Serve) -> None:
     (row,) = server.query(stream="futures_market", **asked)
     assert row["last_price"] == 780.5 and row["settlement"] is None and row["bid_price1"] == 780.4
     assert row["trading_date"] == "2025-06-03" or row["trading_date"] == "2025-06-02"
-    for wrong in ({"x": 1}, {**event, "volume": "many"}, {**event, "datetime": "soon"}, {"last_price": 1}):
+    ahead = {**event, "datetime": "2126-06-02T09:30:00+08:00"}  # a start would take it for the present
+    whole = ({"x": 1}, {**event, "volume": "many"}, {**event, "datetime": "soon"}, {"last_price": 1}, ahead)
+    for wrong in whole:
         assert ingest(server, "futures_market", wrong)[0] == 400, wrong
 
 

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError
 from qautlra.model.query import QueryRequest
 from qautlra.source.files import TickFile
 from qautlra.store.exporter import format_of
 from qautlra.store.importer import ImportReport, OwnFile, import_file
+from qautlra.store.schema import ROW_SCHEMA
 from tests.store.world import OPENING, S, World, run, tick, world
 
 HEAD = "TradingDay,InstrumentID,ExchangeID,LastPrice,Volume,UpdateTime,UpdateMillisec,ActionDay\n"
@@ -183,6 +185,36 @@ def test_memory_full_of_one_segment_seals_it(tmp_path: Path) -> None:
             async with asyncio.timeout(60):
                 assert await w.store.import_rows(rows) == 30_000
             assert len(await w.query(end_time="2021-01-05", columns=("seq",))) == 30_000
+
+    run(story())
+
+
+def test_rows_far_ahead_are_refused_whole(tmp_path: Path) -> None:
+    """What a start takes for the market's present, its clock and the prices of accounts, is the newest row."""
+    day_ns = 86_400 * S
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            door = w.store.ingest
+            now_ns = max(wall_ns(), w.clock.now_ns())
+            times = [OPENING, now_ns + 30 * day_ns]
+            assert await door.ingest("futures_market", table(times), {}, create=False) == 2
+            for late_ns in (now_ns + 32 * day_ns, 9_000_000_000 * S):
+                times = [OPENING + S, late_ns]
+                events = [{"datetime": one // 10**6, "instrument_id": AU, "last_price": 1} for one in times]
+                for given in (table(times), events):
+                    with pytest.raises(InputError, match="more than 31 days ahead"):
+                        await door.ingest("futures_market", given, {}, create=False)
+                with pytest.raises(InputError, match="more than 31 days ahead"):
+                    await door.import_rows(w.rows(tick(AU, one) for one in times))
+            assert len(await w.query(end_time=(now_ns + 40 * day_ns) // 10**6)) == 2
+
+    def table(times: list[int]) -> pa.Table:
+        kind = ROW_SCHEMA.field("datetime").type
+        stamps = pa.array([one // 1_000 for one in times], pa.int64()).cast(kind)
+        return pa.table(
+            {"datetime": stamps, "instrument_id": [AU] * len(times), "last_price": [1.0] * len(times)}
+        )
 
     run(story())
 

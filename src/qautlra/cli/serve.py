@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="MODE[,MODE]",
     help=t(
-        "all, md, db, ingest, query, web; a comma list is allowed.",
-        "all、md、db、ingest、query、web，可用逗号分隔。",
+        "all, md, db, ingest, query, trade, web; a comma list is allowed.",
+        "all、md、db、ingest、query、trade、web，可用逗号分隔。",
     ),
 )
 @click.option(
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="KIND",
     help=t(
-        "sim, replay, upstream, tencent or sina (default: sim); live ones may be repeated.",
-        "sim、replay、upstream、tencent 或 sina（默认 sim），实时行情源可重复。",
+        "sim, replay, ctp, upstream, tencent or sina (default: sim); live ones may be repeated.",
+        "sim、replay、ctp、upstream、tencent 或 sina（默认 sim），实时行情源可重复。",
     ),
 )
 @click.option(
@@ -61,7 +61,15 @@ if TYPE_CHECKING:
 @click.option(
     "--host", metavar="HOST", help=t("Address to listen on (127.0.0.1).", "监听地址（127.0.0.1）。")
 )
-@click.option("--port", type=int, metavar="PORT", help=t("Listen on this port only.", "只监听这个端口。"))
+@click.option(
+    "--port",
+    type=int,
+    metavar="PORT",
+    help=t(
+        "Port of HTTP, WebSockets and page, this one only; the CTP front has its own (trade.ctp_front.listen).",
+        "HTTP、WebSocket 与网页只用这个端口；CTP 前置另有端口（trade.ctp_front.listen）。",
+    ),
+)
 @click.option("log_level", "--log-level", metavar="LEVEL", help=t("info, debug, …", "日志级别。"))
 @options.json_output
 def serve(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
@@ -18,7 +19,7 @@ from qautlra.store.disk import DiskGuard
 from qautlra.store.live import MarketTail, TableTail
 from qautlra.store.market_rows import market_table
 from qautlra.store.reader import StreamMembers
-from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS
+from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS, TIME
 from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
 from qautlra.store.tables.infer import rows_of, static_columns
 from qautlra.store.tables.store import TableStore, wall_us
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from qautlra.store.service import StoreService
 
 DURABLE_S = 5.0
+# A simulated market may be a holiday ahead of the machine, and its rows may be kept by another process.
+AHEAD_DAYS = 31
+DAY_US = 86_400_000_000
 # Rows of one turn on the loop: about 0.2 ms, so that a large body holds nobody up.
 SLICE_ROWS = 512
 _ARROW_NAMES = {"float64": "Float64", "int64": "Int64", "boolean": "Boolean", "utf8": "Utf8", "list": "List"}
@@ -78,10 +82,13 @@ class IngestDoor:
 
     async def _market(self, opened: Opened, name: str, events: Sequence[Any] | pa.Table) -> int:
         if name == BAR_1M:
-            await self._store.write_bars(_whole(market_table(events, BAR_SCHEMA, wall_ns()), BAR_SCHEMA))
+            bars = market_table(events, BAR_SCHEMA, wall_ns())
+            self._check_time(pc.max(bars.column(TIME)).value)
+            await self._store.write_bars(_whole(bars, BAR_SCHEMA))
             return len(events)
         await give_way()
         table = market_table(events, ROW_SCHEMA, wall_ns())
+        self._check_time(pc.max(table.column(TIME)).value)
         await give_way()
         async with self._importing:
             for batch in table.to_batches(SLICE_ROWS):
@@ -96,8 +103,15 @@ class IngestDoor:
     async def import_rows(self, rows: Rows) -> int:
         """Log the rows of the market not stored yet; return how many that were."""
         self._disk.check()
+        self._check_time(max(map(rows.ts_event_ns, range(len(rows))), default=0) // 1_000)
         async with self._importing:
             return await self._store.import_rows(rows)
+
+    def _check_time(self, newest_us: int | None) -> None:
+        """Refuse what lies far ahead: the newest row is what a later start takes for the market's present."""
+        now_us = max(wall_ns(), self._clock.now_ns()) // 1_000
+        if newest_us is not None and newest_us > now_us + AHEAD_DAYS * DAY_US:
+            raise InputError(f"{TIME}: a row lies more than {AHEAD_DAYS} days ahead", key=TIME)
 
     async def flush(self) -> None:
         """Wait until everything taken so far is on the disk."""
