@@ -190,7 +190,7 @@ def test_memory_full_of_one_segment_seals_it(tmp_path: Path) -> None:
 
 
 def test_rows_far_ahead_are_refused_whole(tmp_path: Path) -> None:
-    """What a start takes for the market's present, its clock and the prices of accounts, is the newest row."""
+    """The newest row is what a start takes for the market's present: its clock, the prices of accounts."""
     day_ns = 86_400 * S
 
     async def story() -> None:

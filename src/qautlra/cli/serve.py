@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     type=int,
     metavar="PORT",
     help=t(
-        "Port of HTTP, WebSockets and page, this one only; the CTP front has its own (trade.ctp_front.listen).",
+        "Port of HTTP, WebSockets and page, no other; the CTP front has its own (trade.ctp_front.listen).",
         "HTTP、WebSocket 与网页只用这个端口；CTP 前置另有端口（trade.ctp_front.listen）。",
     ),
 )
