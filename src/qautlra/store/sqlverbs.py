@@ -92,6 +92,7 @@ MACRO_SQL = (
     + _ASOF.format(source=_TABLE, other="query_table(other)"),
 )
 
+
 def compile_verb(verb: Verb, plan: Plan, other: Stream | None) -> tuple[str, list[Any]]:
     """Return one SELECT over the plan's view, and its values. For bars the view begins with the day."""
     is_bars = plan.stream.name == BAR_1M
