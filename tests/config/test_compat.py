@@ -77,7 +77,7 @@ def test_store_file_and_both_files() -> None:
     assert (store.data_dir, store.compression, store.retention_days) == ("", "zstd", 365)
     assert [w for w in loaded.warnings if "/path/to/data" in w]
     assert store.schema.cache_size == 100
-    assert choose(loaded) == Choice(("sim",))
+    assert choose(loaded) == Choice(("sim",), is_virtual=True)
     both = plain(files=[EXAMPLES / "config_ctp.json", EXAMPLES / "qadb.json"])
     assert sorted(ports(both)) == [8014, 8015, 8016, 8017]
     assert both.config.store.retention_days == 365
@@ -110,7 +110,7 @@ def test_real_credentials_are_not_answered_with_simulated_data() -> None:
     asked = plain(
         env=gateway(brokers=brokers, default_broker="mine"), flags={"source.kinds": (["sim"], "--source")}
     )
-    assert choose(asked) == Choice(("sim",))
+    assert choose(asked) == Choice(("sim",), is_virtual=True)
 
 
 def test_gateway_traps() -> None:
@@ -162,7 +162,9 @@ def test_upstream_is_this_process_or_another() -> None:
     choice = choose(plain(env=CLIENT))
     assert choice.kinds == ("sim",)
     assert "SIMULATED" in choice.note
-    assert choose(plain(env=CLIENT, sets=["source.replay.files=a.csv"])) == Choice(("replay",))
+    assert choose(plain(env=CLIENT, sets=["source.replay.files=a.csv"])) == Choice(
+        ("replay",), is_virtual=True
+    )
     assert plain(env=CLIENT).config.source.upstream.instruments == ["au2512", "rb2512", "IF2506"]
     for other in ({"QADB_WS_CLIENT_PORT": "9999"}, {"QADB_WS_CLIENT_HOST": "feed.example"}):
         assert choose(plain(env=CLIENT | other)) == Choice(("upstream",))
@@ -172,6 +174,14 @@ def test_upstream_is_this_process_or_another() -> None:
         choose(plain(sets=["source.kinds=upstream"]))
     with pytest.raises(ConfigError, match="not the URL of a feed"):
         choose(plain(sets=["source.upstream.url=http://feed.example"]))
+
+
+def test_the_clock_of_a_feed_is_taken_over_alone() -> None:
+    sets = ["source.upstream.url=ws://feed.example/ws", "source.upstream.clock=feed"]
+    assert choose(plain(sets=sets)) == Choice(("upstream",), is_virtual=True)
+    with pytest.raises(ConfigError, match="stands alone"):
+        choose(plain(sets=[*sets, "source.kinds=upstream,sina"]))
+    assert choose(plain(sets=["source.upstream.clock=feed"])).kinds == ("sim",)
 
 
 def test_upstream_by_url() -> None:
@@ -209,7 +219,7 @@ def test_impossible_sources(sets: list[str], words: str) -> None:
 
 
 def test_files_to_replay_choose_the_replay() -> None:
-    assert choose(plain(sets=["source.replay.files=a.csv"])) == Choice(("replay",))
+    assert choose(plain(sets=["source.replay.files=a.csv"])) == Choice(("replay",), is_virtual=True)
     assert choose(plain(sets=["source.kinds="])) == Choice(())
 
 
@@ -225,6 +235,6 @@ def test_a_store_alone_takes_nothing_in_unasked() -> None:
     assert choose(plain(), alone).kinds == ()
     assert "no source" in choose(plain(), alone).note
     assert choose(plain(env=CLIENT), alone).kinds == ("upstream",)
-    assert choose(plain(sets=["source.kinds=sim"]), alone) == Choice(("sim",))
+    assert choose(plain(sets=["source.kinds=sim"]), alone) == Choice(("sim",), is_virtual=True)
     assert choose(plain(files=[EXAMPLES / "config_ctp.json"]), alone).kinds == ()
     assert choose(plain(), frozenset({"store", "query"})) == Choice(())

@@ -162,6 +162,33 @@ def test_a_feed_passed_on_reaches_clients(serve: Serve) -> None:
 
 
 @pytest.mark.slow
+def test_the_time_of_a_simulated_feed_can_be_taken_over(serve: Serve, tmp_path: Path) -> None:
+    """And a process that only answers takes it from the directory."""
+    first = serve(*DAY, data=tmp_path / "first")
+    second = serve(
+        "--source", "upstream", "--set", f"source.upstream.url={first.ws}",
+        "--set", "source.upstream.clock=feed", "--set", "source.upstream.instruments=au2512",
+        mode="md,db", data=tmp_path / "second",
+    )  # fmt: skip
+    wait_for(second, lambda state: state["rows"] > 20)
+    beside = [serve(mode="query", data=tmp_path / name) for name in ("first", "second")]
+    for server, name in ((first, "sim"), (second, "upstream")):
+        clock = server.get_json("/healthz")["clock"]
+        assert (clock["name"], clock["now"][:7]) == (name, "2025-06"), clock
+    last = {
+        "stream": "futures_market",
+        "start_time": "5s-ago",
+        "end_time": "now",
+        "filter": "instrument=au2512",
+    }
+    for server in (second, *beside):
+        deadline = time.monotonic() + 20  # what it answers from is filed and told every second
+        while not server.query(**last):
+            assert time.monotonic() < deadline, server.get_json("/healthz")["clock"]
+            time.sleep(0.1)
+
+
+@pytest.mark.slow
 def test_no_feed_at_all_is_shown_and_ends_nothing(serve: Serve) -> None:
     port = free_port()
     server = serve("--source", "upstream", "--set", f"source.upstream.url=ws://127.0.0.1:{port}/ws/market")

@@ -292,8 +292,7 @@ class _Late:
 
 
 def _clock(choice: Choice) -> MarketClock:
-    kinds = set(choice.kinds)
-    return VirtualClock(choice.kinds[0]) if kinds and kinds <= VIRTUAL else WallClock()
+    return VirtualClock(choice.kinds[0]) if choice.is_virtual else WallClock()
 
 
 def _reference_day(config: Config) -> int:

@@ -21,6 +21,8 @@ class Choice(NamedTuple):
 
     kinds: tuple[str, ...]
     note: str = ""
+    is_virtual: bool = False
+    "The source says what time it is, not the machine."
 
 
 def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
@@ -28,6 +30,22 @@ def choose(loaded: Loaded, rooms: frozenset[str] = EVERY_ROOM) -> Choice:
 
     A process with a store but no feed takes no source by default: it would file simulated rows unasked.
     """
+    choice = _chosen(loaded, rooms)
+    kinds = set(choice.kinds)
+    if "upstream" in kinds and loaded.config.source.upstream.clock == "feed":
+        if len(kinds) > 1:
+            raise ConfigError(
+                "a feed that sets the market clock of the process stands alone",
+                key="source.upstream.clock",
+                value="feed",
+                origin=loaded.origin("source.upstream.clock"),
+                expected="upstream as the only source, or wall",
+            )
+        return choice._replace(is_virtual=True)
+    return choice._replace(is_virtual=bool(kinds) and kinds <= VIRTUAL)
+
+
+def _chosen(loaded: Loaded, rooms: frozenset[str]) -> Choice:
     if "source" not in rooms:
         return Choice(())
     config = loaded.config

@@ -151,6 +151,8 @@ class Upstream(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65_535)] = 8014
     path: Annotated[str, Meta(pattern=r"^/")] = "/ws/market"
     stream: str = "futures_market"
+    clock: Literal["wall", "feed"] = "wall"
+    "`feed`: its market is simulated or recorded, and its rows say what time it is."
     instruments: Annotated[list[str], Meta(max_length=limits.SYMBOLS_PER_CLIENT_COUNT)] = []
     username: str = ""
     password: Secret = Secret()

@@ -36,6 +36,7 @@ from qautlra.store.history import StoreHistory
 from qautlra.store.ingest import IngestDoor
 from qautlra.store.lake import Part, market_parts, table_parts
 from qautlra.store.lock import lock_directory
+from qautlra.store.moment import ToldClock, tell
 from qautlra.store.opened import Given, Opened, open_store
 from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
@@ -105,7 +106,8 @@ class StoreService(Service):
         if self._follows:
             given = self._given
             canonical = given.instruments.canonical
-            self._follower = FollowerQuery(given.settings, self.data_dir, given.clock, canonical)
+            clock = ToldClock(self.data_dir)
+            self._follower = FollowerQuery(given.settings, self.data_dir, clock, canonical)
             self.query.open(self._follower)
             return
         self._lock = await asyncio.get_running_loop().run_in_executor(None, lock_directory, self.data_dir)
@@ -121,6 +123,7 @@ class StoreService(Service):
         self.query.open(opened.query)
         watch(opened, self.disk, self._given.settings.tail_rows)
         self.spawn(self._keep_compacting(opened), "compact")
+        self.spawn(tell(self.data_dir, self._given.clock), "clock")
         self.spawn(opened.tables.run(), "tables")
         self.spawn(opened.aggregates.run(), "aggregates")
 
