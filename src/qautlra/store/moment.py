@@ -1,7 +1,7 @@
 """The market's present of a data directory, for processes that answer from it beside its writer.
 
-A writer whose market is simulated or recorded says every second where it is; what it said last stays. One whose
-market keeps the machine's time says nothing.
+A writer whose market is simulated or recorded says every second where it is; what it said last stays.
+One whose market keeps the machine's time says nothing.
 """
 
 from __future__ import annotations
