@@ -29,11 +29,9 @@ std::byte* new_block() {
   return mapped + before;
 }
 
-// As a write of its owner would; what is there already is not touched.
+// One page after the other: while the kernel fills a range it was given whole, nobody in the process can map memory,
+// and a large page takes 5 ms where the machine under a virtual one has to find it.
 void touch(std::byte* block) {
-#ifdef MADV_POPULATE_WRITE
-  if (::madvise(block, kBlock, MADV_POPULATE_WRITE) == 0) return;
-#endif
   for (std::size_t at = 0; at < kBlock; at += 4096) *const_cast<volatile std::byte*>(block + at) = std::byte{0};
 }
 
