@@ -113,9 +113,10 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
     from qautlra.app.compose import build
     from qautlra.base import log
     from qautlra.base.arrow import leave_pandas_out
+    from qautlra.base.memory import keep_freed
 
     leave_pandas_out()
-
+    keep_freed()
     log.configure(loaded.config.log.level, loaded.config.log.style)
     logger = log.get_logger("app")
     for warning in [*loaded.warnings, *not_in_force(loaded)]:
