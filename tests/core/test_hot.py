@@ -401,8 +401,9 @@ def alike_rows(rng: random.Random, count: int, *, steady: bool = False) -> list[
 def test_rows_as_json_say_what_their_batch_says(log: Log, seed: int) -> None:
     rng = random.Random(seed)
     log.ticks.append_rows(log.market.rows(*alike_rows(rng, 300, steady=seed % 2 == 0)))
+    kept = [tuple(rng.sample(ROW_COLUMNS, count)) for count in (3, 3, 62)]  # remembered
     for _ in range(30):
-        fields = rng.choice([None, rng.sample(ROW_COLUMNS, rng.randrange(1, 9)), rng.sample(ROW_COLUMNS, 62)])
+        fields = rng.choice([None, rng.sample(ROW_COLUMNS, rng.randrange(1, 9)), *kept, *kept])
         asked: dict[str, Any] = {
             "instruments": rng.choice([None, [0], [1, 3]]),
             "limit": rng.choice([0, 1, 7, 100]),
@@ -412,6 +413,19 @@ def test_rows_as_json_say_what_their_batch_says(log: Log, seed: int) -> None:
         mode = rng.choice(["array", "records", "ndjson"])
         batch = log.hot.scan(**asked)
         assert log.hot.scan_json(**asked, mode=mode) == (render_json(batch, mode=mode), batch.num_rows), asked
+
+
+def test_columns_that_are_none_leave_those_before_as_they_were(log: Log) -> None:
+    log.ticks.append_rows(log.market.rows(row(0)))
+    fields = ("seq", "source")
+    answer = log.hot.scan_json(fields=fields)
+    names = ["seq"]
+    assert log.hot.scan_json(fields=names)[0] == b'[{"seq":0}]'
+    names[0] = "volume"
+    assert b"volume" in log.hot.scan_json(fields=names)[0]
+    with pytest.raises(ValueError, match="no column"):
+        log.hot.scan_json(fields=("seq", "nonsense"))
+    assert log.hot.scan_json(fields=fields) == log.hot.scan_json(fields=list(fields)) == answer
 
 
 def test_open_interest_is_whole_and_prices_are_not(log: Log) -> None:

@@ -41,6 +41,14 @@ def test_a_filter_is_read_once_and_the_range_every_time() -> None:
     assert later.start_us - first.start_us == later.stop_us - first.stop_us == HOUR_NS // 1_000
 
 
+def test_the_same_columns_are_one_and_the_same_tuple() -> None:
+    planner = Planner(Names().canonical)
+    plan = planner.plan(asked(), NOW_NS, 100)
+    assert planner.plan(asked("instrument='au2606'"), NOW_NS, 100).columns is plan.columns
+    some = [planner.plan(asked(text, columns=("volume", "seq")), NOW_NS, 100) for text in ("", "volume > 1")]
+    assert some[0].columns is some[1].columns == ("volume", "seq")
+
+
 def test_what_else_was_asked_is_another_plan() -> None:
     planner = Planner(Names().canonical)
     plain = planner.plan(asked(), NOW_NS, 100)

@@ -150,9 +150,18 @@ cdef class HotStore:
         cdef HotQuery q = query_of(instruments, ids, start_ns, stop_ns, min_lsn, limit, descending)
         cdef JsonShape shape = shape_of(mode)
         cdef HotRows rows
-        cdef vector[int] columns = column_list(fields)
+        cdef vector[int]* columns = self.columns_of(fields)
         self.ptr.scan(q, rows)
-        return self.written(rows, columns, shape), rows.rows.size()
+        return self.written(rows, deref(columns), shape), rows.rows.size()
+
+    cdef vector[int]* columns_of(self, object fields) except NULL:
+        # Looking at the names of all columns is what a question of few rows is made of.
+        cdef vector[int] found
+        if fields is None or fields is not self.fields:
+            found = column_list(fields)
+            self.columns.swap(found)
+            self.fields = fields if type(fields) is tuple else None
+        return &self.columns
 
     cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape):
         # As much as the answer before took for its rows, and an eighth: mostly it never has to move.
@@ -181,10 +190,10 @@ cdef class HotStore:
         cdef vector[uint32_t] ids = id_list(instruments)
         cdef JsonShape shape = shape_of(mode)
         cdef HotRows rows
-        cdef vector[int] columns = column_list(fields)
+        cdef vector[int]* columns = self.columns_of(fields)
         if not self.ptr.latest(query_of(instruments, ids, start_ns, stop_ns, 0, limit, False), rows):
             return None
-        return self.written(rows, columns, shape), rows.rows.size()
+        return self.written(rows, deref(columns), shape), rows.rows.size()
 
     def contains(self, uint32_t instrument, int64_t ts_event_ns, uint32_t ordinal):
         cdef RowKey key

@@ -14,7 +14,7 @@ KEPT_BYTES = 32 << 20
 def keep_freed() -> bool:
     """Let the allocator keep what is freed, KEPT_BYTES at most at its end; return whether it can.
 
-    Left to itself glibc gives the memory of an answer of 1,000 rows back and fetches it again for the next one:
+    Left to itself glibc gives the memory of an answer of 1,000 rows back and fetches it again for the next:
     200 page faults in two of a hundred answers, more than writing the rows takes.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -18,15 +18,15 @@ class QueryFormat(Enum):
     ARROW = "application/vnd.apache.arrow.stream"
     PARQUET = "application/vnd.apache.parquet"
 
-    @property
-    def content_type(self) -> str:
-        """What the reply's Content-Type says."""
-        return "application/json" if self is QueryFormat.RECORDS else self.value
+    content_type: str
+    "What the reply's Content-Type says."
+    streamed: bool
+    "Whether rows leave as they are read, so that nothing but `limit` bounds their number."
 
-    @property
-    def streamed(self) -> bool:
-        """Whether rows leave as they are read, so that nothing but `limit` bounds their number."""
-        return self not in (QueryFormat.ARRAY, QueryFormat.RECORDS)
+    def __init__(self, value: str) -> None:
+        # Attributes: a property of an enumeration's member is a call or two each time.
+        self.content_type = value.partition(";")[0] if value.startswith("application/json") else value
+        self.streamed = not value.startswith("application/json")
 
 
 class Verb(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from qautlra.store.aggregates import BAR_1D
 from qautlra.store.disk import DiskGuard
 from qautlra.store.live import MarketTail, TableTail
 from qautlra.store.market_rows import market_table
-from qautlra.store.reader import StreamMembers
+from qautlra.store.members import StreamMembers
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS, TIME
 from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
 from qautlra.store.tables.infer import rows_of, static_columns

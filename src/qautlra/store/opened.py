@@ -29,8 +29,9 @@ from qautlra.store.keeping import Keeper, Work
 from qautlra.store.logs import readable_lsn
 from qautlra.store.names import TABLES
 from qautlra.store.parquet import Layout
+from qautlra.store.pins import Pins
 from qautlra.store.query import StoreQuery
-from qautlra.store.reader import Pins, Reader
+from qautlra.store.reader import Reader
 from qautlra.store.schema import BAR_1M, TIME, TRADING_DATE
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess

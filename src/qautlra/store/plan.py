@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from msgspec import Struct
 
-from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.query import QueryRequest
 from qautlra.store.filter import Kind, parse_filter
 from qautlra.store.predicate import Predicate, columns_of, narrow, split_members, to_sql
 from qautlra.store.schema import BAR_1M, INSTRUMENT, STREAMS, TIME, TRADING_DATE, Stream, stream_named
@@ -109,7 +109,7 @@ class Planner:
                     self._known.clear()
                 self._known[key] = found
         limit, capped = request.limit, False
-        if request.format in (QueryFormat.ARRAY, QueryFormat.RECORDS) and (limit is None or limit > cap_rows):
+        if not request.format.streamed and (limit is None or limit > cap_rows):
             limit, capped = cap_rows, True
         return Plan(
             stream,

@@ -36,10 +36,8 @@ AHEAD_COUNT = 1
 MESSAGE_ROWS = 4_096
 # What no answer reaches.
 LIMIT_COUNT = 2**62
-SHAPES: dict[QueryFormat, Literal["array", "records"]] = {
-    QueryFormat.ARRAY: "array",
-    QueryFormat.RECORDS: "records",
-}
+# Looked up once: a name of an enumeration is a call, and its hash another.
+_ARRAY, _ARROW = QueryFormat.ARRAY, QueryFormat.ARROW
 
 
 class StoreQuery:
@@ -106,7 +104,7 @@ class StoreQuery:
 
     def _at_once(self, plan: Plan, request: QueryRequest) -> tuple[bytes, int] | None:
         """Return the whole answer, and its rows, when nothing has to be waited for."""
-        if request.format is QueryFormat.ARROW:
+        if request.format is _ARROW:
             if (
                 request.verb is not None
                 or plan.stream.name == BAR_1M
@@ -114,9 +112,9 @@ class StoreQuery:
             ):
                 return None
             return self._reader.filed_arrow(plan, *_arrow_ends(plan.stream.name, plan.columns))
-        shape = SHAPES.get(request.format)
-        if shape is None or plan.stream.name == BAR_1M:
+        if request.format.streamed or plan.stream.name == BAR_1M:
             return None
+        shape: Literal["array", "records"] = "array" if request.format is _ARRAY else "records"
         if request.verb is None:
             return self._reader.hot_json(plan, shape)
         return self._reader.latest_json(plan, shape) if request.verb.name == "latest_on" else None

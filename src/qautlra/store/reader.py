@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Literal
@@ -24,17 +24,19 @@ from qautlra.store.compaction import without_repeats
 from qautlra.store.footers import Footers
 from qautlra.store.groups import selected
 from qautlra.store.mask import passing
+from qautlra.store.members import StreamMembers
 from qautlra.store.predicate import columns_of
 from qautlra.store.scan import Message, Scanner
-from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, narrowed, stream_of
+from qautlra.store.schema import MARKET_DATA, ROW_SCHEMA, STREAMS, TIME, narrowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from qautlra._core.market import Instruments
     from qautlra._core.store import HotStore
     from qautlra.store.catalogue import Catalogue, DataFile, State
     from qautlra.store.engine import SqlEngine
+    from qautlra.store.pins import Pins
     from qautlra.store.plan import Plan
     from qautlra.store.scan import GroupTask
 
@@ -50,64 +52,6 @@ WINDOW_ROWS = 400_000
 # Of a scan, which holds no more of a window than AHEAD_COUNT row groups.
 SCAN_ROWS = 20_000_000
 AHEAD_COUNT = 2
-
-
-class Pins:
-    """Log positions that running reads need kept in the hot tier; bounded by the reads' deadlines."""
-
-    def __init__(self, hot: HotStore) -> None:
-        self._hot = hot
-        self._held: dict[int, int] = {}
-        self._safe_lsn = 0
-
-    def release_through(self, lsn: int) -> None:
-        """Allow the hot tier to forget rows up to `lsn` as soon as no read needs them."""
-        self._safe_lsn = lsn
-        self._tell()
-
-    @contextmanager
-    def hold_above(self, lsn: int) -> Iterator[None]:
-        """Keep rows above `lsn` while the block runs."""
-        self._held[lsn] = self._held.get(lsn, 0) + 1
-        try:
-            yield
-        finally:
-            self._held[lsn] -= 1
-            if not self._held[lsn]:
-                del self._held[lsn]
-            self._tell()
-
-    def _tell(self) -> None:
-        self._hot.set_safe_lsn(min([self._safe_lsn, *self._held]))
-
-
-class StreamMembers:
-    """The instruments of each stream, followed as the table of instruments grows."""
-
-    def __init__(self, instruments: Instruments) -> None:
-        self._instruments = instruments
-        self._known = 0
-        self._members: dict[str, list[int]] = {}
-
-    def of(self, plan: Plan) -> list[int] | None:
-        """Return the numbers of the instruments that can be in the answer, None for all there are."""
-        return self.numbers(plan.stream.parts, plan.symbols)
-
-    def numbers(self, parts: tuple[str, ...], symbols: frozenset[str] | None) -> list[int] | None:
-        """Return the numbers of those instruments of some streams that are known; None for all there are."""
-        if symbols is not None:
-            found = [self._instruments.find(name) for name in sorted(symbols) if stream_of(name) in parts]
-            return [number for number in found if number >= 0]
-        if len(parts) > 1:
-            return None
-        if self._known < len(self._instruments):
-            for number in range(self._known, len(self._instruments)):
-                part = stream_of(self._instruments.symbol(number))
-                self._members.setdefault(part, []).append(number)
-            for members in self._members.values():
-                members.sort(key=self._instruments.symbol)  # as the hot tier wants them
-            self._known = len(self._instruments)
-        return self._members.get(parts[0], [])
 
 
 class Reader:

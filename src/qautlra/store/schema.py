@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -64,7 +65,7 @@ class Stream:
     def projection(self, columns: tuple[str, ...] | None) -> tuple[str, ...]:
         """Return the columns to answer with; InputError with the list when one does not exist."""
         if columns is None:
-            return tuple(self.columns)
+            return _kept(tuple(self.columns))
         found = [ALIASES.get(name, name) for name in columns]
         for name in found:
             if name not in self.columns:
@@ -73,7 +74,13 @@ class Stream:
                     key="fields",
                     columns=list(self.columns),
                 )
-        return tuple(dict.fromkeys(found))
+        return _kept(tuple(dict.fromkeys(found)))
+
+
+@lru_cache(64)
+def _kept(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one and the same tuple for the same names: whoever knows it need not look at them."""
+    return names
 
 
 def narrowed(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:

@@ -146,8 +146,11 @@ cdef extern from "journal/segment_reader.hpp" namespace "qautlra::journal" nogil
 cdef class HotStore:
     cdef CHotStore* ptr  # owned
     cdef size_t row_text_bytes  # of the answer written last, by row
+    cdef tuple fields  # of the answer written last, and the columns they are
+    cdef vector[int] columns
     cdef readonly Instruments instruments
 
+    cdef vector[int]* columns_of(self, object fields) except NULL
     cdef bytes written(self, HotRows& rows, vector[int]& columns, JsonShape shape)
 
 
