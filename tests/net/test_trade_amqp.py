@@ -282,6 +282,32 @@ def test_a_fanout_brings_everything_and_only_ours_is_taken(kind: str, tmp_path: 
     run(Desk(kind, tmp_path, model="fanout"), body)
 
 
+@pytest.mark.parametrize("model", ["fanout", "direct", "topic"])
+def test_an_order_that_names_no_account_is_nobodys(kind: str, tmp_path: Path, model: str) -> None:
+    """Contract 3.3: a missing field drops the message. On a fanout every account had executed it."""
+
+    async def body(desk: Desk) -> None:
+        silent = desk.order("silent")
+        del silent["account_cookie"]
+        await desk.send(silent, {"topic": "transfer", "amount": 5}, desk.order("last"))
+        await until(lambda: "last" in desk.orders())
+        await desk.settled()
+        assert list(desk.orders()) == ["last"] and not desk.rig.trade.orders(desk.account + "x")
+        assert desk.rig.trade.funds(desk.account)["deposit"] == 1_000_000
+        queues = 2 if model == "fanout" else 1
+        assert desk.door.dead_count == 2 * queues
+        if kind == "memory":  # of a broker it is everybody's queue
+            desk.client.serve(Queue(DEAD_QUEUE), desk.dead.append)
+            await until(lambda: len(desk.dead) == 2 * queues)
+            assert {letter.body for letter in desk.dead if b"silent" in letter.body}
+            await desk.bus.ack(desk.dead)
+        await asyncio.sleep(0.1)
+        # Only a queue that is one account's alone says whom to tell.
+        assert [event["code"] for event in desk.events()] == ([] if model == "fanout" else [1006, 1006])
+
+    run(Desk(kind, tmp_path, model=model), body)
+
+
 def test_a_topic_with_a_key_of_its_own(kind: str, tmp_path: Path) -> None:
     async def body(desk: Desk) -> None:
         await desk.send(desk.order("a"), key="orders.anything.at.all")

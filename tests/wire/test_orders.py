@@ -113,9 +113,34 @@ def test_other_commands() -> None:
     assert say("peek") == Notice(account_id="acc001", topic="peek")
 
 
-def test_who_it_is_for_comes_from_the_queue_where_the_message_is_silent() -> None:
-    assert read({"topic": "peek"}, "acc007").account_id == "acc007"
-    assert read({"topic": "peek", "account_cookie": "acc001"}, "acc007").account_id == "acc001"
+def test_the_queue_says_whose_it_is_only_of_what_moves_nothing() -> None:
+    """Contract 3.3: what is missing drops the message; these name no account there."""
+    for topic in ("peek", "login", "subscribe", "kill", "change_password", "query_settlement"):
+        for body in ({"topic": topic}, {"topic": "order", "action": topic}):
+            assert read(body, "acc007").account_id == "acc007"
+            assert read(body | {"account_cookie": "acc001"}, "acc007").account_id == "acc001"
+            with pytest.raises(BadOrder, match="account_cookie"):
+                read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {key: value for key, value in BARE.items() if key != "account_cookie"} | {"order_id": "x1"},
+        {"topic": "cancel_order", "order_id": "x1"},
+        {"topic": "amend_order", "order_id": "x1", "price": 5},
+        {"topic": "transfer", "amount": 5},
+        {"topic": "query_account"},
+        {"topic": "query_bank"},
+        {"topic": "order", "action": "send_order", "data": {"account_cookie": "acc001"}},
+        {"topic": "order", "action": "cancel_order", "data": {"order_id": "x1"}},
+    ],
+)
+def test_no_queue_stands_in_for_an_account_that_is_missing(body: dict[str, Any]) -> None:
+    with pytest.raises(BadOrder, match="account_cookie is missing") as caught:
+        read(body, "acc007")
+    assert (caught.value.number, caught.value.account_id) == (1006, "")
+    assert caught.value.order_id == body.get("order_id", "")
 
 
 @pytest.mark.parametrize(

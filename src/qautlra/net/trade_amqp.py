@@ -112,6 +112,8 @@ class TradeAmqp(Service):
         self._bus = bus
         self._resolve = resolve
         self._settings = settings = settings or AmqpSettings()
+        self._is_own_key = settings.model != "fanout" and not settings.routing_key
+        "Whether a message comes by one account's queue only, so that the queue says whose it is."
         self._results = amqp_out.Results(
             trade=trade,
             bus=bus,
@@ -329,7 +331,9 @@ class TradeAmqp(Service):
         except Exception:  # a fault of ours: a person finds the message, and its queue goes on
             if times := self._seldom.due(("fault", delivery.queue)):
                 _log.exception("order_failed", account_id=line.account_id, times=times)
-            fault = BadOrder(INTERNAL, TABLE[INTERNAL].zh, order_id=entry.order_id)
+            fault = BadOrder(
+                INTERNAL, TABLE[INTERNAL].zh, account_id=line.account_id, order_id=entry.order_id
+            )
             self._bury(delivery, fault, line.account_id)
         if entry.day is not None and not self._trade.is_shown(line.account_id, entry.order_id):
             line.unshown.append(entry)
@@ -340,7 +344,7 @@ class TradeAmqp(Service):
 
     def _take(self, entry: Entry, account_id: str) -> int:
         delivery = entry.delivery
-        command = decode(delivery.body, self._resolve, account_id)
+        command = decode(delivery.body, self._resolve, account_id if self._is_own_key else "")
         if command.account_id != account_id:
             self.ignored_count += 1
             return 0
@@ -447,12 +451,13 @@ class TradeAmqp(Service):
         self._results.event(account_id, data)
 
     def _bury(self, delivery: Delivery, error: BadOrder, account_id: str) -> None:
-        """Keep what cannot be read where a person finds it; tell the account, and go on."""
+        """Keep what cannot be read where a person finds it; tell the account if it is known, and go on."""
         self.dead_count += 1
         if times := self._seldom.due(delivery.queue):
             _log.warning("order_unreadable", account_id=account_id, reason=error.message[:200], times=times)
         self._dead.append(Message("", DEAD_QUEUE, delivery.body, delivery.message_id, error.message))
-        self._refuse(account_id, Answer(code=error.number, order_id=error.order_id, text=error.message))
+        if error.account_id or self._is_own_key:
+            self._refuse(account_id, Answer(code=error.number, order_id=error.order_id, text=error.message))
 
     async def _acknowledge(self) -> None:
         """Acknowledge what is durable, whole groups at a time."""

@@ -62,6 +62,8 @@ _ASKS: Final = {
     "query_bank": Ask.BANK,
 }
 _ENVELOPE: Final = frozenset({"send_order", "cancel_order", "amend_order", "transfer", *_ASKS, *_NOTICES})
+_NAMED: Final = (_ENVELOPE | {"sendorder"}) - _NOTICES - {"query_settlement"}
+"""What must name its account: it moves or shows what is the account's."""
 
 Resolve = Callable[[str], str | None]
 E = TypeVar("E")
@@ -120,7 +122,8 @@ def decode(body: bytes, resolve: Resolve, account_id: str = "") -> Command:
     """Return the command of a message; BadOrder says what is wrong with it.
 
     `resolve` turns a spelling (`cu2109`, `SHFE.cu2109`) into the full symbol, None when it cannot be one.
-    `account_id` stands for an account the message does not name: the one whose queue it came by.
+    `account_id` is the account whose queue alone it came by, "" where that says nothing. It stands in only
+    for what names no account by itself (`peek`, `query_settlement`): never for an order or a transfer.
     An order without an id has `order_id` "": the door gives it one.
     """
     if len(body) > MESSAGE_BYTES:
@@ -129,13 +132,23 @@ def decode(body: bytes, resolve: Resolve, account_id: str = "") -> Command:
         message = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadOrder(BAD_PARAMETERS, f"not a JSON object: {error}") from None
-    account = _account(message.account_cookie if message.account_cookie is not None else account_id)
+    account = _whose(message, account_id)
     try:
         return _command(message, account, resolve)
     except BadOrder as error:
         error.account_id = account
         error.order_id = message.order_id if isinstance(message.order_id, str) else error.order_id
         raise
+
+
+def _whose(message: _Message, account_id: str) -> str:
+    if message.account_cookie is not None:
+        return _account(message.account_cookie)
+    name = message.action if message.topic == "order" else message.topic
+    if isinstance(name, str) and name in _NAMED:
+        order_id = message.order_id if isinstance(message.order_id, str) else ""
+        raise BadOrder(NO_ACCOUNT, "account_cookie is missing", order_id=order_id)
+    return _account(account_id)
 
 
 def _command(message: _Message, account: str, resolve: Resolve) -> Command:
