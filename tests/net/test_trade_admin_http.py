@@ -11,6 +11,7 @@ import pytest
 
 from qautlra.auth.rights import ACCOUNT_RIGHTS, Right
 from qautlra.net.app import route_table
+from qautlra.net.trade_http import data
 from tests.net.trading_front import TradingFront
 
 CU, RB = "SHFE.cu2109", "SHFE.rb2110"
@@ -109,6 +110,21 @@ def test_money_in_and_out(front: TradingFront) -> None:
     assert kinds.count("WITHDRAW") == 3 and "DEPOSIT" in kinds
 
 
+@pytest.mark.parametrize("door", ["deposit", "withdraw"])
+def test_money_of_nobody(front: TradingFront, door: str) -> None:
+    """Who may move everybody's money hears that an account is not there; another hears nothing of others."""
+    front.post("ann", "/api/account/open", {"account_id": "second"})
+    for owner, expected in (("nope", (404, 1006)), ("clerk", (404, 1006)), ("ann", (400, 1008))):
+        sent = {"user_id": owner, "amount": 1000}
+        assert front.error("root", "POST", f"/api/management/{door}", sent) == expected, owner
+    for owner in ("nope", "clerk", "bob", "risk"):
+        assert front.error("ann", "POST", f"/api/account/{door}", {"user_id": owner, "amount": 1}) == (
+            403,
+            9403,
+        )
+    assert front.error("ann", "POST", f"/api/account/{door}", {"amount": 1}) == (400, 1008)
+
+
 def test_a_qifi_document_is_whole(front: TradingFront) -> None:
     long_of(front, 2)
     document = front.get("ann", "/api/account/acc001")
@@ -181,6 +197,36 @@ def test_tables_leave_as_files(front: TradingFront) -> None:
     assert len(json.loads(today.body)) == 1
     for wrong in ("data_type=secrets", "format=exe", "start=tomorrow"):
         assert front.error("ann", "GET", f"/api/data/export?account_id=acc001&{wrong}") == (400, 1008)
+
+
+def test_a_file_without_rows_names_its_columns(front: TradingFront) -> None:
+    def head(query: str) -> list[str]:
+        body = front.call("ann", "GET", f"/api/data/export?account_id=acc001&{query}").body.decode()
+        return next(csv.reader(io.StringIO(body)))
+
+    kinds = ("orders", "trades", "positions", "transactions")
+    empty = {kind: head(f"data_type={kind}") for kind in kinds}
+    long_of(front, 2)
+    front.post("ann", "/api/account/deposit", {"amount": 5})
+    assert {kind: head(f"data_type={kind}") for kind in kinds} == empty
+    path = "/api/data/export?account_id=acc001&data_type=positions"
+    assert front.error("ann", "GET", f"{path}&end=20210801") == (400, 1008)
+    assert front.call("ann", "GET", f"{path}&start=20210802&end=20210802").status == 200
+
+
+def test_all_movements_of_money_leave_in_a_file(front: TradingFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "PAGE_COUNT", 5)
+    records, more = front.desk.records, 13
+    body = {"account_id": "acc001", "type": "deposit", "amount": 1.0, "trading_day": "20210802"}
+
+    def add_all() -> None:
+        for number in range(more):
+            records.add("money", number, body, "acc001")
+
+    front.wait_for(front.desk.ask(add_all))
+    path = "/api/data/export?account_id=acc001&data_type=transactions&format=json"
+    rows = json.loads(front.call("ann", "GET", path).body)
+    assert [row["ts_ns"] for row in rows] == list(range(more))
 
 
 def test_no_formula_leaves_in_a_file(front: TradingFront) -> None:
@@ -422,6 +468,17 @@ def test_announcements(front: TradingFront) -> None:
     front.post("root", f"/api/announcements/{made['id']}", method="DELETE")
     assert front.error("root", "DELETE", f"/api/announcements/{made['id']}") == (404, 9404)
     assert front.error("eye", "GET", "/api/announcements/x") == (400, 1008)
+
+
+@pytest.mark.parametrize("kind", ["FUND", "fund", "", "LOGIN"])
+def test_there_is_no_other_password_than_the_login_s(front: TradingFront, kind: str) -> None:
+    ask = {"old_password": "Check-pass-1", "new_password": "Second-pass-2", "password_type": kind}
+    assert front.error("bob", "POST", "/api/account-admin/password/change", ask) == (400, 1008)
+    reset = {"user_id": "bob", "new_password": "Third-pass-33", "password_type": kind}
+    assert front.error("root", "POST", "/api/account-admin/password/reset", reset) == (400, 1008)
+    front.wait_for(front.auth.login("bob", "Check-pass-1"))
+    front.post("bob", "/api/account-admin/password/change", ask | {"password_type": "trading"})
+    front.wait_for(front.auth.login("bob", "Second-pass-2"))
 
 
 def test_passwords_by_the_account_doors(front: TradingFront) -> None:

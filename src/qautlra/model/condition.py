@@ -270,9 +270,11 @@ def price_order(
     purpose: str = "",
     user_id: str = "",
 ) -> Conditional:
-    """Return the one-condition, one-order form REST knows: at a price, send an order; GTC without an end."""
+    """Return the one-condition, one-order form REST knows: at a price, send an order; GTC without an end.
+
+    `price_type` is LIMIT or ANY; a LIMIT without its price stays one, and is refused as such.
+    """
     effect = Effect[offset.name]
-    limited = price_type is PriceType.LIMIT and limit_price is not None
     return Conditional(
         account_id=account_id,
         order_id=order_id,
@@ -284,7 +286,7 @@ def price_order(
                 direction=direction,
                 effect=effect,
                 volume=volume,
-                pricing=Pricing.LIMIT if limited else Pricing.MARKET,
+                pricing=Pricing.LIMIT if price_type is PriceType.LIMIT else Pricing.MARKET,
                 limit_price=limit_price or 0.0,
             ),
         ),

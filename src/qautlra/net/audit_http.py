@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
@@ -14,18 +14,19 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError, UnavailableError
 from qautlra.net.deps import Deps
 from qautlra.net.http import raw_json
-from qautlra.net.route import Handler, Route
+from qautlra.net.route import Handler, OneOf, Parameters, Route, check_query
 from qautlra.wire import envelope, users
 from qautlra.wire.envelope import Envelope
 
-_PARAMETERS = {
-    "type": "one of " + ", ".join(Act),
-    "result": "one of " + ", ".join(Result),
+_PARAMETERS: Final[Parameters] = {
+    "type": OneOf(Act),
+    "result": OneOf(Result),
     "user_id": "who did it",
     "account_id": "on which account",
     "before": "ids below this one",
     "limit": f"at most so many (100, up to {PAGE_COUNT})",
 }
+_NONE: Final[Parameters] = {}
 
 
 class AuditHttp:
@@ -37,11 +38,17 @@ class AuditHttp:
     def routes(self) -> list[Route]:
         """Return the route table's rows."""
 
-        def row(path: str, handler: Handler, summary: str, reply: Any, **more: Any) -> Route:
+        def row(
+            path: str, handler: Handler, summary: str, reply: Any, parameters: Parameters = _NONE
+        ) -> Route:
+            async def checked(request: web.Request) -> web.StreamResponse:
+                check_query(request, parameters)
+                return await handler(request)
+
             return Route(
-                "GET", path, handler, summary, "audit", reply=Envelope[reply],
-                statuses={401: "not logged in", 403: "not permitted"},
-                right=Right.VIEW_AUDIT, envelope=True, **more,
+                "GET", path, checked, summary, "audit", reply=Envelope[reply], parameters=parameters,
+                statuses={400: "bad parameters", 401: "not logged in", 403: "not permitted"},
+                right=Right.VIEW_AUDIT, envelope=True,
             )  # fmt: skip
 
         return [
@@ -58,7 +65,8 @@ class AuditHttp:
     async def listing(self, request: web.Request) -> web.Response:
         """Answer a page of entries."""
         query = request.query
-        equal = {name: query.get(name, "") for name in ("type", "result", "user_id", "account_id")}
+        equal = {name: query.get(name, "") for name in ("user_id", "account_id")}
+        equal |= {name: query.get(name, "").upper() for name in ("type", "result")}
         count = whole(query.get("limit", "100"), "limit", 1, PAGE_COUNT)
         before = whole(query["before"], "before", 1, 1 << 62) if "before" in query else None
         found = await asyncio.to_thread(self._audit().read, before_seq=before, count=count, **equal)

@@ -16,7 +16,7 @@ from qautlra.base.errors import AuthError, InputError, UnavailableError
 from qautlra.net.auth import address_of, principal
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_body, raw_json
-from qautlra.net.route import Route
+from qautlra.net.route import Route, check_query
 from qautlra.wire import envelope, users
 from qautlra.wire.envelope import Envelope
 
@@ -89,6 +89,7 @@ class AuthHttp:
             auth = self._deps.auth
             if auth is None:
                 raise UnavailableError("this process has no users")
+            check_query(request, {})
             return raw_json(envelope.ok(await door(auth, request)))
 
         return Route(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from qautlra.auth.rights import Right
@@ -9,7 +11,7 @@ from qautlra.base.errors import UnavailableError
 from qautlra.feed.service import FeedService
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_body, json_reply
-from qautlra.net.route import Handler, Route
+from qautlra.net.route import Handler, OneOf, Parameters, Route, check_query
 from qautlra.net.trade_http.base import Call
 from qautlra.net.trade_http.market import details
 from qautlra.wire import rest
@@ -21,6 +23,12 @@ _ERRORS = {
     422: "no instruments, or some that are none (listed)",
     503: "no source",
 }
+_DETAILED: Final = ("1", "true")
+_SOME: Final[Parameters] = {
+    "pattern": "part of the symbol, either case",
+    "detail": OneOf((*_DETAILED, "0", "false")),
+}
+"""With `detail` 1: those that have prices, with their terms."""
 
 
 class MarketHttp:
@@ -57,10 +65,7 @@ class MarketHttp:
             ),
             Route(
                 "GET", "/api/market/instruments", self.instruments, "List known instruments", "feed",
-                reply=rest.InstrumentList, parameters={
-                    "pattern": "part of the symbol, either case",
-                    "detail": "1: those with prices, with their terms",
-                },
+                reply=rest.InstrumentList, parameters=_SOME,
             ),
         ]  # fmt: skip
 
@@ -112,10 +117,11 @@ class MarketHttp:
 
     async def instruments(self, request: web.Request) -> web.Response:
         """List or search the instrument table."""
+        check_query(request, _SOME)
         directory = self._feed.directory
         pattern = request.query.get("pattern", "")
         found = directory.search(pattern) if pattern else directory.symbols()
-        if request.query.get("detail") in ("1", "true"):
+        if request.query.get("detail", "").lower() in _DETAILED:
             shown = details(Call(request, self._deps), found)
             return json_reply({"success": True, "data": shown, "error": None})
         return json_reply({"success": True, "data": found, "error": None})

@@ -10,7 +10,7 @@ import msgspec
 
 from qautlra import __version__
 from qautlra.auth.rights import Right
-from qautlra.net.route import Route
+from qautlra.net.route import OneOf, Route
 from qautlra.wire.envelope import Refusal
 from qautlra.wire.rest import ErrorBody
 
@@ -72,7 +72,7 @@ def _operation(route: Route, schema: dict[int, Any]) -> dict[str, Any]:
         operation["security"] = [{"bearer": []}, {"basic": []}]
         operation["description"] = f"Needs a login with the right `{route.right.value}`."
     parameters = [_parameter(name, "path", "", required=True) for name in re.findall(r"{(\w+)}", route.path)]
-    parameters += [_parameter(name, "query", text, required=False) for name, text in route.parameters.items()]
+    parameters += [_asked(name, text) for name, text in route.parameters.items()]
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -81,6 +81,11 @@ def _operation(route: Route, schema: dict[int, Any]) -> dict[str, Any]:
             "content": {"application/json": {"schema": schema[id(route.body)]}},
         }
     return operation
+
+
+def _asked(name: str, what: str | OneOf) -> dict[str, Any]:
+    found = _parameter(name, "query", str(what), required=False)
+    return found | ({"schema": {"type": "string", "enum": list(what)}} if isinstance(what, OneOf) else {})
 
 
 def _parameter(name: str, place: str, text: str, *, required: bool) -> dict[str, Any]:

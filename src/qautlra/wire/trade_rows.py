@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from qautlra.model.order import Order, PriceType, Trade
+
+STATUSES: Final = ("submitted", "partially_filled", "filled", "cancelled", "rejected")
+"""What `status_of` answers."""
 
 
 class OrderInfo(Struct, frozen=True, kw_only=True):

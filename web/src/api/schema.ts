@@ -544,13 +544,13 @@ export interface Doors {
   /** The market at a glance */
   "GET /api/data/overview/market": { query: {  }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** Trades summed up */
-  "GET /api/data/statistics/trades": { query: { "account_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
+  "GET /api/data/statistics/trades": { query: { "account_id"?: string | number; "user_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** Profit and loss */
-  "GET /api/data/statistics/pnl": { query: { "account_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
+  "GET /api/data/statistics/pnl": { query: { "account_id"?: string | number; "user_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** Risk of daily returns */
-  "GET /api/data/statistics/risk": { query: { "account_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
+  "GET /api/data/statistics/risk": { query: { "account_id"?: string | number; "user_id"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** Accounts by return */
-  "GET /api/data/statistics/rankings": { query: {  }; body: undefined; reply: Envelope_list_dict_str__typing_Any };
+  "GET /api/data/statistics/rankings": { query: { "limit"?: string | number; "start"?: string | number; "end"?: string | number }; body: undefined; reply: Envelope_list_dict_str__typing_Any };
   /** How positions are spread */
   "GET /api/data/analysis/position/{account_id}": { query: {  }; body: undefined; reply: Envelope_dict_str__typing_Any };
   /** The statement of an ended day */
@@ -558,7 +558,7 @@ export interface Doors {
   /** The day's orders counted */
   "GET /api/admin/market/order-stats": { query: {  }; body: undefined; reply: Envelope_OrderStats };
   /** Instruments */
-  "GET /api/admin/instruments": { query: {  }; body: undefined; reply: Envelope_list_InstrumentRow };
+  "GET /api/admin/instruments": { query: { "pattern"?: string | number }; body: undefined; reply: Envelope_list_InstrumentRow };
   /** List an instrument of our own */
   "POST /api/admin/instrument/create": { query: {  }; body: CreateInstrument; reply: Envelope_InstrumentInfo };
   /** Set price limits */
@@ -618,11 +618,11 @@ export interface Doors {
   /** Set a user's password */
   "POST /api/account-admin/password/reset": { query: {  }; body: PasswordReset; reply: Envelope_Done };
   /** Fees by instrument */
-  "GET /api/account-admin/commission/rates": { query: {  }; body: undefined; reply: Envelope_list_FeeRates };
+  "GET /api/account-admin/commission/rates": { query: { "instrument_id"?: string | number }; body: undefined; reply: Envelope_list_FeeRates };
   /** The day's fees */
   "GET /api/account-admin/commission/statistics/{id}": { query: {  }; body: undefined; reply: Envelope_FeesOfDay };
   /** Margins by instrument */
-  "GET /api/account-admin/margin/rates": { query: {  }; body: undefined; reply: Envelope_list_MarginRates };
+  "GET /api/account-admin/margin/rates": { query: { "instrument_id"?: string | number }; body: undefined; reply: Envelope_list_MarginRates };
   /** What binds the money */
   "GET /api/account-admin/margin/summary/{id}": { query: {  }; body: undefined; reply: Envelope_MarginOfAccount };
   /** Whether it is frozen */

@@ -38,8 +38,9 @@ _ROOMS = (
     announcements,
     monitoring,
 )
+DOORS = tuple(door for room in _ROOMS for door in room.DOORS)
 
 
 def routes(deps: Deps) -> list[Route]:
     """Return the route table's rows."""
-    return [route(deps, door) for room in _ROOMS for door in room.DOORS]
+    return [route(deps, door) for door in DOORS]

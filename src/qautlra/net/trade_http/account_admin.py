@@ -27,6 +27,7 @@ FREEZES: Mapping[str, FreezeKind] = {
 async def change_password(call: Call) -> Done:
     """Change one's password: accounts have none of their own."""
     asked = await call.body(wire.PasswordChange)
+    _login_password(asked.password_type)
     user_id, address = call.who.user_id, address_of(call.request)
     try:
         await call.auth.check_password(user_id, asked.old_password, address)
@@ -41,9 +42,19 @@ async def change_password(call: Call) -> Done:
 async def reset_password(call: Call) -> Done:
     """Set a user's password."""
     asked = await call.body(wire.PasswordReset)
+    _login_password(asked.password_type)
     await call.auth.set_password(asked.user_id, asked.new_password)
     call.record(Act.PASSWORD_CHANGE, user=asked.user_id)
     return Done(f"the password of {asked.user_id} is set; their logins have ended")
+
+
+def _login_password(kind: str) -> None:
+    """Refuse a kind of password there is none of: money moves by the login's own right."""
+    kind = kind.strip().upper()
+    if kind == "FUND":
+        raise InputError("password_type: there is no FUND password, only the login's (TRADING)", number=1008)
+    if kind != "TRADING":
+        raise InputError("password_type: expected TRADING", number=1008)
 
 
 async def commission_rates(call: Call) -> list[dict[str, Any]]:
@@ -55,7 +66,7 @@ async def commission_rates(call: Call) -> list[dict[str, Any]]:
             "close": _rate(terms["close"]),
             "close_today": _rate(terms.get("close_today", terms["close"])),
         }
-        for symbol, terms in call.desk.board.all_terms()
+        for symbol, terms in _terms(call)
     ]
 
 
@@ -63,8 +74,14 @@ async def margin_rates(call: Call) -> list[dict[str, Any]]:
     """Show what positions bind, by instrument."""
     return [
         {"instrument_id": symbol, "long": _rate(terms["margin"]), "short": _rate(terms["margin"])}
-        for symbol, terms in call.desk.board.all_terms()
+        for symbol, terms in _terms(call)
     ]
+
+
+def _terms(call: Call) -> list[tuple[str, dict[str, Any]]]:
+    found, asked = call.desk.board.all_terms(), call.text("instrument_id")
+    wanted = call.symbol(asked) if asked else ""
+    return [row for row in found if wanted in ("", row[0])]
 
 
 def _rate(pair: tuple[float, float]) -> dict[str, float]:
@@ -143,6 +160,7 @@ async def unfreeze(call: Call) -> dict[str, Any]:
 
 
 _BASE = "/api/account-admin"
+_OF_ONE = {"instrument_id": "of this instrument, in any spelling"}
 DOORS = (
     Door(
         "POST", f"{_BASE}/password/change", change_password, "Change one's password", Right.USER,
@@ -154,7 +172,7 @@ DOORS = (
     ),
     Door(
         "GET", f"{_BASE}/commission/rates", commission_rates, "Fees by instrument", Right.USER,
-        reply=list[replies.FeeRates],
+        reply=list[replies.FeeRates], parameters=_OF_ONE,
     ),
     Door(
         "GET", _BASE + "/commission/statistics/{id}", commission_statistics, "The day's fees", Right.VIEW,
@@ -162,7 +180,7 @@ DOORS = (
     ),
     Door(
         "GET", f"{_BASE}/margin/rates", margin_rates, "Margins by instrument", Right.USER,
-        reply=list[replies.MarginRates],
+        reply=list[replies.MarginRates], parameters=_OF_ONE,
     ),
     Door(
         "GET", _BASE + "/margin/summary/{id}", margin_summary, "What binds the money", Right.VIEW,

@@ -17,7 +17,7 @@ from qautlra.wire.trade_errors import refused
 
 BANK = {"bank_id": "SIM", "bank_name": "模拟银行", "currency": "CNY"}
 STATES = ("ACTIVE", "REDUCING", "HALTED")
-_LOCKS = ("active", "trading_frozen", "withdraw_frozen", "frozen")
+LOCKS = ("active", "trading_frozen", "withdraw_frozen", "frozen")
 _TYPES = ("individual", "institutional", "market_maker")
 
 
@@ -58,7 +58,7 @@ def account_info(call: Call, account_id: str) -> rows.AccountInfo:
     return rows.AccountInfo(
         account_id=account_id,
         broker=trade.broker_of(account_id),
-        status=_LOCKS[exchange.account(number).locks],
+        status=LOCKS[exchange.account(number).locks],
         trading_state=STATES[exchange.gate.account_state(number)],
         currency="CNY",
         risk_level=trade.monitor.level(account_id),
@@ -191,7 +191,7 @@ async def transfers(call: Call) -> list[dict[str, Any]]:
 async def equity_curve(call: Call) -> dict[str, Any]:
     """Show equity by day, with today as it stands, and by minute since the server started."""
     account_id = call.meant(call.part("user_id"))
-    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    start, end = call.days()
     statements = call.trade.settling.statements
     days = await asyncio.to_thread(statements.of_account, account_id, start, end)
     points = [_point(day.trading_day, day.funds) for day in days]

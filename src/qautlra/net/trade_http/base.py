@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -18,7 +18,7 @@ from qautlra.net.auth import address_of, principal
 from qautlra.net.auth_http import body_of
 from qautlra.net.deps import Deps
 from qautlra.net.http import raw_json
-from qautlra.net.route import Route
+from qautlra.net.route import OneOf, Parameters, Route, check_query
 from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 from qautlra.wire import envelope
@@ -82,6 +82,11 @@ class Call:
         """Return a text of the query string."""
         return self.request.query.get(name, default)[:256]
 
+    def word(self, name: str, words: OneOf, default: str = "") -> str:
+        """Return which of a parameter's words was given, as it is spelt there; the default when none was."""
+        given = self.request.query.get(name, "").lower()
+        return next((word for word in words if word.lower() == given), default)
+
     def number(self, name: str, default: int, low: int = 0, high: int = 1 << 62) -> int:
         """Return a whole number of the query string."""
         return whole(self.request.query[name], name, low, high) if name in self.request.query else default
@@ -94,6 +99,13 @@ class Call:
         if len(given) != 8 or not given.isascii() or not given.isdigit():
             raise InputError(f"{name}: expected a day like 20250603", number=1008)
         return int(given)
+
+    def days(self) -> tuple[int, int]:
+        """Return (first, last) day asked for by `start` and `end`; without end where one is left out."""
+        start, end = self.day("start", 0), self.day("end", 99_999_999)
+        if start > end:
+            raise InputError(f"start: {start} lies after end {end}", number=1008)
+        return start, end
 
     def account(self, account_id: str, right: Right = Right.VIEW) -> str:
         """Return the account's name when the caller holds the right for it and it is there."""
@@ -108,12 +120,15 @@ class Call:
             return self.account(account_id, right)
         if user_id and (user_id in self.who.accounts or self.trade.has(user_id)):
             return self.account(user_id, right)
-        owner = user_id or self.who.user_id
-        user = self.auth.users.get(owner)
+        user = self.auth.users.get(user_id or self.who.user_id)
         own = [name for name, access in user.accounts.items() if access is Access.OWN] if user else []
-        if len(own) != 1:
-            raise InputError("account_id: name the account", number=1008)
-        return self.account(own[0], right)
+        if len(own) == 1:
+            return self.account(own[0], right)
+        if user_id and (user is None or user.user_id != self.who.user_id):
+            self.who.require(right, user_id)
+            if not own:
+                raise refused(1006, f"no user {user_id!r}" if user is None else f"{user_id} has no account")
+        raise InputError("account_id: name the account", number=1008)
 
     def meant(self, name: str, right: Right = Right.VIEW) -> str:
         """Return the account a path names: by its own name, or as the only one of a user."""
@@ -169,10 +184,15 @@ class Call:
 
     def paged(self, found: list[T]) -> list[T]:
         """Return the page asked for, newest first; everything, oldest first, when none was asked for."""
-        if "page_size" not in self.request.query:
+        if not self.asks_page:
             return found
         first, last = self.page()
         return found[::-1][first:last]
+
+    @property
+    def asks_page(self) -> bool:
+        """Whether a page was asked for."""
+        return "page" in self.request.query or "page_size" in self.request.query
 
     def page(self) -> tuple[int, int]:
         """Return (first, last + 1) of the page asked for by `page` and `page_size`."""
@@ -195,13 +215,14 @@ class Door:
     right: Right
     body: Any = None
     reply: Any = dict[str, Any]
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Parameters = field(default_factory=dict)
 
 
 def route(deps: Deps, door: Door) -> Route:
-    """Return the route of a door."""
+    """Return the route of a door; a query string it does not know is refused before it works."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        check_query(request, door.parameters)
         found = await door.work(Call(request, deps))
         if door.method == "GET" and deps.trade is not None and deps.trade.is_running:
             await deps.trade.durable(deps.trade.head_lsn)  # what was read may be of this moment's commit
@@ -224,5 +245,8 @@ def route(deps: Deps, door: Door) -> Route:
 
 
 PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT} (100)"}
-OPTIONAL_PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT}: newest first; else all"}
+OPTIONAL_PAGE: Final = {
+    "page": "from 1; without page and page_size all",
+    "page_size": f"up to {PAGE_COUNT} (100): newest first",
+}
 RANGE: Final = {"start": "first day, YYYYMMDD", "end": "last day, YYYYMMDD"}

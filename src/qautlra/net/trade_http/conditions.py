@@ -20,11 +20,13 @@ from qautlra.model.condition import (
     State,
     price_order,
 )
+from qautlra.net.route import OneOf
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import refused
 
+ORDER_TYPES: Final = ("LIMIT", "MARKET", "ANY")
 PURPOSES: Final = ("STOP_LOSS", "TAKE_PROFIT", "PRICE_TOUCH")
 _STATUS: Final = {
     State.LIVE: "PENDING",
@@ -33,6 +35,8 @@ _STATUS: Final = {
     State.CANCEL: "CANCELLED",
     State.DISCARD: "EXPIRED",
 }
+FAILED: Final = "FAILED"
+STATUSES: Final = OneOf((*_STATUS.values(), FAILED))
 
 
 async def insert(call: Call) -> dict[str, Any]:
@@ -50,6 +54,8 @@ async def insert(call: Call) -> dict[str, Any]:
         raise InputError(f"condition_type: expected one of {', '.join(PURPOSES)}", number=1008)
     if asked.trigger_condition.strip().upper() not in ("GE", "LE"):
         raise InputError("trigger_condition: expected GE or LE", number=1008)
+    if asked.order_type.strip().upper() not in ORDER_TYPES:
+        raise InputError(f"order_type: expected one of {', '.join(ORDER_TYPES)}", number=1008)
     symbol = call.symbol(asked.instrument_id)
     order = wire.insert_of(
         wire.SubmitOrder(
@@ -95,7 +101,7 @@ async def _done(call: Call, answer: ConditionAnswer) -> Conditional:
 
 async def listing(call: Call) -> list[dict[str, Any]]:
     """Show the conditional orders of an account, or of every account the caller may look at."""
-    status = call.text("status").upper()
+    status = call.word("status", STATUSES)
     found = [shown(one) for one in _listed(call)]
     return [one for one in found if status in ("", one["status"])]
 
@@ -108,7 +114,7 @@ def _listed(call: Call) -> list[Conditional]:
 
 async def statistics(call: Call) -> dict[str, Any]:
     """Count them by status."""
-    counts = dict.fromkeys((*_STATUS.values(), "FAILED"), 0)
+    counts = dict.fromkeys(STATUSES, 0)
     for one in _listed(call):
         counts[shown(one)["status"]] += 1
     return {"total": sum(counts.values()), **{name.lower(): count for name, count in counts.items()}}
@@ -145,7 +151,7 @@ def shown(order: Conditional) -> dict[str, Any]:
         "condition_type": order.purpose or condition.kind.value.upper(),
         "trigger_condition": condition.relation.value,
         "trigger_price": _price(condition),
-        "status": "FAILED" if failed else _STATUS[order.state],
+        "status": FAILED if failed else _STATUS[order.state],
         "valid_until": order.until_ns // 1_000_000 or None,
         "created_at": order.insert_ns // 1_000_000,
         "finished_at": order.end_ns // 1_000_000 or None,
@@ -170,7 +176,7 @@ DOORS = (
     ),
     Door(
         "GET", "/api/order/conditional/list", listing, "Conditional orders", Right.VIEW,
-        reply=list[replies.ConditionalRow], parameters={**_WHOSE, "status": "PENDING, TRIGGERED, …"},
+        reply=list[replies.ConditionalRow], parameters={**_WHOSE, "status": STATUSES},
     ),
     Door(
         "GET", "/api/order/conditional/statistics", statistics, "How many are in which state", Right.VIEW,

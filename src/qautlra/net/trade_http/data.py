@@ -14,17 +14,34 @@ from aiohttp import web
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, UnavailableError
 from qautlra.model.query import QueryRequest
+from qautlra.net.route import OneOf, Parameters
 from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.net.trade_http.statistics import statements_of
+from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
 
 ROWS_COUNT: Final = 10_000
 BARS: Final = "bar_1m"
 TICKS: Final = "market_data"
-KINDS: Final = ("orders", "trades", "positions", "transactions")
+KINDS: Final = OneOf(("orders", "trades", "positions", "transactions"))
+FORMS: Final = OneOf(("csv", "json"))
+ORDERS: Final = OneOf(("asc", "desc"))
+_HEADS: Final = {
+    "orders": ("trading_day", *rows.OrderInfo.__struct_fields__),
+    "trades": ("trading_day", *rows.TradeInfo.__struct_fields__),
+    "positions": tuple(
+        dict.fromkeys(("account_id", "user_id", "instrument_id", *replies.PositionInfo.__annotations__))
+    ),
+    "transactions": (
+        "id", "ts_ns", "account_id", "type", "amount", "balance_after", "trading_day", "method", "remark",
+        "by",
+    ),
+}  # fmt: skip
+"""The columns of each table: a file without rows has them too."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _SLICE_COUNT: Final = 200
+PAGE_COUNT: Final = 1_000
 
 
 async def ticks(call: Call) -> dict[str, Any]:
@@ -49,7 +66,7 @@ async def _stored(call: Call, stream: str) -> dict[str, Any]:
             end_time=call.text("end_time", "now"),
             limit=call.number("limit", 1_000, 1, ROWS_COUNT),
             filter=f"instrument='{symbol}'",
-            descending=call.text("order") == "desc",
+            descending=call.word("order", ORDERS) == "desc",
         )
     )
     if not isinstance(found.chunks, bytes):
@@ -60,14 +77,10 @@ async def _stored(call: Call, stream: str) -> dict[str, Any]:
 async def export(call: Call) -> web.Response:
     """Send a table as a file: today's rows and those of ended days in the range."""
     account_id = call.chosen(call.text("account_id"), "", Right.VIEW)
-    kind, form = call.text("data_type", "trades"), call.text("format", "csv")
-    if kind not in KINDS:
-        raise InputError(f"data_type: expected one of {', '.join(KINDS)}", number=1008)
-    if form not in ("csv", "json"):
-        raise InputError("format: expected csv or json", number=1008)
+    kind, form = call.word("data_type", KINDS, "trades"), call.word("format", FORMS, "csv")
     rows = await _rows(call, account_id, kind)
     name = f"{account_id}-{kind}.{form}"
-    body = orjson.dumps(rows) if form == "json" else to_csv(rows)
+    body = orjson.dumps(rows) if form == "json" else to_csv(_HEADS[kind], rows)
     return web.Response(
         body=body,
         content_type="text/csv" if form == "csv" else "application/json",
@@ -78,13 +91,14 @@ async def export(call: Call) -> web.Response:
 
 async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
     trade, ask, records = call.trade, call.desk.ask, call.desk.records
-    start, end, today = call.day("start", 0), call.day("end", 99_999_999), trade.trading_day
+    (start, end), today = call.days(), trade.trading_day
     fresh = start <= today <= end
     if kind == "positions":
+        if not fresh:
+            raise InputError(f"start, end: positions are those of {today}, older in statements", number=1008)
         return positions_of(call, account_id)
     if kind == "transactions":
-        found = await ask(records.listed, "money", account_id=account_id, count=1_000)
-        return [row for row in reversed(found) if start <= int(row["trading_day"] or 0) <= end]
+        return [row for row in await _money(call, account_id) if start <= int(row["trading_day"] or 0) <= end]
     owner = call.owner(account_id)
     if kind == "orders":
         kept = await ask(records.orders, account_id, start, min(end, today - 1))
@@ -98,10 +112,22 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
     return [{"trading_day": str(day), **msgspec.to_builtins(row)} for day, row in every]
 
 
-def to_csv(rows: list[dict[str, Any]]) -> bytes:
-    """Return rows as CSV; a text that a spreadsheet would run as a formula is quoted."""
+async def _money(call: Call, account_id: str) -> list[dict[str, Any]]:
+    """Return every movement of an account's money, oldest first."""
+    found: list[dict[str, Any]] = []
+    before = 1 << 62
+    while page := await call.desk.ask(
+        call.desk.records.listed, "money", account_id=account_id, before=before, count=PAGE_COUNT
+    ):
+        found += page
+        before = page[-1]["id"]
+    return found[::-1]
+
+
+def to_csv(head: tuple[str, ...], rows: list[dict[str, Any]]) -> bytes:
+    """Return rows as CSV under `head`; a text that a spreadsheet would run as a formula is quoted."""
     out = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys((*head, *(name for row in rows for name in row))))
     writer = csv.writer(out)
     writer.writerow(names)
     for row in rows:
@@ -147,20 +173,19 @@ async def overview(call: Call) -> dict[str, Any]:
     }
 
 
-_STORED = {
+_STORED: Final[Parameters] = {
     "instrument_id": "in any spelling",
     "start_time": "1h-ago, 2025-06-03 09:30, … (1h-ago)",
     "end_time": "now",
     "limit": f"up to {ROWS_COUNT} (1000)",
-    "order": "asc or desc by time",
+    "order": ORDERS,
 }
 DOORS = (
     Door("GET", "/api/data/history/ticks", ticks, "Stored ticks", Right.MARKET, parameters=_STORED),
     Door("GET", "/api/data/history/klines", klines, "Stored minute bars", Right.MARKET, parameters=_STORED),
     Door(
         "GET", "/api/data/export", export, "A table as a file", Right.VIEW,
-        parameters={"account_id": "the account", "data_type": ", ".join(KINDS), "format": "csv or json"}
-        | RANGE,
+        parameters={"account_id": "the account", "data_type": KINDS, "format": FORMS, **RANGE},
     ),
     Door("GET", "/api/data/overview/market", overview, "The market at a glance", Right.MARKET),
 )  # fmt: skip

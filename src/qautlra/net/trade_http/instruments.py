@@ -16,13 +16,15 @@ from qautlra.wire import trade_rows as rows
 
 async def listing(call: Call) -> list[dict[str, Any]]:
     """List every instrument that has prices or is listed, with what stands in it here."""
-    exchange = call.trade.engine.exchange
+    exchange, pattern = call.trade.engine.exchange, call.text("pattern").lower()
     lines = dict.fromkeys(call.desk.tape.seen())
     lines |= dict.fromkeys(
         call.desk.instruments.find(exchange.symbol(n)) for n in range(exchange.instruments)
     )
     found = []
     for line in lines:
+        if pattern not in call.desk.instruments.symbol(line).lower():
+            continue
         row = instrument_info(call, line)
         number = exchange.instrument(row["instrument_id"])
         row["listed"] = number is not None
@@ -133,7 +135,7 @@ DOORS = (
     ),
     Door(
         "GET", "/api/admin/instruments", listing, "Instruments", Right.MONITOR,
-        reply=list[replies.InstrumentRow],
+        reply=list[replies.InstrumentRow], parameters={"pattern": "part of the symbol, either case"},
     ),
     Door(
         "POST", "/api/admin/instrument/create", create, "List an instrument of our own", _MANAGE,

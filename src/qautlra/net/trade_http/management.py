@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from heapq import merge
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from qautlra.auth.rights import Right
-from qautlra.net.trade_http.accounts import account_info, frozen_info, move
+from qautlra.net.route import OneOf
+from qautlra.net.trade_http.accounts import LOCKS, account_info, frozen_info, move
 from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 
+LOCKED: Final = OneOf(LOCKS)
+STATUSES: Final = OneOf(rows.STATUSES)
+
 
 async def accounts(call: Call) -> dict[str, Any]:
     """List accounts by page."""
-    status = call.text("status").lower()
+    status = call.word("status", LOCKED)
     found = [account_info(call, name) for name in call.trade.accounts()]
     chosen = [info for info in found if status in ("", info.status)]
     first, last = call.page()
@@ -46,7 +50,7 @@ async def orders(call: Call) -> dict[str, Any]:
     engine, outside = call.trade.engine, call.trade.router.orders()
     first, last = call.page()
     total = engine.exchange.orders + len(outside)
-    status = call.text("status")
+    status = call.word("status", STATUSES)
     found = []
     seen = 0
     here = (engine.order(number) for number in range(engine.exchange.orders - 1, -1, -1))
@@ -107,7 +111,7 @@ _MONEY = wire.MoneyRequest
 DOORS = (
     Door(
         "GET", "/api/management/accounts", accounts, "Every account", Right.VIEW_ALL,
-        parameters={**PAGE, "status": "active, frozen, trading_frozen or withdraw_frozen"},
+        parameters={**PAGE, "status": LOCKED},
         reply=replies.AccountPage,
     ),
     Door(
@@ -116,7 +120,7 @@ DOORS = (
     ),
     Door(
         "GET", "/api/management/orders", orders, "The day's orders", Right.VIEW_ALL,
-        parameters={**PAGE, "status": "submitted, partially_filled, filled, cancelled or rejected"},
+        parameters={**PAGE, "status": STATUSES},
         reply=replies.OrderPage,
     ),
     Door(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
@@ -10,11 +10,15 @@ from qautlra.base.clock import new_token
 from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
 from qautlra.net import audited
+from qautlra.net.route import OneOf
 from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import number_of, refused
+
+ALIVE: Final = "alive"
+STATUSES: Final = OneOf((ALIVE, *rows.STATUSES))
 
 
 async def submit(call: Call) -> rows.OrderReply:
@@ -151,14 +155,14 @@ def _shown(call: Call, order: Order) -> rows.OrderInfo:
 
 
 async def of_user(call: Call) -> list[rows.OrderInfo]:
-    """Show the day's orders of a user's accounts; `status=alive` those that live."""
+    """Show the day's orders of a user's accounts: of one status if asked, `alive` those that live."""
     accounts = call.accounts_of(call.part("user_id"))
-    alive = call.text("status") == "alive"
+    status = call.word("status", STATUSES)
     found = [
         order
         for account_id in accounts
         for order in call.trade.orders(account_id)
-        if order.is_alive or not alive
+        if not status or (order.is_alive if status == ALIVE else rows.status_of(order) == status)
     ]
     found.sort(key=lambda order: order.insert_ns)  # of several accounts
     return [_shown(call, order) for order in call.paged(found)]
@@ -187,7 +191,7 @@ DOORS = (
     ),
     Door(
         "GET", "/api/order/user/{user_id}", of_user, "The day's orders of a user", Right.VIEW,
-        reply=list[rows.OrderInfo], parameters={"status": "alive: only those that live", **OPTIONAL_PAGE},
+        reply=list[rows.OrderInfo], parameters={"status": STATUSES, **OPTIONAL_PAGE},
     ),
     Door(
         "GET", "/api/order/{order_id}", one, "An order of the day", Right.VIEW, reply=rows.OrderInfo,

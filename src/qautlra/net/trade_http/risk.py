@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
+from qautlra.net.route import OneOf
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade.alerts import LEVELS, Alert
@@ -16,14 +17,12 @@ from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 
 ALERTS_COUNT = 500
+RISK_LEVELS: Final = OneOf(LEVELS)
 
 
 async def accounts(call: Call) -> list[dict[str, Any]]:
     """Show accounts by risk, the riskiest first."""
-    wanted = call.text("risk_level").lower()
-    if wanted not in ("", *LEVELS):
-        raise InputError(f"risk_level: expected one of {', '.join(LEVELS)}", number=1008)
-    rows = call.trade.monitor.accounts(wanted or None)
+    rows = call.trade.monitor.accounts(call.word("risk_level", RISK_LEVELS) or None)
     return [row | {"user_id": call.owner(row["account_id"])} for row in rows]
 
 
@@ -121,7 +120,7 @@ DOORS = (
     Door(
         "GET", "/api/management/risk/accounts", accounts, "Accounts by risk", Right.VIEW_RISK,
         reply=list[replies.RiskAccount],
-        parameters={"risk_level": ", ".join(LEVELS)},
+        parameters={"risk_level": RISK_LEVELS},
     ),
     Door(
         "GET", "/api/management/risk/margin-summary", margin_summary, "Margin of all", Right.VIEW_RISK,

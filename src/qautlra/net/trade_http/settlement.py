@@ -79,13 +79,13 @@ async def history(call: Call) -> list[dict[str, Any]]:
 
 async def detail(call: Call) -> dict[str, Any]:
     """Show an ended day with every account's money, by page."""
+    first, last = call.page()
     day = call.part("date").replace("-", "")
     number = int(day) if day.isascii() and day.isdigit() and len(day) == 8 else 0
     statements = call.trade.settling.statements
     found = await asyncio.to_thread(statements.settlement, number)
     if found is None:
         raise refused(6003)
-    first, last = call.page()
     accounts = await asyncio.to_thread(statements.of_day, number, last - first, first)
     details = [{"account_id": one.account_id, "funds": one.funds} for one in accounts]
     return {**_shown(found), "account_details": details}

@@ -18,7 +18,11 @@ from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import refused
 
-WHOSE = {"account_id": "the account (may be left out by who owns one)", **RANGE}
+WHOSE = {
+    "account_id": "the account (may be left out by who owns one)",
+    "user_id": "or who owns it",
+    **RANGE,
+}
 
 
 async def statements_of(call: Call, account_id: str, start: int, end: int) -> list[Statement]:
@@ -54,7 +58,7 @@ async def _ranged(call: Call) -> tuple[str, list[Deal], list[Closing]]:
     """Return account, trades and closings of the days asked for; lots are paired over all days."""
     account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
     deals = await deals_of(call, account_id)
-    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    start, end = call.days()
     done = figures.closings(deals, call.desk.multiple)
     return (
         account_id,
@@ -97,7 +101,7 @@ async def pnl(call: Call) -> dict[str, Any]:
 
 
 async def _days(call: Call, account_id: str) -> list[tuple[int, dict[str, float]]]:
-    start, end = call.day("start", 0), call.day("end", 99_999_999)
+    start, end = call.days()
     found = [(kept.trading_day, kept.funds) for kept in await statements_of(call, account_id, start, end)]
     today = call.trade.trading_day
     if start <= today <= end and (not found or found[-1][0] < today):
@@ -169,6 +173,7 @@ async def statement(call: Call) -> dict[str, Any]:
     """Show the settlement statement of an ended day."""
     account_id = call.chosen(call.text("account_id"), "", Right.VIEW)
     asked = call.day("date", 0)
+    first, last = call.page() if call.asks_page else (0, None)
     found = await call.trade.settling.statement_of(account_id, asked)
     if found is None:
         raise refused(6003)
@@ -178,7 +183,6 @@ async def statement(call: Call) -> dict[str, Any]:
     )  # fmt: skip
     owner = call.owner(account_id)
     orders = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
-    first, last = call.page() if "page_size" in call.request.query else (0, None)
     return {
         "account_id": account_id,
         "trading_day": str(found.trading_day),
@@ -199,7 +203,10 @@ DOORS = (
     Door("GET", "/api/data/statistics/trades", trades, "Trades summed up", Right.VIEW, parameters=WHOSE),
     Door("GET", "/api/data/statistics/pnl", pnl, "Profit and loss", Right.VIEW, parameters=WHOSE),
     Door("GET", "/api/data/statistics/risk", risk, "Risk of daily returns", Right.VIEW, parameters=WHOSE),
-    Door("GET", "/api/data/statistics/rankings", rankings, "Accounts by return", Right.VIEW, reply=_ROWS),
+    Door(
+        "GET", "/api/data/statistics/rankings", rankings, "Accounts by return", Right.VIEW, reply=_ROWS,
+        parameters={"limit": "up to 1000 (100)", **RANGE},
+    ),
     Door(
         "GET", "/api/data/analysis/position/{account_id}", positions, "How positions are spread", Right.VIEW
     ),
@@ -208,8 +215,8 @@ DOORS = (
         parameters={
             "account_id": "the account",
             "date": "YYYYMMDD; the newest when left out",
-            "page": "of orders and trades, from 1",
-            "page_size": f"up to {PAGE_COUNT}; all of them when left out",
+            "page": "of orders and trades, from 1; without page and page_size all",
+            "page_size": f"up to {PAGE_COUNT} (100)",
         },
         reply=replies.StatementReply,
     ),
