@@ -90,6 +90,7 @@ def test_the_numbers_of_the_golden_document_come_from_its_trades_and_orders() ->
         positions=[{"symbol": "SHFE.rb2001"} | position for position in account.positions()],
         orders=[],
         trades=[],
+        transfers=[],
         trading_day=20191021,
         now_ns=0,
     )

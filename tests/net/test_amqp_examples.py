@@ -101,6 +101,7 @@ def run(desk: Desk, example: Example, by_queue: bool) -> dict[str, Any]:
                 positions=trade.positions(desk.account),
                 orders=trade.orders(desk.account),
                 trades=trade.trades(desk.account),
+                transfers=trade.transfers(desk.account),
                 trading_day=trade.trading_day,
                 now_ns=desk.rig.clock.now_ns(),
             )

@@ -168,6 +168,7 @@ def document(front: TradingFront) -> Any:
             positions=trade.positions(ACCOUNT),
             orders=trade.orders(ACCOUNT),
             trades=trade.trades(ACCOUNT),
+            transfers=trade.transfers(ACCOUNT),
             trading_day=trade.trading_day,
             now_ns=front.rig.clock.now_ns(),
             settings=qifi_account.Settings(),

@@ -67,6 +67,23 @@ def funds(front: TradingFront, **expected: float) -> None:
         assert listed[name] == pytest.approx(value, abs=1e-6), name
 
 
+def test_the_account_as_a_document_has_its_transfers(front: TradingFront) -> None:
+    """Contract 1.6: as the socket's tree and the list of transfers have them."""
+    front.post("ann", "/api/account/deposit", {"account_id": "acc001", "amount": 5})
+    front.call("ann", "POST", "/api/account/withdraw", {"account_id": "acc001", "amount": 1e10})
+    listed = front.get("ann", "/api/account/acc001/transfers")
+    document = front.get("ann", "/api/account/acc001")
+    assert [one["amount"] for one in listed] == [5, -1e10]
+    assert document["transfers"] == {
+        str(one["transfer_id"]): {
+            "datetime": one["timestamp"] * 1_000_000, "currency": "CNY", "amount": one["amount"],
+            "error_id": one["error_code"], "error_msg": one["message"],
+        }
+        for one in listed
+    }  # fmt: skip
+    assert "转账成功" in "".join(document["event"].values())
+
+
 # --- worked examples ---
 
 

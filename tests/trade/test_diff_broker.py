@@ -144,6 +144,22 @@ def test_an_order_is_durable_when_it_is_shown() -> None:
     run(body)
 
 
+def test_transfers_are_those_the_gateway_shows() -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.health()["state"] == "running")
+        assert broker.transfers(USER) == []
+        late = {"datetime": 2_000, "currency": "CNY", "amount": -5.0, "error_id": 9, "error_msg": "no"}
+        early = late | {"datetime": 1_000, "amount": 7.0, "error_id": 0}
+        shown = {"b": late, "a": early, "c": {"amount": []}}
+        packet = {"aid": "rtn_data", "data": [{"trade": {USER: {"transfers": shown}}}]}
+        await gateway.sockets[-1].send(json.dumps(packet))
+        await until(lambda: len(broker.transfers(USER)) == 2)
+        found = [(one.seq, one.amount, one.code, one.time_ns) for one in broker.transfers(USER)]
+        assert found == [(1, 7.0, 0, 1_000), (2, -5.0, 9, 2_000)]
+
+    run(body)
+
+
 def test_what_was_sent_and_not_shown_is_unknown_and_never_sent_again() -> None:
     async def body(gateway: Gateway, broker: DiffBroker) -> None:
         await until(lambda: broker.health()["state"] == "running")

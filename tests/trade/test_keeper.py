@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
+from qautlra import qifi
 from qautlra.base.errors import StorageError
 from qautlra.base.secret import Secret
 from qautlra.link.documents import SqliteRepository
 from qautlra.link.mongo import MongoRepository
 from qautlra.trade.keeper import Keeper
 from tests.link.test_bus import until
-from tests.trade.rig import ACCOUNT, Rig, run
+from tests.link.test_documents import mongo_url
+from tests.trade.rig import ACCOUNT, Rig, beijing_ns, run
+
+__all__ = ["mongo_url"]
 
 CU = "SHFE.cu2109"
 
@@ -137,6 +141,93 @@ def test_days_are_kept_as_they_ended(tmp_path: Path) -> None:
         assert now is not None and now.trading_day == "20210803"
         assert set(now.orders) == {"new"} and not now.trades
         assert now.positions[CU].volume_long_his == 2
+        await keeper.stop(1.0)
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mongo"])
+def test_transfers_and_events_are_in_the_document(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    """Contract 1.1 and 1.6, over a restart and the end of the day."""
+    url = Secret(request.getfixturevalue("mongo_url")) if kind == "mongo" else None
+    before: list[Any] = []
+
+    def place_of(rig: Rig) -> Any:
+        name = tmp_path / "documents.sqlite"
+        return SqliteRepository(name) if url is None else MongoRepository(url, database="transfers")
+
+    async def written(rig: Rig, keeper: Keeper) -> Any:
+        await until(lambda: keeper.saved_count and not keeper.health()["waiting"])
+        await asyncio.sleep(0.1)
+        document = await keeper.repository.load(ACCOUNT)
+        assert document is not None and document.event and document.transfers
+        assert qifi.load(qifi.to_bson(document)) == qifi.load(qifi.to_json(document)) == document
+        return document
+
+    async def first(rig: Rig) -> None:
+        keeper = make(rig, place_of(rig))
+        assert rig.trade.open_account(ACCOUNT, 1_000_000).ok
+        await keeper.start()
+        rig.quotes()
+        assert rig.trade.transfer(ACCOUNT, 500).ok
+        rig.at("2021-08-02 09:30:05")
+        assert rig.trade.transfer(ACCOUNT, -9e9).code == 2003
+        assert rig.send("o1", CU, "BUY", "OPEN", 2, 75_000).ok
+        rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=2)
+        assert not rig.send("o2", CU, "SELL", "CLOSE", 1, 75_000).ok
+        document = await written(rig, keeper)
+        done, refused = document.transfers["1"], document.transfers["2"]
+        at_ns = beijing_ns("2021-08-02 09:30:00")
+        assert done == qifi.Transfer(datetime=at_ns, amount=500.0, error_id=0, error_msg="转账成功")
+        assert (refused.amount, refused.error_id, refused.currency) == (-9e9, 2003, "CNY")
+        assert document.event == {
+            "2021-08-02 09:30:00": "转账成功",
+            "2021-08-02 09:30:05": "下单成功；下单失败," + document.orders["o2"].last_msg
+            + "；成交通知,合约:SHFE.cu2109,手数:2；转账失败," + refused.error_msg,
+        }  # fmt: skip
+        before.append((document.transfers, document.event))
+        await keeper.stop(1.0)
+
+    async def second(rig: Rig) -> None:
+        keeper = make(rig, place_of(rig))
+        await keeper.start()
+        document = await written(rig, keeper)
+        assert (document.transfers, document.event) == before[0]
+        rig.at("2021-08-02 21:30:00")
+        rig.trade.follow_day()
+        await until(lambda: keeper.saved_count > 1 and not keeper.health()["waiting"])
+        await asyncio.sleep(0.1)
+        day, now = (
+            await keeper.repository.day(ACCOUNT, "20210802"),
+            await keeper.repository.load(ACCOUNT),
+        )
+        assert day is not None and (day.transfers, day.event) == before[0]
+        assert now is not None and not now.transfers and not now.event
+        await keeper.stop(1.0)
+
+    run(tmp_path / "rig", first, durability="process")
+    run(tmp_path / "rig", second, durability="process")
+
+
+def test_transfers_and_events_of_a_document_are_bounded(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        keeper = make(rig, SqliteRepository(tmp_path / "documents.sqlite"), orders_count=50)
+        assert rig.trade.open_account(ACCOUNT, 1_000_000).ok
+        rig.quotes()
+        for second in range(130):
+            rig.at(f"2021-08-02 09:3{second // 60}:{second % 60:02}")
+            assert rig.trade.transfer(ACCOUNT, 1 + second).ok
+            assert rig.send(f"o{second}", CU, "BUY", "OPEN", 1, 70_000).ok and rig.cancel(f"o{second}").ok
+        await keeper.start()
+        await until(lambda: keeper.saved_count and not keeper.health()["waiting"])
+        await asyncio.sleep(0.1)
+        document = await keeper.repository.load(ACCOUNT)
+        assert document is not None and len(document.orders) == 50
+        assert [one.amount for one in document.transfers.values()] == list(range(81, 131))
+        assert len(document.event) == 50  # a transfer and an order in each second
+        assert list(document.event)[-1] == "2021-08-02 09:32:09"
         await keeper.stop(1.0)
 
     run(tmp_path, body)

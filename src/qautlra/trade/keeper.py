@@ -75,6 +75,7 @@ class Accounts(Reads, Protocol):
     def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
     def orders(self, account_id: str) -> Sequence[Order]: ...
     def trades(self, account_id: str) -> Sequence[Trade]: ...
+    def transfers(self, account_id: str) -> Sequence[qifi_account.Moved]: ...
     def order(self, number: int) -> Order: ...
     def trade(self, number: int) -> Trade: ...
     def subscribe(
@@ -86,9 +87,9 @@ class Accounts(Reads, Protocol):
 class Keeper(Service):
     """Keeps the documents of every account in `repository`.
 
-    Bounds: `orders_count` newest finished orders and trades in a document; `DAYS_KEPT_COUNT` documents of
-    ended days in memory (then the oldest is dropped and counted: the journal still has it); one point of
-    equity per account and `equity_interval_s`; a twentieth of the loop's time.
+    Bounds: `orders_count` newest finished orders, trades and transfers in a document; `DAYS_KEPT_COUNT`
+    documents of ended days in memory (then the oldest is dropped and counted: the journal still has it); one
+    point of equity per account and `equity_interval_s`; a twentieth of the loop's time.
     """
 
     name = "trade.documents"
@@ -233,6 +234,7 @@ class Keeper(Service):
                 positions=account.positions,
                 orders=account.orders[-DAY_ORDERS_COUNT:],
                 trades=account.trades[-DAY_ORDERS_COUNT:],
+                transfers=self._trade.transfers(account.account_id)[-DAY_ORDERS_COUNT:],
                 trading_day=ended.trading_day,
                 now_ns=now_ns,
                 settings=self._about,
@@ -284,18 +286,25 @@ class Keeper(Service):
         """Return the account's document as of now, with its newest orders and trades."""
         trade, recent = self._trade, self._recent_of(account_id)
         recent.read(trade, SLICE_COUNT)
+        orders, trades = recent.orders(), recent.trades()
+        transfers = qifi_account.transfers_of(trade.transfers(account_id)[-self._orders_count :])
+        newest = slice(-qifi_account.EVENTS_COUNT, None)
         head = qifi_account.assemble(
             account_id,
             funds=trade.funds(account_id),
             positions=trade.positions(account_id),
             orders={},
             trades={},
+            transfers=transfers,
+            event=qifi_account.events_of(
+                [part.item for part in orders[newest]], [part.item for part in trades[newest]], transfers
+            ),
             trading_day=trade.trading_day,
             now_ns=self._now_ns(),
             settings=self._settings(account_id),
             status=trade.status_of(account_id),
         )
-        return Parts(head, recent.orders(), recent.trades())
+        return Parts(head, orders, trades)
 
     def _settings(self, account_id: str) -> qifi_account.Settings:
         """Return what a document says of its maker; the broker's name is the account's own."""

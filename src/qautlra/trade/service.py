@@ -298,7 +298,12 @@ class TradeService(Accounts):
 
     def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
         """Return the account's transfers of the day, from number `since` on."""
-        return self._transfers.of(account_id, since) if since else []
+        if not since:
+            return []
+        seat = self.router.seat(account_id)
+        if seat is not None:
+            return seat.broker.transfers(account_id)[since - 1 :]
+        return self._transfers.of(account_id, since)
 
     def note(self, payload: bytes) -> tuple[int, int]:
         """Put a note into the journal; return (0 or a code, its record)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -12,9 +13,26 @@ from qautlra.model import order as words
 from qautlra.model import qifi
 
 RUNNING: Final = 200
+EVENTS_COUNT: Final = 100
+"""Most entries of `event`, the newest."""
 _BEIJING: Final = timezone(timedelta(hours=8))
 _FUNDS: Final = frozenset(qifi.Account.__struct_fields__)
 _POSITION: Final = frozenset(qifi.Position.__struct_fields__)
+
+
+class Moved(Protocol):
+    """A transfer between account and bank; `code` 0 when it was done."""
+
+    @property
+    def seq(self) -> int: ...
+    @property
+    def amount(self) -> float: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def time_ns(self) -> int: ...
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,18 +58,24 @@ def document(
     positions: Iterable[Mapping[str, Any]],
     orders: Iterable[words.Order],
     trades: Iterable[words.Trade],
+    transfers: Iterable[Moved],
     trading_day: int,
     now_ns: int,
     settings: Settings | None = None,
     status: int = RUNNING,
 ) -> qifi.Qifi:
     """Return the document of an account. Passwords are never in it."""
+    made_orders = {order.order_id: order_of(order) for order in orders}
+    made_trades = {trade.trade_id: trade_of(trade) for trade in trades}
+    made_transfers = transfers_of(transfers)
     return assemble(
         account_id,
         funds=funds,
         positions=positions,
-        orders={order.order_id: order_of(order) for order in orders},
-        trades={trade.trade_id: trade_of(trade) for trade in trades},
+        orders=made_orders,
+        trades=made_trades,
+        transfers=made_transfers,
+        event=events_of(list(made_orders.values()), list(made_trades.values()), made_transfers),
         trading_day=trading_day,
         now_ns=now_ns,
         settings=settings,
@@ -66,6 +90,8 @@ def assemble(
     positions: Iterable[Mapping[str, Any]],
     orders: dict[str, qifi.Order],
     trades: dict[str, qifi.Trade],
+    transfers: dict[str, qifi.Transfer],
+    event: dict[str, str],
     trading_day: int,
     now_ns: int,
     settings: Settings | None = None,
@@ -97,6 +123,8 @@ def assemble(
         orders=orders,
         positions={row["symbol"]: position_of(account_id, row) for row in positions},
         trades=trades,
+        transfers=transfers,
+        event=event,
     )
 
 
@@ -158,6 +186,47 @@ def trade_of(trade: words.Trade) -> qifi.Trade:
         trade_date_time=trade.trade_ns,
         commission=trade.commission,
     )
+
+
+def transfers_of(transfers: Iterable[Moved]) -> dict[str, qifi.Transfer]:
+    """Return transfers by their number of the day."""
+    return {
+        str(one.seq): qifi.Transfer(
+            datetime=one.time_ns, amount=one.amount, error_id=one.code, error_msg=one.text
+        )
+        for one in transfers
+    }
+
+
+def events_of(
+    orders: Sequence[qifi.Order], trades: Sequence[qifi.Trade], transfers: Mapping[str, qifi.Transfer]
+) -> dict[str, str]:
+    """Return what happened by second, the newest EVENTS_COUNT: it follows from the document, so a restart
+    changes nothing of it. What happened in one second is one text.
+    """
+    found = [(one.insert_date_time, _entered(one)) for one in orders[-EVENTS_COUNT:]]
+    for trade in trades[-EVENTS_COUNT:]:
+        text = f"成交通知,合约:{trade.exchange_id}.{trade.instrument_id},手数:{trade.volume:g}"
+        found.append((trade.trade_date_time, text))
+    for transfer in list(transfers.values())[-EVENTS_COUNT:]:
+        text = f"转账失败,{transfer.error_msg}" if transfer.error_id else "转账成功"
+        found.append((transfer.datetime, text))
+    found.sort(key=lambda entry: entry[0])
+    event: dict[str, str] = {}
+    for time_ns, text in found[-EVENTS_COUNT:]:
+        key = _second(time_ns // 1_000_000_000)
+        event[key] = f"{event[key]}；{text}" if key in event else text
+    return event
+
+
+def _entered(order: qifi.Order) -> str:
+    is_refused = order.status == "FINISHED" and not order.exchange_order_id
+    return f"下单失败,{order.last_msg}" if is_refused else "下单成功"
+
+
+@lru_cache(maxsize=4096)
+def _second(time_s: int) -> str:
+    return stamp(time_s * 1_000_000_000)[:19]
 
 
 def stamp(now_ns: int) -> str:

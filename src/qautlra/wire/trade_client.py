@@ -160,6 +160,11 @@ class Tree:
         document = self._document("trades", key)
         return document.trades.get(key) if document is not None else None
 
+    def transfers(self) -> dict[str, qifi.Transfer]:
+        """Return the transfers that are readable."""
+        found = {key: self._document("transfers", key) for key in self.keys("transfers")}
+        return {key: one.transfers[key] for key, one in found.items() if one is not None}
+
     def _document(self, part: str, key: str) -> qifi.Qifi | None:
         rows = self._values.get(part)
         row = rows.get(key) if isinstance(rows, dict) else None

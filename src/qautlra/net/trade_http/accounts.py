@@ -105,6 +105,7 @@ async def one(call: Call) -> dict[str, Any]:
         positions=trade.positions(account_id),
         orders=trade.orders(account_id),
         trades=trade.trades(account_id),
+        transfers=trade.transfers(account_id),
         trading_day=trade.trading_day,
         now_ns=trade.clock.now_ns(),
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),

@@ -25,6 +25,7 @@ from qautlra.model.order import (
     Trade,
     order_from,
 )
+from qautlra.trade.transfers import Transfer
 
 CONFIRM_S: Final = 10.0
 WAITS_COUNT: Final = 65_536
@@ -104,6 +105,10 @@ class AccountBroker(Service):
     def transfer(self, _account_id: str, _amount: float, *, bank_id: str = "") -> Answer:
         """Refuse: bank transfers are made with the broker's own programs."""
         return Answer(code=codes.BAD_PARAMETERS, text="该交易通道不支持银期转账")
+
+    def transfers(self, _account_id: str) -> list[Transfer]:
+        """Return the day's transfers the broker shows, oldest first."""
+        return []
 
     def funds(self, _account_id: str) -> dict[str, Any]:
         """Return the money the broker shows, the last it showed while it is away."""

@@ -19,6 +19,7 @@ from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS, flat
 from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
 from qautlra.trade.brokers.base import UNKNOWN, AccountBroker, DayBook, answer, pending
+from qautlra.trade.transfers import Transfer
 from qautlra.wire import trade_client as wire
 
 _log = get_logger("trade")
@@ -48,6 +49,7 @@ class DiffBroker(AccountBroker):
         self._connects_count = 0
         self._funds: dict[str, Any] = dict(NO_FUNDS)
         self._positions: list[dict[str, Any]] = []
+        self._transfers: list[Transfer] = []
 
     @property
     def is_synced(self) -> bool:
@@ -120,6 +122,10 @@ class DiffBroker(AccountBroker):
 
     # --- reads ---
 
+    def transfers(self, _account_id: str) -> list[Transfer]:
+        """Return the day's transfers the gateway shows, oldest first."""
+        return self._transfers
+
     def funds(self, _account_id: str) -> dict[str, Any]:
         """Return the money the gateway shows, the last it showed while it is away."""
         return self._funds
@@ -150,6 +156,8 @@ class DiffBroker(AccountBroker):
         self._connects_count = self._client.connects_count
         self._funds = {**NO_FUNDS, **tree.funds()}
         self._positions = [flat(row["symbol"]) | row for row in tree.positions()]
+        if everything or "transfers" in touched:
+            self._transfers = self._shown_transfers()
         orders = self._take_orders(tree.keys("orders") if everything else touched.get("orders", ()))
         trades = self._take_trades(tree.keys("trades") if everything else touched.get("trades", ()))
         symbols = frozenset(
@@ -164,6 +172,16 @@ class DiffBroker(AccountBroker):
                 day=new_day,
             )
         )
+
+    def _shown_transfers(self) -> list[Transfer]:
+        found = sorted(self._client.tree.transfers().values(), key=lambda one: one.datetime)
+        return [
+            Transfer(
+                account_id=self.account, trading_day=self._day, seq=seq, amount=one.amount, bank_id="",
+                code=one.error_id, text=one.error_msg, time_ns=one.datetime,
+            )
+            for seq, one in enumerate(found, 1)
+        ]  # fmt: skip
 
     def _on_lost(self) -> None:
         """The link is gone: what was sent and not shown is unknown until a login shows it, if one does."""
