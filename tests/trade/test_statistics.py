@@ -87,7 +87,16 @@ def test_money_moved_is_no_return() -> None:
 
 def test_no_days_no_figures() -> None:
     assert all(value is None for name, value in risk_statistics([]).items() if "days" not in name)
-    assert risk_statistics([funds(100, 100)])["sharpe"] is None
+
+
+@pytest.mark.parametrize("after", [90, 100, 110])
+def test_one_day_has_no_ratios(after: float) -> None:
+    found = risk_statistics([funds(100, after)])
+    for name in ("volatility", "sharpe", "sortino", "calmar"):
+        assert found[name] is None, name
+    assert found["total_return"] == pytest.approx(after / 100 - 1)
+    two = risk_statistics([funds(100, after), funds(after, after - 5)])
+    assert two["sortino"] is not None and two["calmar"] is not None
 
 
 steps = st.lists(

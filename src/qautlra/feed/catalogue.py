@@ -77,6 +77,10 @@ class Catalogue:
         self._ends = ends
         self._continuous = continuous
 
+    def enter(self, symbol: str) -> int:
+        """Return the number of an instrument, or of a main contract or index that can be made; else -1."""
+        return self._instruments.find(symbol) if self._continuous is None else self._continuous.enter(symbol)
+
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
         found: list[dict[str, Any]] = []

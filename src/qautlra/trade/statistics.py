@@ -148,7 +148,10 @@ def returns(days: Sequence[dict[str, float]]) -> list[float]:
 
 
 def risk_statistics(days: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Return drawdown, volatility and ratios of compounded daily returns; money moved does not count."""
+    """Return drawdown, volatility and ratios of compounded daily returns; money moved does not count.
+
+    One day spreads nothing: of it the ratios (sharpe, sortino, calmar) and the volatility are None.
+    """
     found = returns(days)
     n = len(found)
     curve = [1.0]
@@ -158,7 +161,7 @@ def risk_statistics(days: Sequence[dict[str, float]]) -> dict[str, Any]:
     spread = (
         math.sqrt(sum((one - mean) ** 2 for one in found) / (n - 1)) if n > 1 and mean is not None else None
     )
-    down = math.sqrt(sum(min(one, 0.0) ** 2 for one in found) / n) if n else None
+    down = math.sqrt(sum(min(one, 0.0) ** 2 for one in found) / n) if n > 1 else None
     annual = curve[-1] ** (DAYS_A_YEAR / n) - 1 if n and curve[-1] > 0 else None
     drawdown = _drawdown(curve)
     year = math.sqrt(DAYS_A_YEAR)
@@ -170,7 +173,7 @@ def risk_statistics(days: Sequence[dict[str, float]]) -> dict[str, Any]:
         "max_drawdown": drawdown if n else None,
         "sharpe": mean / spread * year if mean is not None and spread else None,
         "sortino": mean / down * year if mean is not None and down else None,
-        "calmar": annual / drawdown if annual is not None and drawdown else None,
+        "calmar": annual / drawdown if n > 1 and annual is not None and drawdown else None,
         "win_days": sum(one > 0 for one in found),
         "loss_days": sum(one < 0 for one in found),
         "var_95": -_quantile(sorted(found), 0.05) if n else None,

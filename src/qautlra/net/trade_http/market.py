@@ -112,6 +112,9 @@ async def trades(call: Call) -> list[dict[str, Any]]:
 
 async def kline(call: Call) -> dict[str, Any]:
     """Show bars: period 0 a day, 4 one minute, 5 five, 6 fifteen, 7 thirty, 8 sixty."""
+    catalogue = call.deps.feed.catalogue if call.deps.feed is not None else None
+    if catalogue is not None:
+        catalogue.enter(call.part("id"))  # bars of main contracts are made, wanted or not
     symbol = call.symbol(call.part("id"))
     period = call.number("period", 4, 0, 8)
     if period not in PERIODS_S:
