@@ -261,7 +261,8 @@ class Aggregates:
     def _bar_range(self, low: int, high: int, period_us: int) -> tuple[int, int]:
         begin = day_begin_us(self._calendar, low)
         end = _day_end_us(self._calendar, high)
-        first = begin if period_us >= DAY_US else max(begin, _floor(low - GRACE_US, period_us))
+        # A bar's period begins with its section: at most so long before its rows.
+        first = begin if period_us >= DAY_US else max(begin, low - GRACE_US - period_us)
         return first, end
 
     async def _made(self, derived: Derived, source: Stream, within: tuple[int, int]) -> pa.Table:
@@ -271,7 +272,8 @@ class Aggregates:
             plan = Plan(
                 source, tuple(BAR_SCHEMA.names), *within, (date.min, date.max), None, rest, None, False, False
             )
-            sql, values = compile_verb(Verb(name="sample_by", period=f"{derived.period_s}s"), plan, None)
+            verb = Verb(name="sample_by", period=f"{derived.period_s}s")
+            sql, values = compile_verb(verb, plan, None, whole=True)
         else:
             sql, values = statement(derived, source, self._time_column(source), within, rest)
         return await door.table(

@@ -56,7 +56,7 @@ class SqlEngine:
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
             "temp_directory = ''",
-            "TimeZone = 'UTC'",
+            "GLOBAL TimeZone = 'UTC'",  # of every connection, not of the first
             "enable_object_cache = true",
             f"allowed_directories = ['{directory}']",
             "enable_external_access = false",

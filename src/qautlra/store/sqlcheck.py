@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import duckdb
 
 from qautlra.base.errors import InputError
+from qautlra.store.schema import STREAMS, Stream
+from qautlra.store.sqlverbs import MACROS
 
 SQL_CHARS_COUNT = 64 << 10
 
@@ -31,13 +34,25 @@ _FORBIDDEN = re.compile(
 )
 
 
-def check_sql(
-    connection: duckdb.DuckDBPyConnection, sql: str, streams: Iterable[str], macros: dict[str, int]
-) -> set[str]:
-    """Return the streams a statement reads; InputError says what about it is not answered.
+@dataclass(slots=True)
+class Reads:
+    """The streams a statement reads, and those its calls of macros name, in small letters."""
 
-    `macros` are table macros and how many of their leading arguments name a stream.
-    """
+    streams: set[str] = field(default_factory=set)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
+    "Those rows of another stream are joined with as of their moments."
+
+    def check_columns(self, users: Mapping[str, Stream]) -> None:
+        """InputError when a macro is called with a stream that lacks a column it is about."""
+        for macro, name in self.calls:
+            columns = users[name].columns if name in users else STREAMS[name].columns
+            if lacking := [column for column in MACROS[macro][1] if column not in columns]:
+                _refuse(f"calls {macro}() with {name!r}, which has no column {', '.join(lacking)}")
+
+
+def check_sql(connection: duckdb.DuckDBPyConnection, sql: str, streams: Iterable[str]) -> Reads:
+    """Return what a statement reads; InputError says what about it is not answered."""
     if len(sql) > SQL_CHARS_COUNT:
         _refuse(f"is longer than {SQL_CHARS_COUNT} characters")
     if "\0" in sql:
@@ -54,18 +69,17 @@ def check_sql(
         if tree.get("error_type") == "not implemented":
             _refuse("is not a SELECT; rows are only read here")
         _refuse(str(tree.get("error_message", "cannot be read"))[:500])
-    walk = _Walk({name.lower() for name in streams}, macros)
+    walk = _Walk({name.lower() for name in streams})
     walk.note_names(tree["statements"])
     walk.check(tree["statements"])
-    return walk.used
+    return walk.reads
 
 
 class _Walk:
-    def __init__(self, streams: set[str], macros: dict[str, int]) -> None:
+    def __init__(self, streams: set[str]) -> None:
         self._streams = streams
-        self._macros = macros
         self._named: set[str] = set()
-        self.used: set[str] = set()
+        self.reads = Reads()
 
     def note_names(self, node: Any) -> None:
         """Collect what the statement itself gives names to (WITH)."""
@@ -93,6 +107,8 @@ class _Walk:
     def _check(self, node: dict[str, Any]) -> None:
         kind = node.get("type")
         if "column_name_alias" in node or kind in ("BASE_TABLE", "TABLE_FUNCTION", "SHOW_REF"):
+            if kind == "SHOW_REF":
+                _refuse("is not a SELECT; the columns of a stream are at /api/v1/logstream/{stream}/schema")
             if kind not in _SOURCES:
                 _refuse(f"reads from a {str(kind).lower()}; streams, subqueries and joins are read here")
             if kind == "BASE_TABLE":
@@ -111,7 +127,7 @@ class _Walk:
         if len(path) > 1 or node.get("schema_name") or node.get("catalog_name"):
             _refuse(f"reads {'.'.join(path)[:80]!r}; streams have no schema")
         if name in self._streams and name not in self._named:
-            self.used.add(name)
+            self.reads.streams.add(name)
         elif name not in self._named:
             _refuse(
                 f"reads {path[-1][:80]!r}, which is no stream; there are {', '.join(sorted(self._streams))}"
@@ -121,14 +137,17 @@ class _Walk:
         name = _function_name(call)
         if name in _TABLES:
             return
-        if name not in self._macros:
+        if name not in MACROS:
             _refuse(f"reads from {name[:64]}(), which is not allowed")
-        for argument in call.get("arguments", [])[: self._macros[name]]:
+        for at, argument in enumerate(call.get("arguments", [])[: MACROS[name][0]]):
             literal = argument.get("expression", argument).get("literal", {})
             stream = str(literal.get("text", "")).lower()
             if literal.get("kind") != "STRING" or stream not in self._streams:
                 _refuse(f"calls {name}() with {stream[:64]!r}; the name of a stream in quotes is expected")
-            self.used.add(stream)
+            self.reads.streams.add(stream)
+            self.reads.calls.append((name, stream))
+            if at:
+                self.reads.joined.add(stream)
 
 
 def _function_name(node: dict[str, Any]) -> str:

@@ -20,9 +20,13 @@ from qautlra.store.catalogue import MANIFEST, State
 from qautlra.store.names import TABLES
 from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME
 from qautlra.store.sqlbars import bars_table, day_begin_us
+from qautlra.store.sqlcheck import Reads
+from qautlra.store.sqlverbs import KNOWN, known_sql
 from qautlra.store.sqlviews import make_macros, make_table_view, make_view
+from qautlra.store.tables.definition import Definition
 from qautlra.store.tables.tail import TableTail
 from qautlra.store.tail import LogTail
+from qautlra.wire.period import DAY_S
 
 if TYPE_CHECKING:
     from qautlra.store.sqlworker import Ask
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 BEHIND_S = 5.0
 POLL_S = 0.002
 SECTIONS_COUNT = 500_000
+MINUTE_S = 60
 
 
 class SqlData:
@@ -49,40 +54,67 @@ class SqlData:
         with self._lock:
             return [*STREAMS, *self._tables.definitions()]
 
-    def prepare(self, connection: duckdb.DuckDBPyConnection, used: set[str], ask: Ask) -> None:
+    def prepare(self, connection: duckdb.DuckDBPyConnection, reads: Reads, ask: Ask) -> None:
         """Make views of the streams a statement uses, all of one moment. MovedError: begin again."""
-        mine = {name for name in used if name.lower() not in STREAMS}
-        if mine:
-            self._make_tables(connection, mine, ask)
-            used = used - mine
+        used = {name for name in reads.streams if name.lower() in STREAMS}
+        definitions = self._make_tables(connection, reads.streams - used, ask)
+        reads.check_columns({name: one.stream() for name, one in definitions.items()})
+        periods = {name: one.derived for name, one in definitions.items() if one.derived is not None}
+        joined = reads.joined | ({ask.asof.lower()} if ask.asof else set())
         with self._lock:
             state = self._following(ask.position)
             tables = self._tail.tables()
-        within = (ask.start_us, ask.stop_us)
-        if ask.whole_days:
-            within = (day_begin_us(self._calendar_now(), ask.start_us), ask.stop_us)
+        begin_us = self._day_begin_us(ask.start_us) if ask.whole_days else ask.start_us
         for name in sorted(used - {BAR_1M}):
-            make_view(connection, STREAMS[name], state, tables, self._data_dir, within)
+            make_view(connection, STREAMS[name], state, tables, self._data_dir, (begin_us, ask.stop_us))
         if BAR_1M in used:
-            bars = bars_table(connection, state, tables, self._data_dir, within, self._calendar_now())
-            make_view(connection, STREAMS[BAR_1M], state, {BAR_1M: bars}, self._data_dir, within)
+            first_us = self._reach_us(ask.start_us, MINUTE_S) if ask.asof == BAR_1M else begin_us
+            within = (min(begin_us, first_us), ask.stop_us)
+            folded = bars_table(connection, state, tables, self._data_dir, within, self._calendar_now())
+            make_view(connection, STREAMS[BAR_1M], state, {BAR_1M: folded}, self._data_dir, within)
         make_macros(connection)
-        if ask.whole_days or "sample_" in ask.sql.lower():
-            self._make_sections(connection, used, _oldest_us(state, tables))
+        bars = {name for name in joined if name == BAR_1M or (name in periods and periods[name].bars)}
+        sampled = used if ask.whole_days or "sample_" in ask.sql.lower() else set()
+        if sampled or bars:
+            self._make_sections(connection, sampled | bars, begin_us, _oldest_us(state, tables))
+        for name in joined:
+            period_s = periods[name].period_s if name in periods else MINUTE_S if name == BAR_1M else 0
+            sql = known_sql(name, period_s, is_bars=name in bars)
+            connection.execute(f'CREATE OR REPLACE TEMP VIEW "{KNOWN}{name}" AS {sql}')
 
-    def _make_tables(self, connection: duckdb.DuckDBPyConnection, names: set[str], ask: Ask) -> None:
+    def _make_tables(
+        self, connection: duckdb.DuckDBPyConnection, names: set[str], ask: Ask
+    ) -> dict[str, Definition]:
+        """Make views of users' streams; return their definitions by their names in small letters."""
+        if not names:
+            return {}
+        found = {}
         market, machine = (ask.start_us, ask.stop_us), (ask.table_start_us, ask.table_stop_us)
         with self._lock:
             self._follow_tables(ask.table_position)
             definitions = self._tables.definitions()
-            for name in sorted(names):
-                if name.lower() in self._tables.unreadable:
-                    raise self._tables.unreadable[name.lower()]
-                if name.lower() not in definitions:
+            for name in sorted(name.lower() for name in names):
+                if name in self._tables.unreadable:
+                    raise self._tables.unreadable[name]
+                if name not in definitions:
                     raise NotFoundError(f"there is no stream {name!r}", key="stream")
-                definition = definitions[name.lower()]
+                definition = found[name] = definitions[name]
                 within = market if definition.follows_market else machine
+                if name == ask.asof.lower() and definition.derived is not None:
+                    within = (self._reach_us(within[0], definition.derived.period_s), within[1])
                 make_table_view(connection, definition, self._tables, self._data_dir / TABLES, within)
+        return found
+
+    def _day_begin_us(self, us: int) -> int:
+        return day_begin_us(self._calendar_now(), us)
+
+    def _reach_us(self, start_us: int, period_s: int) -> int:
+        """Return from where on bars are read that rows from `start_us` on are joined with.
+
+        From the trading day's beginning; bars of days, known at its end, from the day before.
+        """
+        begin_us = self._day_begin_us(start_us)
+        return begin_us if period_s < DAY_S else self._day_begin_us(begin_us - 1)
 
     def _follow_tables(self, position: int) -> None:
         """Read the streams' log up to `position` at least."""
@@ -123,23 +155,30 @@ class SqlData:
             self._calendar = load_calendar()
         return self._calendar
 
-    def _make_sections(self, connection: duckdb.DuckDBPyConnection, used: set[str], oldest_us: int) -> None:
-        """Make a table of the trading sections of what the streams hold. `whole`: recorded from its start."""
+    def _make_sections(
+        self, connection: duckdb.DuckDBPyConnection, used: set[str], begin_us: int, oldest_us: int
+    ) -> None:
+        """Make a table of the trading sections of what the streams hold from `begin_us` on.
+
+        `whole`: the day was recorded, and is read, from its start.
+        """
         calendar = self._calendar_now()
-        symbols, days, opens, closes, firsts, whole = [], [], [], [], [], []
+        symbols, days, opens, closes, firsts, lasts, whole = [], [], [], [], [], [], []
         for name in sorted(used):
             found = connection.execute(
                 f'SELECT DISTINCT instrument_id, trading_date FROM "{name}"'
             ).fetchall()
             for symbol, day in found:
                 bounds = calendar.section_bounds(symbol, day.year * 10_000 + day.month * 100 + day.day)
+                day_us = self._day_begin_us(bounds[0][0] // 1_000) if bounds else 0
                 for start_ns, stop_ns in bounds:
                     symbols.append(symbol)
                     days.append(day)
                     opens.append(start_ns // 1_000)
                     closes.append(stop_ns // 1_000)
                     firsts.append(bounds[0][0] // 1_000)
-                    whole.append(oldest_us < day_begin_us(calendar, bounds[0][0] // 1_000))
+                    lasts.append(bounds[-1][1] // 1_000)
+                    whole.append(oldest_us < day_us and begin_us <= day_us)
                 if len(symbols) > SECTIONS_COUNT:
                     raise LimitError(f"sample_by: more than {SECTIONS_COUNT} sections; ask for less")
         moment = pa.timestamp("us", "UTC")
@@ -150,6 +189,7 @@ class SqlData:
                 "open": pa.array(opens, moment),
                 "close": pa.array(closes, moment),
                 "day_open": pa.array(firsts, moment),
+                "day_close": pa.array(lasts, moment),
                 "whole": pa.array(whole, pa.bool_()),
             }
         )

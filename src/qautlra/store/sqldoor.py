@@ -16,10 +16,10 @@ from qautlra.base.clock import Clock, monotonic_s, wall_ns
 from qautlra.base.errors import InputError, LimitError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, SqlRequest, Verb
 from qautlra.store.answer import QueryResult
-from qautlra.store.filter import parse_filter
+from qautlra.store.filter import Kind, parse_filter
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import to_sql
-from qautlra.store.schema import TIME, Stream, stream_named
+from qautlra.store.schema import INSTRUMENT, TIME, Stream, stream_named
 from qautlra.store.sqlproc import SqlAnswer, SqlProcess
 from qautlra.store.sqlverbs import compile_plan, compile_verb
 from qautlra.store.sqlworker import Ask, bound_values
@@ -100,6 +100,9 @@ class SqlDoor:
             streams=streams,
             values=bound_values(values),
             whole_days=verb.name == "sample_by",
+            asof="" if other is None else other.name,
+            table_start_us=plan.start_us,
+            table_stop_us=plan.stop_us,
         )
         result = await self._answer(ask, request.format, request.who)
         result.truncated = plan.capped and result.rows == plan.limit
@@ -175,9 +178,17 @@ class SqlDoor:
         return self._book.get(name) if name in self._book else None
 
     def _other(self, verb: Verb) -> Stream | None:
+        """Return the stream whose rows are joined; InputError when they have no moment or no instrument."""
         if verb.name != "asof":
             return None
-        return stream_named(verb.other)
+        definition = self._definition(verb.other)
+        if definition is None:
+            return stream_named(verb.other)
+        stream = definition.stream()
+        if stream.columns.get(TIME) is not Kind.TIME or INSTRUMENT not in stream.columns:
+            text = f"asof: {stream.name!r} has no {TIME} or no {INSTRUMENT}, by which rows are joined"
+            raise InputError(text, key="asof")
+        return stream
 
     def _range(self, start: Any, stop: Any, now_ns: int | None = None) -> tuple[int, int]:
         start_ns, stop_ns = parse_range(start, stop, self._clock.now_ns() if now_ns is None else now_ns)

@@ -11,22 +11,23 @@ from typing import Any
 from qautlra.model.query import Verb
 from qautlra.store.plan import Plan, moment
 from qautlra.store.predicate import to_sql
-from qautlra.store.schema import BAR_1M, INSTRUMENT, ORDINAL, TIME, Stream
+from qautlra.store.schema import BAR_1M, BAR_SCHEMA, INSTRUMENT, ORDINAL, TIME, TRADING_DATE, Stream
 from qautlra.wire.period import DAY_S, period_s
 
-# Where the clock's grid begins: midnight in Beijing.
+# Where the grid of aggregates begins: midnight in Beijing. That of bars begins with each trading section.
 ORIGIN = "TIMESTAMPTZ '1970-01-01 00:00:00+08'"
 _DAY = "INTERVAL 1 DAY"
 
-_PLACED = f"""SELECT r.*, s.whole, CASE WHEN {{period}} >= {_DAY} THEN s.day_open ELSE greatest(s.open,
-    time_bucket({{period}}, least(greatest(r.datetime, s.open), s.close - INTERVAL 1 MICROSECOND), {ORIGIN}))
+_PLACED = f"""SELECT r.*, s.whole, {{inside}} AS inside, CASE WHEN {{period}} >= {_DAY} THEN s.day_open ELSE
+    time_bucket({{period}}, least(greatest(r.datetime, s.open), s.close - INTERVAL 1 MICROSECOND), s.open)
     END AS bucket
   FROM {{source}} r ASOF JOIN __sections s ON r.instrument_id = s.instrument_id
     AND r.trading_date = s.trading_date AND r.datetime < s.close + INTERVAL 1 SECOND"""
 
 # Volumes of ticks count from the day's beginning. A day not recorded from there counts from its first row.
+# Rows before the range (not `inside`) say what had been traded when it began; they make no bars.
 _FROM_TICKS = f"""WITH placed AS ({_PLACED} WHERE r.last_price IS NOT NULL),
-totals AS (SELECT bucket, instrument_id, trading_date, any_value(whole) AS whole,
+totals AS (SELECT bucket, inside, instrument_id, trading_date, any_value(whole) AS whole,
   arg_min(last_price, row(datetime, seq)) AS open, max(last_price) AS high, min(last_price) AS low,
   arg_max(last_price, row(datetime, seq)) AS close, max(volume) AS total,
   min(volume) AS first_total,  max(amount) AS amount_total, min(amount) AS first_amount,
@@ -37,7 +38,7 @@ SELECT bucket AS datetime, instrument_id, trading_date, open, high, low, close,
   (total - coalesce(lag(total) OVER day, CASE WHEN whole THEN 0 ELSE first_total END))::BIGINT AS volume,
   amount_total - coalesce(lag(amount_total) OVER day, CASE WHEN whole THEN 0 ELSE first_amount END) AS amount,
   open_oi, close_oi
-FROM totals WINDOW day AS (PARTITION BY instrument_id, trading_date ORDER BY bucket)"""
+FROM totals WINDOW day AS (PARTITION BY instrument_id, trading_date ORDER BY bucket, inside) QUALIFY inside"""
 
 _FROM_BARS = f"""WITH placed AS ({_PLACED})
 SELECT bucket AS datetime, instrument_id, trading_date, arg_min(open, placed.datetime) AS open,
@@ -47,8 +48,7 @@ SELECT bucket AS datetime, instrument_id, trading_date, arg_min(open, placed.dat
 FROM placed GROUP BY bucket, instrument_id, trading_date"""
 
 _GRID = f"""SELECT DISTINCT instrument_id, trading_date, CASE WHEN {{period}} >= {_DAY} THEN day_open ELSE
-    greatest(open, unnest(generate_series(time_bucket({{period}}, open, {ORIGIN}),
-      close - INTERVAL 1 MICROSECOND, {{period}}))) END AS datetime
+    unnest(generate_series(open, close - INTERVAL 1 MICROSECOND, {{period}})) END AS datetime
   FROM __sections WHERE instrument_id IN (SELECT instrument_id FROM bars)"""
 
 _PREVIOUS = "last_value(b.close IGNORE NULLS) OVER past"
@@ -68,35 +68,73 @@ QUALIFY row_number() OVER (PARTITION BY r.instrument_id ORDER BY {newest}) = 1""
 _ROLLING = """SELECT *, avg({price}) OVER (PARTITION BY instrument_id ORDER BY datetime
   RANGE BETWEEN {period} PRECEDING AND CURRENT ROW) AS rolling_mean FROM {source}"""
 
-_ASOF = """SELECT a.*, b.* EXCLUDE (instrument_id) RENAME (datetime AS other_datetime) FROM {source} a
-ASOF LEFT JOIN {other} b ON a.instrument_id = b.instrument_id AND a.datetime >= b.datetime"""
+KNOWN = "__known_"
+"""The column that says since when a row is known, and how the name of the view that has it begins."""
 
-MACROS = {"latest_on": 1, "sample_by": 1, "sample_bars": 1, "rolling_mean": 1, "asof_join": 2}
-"""Each macro and how many of its leading arguments name a stream."""
+_ASOF = f"""SELECT a.*, b.* EXCLUDE (instrument_id, {KNOWN}) RENAME (datetime AS other_datetime)
+FROM {{source}} a
+ASOF LEFT JOIN {{other}} b ON a.instrument_id = b.instrument_id AND a.datetime >= b.{KNOWN}"""
 
-_PARAMETER = "period::INTERVAL"
+# A bar is whole when its period or its section is over; what is stamped a second later belongs to it still.
+_KNOWN_BARS = f"""SELECT r.*, CASE
+    WHEN {{period}} >= {_DAY} THEN coalesce(s.day_close + INTERVAL 1 SECOND, r.datetime + {{period}})
+    WHEN r.datetime < s.close AND r.datetime + {{period}} >= s.close THEN s.close + INTERVAL 1 SECOND
+    ELSE r.datetime + {{period}} END AS {KNOWN}
+  FROM "{{name}}" r ASOF LEFT JOIN __sections s ON r.instrument_id = s.instrument_id
+    AND r.trading_date = s.trading_date AND r.datetime >= s.open"""
+
+_ROW = (TIME, INSTRUMENT)
+_DAY_ROW = (*_ROW, TRADING_DATE)
+MACROS = {
+    "latest_on": (1, (*_ROW, ORDINAL)),
+    "sample_by": (1, (*_DAY_ROW, ORDINAL, "last_price", "volume", "amount", "open_interest")),
+    "sample_bars": (1, tuple(BAR_SCHEMA.names)),
+    "rolling_mean": (1, (*_ROW, "last_price")),
+    "asof_join": (2, _ROW),
+}
+"""Each macro: how many of its leading arguments name a stream, and the columns such a stream needs."""
+
+_PARAMETER = f"""(CASE WHEN period::INTERVAL BETWEEN INTERVAL 1 MICROSECOND AND {_DAY} THEN period::INTERVAL
+  ELSE error('a period is longer than nothing and at most a day, not ' || period) END)"""
 _TABLE = "query_table(stream)"
 MACRO_SQL = (
     "CREATE OR REPLACE TEMP MACRO latest_on(stream) AS TABLE "
     + _LATEST.format(source=_TABLE, newest="datetime DESC, seq DESC")
     + " ORDER BY instrument_id",
     "CREATE OR REPLACE TEMP MACRO sample_by(stream, period) AS TABLE "
-    + _FROM_TICKS.format(source=_TABLE, period=_PARAMETER)
+    + _FROM_TICKS.format(source=_TABLE, period=_PARAMETER, inside="true")
     + " ORDER BY datetime, instrument_id",
     "CREATE OR REPLACE TEMP MACRO sample_bars(stream, period) AS TABLE "
-    + _FROM_BARS.format(source=_TABLE, period=_PARAMETER)
+    + _FROM_BARS.format(source=_TABLE, period=_PARAMETER, inside="true")
     + " ORDER BY datetime, instrument_id",
     "CREATE OR REPLACE TEMP MACRO rolling_mean(stream, period) AS TABLE "
     + _ROLLING.format(source=_TABLE, price="last_price", period=_PARAMETER),
     "CREATE OR REPLACE TEMP MACRO asof_join(stream, other) AS TABLE "
-    + _ASOF.format(source=_TABLE, other="query_table(other)"),
+    + _ASOF.format(source=_TABLE, other=f"query_table('{KNOWN}' || other)"),
 )
 
 
-def compile_verb(verb: Verb, plan: Plan, other: Stream | None) -> tuple[str, list[Any]]:
-    """Return one SELECT over the plan's view, and its values. For bars the view begins with the day."""
+def known_sql(name: str, period_s: int, *, is_bars: bool) -> str:
+    """Return a SELECT of a stream's rows with since when each is known; of bars it reads `__sections`.
+
+    `period_s` is what a row stands for, 0 where rows are moments.
+    """
+    period = _interval(period_s)
+    if is_bars:
+        return _KNOWN_BARS.format(name=name, period=period)
+    return f'SELECT *, "{TIME}" + {period} AS {KNOWN} FROM "{name}"'
+
+
+def compile_verb(
+    verb: Verb, plan: Plan, other: Stream | None, *, whole: bool = False
+) -> tuple[str, list[Any]]:
+    """Return one SELECT over the plan's view, and its values; for `sample_by` the view begins with the day.
+
+    Bars are made of the rows of the plan's range; with `whole` of all: those that open in it answer.
+    """
     is_bars = plan.stream.name == BAR_1M
-    where, values = _where(plan, with_start=verb.name != "sample_by")
+    is_sampled = verb.name == "sample_by"
+    where, values = _where(plan, with_start=not is_sampled or (is_bars and not whole))
     picked = "*"
     if verb.name == "asof":
         picked = ", ".join(f'"{name}"' for name in plan.read_columns)
@@ -110,15 +148,17 @@ def compile_verb(verb: Verb, plan: Plan, other: Stream | None) -> tuple[str, lis
         sql = _ROLLING.format(source=source, price="close" if is_bars else "last_price", period=period)
     elif verb.name == "asof":
         assert other is not None
-        sql = _ASOF.format(source=source, other=f'"{other.name}"')
+        sql = _ASOF.format(source=source, other=f'"{KNOWN}{other.name}"')
     else:
         period = _interval(period_s(verb.period, "sample_by"))
         template = _FROM_BARS if is_bars else _FROM_TICKS
-        sql = template.format(source=source, period=period)
+        inside = "true" if whole or is_bars else f'r."{TIME}" >= make_timestamptz({plan.start_us})'
+        sql = template.format(source=source, period=period, inside=inside)
         if verb.fill != "none":
             sql = _fill(sql, verb.fill, period)
-        sql = f'SELECT * FROM ({sql}) WHERE "{TIME}" >= ?'
-        values.append(moment(plan.start_us))
+        if whole:
+            sql = f'SELECT * FROM ({sql}) WHERE "{TIME}" >= ?'
+            values.append(moment(plan.start_us))
     direction = " DESC" if plan.descending else ""
     columns = "*"
     if verb.name != "asof":

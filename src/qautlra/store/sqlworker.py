@@ -33,10 +33,9 @@ from qautlra.base.errors import InputError, LimitError, QautlraError, StorageErr
 from qautlra.model.query import QueryFormat
 from qautlra.store.kept import Control, exactly
 from qautlra.store.plan import microseconds, moment
-from qautlra.store.sqlcheck import check_sql
+from qautlra.store.sqlcheck import Reads, check_sql
 from qautlra.store.sqldata import SqlData
 from qautlra.store.sqlrender import sql_renderer
-from qautlra.store.sqlverbs import MACROS
 from qautlra.store.tail import MovedError
 
 DATA, FAILED, DONE, HEAD = b"d", b"e", b"z", b"h"
@@ -55,8 +54,9 @@ class Ask(Struct, frozen=True, kw_only=True):
     """One statement. `position`, `table_position`: what the logs had when it was asked; all is in the answer.
 
     `streams` are named by the server's own statements; those of users are read to find them. `whole_days`:
-    the views begin with the trading day `start_us` lies in. Bound values are [kind, value] of kinds `t` (Unix
-    us), `d` (a date), `v`.
+    the views begin with the trading day `start_us` lies in. `asof`: the stream whose rows others are joined
+    with as of their moments; its bars are read from the day's beginning on. Bound values are [kind, value] of
+    kinds `t` (Unix us), `d` (a date), `v`.
     """
 
     sql: str
@@ -70,6 +70,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     streams: tuple[str, ...] = ()
     values: tuple[tuple[str, Any], ...] = ()
     whole_days: bool = False
+    asof: str = ""
     table_start_us: int = 0
     table_stop_us: int = 0
     table_position: int = 0
@@ -209,8 +210,12 @@ class Worker:
                     raise _given_up(job.why, ask.timeout_s)
                 job.connection = connection
             try:
-                used = set(ask.streams) or check_sql(connection, ask.sql, self._data.streams(), MACROS)
-                self._data.prepare(connection, used, ask)
+                reads = (
+                    Reads(set(ask.streams))
+                    if ask.streams
+                    else check_sql(connection, ask.sql, self._data.streams())
+                )
+                self._data.prepare(connection, reads, ask)
                 values = [_value(*value) for value in ask.values]
                 try:
                     reader = connection.sql(ask.sql, params=values).to_arrow_reader(BATCH_ROWS)
@@ -288,7 +293,7 @@ def _connect(data_dir: Path, memory_bytes: int) -> duckdb.DuckDBPyConnection:
         "autoinstall_known_extensions = false",
         "autoload_known_extensions = false",
         "temp_directory = ''",
-        "TimeZone = 'UTC'",
+        "GLOBAL TimeZone = 'UTC'",  # of every connection, not of the first
         "enable_object_cache = true",
         "python_enable_replacements = false",
         f"allowed_directories = ['{directory}']",
