@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
 from qautlra.model.query import CountsRequest, QueryFormat, SqlRequest, Verb
-from tests.store.world import CALENDAR, MINUTE, OPENING, S, World, run, tick, world
+from tests.store.world import CALENDAR, MINUTE, NOW, OPENING, S, World, run, tick, world
 
 AU, IF, STOCK = "SHFE.au2102", "CFFEX.IF2101", "SSE.600000"
 
@@ -274,6 +275,82 @@ def test_every_form_has_the_same_rows(tmp_path: Path) -> None:
             assert without[1] == {"instrument_id": AU, "last_price": 101.0, "v": 2}
             nested = await sql(w, "SELECT [1, 2] AS l, {'a': DATE '2021-01-04'} AS s, INTERVAL 1 DAY AS i")
             assert nested[0]["l"] == [1, 2] and nested[0]["s"] == {"a": "2021-01-04"}
+            assert nested[0]["i"] == "P1D"
+
+    run(story())
+
+
+def test_intervals_are_durations(tmp_path: Path) -> None:
+    written = {
+        "1 day": "P1D", "0 seconds": "PT0S", "90 minutes": "PT1H30M", "1.5 seconds": "PT1.5S",
+        "14 months 3 days 1 microsecond": "P14M3DT0.000001S", "-1 day": "P-1D", "-90 seconds": "PT-1M-30S",
+        "1 month -2 days": "P1M-2D",
+    }  # fmt: skip
+    text = "SELECT " + ", ".join(f"INTERVAL '{one}' AS c{at}" for at, one in enumerate(written))
+    text += ", NULL::INTERVAL AS none"
+    expected = {f"c{at}": one for at, one in enumerate(written.values())} | {"none": None}
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            assert await sql(w, text) == [expected]
+            parquet = pq.read_table(io.BytesIO(await sql(w, text, QueryFormat.PARQUET)))
+            assert parquet.to_pylist() == [expected]
+            listed = "SELECT [INTERVAL 1 DAY] AS listed"
+            assert await sql(w, listed) == [{"listed": ["P1D"]}]
+            with pytest.raises(InputError, match="cast it to VARCHAR"):
+                await sql(w, listed, QueryFormat.PARQUET)
+            csv = (await sql(w, text, QueryFormat.CSV)).decode().splitlines()[1]
+            assert csv.startswith('"P1D","PT0S","PT1H30M"')
+            arrow = pa.ipc.open_stream(await sql(w, text, QueryFormat.ARROW)).read_all()
+            assert arrow.schema.field("c0").type == pa.month_day_nano_interval()
+
+    run(story())
+
+
+def test_times_have_one_zone_in_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")  # of the process that answers
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            w.publish(ticks(AU, 0, 5))
+            for verb in (
+                None, Verb(name="sample_by", period="1m"), Verb(name="rolling_mean", period="5s"),
+                Verb(name="asof", other="bar_1m"), Verb(name="latest_on"),
+            ):  # fmt: skip
+                body = await w.answer(verb=verb, format=QueryFormat.ARROW)
+                schema = pa.ipc.open_stream(body).read_all().schema
+                assert schema.field("datetime").type == pa.timestamp("us", "UTC"), verb
+            found = await sql(w, "SELECT * FROM futures_market", QueryFormat.ARROW)
+            assert pa.ipc.open_stream(found).schema.field("datetime").type == pa.timestamp("us", "UTC")
+            first = await one(w, "SELECT min(datetime)::VARCHAR FROM futures_market")
+            assert first == "2021-01-04 01:30:00+00"
+
+    run(story())
+
+
+def test_now_in_sql_is_the_clock_of_what_is_asked(tmp_path: Path) -> None:
+    """The market's clock may be years before the machine's, or after it."""
+
+    async def put(w: World) -> None:
+        w.publish([tick(AU, w.clock.now_ns() - S)])
+        await w.store.ingest.ingest("app", [{"n": 1.0}], {}, create=True)
+
+    async def ask(w: World, stream: str, start_ns: int) -> Any:
+        return await one(w, f"SELECT count(*) FROM {stream}", start_time=start_ns // 1_000)
+
+    async def story() -> None:
+        hour = 60 * MINUTE
+        for name, now_ns in (("before", NOW), ("after", wall_ns() + 40 * 24 * hour)):
+            async with world(tmp_path / name, now_ns=now_ns) as w:
+                await put(w)
+                assert await ask(w, "futures_market", now_ns - hour) == 1
+                assert await ask(w, "app", wall_ns() - hour) == 1
+                assert await one(w, "SELECT count(*) FROM app, futures_market", start_time="1h") == 1
+                late, stream = (wall_ns() - hour, "futures_market") if name == "before" else (now_ns, "app")
+                with pytest.raises(InputError, match="lies after end_time"):
+                    await ask(w, stream, late)
+                with pytest.raises(InputError, match="lies after end_time"):
+                    await ask(w, "range(1)", max(now_ns, wall_ns()) + hour)
 
     run(story())
 

@@ -144,7 +144,7 @@ class StoreQuery:
         verb = request.verb
         assert verb is not None
         if verb.name == "latest_on" and (found := self._reader.latest(plan)) is not None:
-            render = renderer(request.format, found.schema)
+            render = renderer(request.format, narrowed(plan.stream.schema, plan.columns))
             result = QueryResult(request.format.content_type, self._clock.name)
             result.chunks = b"".join((render.head(), render.piece(found), render.tail()))
             result.rows, result.elapsed_s = found.num_rows, monotonic_s() - started_s

@@ -26,6 +26,7 @@ from qautlra.store.sqlviews import make_macros, make_table_view, make_view
 from qautlra.store.tables.definition import Definition
 from qautlra.store.tables.tail import TableTail
 from qautlra.store.tail import LogTail
+from qautlra.store.timegrammar import check_order
 from qautlra.wire.period import DAY_S
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class SqlData:
         with self._lock:
             state = self._following(ask.position)
             tables = self._tail.tables()
+        if used:
+            check_order(ask.start_us * 1_000, ask.stop_us * 1_000)
         begin_us = self._day_begin_us(ask.start_us) if ask.whole_days else ask.start_us
         for name in sorted(used - {BAR_1M}):
             make_view(connection, STREAMS[name], state, tables, self._data_dir, (begin_us, ask.stop_us))
@@ -100,6 +103,7 @@ class SqlData:
                     raise NotFoundError(f"there is no stream {name!r}", key="stream")
                 definition = found[name] = definitions[name]
                 within = market if definition.follows_market else machine
+                check_order(within[0] * 1_000, within[1] * 1_000)
                 if name == ask.asof.lower() and definition.derived is not None:
                     within = (self._reach_us(within[0], definition.derived.period_s), within[1])
                 make_table_view(connection, definition, self._tables, self._data_dir / TABLES, within)

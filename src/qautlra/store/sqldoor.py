@@ -24,7 +24,7 @@ from qautlra.store.sqlproc import SqlAnswer, SqlProcess
 from qautlra.store.sqlverbs import compile_plan, compile_verb
 from qautlra.store.sqlworker import Ask, bound_values
 from qautlra.store.tables.definition import Book, Definition
-from qautlra.store.timegrammar import parse_range
+from qautlra.store.timegrammar import check_order, parse_edges, parse_range
 
 BINS_COUNT = 1_000
 UNCAPPED_ROWS = 2**62
@@ -59,8 +59,14 @@ class SqlDoor:
         for key, value in (("startTime", request.start_time), ("endTime", request.end_time)):
             if value is None:
                 raise InputError(f"{key}: is missing; with SQL both times are given", key=key)
-        start_us, stop_us = self._range(request.start_time, request.end_time)
-        table = self._range(request.start_time, request.end_time, wall_ns())
+        # `now` is the market's for its streams, the machine's for others: which are asked is not known yet.
+        edges = [
+            parse_edges(request.start_time, request.end_time, now_ns)
+            for now_ns in (self._clock.now_ns(), wall_ns())
+        ]
+        if all(start_ns > stop_ns for start_ns, stop_ns in edges):
+            check_order(*edges[0])
+        (start_us, stop_us), table = (_whole_us(*one) for one in edges)
         ask = self._ask(
             request.sql,
             request.format,
@@ -191,8 +197,7 @@ class SqlDoor:
         return stream
 
     def _range(self, start: Any, stop: Any, now_ns: int | None = None) -> tuple[int, int]:
-        start_ns, stop_ns = parse_range(start, stop, self._clock.now_ns() if now_ns is None else now_ns)
-        return -(-start_ns // 1_000), -(-stop_ns // 1_000)
+        return _whole_us(*parse_range(start, stop, self._clock.now_ns() if now_ns is None else now_ns))
 
     def _ask(self, sql: str, form: QueryFormat, start_us: int, stop_us: int, **more: Any) -> Ask:
         return Ask(
@@ -258,6 +263,10 @@ async def _after(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterat
         yield first
         async for piece in rest:
             yield piece
+
+
+def _whole_us(start_ns: int, stop_ns: int) -> tuple[int, int]:
+    return -(-start_ns // 1_000), -(-stop_ns // 1_000)
 
 
 def _text(us: int) -> str:

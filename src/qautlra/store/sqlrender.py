@@ -23,8 +23,13 @@ class SqlRenderer:
         self._by_value = self._json and (omit_null or any(_is_nested(column.type) for column in schema))
         self._omit_null = omit_null
         self._flat = form is QueryFormat.CSV
-        self.schema = pa.schema([(column.name, _plain_type(column.type)) for column in schema])
-        self._render: Renderer = renderer(form, self.schema)
+        is_arrow = form is QueryFormat.ARROW
+        self.schema = pa.schema([(column.name, _plain_type(column.type, is_arrow)) for column in schema])
+        try:
+            self._render: Renderer = renderer(form, self.schema)
+        except pa.ArrowNotImplementedError as error:
+            text = f"query: a column cannot be written in this form, cast it to VARCHAR: {error}"
+            raise InputError(text, key="query") from None
         self._separator = b""
 
     def head(self) -> bytes:
@@ -56,11 +61,16 @@ def sql_renderer(form: QueryFormat, schema: pa.Schema, omit_null: bool) -> SqlRe
 
 
 def _is_nested(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(kind)) or pa.types.is_interval(kind) or pa.types.is_binary(kind)
+    return bool(pa.types.is_nested(kind)) or pa.types.is_binary(kind)
 
 
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    """Sums of whole numbers come as wide decimals: whole numbers again where they fit."""
+def _plain_type(kind: pa.DataType, is_arrow: bool) -> pa.DataType:
+    """Sums of whole numbers come as wide decimals: whole numbers again where they fit.
+
+    Intervals are texts in every form but Arrow's, which alone has a type for them.
+    """
+    if pa.types.is_interval(kind) and not is_arrow:
+        return pa.string()
     if pa.types.is_decimal(kind):
         return _WHOLE if kind.scale == 0 else pa.float64()
     if pa.types.is_dictionary(kind):
@@ -71,7 +81,9 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 def _plain(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     columns = []
     for column, field in zip(batch.columns, schema, strict=True):
-        if column.type != field.type:
+        if column.type != field.type and pa.types.is_interval(column.type):
+            column = pa.array([None if v is None else _text(v) for v in column.to_pylist()], pa.string())
+        elif column.type != field.type:
             try:
                 column = column.cast(field.type)
             except pa.ArrowInvalid:
@@ -97,4 +109,16 @@ def _json_text(value: Any) -> str:
 def _text(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
-    return str(value)
+    return _duration(*value) if isinstance(value, pa.MonthDayNano) else str(value)
+
+
+def _duration(months: int, days: int, ns: int) -> str:
+    """Return an interval as ISO 8601 writes it: `P1DT2H`; each part has its own sign."""
+    date = "".join(f"{number}{unit}" for number, unit in ((months, "M"), (days, "D")) if number)
+    sign, ns = ("-" if ns < 0 else ""), abs(ns)
+    minutes, ns = divmod(ns, 60 * 10**9)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{ns // 10**9}.{ns % 10**9:09}".rstrip("0").rstrip(".") if ns else ""
+    parts = ((hours, "H"), (minutes, "M"), (seconds, "S"))
+    time = "".join(f"{sign}{number}{unit}" for number, unit in parts if number)
+    return f"P{date}T{time}" if time else f"P{date}" if date else "PT0S"

@@ -80,6 +80,21 @@ def parse_range(start: object, end: object, now_ns: int) -> tuple[int, int]:
 
     Rows of this very moment come before the end "now": a replay's clock stands on its last row.
     """
+    start_ns, stop_ns = parse_edges(start, end, now_ns)
+    check_order(start_ns, stop_ns)
+    return start_ns, stop_ns
+
+
+def check_order(start_ns: int, stop_ns: int) -> None:
+    """InputError when a range ends before it starts."""
+    if start_ns > stop_ns:
+        raise InputError(
+            f"start_time ({rfc3339(start_ns)}) lies after end_time ({rfc3339(stop_ns)})", key="start_time"
+        )
+
+
+def parse_edges(start: object, end: object, now_ns: int) -> tuple[int, int]:
+    """Return the edges as `parse_range` does, in whichever order they are."""
     if end is None or (isinstance(end, str) and end.strip().lower() == "now"):
         stop_ns = now_ns + ROW_NS
     else:
@@ -88,10 +103,6 @@ def parse_range(start: object, end: object, now_ns: int) -> tuple[int, int]:
         start_ns = now_ns - 3_600 * NS_PER_S
     else:
         start_ns = parse_time(start, now_ns, key="start_time", bare_is_ago=True)
-    if start_ns > stop_ns:
-        raise InputError(
-            f"start_time ({rfc3339(start_ns)}) lies after end_time ({rfc3339(stop_ns)})", key="start_time"
-        )
     return start_ns, stop_ns
 
 
