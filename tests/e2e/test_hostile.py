@@ -209,6 +209,10 @@ def arrow(table: pa.Table) -> bytes:
         (arrow(pa.table({"a": pa.array([2**64 - 1], pa.uint64())})), ARROW),
         (arrow(pa.table({"a": pa.array([2**62], pa.timestamp("s"))})), ARROW),
         (arrow(pa.table({f"c{n}": [n] for n in range(5000)})), ARROW),
+        (arrow(pa.table({"a": [b"\x00\xff"]})), ARROW),
+        (arrow(pa.table({"a": pa.array([5], pa.duration("s"))})), ARROW),
+        (arrow(pa.table({"a": pa.array([5], pa.time32("s"))})), ARROW),
+        (arrow(pa.table({"a": pa.array([[b"x"]])})), ARROW),
     ],
 )
 def test_events_that_cannot_be_kept_are_refused_whole(server: Server, body: bytes, form: str) -> None:
@@ -217,6 +221,8 @@ def test_events_that_cannot_be_kept_are_refused_whole(server: Server, body: byte
     status, answer = ingest(server, "kept", body, form)
     assert status in (400, 413) and answer["error"] and answer["code"] in ("input", "limit"), (status, answer)
     assert len(rows(server, "kept")) == before
+    assert ingest(server, "ghost", body, form)[0] == status
+    assert {"name": "ghost"} not in server.get_json("/api/v1/logstream")
     is_well(server)
 
 

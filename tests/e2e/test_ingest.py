@@ -91,6 +91,8 @@ def test_what_is_refused_changes_nothing(serve: Serve) -> None:
         (b"{broken", "application/json"),
         (b"5", "application/json"),
         (b"[1, 2]", "application/json"),
+        (b'[{"a": 1}, 5]', "application/json"),
+        (b"a\n1\n2,3\n", "text/csv"),
         (b'{"a":1}\n{', "application/x-ndjson"),
         (b"\xff\xfe", "text/csv"),
         (b"not arrow at all", ARROW),
@@ -102,6 +104,7 @@ def test_what_is_refused_changes_nothing(serve: Serve) -> None:
         assert status in (400, 413, 415), (body[:20], status, answer)
         assert answer["error"]
     assert ingest(server, "app", b"[" + b" " * (11 << 20) + b"]")[0] == 413
+    assert {"name": "app"} not in send(server, "GET", "/api/v1/logstream")[1]
     assert ingest(server, "nosuch", {"a": 1})[0] == 200
     assert send(server, "POST", "/api/v1/logstream/absent", {"a": 1})[0] == 404
     assert send(server, "PUT", "/api/v1/logstream/nosuch")[0] == 409
@@ -113,6 +116,9 @@ def test_what_is_refused_changes_nothing(serve: Serve) -> None:
 def test_declared_streams(serve: Serve) -> None:
     server = serve(*DAY, "--set", "store.schema.auto_detect=false", env=ENV)
     assert ingest(server, "app", {"a": 1})[0] == 404
+    status, answer = send(server, "PUT", "/api/v1/logstream/und")
+    assert status == 400 and answer["key"] == "fields" and "auto_detect" in answer["error"]
+    assert {"name": "und"} not in send(server, "GET", "/api/v1/logstream")[1]
     body = {"fields": [{"name": "a", "data_type": "float"}, {"name": "when", "data_type": "datetime"}]}
     made = send(
         server, "PUT", "/api/v1/logstream/app", body, X_P_Static_Schema_Flag="true",
@@ -121,6 +127,8 @@ def test_declared_streams(serve: Serve) -> None:
     assert made[0] == 200, made
     assert ingest(server, "app", {"a": 1, "b": 2, "when": "2026-01-01T00:00:00Z"})[0] == 400
     assert ingest(server, "app", {"a": 1})[0] == 400  # no time
+    status, answer = ingest(server, "app", {"a": "x", "when": "2026-01-01T00:00:00Z"})
+    assert status == 400 and answer["key"] == "a" and "float64 and cannot hold 'x'" in answer["error"]
     old = {"a": 1, "when": "2001-01-01T00:00:00Z"}
     status, answer = ingest(server, "app", old)
     assert status == 400 and "older than 30 days" in answer["error"]
@@ -136,6 +144,42 @@ def test_declared_streams(serve: Serve) -> None:
     assert send(server, "POST", "/api/v1/logstream/schema/detect", {"x": {"y": [1, 2]}})[1]["fields"] == [
         {"name": "x_y", "data_type": "List", "nullable": True}
     ]
+
+
+def test_cells_of_text_keep_their_text(serve: Serve, tmp_path: Path) -> None:
+    server = serve(*DAY, env=ENV)
+    cells = ["000002", "1e3", "007", "1_000", "-inf", "9007199254740993"]
+    body = "\n".join(["code", *cells]).encode()
+    assert ingest(server, "codes", [{"code": "000001"}])[0] == 200
+    assert ingest(server, "codes", body, "text/csv")[0] == 200
+    fields = {"fields": [{"name": "code", "data_type": "string"}, {"name": "id", "data_type": "int64"}]}
+    assert send(server, "PUT", "/api/v1/logstream/declared", fields, X_P_Static_Schema_Flag="true")[0] == 200
+    assert ingest(server, "declared", body, "text/csv")[0] == 200
+    assert ingest(server, "declared", b"id\n9007199254740993\n-9223372036854775808\n", "text/csv")[0] == 200
+    assert ingest(server, "fresh", body, "text/csv")[0] == 200
+    path = "/api/v1/import/codes?stream=uploaded&format=csv"
+    assert send(server, "PUT", path, body, "application/octet-stream")[0] in (200, 201, 202)
+    deadline = time.monotonic() + 30
+    while send(server, "GET", "/api/v1/import/codes")[1]["state"] != "done":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for stream, expected in (
+        ("codes", ["000001", *cells]),
+        ("declared", [*cells, None, None]),
+        ("fresh", cells),
+        ("uploaded", cells),
+    ):
+        assert [row["code"] for row in rows(server, stream)] == expected, stream
+    ids = [row["id"] for row in rows(server, "declared") if row["id"] is not None]
+    assert ids == [9007199254740993, -9223372036854775808]
+    assert ingest(server, "numbers", b"n,i\n1.50,9007199254740993\n1e3,2\n", "text/csv")[0] == 200
+    found = [(row["n"], row["i"]) for row in rows(server, "numbers")]
+    assert found == [(1.5, 9007199254740993), (1000, 2)]
+    # and market rows: ids and times that are digits
+    market = b"instrument_id,datetime,last_price,volume\nSZSE.000001,1609723800000,10.5,7\n"
+    assert ingest(server, "stock_market", market, "text/csv")[0] == 200
+    (row,) = server.query(stream="stock_market", start_time="2021-01-04", end_time="2021-01-05")
+    assert (row["instrument_id"], row["last_price"], row["volume"]) == ("SZSE.000001", 10.5, 7)
 
 
 def test_market_streams_take_events_too(serve: Serve) -> None:

@@ -6,10 +6,13 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,14 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError, StorageError
+from qautlra.config.tree import Schema
 from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
-from qautlra.model.streams import StreamOptions
+from qautlra.model.streams import Cells, StreamOptions, number_in
 from qautlra.store.bulk import Local
 from qautlra.store.tables import files, filing
 from qautlra.store.tables.definition import Column, Definition, own_columns
-from qautlra.store.tables.infer import fit, flatten, rows_of
+from qautlra.store.tables.infer import fit, infer
+from qautlra.store.tables.rows import flatten, rows_of, table_rows
 from qautlra.store.tables.store import TableStore
 from qautlra.store.upkeep import copy_store, verify
+from qautlra.wire.ingest import csv_rows, decode_events
 from tests.store.world import CALENDAR, World, run, world
 
 EMPTY = Definition(name="t", columns=own_columns(), created_us=0)
@@ -97,6 +103,234 @@ def test_conflicts_go_beside_and_nothing_is_lost() -> None:
         rows_of(events, EMPTY, {}, may_grow=False)
 
 
+def in_csv(text: str, *known: Column, may_grow: bool = True) -> dict[str, list[Any]]:
+    definition = msgspec.structs.replace(EMPTY, columns=(*own_columns(), *known))
+    events, _ = decode_events(text.encode(), "text/csv")
+    found: dict[str, list[Any]] = rows_of(events, definition, {}, may_grow=may_grow).table.to_pydict()
+    return found
+
+
+def test_a_cell_is_what_its_column_holds() -> None:
+    cells = "v\n000002\n1e3\n007\n1_000\n-inf\n1.50\n9007199254740993\n18446744073709551616\n+1\n1e400\n"
+    texts = cells.split()[1:]
+    assert in_csv(cells, Column("v", "utf8")) == {"v": texts}
+    found = in_csv(cells, Column("v", "float64"))
+    assert found["v"] == [None, 1000.0, None, None, None, 1.5, None, None, None, None]
+    assert found["v_int64"][6] == 2**53 + 1 and found["v_int64"].count(None) == 9
+    assert [text for text in found["v_utf8"] if text] == [
+        "000002", "007", "1_000", "-inf", "18446744073709551616", "+1", "1e400",
+    ]  # fmt: skip
+    found = in_csv(cells, Column("v", "int64"))
+    assert found["v"] == [None, 1000, None, None, None, None, 2**53 + 1, None, None, None]
+    assert found["v_float64"][5] == 1.5
+
+
+def test_the_type_of_a_new_column_of_cells() -> None:
+    assert in_csv("v\n1\n1e3\n0.10\n") == {"v": [1.0, 1000.0, 0.1]}
+    assert in_csv("v\n9007199254740993\n-9223372036854775808\n") == {"v": [2**53 + 1, -(2**63)]}
+    # codes are no numbers, wherever the zero is
+    assert in_csv("v\n000001\n600000\n") == {"v": ["000001", "600000"]}
+    assert in_csv("v\n600000\n1e3\n000001\n") == {"v": ["600000", "1e3", "000001"]}
+    assert in_csv("v\n1\nx\n") == {"v": [1.0, None], "v_utf8": [None, "x"]}
+    assert in_csv("v\n1e400\n") == {"v": ["1e400"]}
+    assert in_csv("v\n" + "1" * 5_000 + "\n") == {"v": ["1" * 5_000]}
+
+
+@given(
+    st.lists(st.text(alphabet="0123456789-+.eE_xin \u0661", min_size=1, max_size=22), min_size=1, max_size=5)
+)
+def test_no_cell_loses_anything(cells: list[str]) -> None:
+    for known in ((), (Column("v", "float64"),), (Column("v", "int64"),), (Column("v", "utf8"),)):
+        events = Cells(csv_rows(["v\n", *(f'"{cell}"\n' for cell in cells)]))
+        definition = msgspec.structs.replace(EMPTY, columns=(*own_columns(), *known))
+        found = rows_of(events, definition, {}, may_grow=True).table.to_pydict()
+        for at, cell in enumerate(cells):
+            (kept,) = [values[at] for values in found.values() if values[at] is not None]
+            if isinstance(kept, str):
+                assert type(kept) is str and kept == cell
+            else:
+                assert orjson.loads(cell) == kept
+        if known and known[0].type == "utf8":
+            assert found == {"v": cells}
+
+
+def test_texts_in_number_columns_are_read_as_json_writes_numbers() -> None:
+    assert fit("7", "float64") == 7 and fit("-1.5e3", "float64") == -1500 and fit("12", "int64") == 12
+    for text in ("007", "1_000", " 7", "+7", "inf", "nan", "0x7", "1."):
+        assert fit(text, "float64") is fit(text, "int64") is None, text
+    assert fit("9007199254740993", "int64") == 2**53 + 1 and fit("9007199254740993", "float64") is None
+    assert fit("9007199254740993.0", "int64") is None
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "1", "-1.50", "1e3", "1E-3", "0.10", "9007199254740993"])
+def test_texts_that_are_numbers(text: str) -> None:
+    assert number_in(text) == json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "007", "-01", "+1", "1_000", "inf", "-inf", "nan", "1.", ".5", "1e", " 1", "1 ", "0x1", "١", "-"],
+)
+def test_texts_that_are_none(text: str) -> None:
+    assert number_in(text) is None
+
+
+def test_the_least_whole_number_is_one_too() -> None:
+    events = [{"i": 2**53 + 1}, {"i": -(2**63)}, {"i": 2**63 - 1}, {"i": -(2**63) - 1}]
+    found = rows_of(events, EMPTY, {}, may_grow=True).table.to_pydict()
+    assert found == {
+        "i": [2**53 + 1, -(2**63), 2**63 - 1, None],
+        "i_utf8": [None, None, None, str(-(2**63) - 1)],
+    }
+    assert fit(-(2.0**63), "int64") == -(2**63) and fit(2.0**63, "int64") is None
+
+
+def test_names_in_another_case_are_the_same_column() -> None:
+    definition = msgspec.structs.replace(EMPTY, columns=(*own_columns(), Column("Abc", "float64")))
+    events = [{"abc": 1}, {"ABC": 2}, {"Abc": "x"}, {"abc": "y"}, {"ABC_utf8": "z", "P_Timestamp": "no"}]
+    grown = rows_of(events, definition, {}, may_grow=True)
+    assert grown.table.to_pydict() == {
+        "Abc": [1, 2, None, None, None],
+        "ABC_utf8": [None, None, "x", "y", "z"],
+    }
+    with pytest.raises(InputError, match="event 1 has column 'ABC' twice"):
+        rows_of([{"abc": 1}, {"abc": 1, "ABC": 2}], definition, {}, may_grow=True)
+    table = pa.table({"ABC": [1.5], "P_Import": ["forged"]})
+    assert table_rows(table, definition, {}, may_grow=True).table.to_pydict() == {"Abc": [1.5]}
+    with pytest.raises(InputError, match="two columns"):
+        table_rows(pa.table({"a": [1], "A": [2]}), EMPTY, {}, may_grow=True)
+
+
+def test_what_goes_beside_takes_no_others_place() -> None:
+    definition = msgspec.structs.replace(EMPTY, columns=(*own_columns(), Column("v", "float64")))
+    events = [{"v": "x"}, {"v_utf8": "y"}, {"v": "z", "v_utf8": "w"}]
+    found = rows_of(events, definition, {"tag": "t"}, may_grow=True).table.to_pydict()
+    held = [{value for values in found.values() if (value := values[at]) is not None} for at in range(3)]
+    assert held == [{"x", "t"}, {"y", "t"}, {"z", "w", "t"}]
+    assert found["v_utf8"][1:] == ["y", "w"]
+    # nor does a constant of the request
+    found = rows_of([{"tag": "mine"}], EMPTY, {"tag": "t"}, may_grow=True).table.to_pydict()
+    assert found == {"tag": ["t"], "tag_utf8": ["mine"]}
+    table = pa.table({"v": ["x", None], "v_utf8": ["y", "z"]})
+    found = table_rows(table, definition, {}, may_grow=True).table.to_pydict()
+    assert sorted(value for values in found.values() for value in values if value) == ["x", "y", "z"]
+
+
+def test_what_a_declared_column_cannot_hold_is_told() -> None:
+    columns = (*own_columns(), Column("a", "float64"), Column("t", "timestamp_us"), Column("b", "float64"),
+               Column("b_utf8", "utf8"))  # fmt: skip
+    declared = msgspec.structs.replace(EMPTY, columns=columns, is_static=True)
+    with pytest.raises(InputError, match=r"column 'a' is float64 and cannot hold 'x' \(event 1\)"):
+        rows_of([{"a": 1}, {"a": "x"}], declared, {}, may_grow=False)
+    with pytest.raises(InputError, match="column 'a' is float64 and cannot hold values of type utf8"):
+        table_rows(pa.table({"a": ["x"]}), declared, {}, may_grow=False)
+    with pytest.raises(InputError, match="'c' is not a column of this stream"):
+        rows_of([{"c": 1}], declared, {}, may_grow=False)
+    found = rows_of([{"b": "x", "t": "2026-11-30 09:00:00"}], declared, {}, may_grow=False).table
+    assert found.column("b_utf8").to_pylist() == ["x"]
+    assert found.column("t").to_pylist() == [datetime(2026, 11, 30, 1, 0, tzinfo=UTC)]
+
+
+def test_times_without_a_zone_are_beijings_in_columns_of_times() -> None:
+    morning = datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
+    for text in (
+        "2026-11-30 09:30",
+        "2026-11-30T09:30:00",
+        "2026-11-30 09:30:00.000",
+        "2026-11-30T01:30:00Z",
+    ):
+        assert fit(text, "timestamp_us") == morning, text
+    assert fit("2026-11-30", "timestamp_us") == datetime(2026, 11, 29, 16, tzinfo=UTC)
+    for text in ("2026-13-30", "2026-11-30 25:00", "2026-11-30 9:30", "20261130", "x"):
+        assert fit(text, "timestamp_us") is None, text
+    assert infer("time", "2026-11-30 09:30:00") == "utf8"  # a new column of times needs a zone
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([b"\x00\xff"]),
+        pa.array([b"ab"], pa.binary(2)),
+        pa.array([b"ab"], pa.large_binary()),
+        pa.array([5], pa.duration("s")),
+        pa.array([5], pa.time32("s")),
+        pa.array([5], pa.time64("ns")),
+        pa.array([None], pa.month_day_nano_interval()),
+        pa.array([[b"x"]]),
+        pa.array([{"a": [b"x"]}]),
+        pa.array([[("k", b"x")]], pa.map_(pa.string(), pa.binary())),
+        pa.array([b"x"]).dictionary_encode(),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_values_without_a_place_are_refused(array: pa.Array) -> None:
+    with pytest.raises(InputError, match="column 'x'"):
+        table_rows(pa.table({"n": [1], "x": array}), EMPTY, {}, may_grow=True)
+
+
+def test_what_arrow_nests_is_kept() -> None:
+    array = pa.array([{"a": [1.5, None], "d": date(2026, 1, 2), "n": Decimal("1.50"), "t": "x"}])
+    table = pa.table({
+        "x": array, "l": [[1.5]], "none": pa.nulls(1), "v": pa.array(["y"], pa.string_view()),
+        "m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+        "many": pa.array([[1]], pa.large_list(pa.int8())),
+    })  # fmt: skip
+    found = table_rows(table, EMPTY, {}, may_grow=True).table.to_pydict()
+    assert json.loads(found["x"][0]) == {"a": [1.5, None], "d": "2026-01-02", "n": "1.50", "t": "x"}
+    assert found["l"] == [[1.5]] and found["v"] == ["y"] and found["many"] == [[1]] and "none" not in found
+    assert json.loads(found["m"][0]) == [["k", 1]]
+
+
+def test_what_is_refused_makes_and_grows_no_stream(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with tables(tmp_path) as (w, store):
+            door = w.store.ingest
+            for events in (
+                [5],
+                [{"a": 1}, 5],
+                [{"": 1}],
+                [{"a": 1, "A": 2}],
+                [{"a": "x" * 7_000_000}],
+                [{f"c{n}": n for n in range(2_000)}],
+                pa.table({"a": [b"x"]}),
+                pa.table([[1], [2]], names=["a", "a"]),
+                pa.table({"a": pa.array([2**64 - 1], pa.uint64())}),
+            ):
+                with pytest.raises(InputError):
+                    await door.ingest("ghost", events, {}, create=True)
+                assert "ghost" not in door.names(), events
+            assert await door.ingest("ghost", [], {}, create=True) == 0 and "ghost" not in door.names()
+            assert await take(w, "app", {"a": 1}) == 1
+            columns = store.book.get("app").columns
+            with pytest.raises(InputError, match="larger than"):
+                await take(w, "app", {"b": 1, "s": "x" * 7_000_000})
+            assert store.book.get("app").columns == columns
+        async with tables(tmp_path) as (w, _):
+            assert "ghost" not in w.store.ingest.names() and len(await rows(w, "app")) == 1
+
+    run(work())
+
+
+def test_a_stream_nothing_could_be_stored_in_is_not_made(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with tables(tmp_path, schema=Schema(auto_detect=False)) as (w, _):
+            door = w.store.ingest
+            for options in (
+                StreamOptions(),
+                StreamOptions(fields=()),
+                StreamOptions(fields=(), is_static=True),
+            ):
+                with pytest.raises(InputError, match="fields"):
+                    await door.create("und", options)
+                assert "und" not in door.names()
+            await door.create("und", StreamOptions(fields=(("a", "float"),)))
+            assert await door.ingest("und", [{"a": 1}], {}, create=False) == 1
+            await door.create("timed", StreamOptions(time_partition="t"))
+            await door.create("timed", StreamOptions(update=True, time_limit_days=3))
+
+    run(work())
+
+
 _values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
@@ -104,8 +338,18 @@ _values = st.recursive(
 )
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "a_b", "time"]), _values, max_size=4), max_size=6))
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["a", "b", "a_b", "time", "a_utf8", "A"]), _values, max_size=4),
+        max_size=6,
+    )
+)
 def test_whatever_comes_every_value_is_kept_somewhere(events: list[dict[str, Any]]) -> None:
+    given_names = [[name for name, value in flatten(event).items() if value is not None] for event in events]
+    if any(len({name.lower() for name in names}) < len(names) for names in given_names):
+        with pytest.raises(InputError, match="twice"):
+            rows_of(events, EMPTY, {}, may_grow=True)
+        return
     grown = rows_of(events, EMPTY, {}, may_grow=True)
     for at, event in enumerate(events):
         for name, value in flatten(event).items():
@@ -114,7 +358,7 @@ def test_whatever_comes_every_value_is_kept_somewhere(events: list[dict[str, Any
             beside = [
                 column.name
                 for column in grown.columns
-                if column.name == name or column.name.startswith(f"{name}_")
+                if f"{column.name}_".lower().startswith(f"{name}_".lower())
             ]
             kept = [grown.table.column(c)[at].as_py() for c in beside if c in grown.table.column_names]
             assert any(item is not None for item in kept), (name, value)

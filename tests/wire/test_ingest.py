@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
+from qautlra.model.streams import Cells
 from qautlra.wire import ingest
 from qautlra.wire.arrow_size import unpacked_bytes
 from qautlra.wire.db_socket import decode_message
@@ -22,10 +23,31 @@ def test_forms() -> None:
     assert decode_events(b'{"a": 1}', "application/json") == ([{"a": 1}], "json")
     assert decode_events(b'[{"a": 1}, {"a": 2}]', "")[0] == [{"a": 1}, {"a": 2}]
     assert decode_events(b'{"a": 1}\n\n{"a": 2}', "application/x-ndjson")[0] == [{"a": 1}, {"a": 2}]
-    assert decode_events(b"a,b\n1,x\n,y\n", "text/csv")[0] == [{"a": 1.0, "b": "x"}, {"a": None, "b": "y"}]
+    assert decode_events(b"a,b\n1,x\n,y\n", "text/csv")[0] == [{"a": "1", "b": "x"}, {"a": None, "b": "y"}]
     with pytest.raises(InputError) as refused:
         decode_events(b"<a/>", "application/xml")
     assert refused.value.status == 415
+
+
+def test_cells_keep_their_text() -> None:
+    events, _ = decode_events('\ufeffa,b\n007,1e3\n\n"1\n2",\n3\n'.encode(), "text/csv")
+    assert type(events) is Cells
+    assert events == [{"a": "007", "b": "1e3"}, {"a": "1\n2", "b": None}, {"a": "3"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        (b"a,b\n1,2\n3,4,5\n6,7\n", "line 3 has more cells"),
+        (b'a,b\n"x\ny",2\n3,4,5\n', "line 4 has more cells"),
+        (b'a\n1\n"x"y\n', "line 3 is not CSV"),
+        (b"a,a\n1,2\n", "twice"),
+        (b"a\n\xff\n", "not CSV"),
+    ],
+)
+def test_a_csv_that_is_none_says_where(body: bytes, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        decode_events(body, "text/csv")
 
 
 def filed(table: pa.Table, packing: str | None = "zstd") -> bytes:

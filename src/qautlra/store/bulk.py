@@ -428,7 +428,9 @@ class Imports(Service):
 
 
 def _part(batch: Batch, start: int, stop: int) -> Batch:
-    return batch.slice(start, stop - start) if isinstance(batch, pa.Table) else batch[start:stop]
+    if isinstance(batch, pa.Table):
+        return batch.slice(start, stop - start)
+    return type(batch)(batch[start:stop])  # cells of a text file stay such
 
 
 async def _on_disk(work: Callable[[], Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator
@@ -15,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import InputError
+from qautlra.model.streams import Cells
 from qautlra.store.importer import open_ipc
-from qautlra.wire.ingest import cell, check_batch
+from qautlra.wire.ingest import check_batch, csv_rows
 
 Form = Literal["parquet", "arrow", "csv", "csv.gz", "ndjson"]
 Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
@@ -64,10 +64,11 @@ def _batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[B
             yield from _some(_lines(file))
     else:
         with _text(path) as text:
-            yield from _some(_cells(text))
+            for rows in _some(_cells(text)):
+                yield Cells(rows)
 
 
-def _some(events: Iterator[dict[str, Any]]) -> Iterator[Batch]:
+def _some(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     try:
         for event in events:
@@ -109,14 +110,7 @@ def _lines(file: IO[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _cells(file: IO[str]) -> Iterator[dict[str, Any]]:
-    reader = csv.DictReader(file, strict=True)
     try:
-        names = reader.fieldnames or ()
-        if len(set(names)) < len(names):
-            raise InputError("the header names a column twice")
-        for row in reader:
-            if None in row:
-                raise InputError(f"line {reader.line_num} has more cells than the header")
-            yield {name: cell(value) for name, value in row.items()}
-    except (UnicodeDecodeError, csv.Error, EOFError, gzip.BadGzipFile) as error:
-        raise InputError(f"after line {reader.line_num}: {error}; the rows before it are stored") from None
+        yield from csv_rows(file)
+    except InputError as error:
+        raise InputError(f"{error}; the rows before it are stored") from None

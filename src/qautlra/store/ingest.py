@@ -21,7 +21,8 @@ from qautlra.store.market_rows import market_table
 from qautlra.store.members import StreamMembers
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS, TIME
 from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
-from qautlra.store.tables.infer import rows_of, static_columns
+from qautlra.store.tables.infer import static_columns
+from qautlra.store.tables.rows import rows_of
 from qautlra.store.tables.store import TableStore, wall_us
 
 if TYPE_CHECKING:

@@ -37,6 +37,7 @@ _TERM = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-zµμ]{1,12})", re.ASC
 _ANCHORED = re.compile(r"(now|today|yesterday)\s*(?:([+-])\s*(.+))?", re.IGNORECASE | re.DOTALL)
 _AGO = re.compile(r"(.+?)(?:\s*-\s*|\s+)ago", re.IGNORECASE | re.DOTALL)
 _EPOCH_INT = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_EPOCH_FRACTION = re.compile(r"[+-]?\d{1,11}\.\d{1,9}", re.ASCII)
 _MOMENT = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})"
     r"(?:[Tt ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
@@ -132,6 +133,8 @@ def _moment(value: object, now_ns: int, bare_is_ago: bool) -> int:
         raise _Refused(text, f"it is longer than {TEXT_CHARS_COUNT} characters")
     if _EPOCH_INT.fullmatch(text):
         return _from_epoch(int(text))
+    if _EPOCH_FRACTION.fullmatch(text):
+        return round(Fraction(text) * NS_PER_S)
     if match := _MOMENT.fullmatch(text):
         return _from_calendar(match)
     if match := _ANCHORED.fullmatch(text):

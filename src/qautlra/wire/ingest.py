@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.model.streams import StreamOptions
+from qautlra.model.streams import Cells, StreamOptions
 from qautlra.wire.arrow_size import MAGIC, unpacked_bytes
 
 EVENTS_COUNT = 1_000_000
@@ -187,25 +187,37 @@ def _too_much() -> InputError:
     return InputError(f"more than {UNPACKED_BYTES >> 20} MiB unpacked", key="body", status=413)
 
 
-def _csv(body: bytes) -> list[dict[str, Any]]:
+def _csv(body: bytes) -> Cells:
     try:
-        reader = csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        names = reader.fieldnames or ()
+        return Cells(csv_rows(io.StringIO(body.decode("utf-8-sig"), newline="")))
+    except UnicodeDecodeError as error:
+        raise InputError(f"the body is not CSV: {error}", key="body") from None
+
+
+def csv_rows(file: Iterable[str]) -> Iterator[dict[str, str | None]]:
+    """Yield the lines of a CSV below its header, an empty cell as no value.
+
+    InputError names a line that is none when it is come to.
+    """
+    lines = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal lines
+        for line in file:
+            lines += 1
+            yield line
+
+    reader = csv.reader(counted(), strict=True)
+    try:
+        names = next((line for line in reader if line), [])
         if len(set(names)) < len(names):
             raise InputError("the header names a column twice", key="body")
-        rows = [{name: cell(value) for name, value in row.items()} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the body is not CSV: {error}", key="body") from None
-    if any(None in row for row in rows):
-        raise InputError("a line has more cells than the header", key="body")
-    return rows
-
-
-def cell(text: Any) -> Any:
-    """An empty cell is no value; what reads as a number is one."""
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        return float(text) if not text[0].isalpha() else text
-    except ValueError:
-        return text
+        for cells in reader:
+            if len(cells) > len(names):
+                raise InputError(f"line {lines} has more cells than the header", key="body")
+            if cells:
+                yield {name: text or None for name, text in zip(names, cells, strict=False)}
+    except csv.Error as error:
+        raise InputError(f"line {lines} is not CSV: {error}", key="body") from None
+    except (UnicodeDecodeError, EOFError) as error:
+        raise InputError(f"after line {lines}: {error}", key="body") from None

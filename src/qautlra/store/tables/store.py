@@ -36,8 +36,9 @@ from qautlra.store.tables import record
 from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
 from qautlra.store.tables.files import by_stream, crowded, rebuilt, without
 from qautlra.store.tables.filing import aside_files
-from qautlra.store.tables.infer import DAY_US, Grown, check_times, rows_of, table_rows
+from qautlra.store.tables.infer import DAY_US, check_times
 from qautlra.store.tables.keys import Keys, Stored, mark_of, marked
+from qautlra.store.tables.rows import Grown, rows_of, table_rows
 
 FILE_AGE_S = 60.0
 POLL_S = 0.25
@@ -144,20 +145,24 @@ class TableStore:
         """Store events; return how many when they are durable. A stream that is not there is made.
 
         What is stored under a `key` already is not stored again. InputError: an event that cannot be stored,
-        then none is; or 422, a key that came with other events. StorageError: the log takes nothing now.
+        then none is and nothing is changed; or 422, a key that came with other events. StorageError: the log
+        takes nothing now.
         """
         async with self._change:
-            definition = await self._definition(name, create)
+            definition = self._definition(name, create)
             mark = "" if key is None else mark_of(key, definition)
             known = None if key is None else self.keys.find(mark, key)
             if known is None or not known.is_whole:
-                rows, total = await self._rows(definition, events, extra)
+                grown = await self._rows(definition, events, extra)
+                rows, total = grown.table, int(grown.table.num_rows)
                 if not total:
                     return 0
                 if key is not None and known is None:
                     known = Stored(digest=key.digest, rows=0, total=total, at_us=wall_us())
                 rows = rows if known is None else rows.slice(known.rows)
-                lsn = self._append(definition, rows, mark, known)
+                pieces = record.split(rows)
+                definition = await self._keep(definition, grown)
+                lsn = self._append(definition, pieces, mark, known)
             else:
                 rows, total, lsn = definition.schema.empty_table(), known.total, known.lsn
                 self.replays += 1
@@ -170,20 +175,28 @@ class TableStore:
 
     async def _rows(
         self, definition: Definition, events: Sequence[Any] | pa.Table, extra: Mapping[str, Any]
-    ) -> tuple[pa.Table, int]:
-        """Return events as rows of a stream, which has grown by what they bring, and how many."""
+    ) -> Grown:
+        """Return events as rows of a stream, and the columns it has when it is grown by what they bring."""
         may_grow = self._settings.schema.auto_detect and not definition.is_static
         make = table_rows if isinstance(events, pa.Table) else rows_of
         extra = {ARRIVAL: wall_us()} | dict(extra)
         grown: Grown = await self._work(partial(make, events, definition, _moments(extra), may_grow=may_grow))
         if grown.table.num_rows:
             check_times(grown.table, definition)
-            if grown.is_new:
-                definition = msgspec.structs.replace(definition, columns=grown.columns)
-                await self._work(partial(self.book.put, definition))
-        return grown.table, int(grown.table.num_rows)
+        return grown
 
-    async def _definition(self, name: str, create: bool) -> Definition:
+    async def _keep(self, definition: Definition, grown: Grown) -> Definition:
+        """Make the stream when it is not there, or let it grow, and return it."""
+        if grown.is_new:
+            definition = msgspec.structs.replace(definition, columns=grown.columns)
+        if definition.name not in self.book:
+            return await self._make(definition)
+        if grown.is_new:
+            await self._work(partial(self.book.put, definition))
+        return definition
+
+    def _definition(self, name: str, create: bool) -> Definition:
+        """Return a stream, or what becomes one with its first rows."""
         check_table_name(name)
         if name in self.book:
             found = self.book.get(name)
@@ -192,7 +205,7 @@ class TableStore:
             return found
         if not create or not self._settings.schema.auto_detect:
             raise NotFoundError(f"there is no stream {name!r}; make it first", key="stream")
-        return await self._make(Definition(name=name, columns=own_columns(), created_us=wall_us()))
+        return Definition(name=name, columns=own_columns(), created_us=wall_us())
 
     async def _make(self, definition: Definition) -> Definition:
         journal = self._log()
@@ -211,13 +224,13 @@ class TableStore:
             lsns, lows, highs = zip(*noted, strict=True)
             noted[:] = [(max(lsns), min(lows), max(highs))]
 
-    def _append(self, definition: Definition, table: pa.Table, mark: str, known: Stored | None) -> int:
+    def _append(self, definition: Definition, pieces: list[pa.Table], mark: str, known: Stored | None) -> int:
         """Log rows, with what of a request they make stored, if it has a key; return the last's position."""
         journal, name = self._log(), definition.name
         lsn = 0
         if not self._waiting:
             self._first_waiting_s = monotonic_s()
-        for piece in record.split(table):
+        for piece in pieces:
             if known is not None:
                 known = msgspec.structs.replace(known, rows=known.rows + piece.num_rows)
                 piece = marked(piece, mark, known)
@@ -265,6 +278,13 @@ class TableStore:
                 )
                 await self._work(partial(self.book.put, kept))
                 return
+            grows = self._settings.schema.auto_detect and not definition.is_static
+            if not grows and definition.columns == own_columns():
+                raise InputError(
+                    "nothing could be stored in it: a static stream, and any while store.schema.auto_detect "
+                    'is off, needs its columns in the body, {"fields": [{"name", "data_type"}, …]}',
+                    key="fields",
+                )
             await self._make(definition)
 
     async def drop(self, name: str) -> None:
