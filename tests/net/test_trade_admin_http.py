@@ -410,6 +410,77 @@ def test_an_instrument_of_our_own(front: TradingFront) -> None:
         assert front.error("root", "POST", "/api/admin/instrument/create", body) == (400, 1008)
 
 
+def listed(front: TradingFront, symbol: str) -> dict[str, Any]:
+    (row,) = front.get("root", f"/api/admin/instruments?pattern={symbol}")
+    found: dict[str, Any] = row
+    return found
+
+
+def test_an_instrument_is_shown_as_it_was_listed(make: Callable[..., TradingFront]) -> None:
+    front = make()
+    front.quotes()
+    asked = {
+        "instrument_id": "cu2208", "exchange": "SHFE", "instrument_name": "ours", "price_tick": 10,
+        "contract_multiplier": 2, "limit_up_rate": 0.1, "limit_down_rate": 0.05, "pre_settlement": 70005,
+        "margin_rate": 0.2, "commission_rate": 0.0003,
+    }  # fmt: skip
+    made = front.post("root", "/api/admin/instrument/create", asked)
+    assert (made["instrument_id"], made["exchange"]) == ("SHFE.cu2208", "SHFE")
+    assert (made["commission_rate"], made["margin_rate"], made["pre_settlement"]) == (0.0003, 0.2, 70005)
+    assert (made["lower_limit"], made["upper_limit"]) == (66510, 77000)
+    assert made["limit_up_rate"] == pytest.approx(0.1, abs=1e-3)
+    assert made["limit_down_rate"] == pytest.approx(0.05, abs=1e-3)
+    order = {"account_id": "acc001", "instrument_id": "SHFE.cu2208", "direction": "BUY", "volume": 1}
+    assert front.error("ann", "POST", "/api/order/submit", order | {"price": 77010}) == (400, 4002)
+    assert front.error("ann", "POST", "/api/order/submit", order | {"price": 66500}) == (400, 4003)
+    path = "/api/admin/instrument/SHFE.cu2208/update"
+    told = front.post("root", path, {"upper_limit": 80000, "lower_limit": 60000}, "PUT")
+    assert (told["lower_limit"], told["upper_limit"]) == (60000, 80000)
+    front.post("ann", "/api/order/submit", order | {"price": 77010})
+    assert (listed(front, "cu2208")["lower_limit"], listed(front, "cu2208")["upper_limit"]) == (60000, 80000)
+    front.post("root", path, {"limit_up_rate": 0.2, "limit_down_rate": 0.2}, "PUT")
+    before = listed(front, "cu2208")
+    assert (before["lower_limit"], before["upper_limit"]) == (56010, 84000)
+    front.stop()
+    again = make()
+    assert listed(again, "cu2208") | {"live_orders": 0} == before | {"live_orders": 0}
+    rate = again.get("ann", "/api/account-admin/commission/rates?instrument_id=cu2208")[0]
+    assert rate["open"]["ratio_by_money"] == 0.0003
+
+
+def test_nothing_of_an_instrument_is_passed_over(front: TradingFront) -> None:
+    asked: dict[str, Any] = {
+        "instrument_id": "SHFE.cu2208", "price_tick": 5, "contract_multiplier": 2, "upper_limit": 80000,
+        "lower_limit": 60000,
+    }  # fmt: skip
+    rates = {"upper_limit": None, "lower_limit": None, "limit_up_rate": 0.1, "limit_down_rate": 0.1}
+    for wrong in (
+        {"exchange": "DCE"},
+        {"exchange": "nowhere"},
+        {"instrument_id": "SHFE.cu2208", "exchange": "CZCE"},
+        {"instrument_type": "OPTION"},
+        {"expire_date": "20220815"},
+        {"nosuch": 1},
+        {"limit_up_rate": 0.1},
+        {"limit_up_rate": 0.1, "limit_down_rate": 0.1, "pre_settlement": 70000},
+        {"upper_limit": None},
+        {"upper_limit": None, "lower_limit": None},
+        rates,
+        rates | {"pre_settlement": 0},
+        rates | {"pre_settlement": 70000, "limit_down_rate": 1},
+        rates | {"pre_settlement": 70000, "limit_up_rate": -0.1},
+        rates | {"pre_settlement": 70000, "price_tick": 0},
+    ):
+        sent = asked | wrong
+        assert front.error("root", "POST", "/api/admin/instrument/create", sent) == (400, 1008), wrong
+    assert front.get("root", "/api/admin/instruments?pattern=cu2208") == []
+    path, limits = f"/api/admin/instrument/{CU}/update", {"upper_limit": 76000, "lower_limit": 74000}
+    for wrong in ({"margin_rate": 0.5}, limits | {"margin_rate": 0.5}, {}, {"upper_limit": 76000}):
+        assert front.error("root", "PUT", path, wrong) == (400, 1008), wrong
+    reply = front.call("root", "PUT", path, {"margin_rate": 0.5})
+    assert "margin_rate" in reply.json["error"]["message"]
+
+
 def test_settlement_prices(front: TradingFront) -> None:
     sent = {"prices": [
         {"instrument_id": "cu2109", "settlement_price": 75100},

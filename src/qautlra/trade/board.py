@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,23 +19,18 @@ KINDS: Final = (STOPPED, OWN)
 OWN_COUNT: Final = 1_000
 
 
-class OwnTerms(Protocol):
-    """Terms of an instrument that an operator lists."""
+class OwnTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms of an instrument that an operator lists; prices CNY, rates shares of the money."""
 
-    @property
-    def price_tick(self) -> float: ...
-    @property
-    def contract_multiplier(self) -> float: ...
-    @property
-    def upper_limit(self) -> float: ...
-    @property
-    def lower_limit(self) -> float: ...
-    @property
-    def margin_rate(self) -> float: ...
-    @property
-    def commission_rate(self) -> float: ...
-    @property
-    def close_today_rate(self) -> float | None: ...
+    price_tick: float
+    contract_multiplier: float
+    upper_limit: float
+    lower_limit: float
+    margin_rate: float
+    commission_rate: float
+    close_today_rate: float | None
+    instrument_name: str
+    pre_settlement: float | None
 
 
 class Board:
@@ -96,10 +91,18 @@ class Board:
         own = ((symbol, _arguments(kept)) for symbol, kept in self.own.items())
         return sorted([*found, *own], key=lambda row: row[0])
 
-    def list_own(self, spelling: str, asked: OwnTerms) -> str:
-        """List an instrument of our own; its full name. InputError when it is there or will not do."""
+    def own_name(self, spelling: str, exchange: str) -> str:
+        """Return the full name that is meant; InputError when it is of another exchange than was said."""
+        exchange = exchange.strip().upper()
+        named = spelling if "." in spelling or not exchange else f"{exchange}.{spelling}"
+        symbol = self._desk.instruments.canonical(named) or named
+        if exchange and symbol.partition(".")[0] != exchange:
+            raise InputError(f"exchange: {symbol} is not of {exchange[:16]}", number=1008)
+        return symbol
+
+    def list_own(self, symbol: str, asked: OwnTerms) -> None:
+        """List an instrument of our own by its full name; InputError when it is there or will not do."""
         engine = self._desk.trade.engine
-        symbol = engine.canonical(spelling) or spelling
         line = self._desk.instruments.find(symbol)
         if engine.exchange.instrument(symbol) is not None or (line >= 0 and self._desk.tape.last(line)):
             raise InputError(f"{symbol} is there already", status=409, number=9409)
@@ -115,11 +118,9 @@ class Board:
             engine.list_own(symbol, _arguments(msgspec.to_builtins(asked)))
         except ValueError as error:
             raise InputError(str(error), number=1008) from None
-        return symbol
 
-    async def keep_own(self, symbol: str, asked: OwnTerms) -> None:
-        """Remember the terms of an instrument of our own."""
-        body = msgspec.to_builtins(asked)
+    async def keep_own(self, symbol: str, body: dict[str, Any]) -> None:
+        """Remember the terms of an instrument of our own, as OwnTerms has them."""
         await self._desk.ask(self._desk.records.keep, OWN, symbol, body)
         self.own[symbol] = body
 
@@ -132,6 +133,7 @@ def _arguments(kept: dict[str, Any]) -> dict[str, Any]:
         "lower": kept["lower_limit"],
         "upper": kept["upper_limit"],
         "tick": kept["price_tick"],
+        "reference": kept.get("pre_settlement"),
         "multiple": kept["contract_multiplier"],
         "margin": (kept["margin_rate"], 0.0),
         "open": fee,

@@ -35,6 +35,8 @@ class InstrumentInfo(TypedDict):
     upper_limit: float | None
     lower_limit: float | None
     pre_settlement: float | None
+    limit_up_rate: float | None
+    limit_down_rate: float | None
     last_price: float | None
     status: str
     expire_year: int | None

@@ -20,7 +20,7 @@ from qautlra.model.order import (
     TimeCondition,
     VolumeCondition,
 )
-from qautlra.wire.trade_errors import refused
+from qautlra.wire.trade_errors import BAD_PARAMETERS, refused
 
 Id = Annotated[str, Meta(max_length=64)]
 OrderId = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^=#|;/\x00-\x1f\x7f]+$")]
@@ -187,25 +187,31 @@ class ExecuteRequest(Struct, frozen=True, kw_only=True):
     force: bool = False
 
 
-class CreateInstrument(Struct, frozen=True, kw_only=True):
-    """An instrument the feed does not carry, with its terms."""
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Price limits: as prices, or as shares (0.1) of `pre_settlement`, which is the feed's when left out."""
+
+    upper_limit: float | None = None
+    lower_limit: float | None = None
+    limit_up_rate: float | None = None
+    limit_down_rate: float | None = None
+    pre_settlement: float | None = None
+
+
+class CreateInstrument(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An instrument the feed does not carry, with its terms; `exchange` completes or confirms its name."""
 
     instrument_id: Short
     price_tick: float
     contract_multiplier: float
-    upper_limit: float
-    lower_limit: float
+    exchange: Short = ""
     instrument_name: Short = ""
     margin_rate: float = 0.1
     commission_rate: float = 0.0001
     close_today_rate: float | None = None
 
 
-class UpdateInstrument(Struct, frozen=True, kw_only=True):
-    """New price limits of an instrument."""
-
-    upper_limit: float
-    lower_limit: float
+class UpdateInstrument(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New price limits of an instrument; other terms hold from its listing on."""
 
 
 class AnnouncementRequest(Struct, frozen=True, kw_only=True):
@@ -233,6 +239,38 @@ class PasswordReset(Struct, frozen=True, kw_only=True):
     new_password: Annotated[str, Meta(max_length=256)]
     password_type: str = "TRADING"
     admin_token: Short = ""
+
+
+def band_of(asked: Limits, tick: float, reference: float | None) -> tuple[float, float]:
+    """Return (lower, upper) that were asked for, inwards to a tick where they are shares; InputError 1008."""
+    lower, upper = asked.lower_limit, asked.upper_limit
+    down, up = asked.limit_down_rate, asked.limit_up_rate
+    base = reference if asked.pre_settlement is None else asked.pre_settlement
+    if (
+        (lower is None) != (upper is None)
+        or (down is None) != (up is None)
+        or (lower is None) == (down is None)
+    ):
+        raise InputError(
+            "expected lower_limit and upper_limit, or limit_down_rate and limit_up_rate",
+            number=BAD_PARAMETERS,
+        )
+    if asked.pre_settlement is not None and not 0 < asked.pre_settlement < 1e9:
+        raise InputError("pre_settlement: expected a number above 0", number=BAD_PARAMETERS)
+    if down is not None and up is not None:
+        if base is None:
+            raise InputError("pre_settlement: limits are shares of it", number=BAD_PARAMETERS)
+        if not (0 < down < 1 and 0 < up < 10):
+            raise InputError(
+                "limit_down_rate is a share below 1, limit_up_rate one below 10", number=BAD_PARAMETERS
+            )
+        if not 0 < tick < math.inf:
+            raise InputError("price_tick: expected a number above 0", number=BAD_PARAMETERS)
+        lower = math.ceil(base * (1 - down) / tick - 1e-6) * tick
+        upper = math.floor(base * (1 + up) / tick + 1e-6) * tick
+    if lower is None or upper is None or not 0 < lower < upper < 1e9:
+        raise InputError("expected 0 < lower_limit < upper_limit", number=BAD_PARAMETERS)
+    return lower, upper
 
 
 def insert_of(asked: SubmitOrder, *, account_id: str, order_id: str, symbol: str) -> InsertOrder:

@@ -177,17 +177,17 @@ export type InstrumentOrders = { "instrument_id": string; "orders": number };
 /** A reply with data. */
 export type Envelope_list_InstrumentRow = { "success": boolean; "data": (InstrumentRow)[]; "error"?: null };
 /** An instrument, and what stands in it here. */
-export type InstrumentRow = { "commission_rate": FeeShown | number | null; "contract_multiplier": number; "exchange": string; "expire_month": number | null; "expire_year": number | null; "holders": number; "instrument_id": string; "instrument_name": string; "instrument_type": string; "last_price": number | null; "listed": boolean; "live_orders": number; "lower_limit": number | null; "margin_rate": number; "pre_settlement": number | null; "price_tick": number; "product_id": string | null; "status": string; "upper_limit": number | null };
+export type InstrumentRow = { "commission_rate": FeeShown | number | null; "contract_multiplier": number; "exchange": string; "expire_month": number | null; "expire_year": number | null; "holders": number; "instrument_id": string; "instrument_name": string; "instrument_type": string; "last_price": number | null; "limit_down_rate": number | null; "limit_up_rate": number | null; "listed": boolean; "live_orders": number; "lower_limit": number | null; "margin_rate": number; "pre_settlement": number | null; "price_tick": number; "product_id": string | null; "status": string; "upper_limit": number | null };
 /** The fee of an instrument: shares of the money, or CNY a lot. */
 export type FeeShown = { "by": string; "close": number; "close_today": number; "open": number };
-/** An instrument the feed does not carry, with its terms. */
-export type CreateInstrument = { "instrument_id": string; "price_tick": number; "contract_multiplier": number; "upper_limit": number; "lower_limit": number; "instrument_name"?: string; "margin_rate"?: number; "commission_rate"?: number; "close_today_rate"?: number | null };
+/** An instrument the feed does not carry, with its terms; `exchange` completes or confirms its name. */
+export type CreateInstrument = { "upper_limit"?: number | null; "lower_limit"?: number | null; "limit_up_rate"?: number | null; "limit_down_rate"?: number | null; "pre_settlement"?: number | null; "instrument_id": string; "price_tick": number; "contract_multiplier": number; "exchange"?: string; "instrument_name"?: string; "margin_rate"?: number; "commission_rate"?: number; "close_today_rate"?: number | null };
 /** A reply with data. */
 export type Envelope_InstrumentInfo = { "success": boolean; "data": InstrumentInfo; "error"?: null };
 /** An instrument with its terms and its newest prices. */
-export type InstrumentInfo = { "commission_rate": FeeShown | number | null; "contract_multiplier": number; "exchange": string; "expire_month": number | null; "expire_year": number | null; "instrument_id": string; "instrument_name": string; "instrument_type": string; "last_price": number | null; "lower_limit": number | null; "margin_rate": number; "pre_settlement": number | null; "price_tick": number; "product_id": string | null; "status": string; "upper_limit": number | null };
-/** New price limits of an instrument. */
-export type UpdateInstrument = { "upper_limit": number; "lower_limit": number };
+export type InstrumentInfo = { "commission_rate": FeeShown | number | null; "contract_multiplier": number; "exchange": string; "expire_month": number | null; "expire_year": number | null; "instrument_id": string; "instrument_name": string; "instrument_type": string; "last_price": number | null; "limit_down_rate": number | null; "limit_up_rate": number | null; "lower_limit": number | null; "margin_rate": number; "pre_settlement": number | null; "price_tick": number; "product_id": string | null; "status": string; "upper_limit": number | null };
+/** New price limits of an instrument; other terms hold from its listing on. */
+export type UpdateInstrument = { "upper_limit"?: number | null; "lower_limit"?: number | null; "limit_up_rate"?: number | null; "limit_down_rate"?: number | null; "pre_settlement"?: number | null };
 /** A reply with data. */
 export type Envelope_InstrumentLimits = { "success": boolean; "data": InstrumentLimits; "error"?: null };
 /** The price limits of an instrument. */

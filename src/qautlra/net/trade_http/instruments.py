@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.net.trade_http.market import instrument_info
+from qautlra.trade.board import OwnTerms
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
@@ -37,9 +40,23 @@ async def listing(call: Call) -> list[dict[str, Any]]:
 async def create(call: Call) -> dict[str, Any]:
     """List an instrument the feed does not carry, of a product whose hours are known."""
     asked = await call.body(wire.CreateInstrument)
-    symbol = call.desk.board.list_own(asked.instrument_id, asked)
+    board = call.desk.board
+    symbol = board.own_name(asked.instrument_id, asked.exchange)
+    lower, upper = wire.band_of(asked, asked.price_tick, None)
+    terms = OwnTerms(
+        price_tick=asked.price_tick,
+        contract_multiplier=asked.contract_multiplier,
+        upper_limit=upper,
+        lower_limit=lower,
+        margin_rate=asked.margin_rate,
+        commission_rate=asked.commission_rate,
+        close_today_rate=asked.close_today_rate,
+        instrument_name=asked.instrument_name,
+        pre_settlement=asked.pre_settlement,
+    )
+    board.list_own(symbol, terms)
     await call.trade.durable(call.trade.head_lsn)
-    await call.desk.board.keep_own(symbol, asked)
+    await board.keep_own(symbol, msgspec.to_builtins(terms))
     call.record(Act.SETTINGS_CHANGE, what="instrument create", instrument=symbol)
     return instrument_info(call, call.desk.instruments.find(symbol))
 
@@ -51,20 +68,25 @@ async def update(call: Call) -> dict[str, Any]:
     number = call.trade.engine.instrument(symbol)
     if number is None:
         raise InputError(f"{symbol} cannot be traded", number=1007)
-    tick = call.desk.board.terms(symbol)[0]
-    if not 0 < asked.lower_limit < asked.upper_limit < 1e9:
-        raise InputError("expected 0 < lower_limit < upper_limit", number=1008)
-    ticks = [round(price / tick) for price in (asked.lower_limit, asked.upper_limit)]
+    board = call.desk.board
+    tick, kept = board.terms(symbol)[0], board.own.get(symbol)
+    last = call.desk.snapshot(symbol) or {}
+    reference = last.get("pre_settlement") if kept is None else kept.get("pre_settlement")
+    ticks = [round(price / tick) for price in wire.band_of(asked, tick, reference)]
+    lower, upper = ticks[0] * tick, ticks[1] * tick
     code, _, lsn = call.trade.engine.exchange.set_band(number, ticks[0], ticks[1])
     call.trade.wake()
     call.record(
-        Act.SETTINGS_CHANGE, what="price limits", instrument=symbol, lower=asked.lower_limit,
-        upper=asked.upper_limit, code=code,
+        Act.SETTINGS_CHANGE, what="price limits", instrument=symbol, lower=lower, upper=upper, code=code,
     )  # fmt: skip
     await call.trade.durable(lsn)
     if code:
         raise InputError("these limits are not taken", number=code)
-    return {"instrument_id": symbol, "lower_limit": ticks[0] * tick, "upper_limit": ticks[1] * tick}
+    if kept is not None:
+        base = reference if asked.pre_settlement is None else asked.pre_settlement
+        limits = {"lower_limit": lower, "upper_limit": upper, "pre_settlement": base}
+        await board.keep_own(symbol, board.own[symbol] | limits)
+    return {"instrument_id": symbol, "lower_limit": lower, "upper_limit": upper}
 
 
 async def suspend(call: Call) -> dict[str, Any]:

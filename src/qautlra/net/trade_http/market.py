@@ -24,6 +24,11 @@ def instrument_info(call: Call, line: int) -> dict[str, Any]:
     fee = info["fee"]
     symbol = info["symbol"]
     kept = desk.board.own.get(symbol, {})
+    known: dict[str, Any] = {
+        name: kept.get(name) if last.get(name) is None else last[name]
+        for name in ("upper_limit", "lower_limit", "pre_settlement")
+    }
+    base = known["pre_settlement"]
     return {
         "instrument_id": symbol,
         "instrument_name": kept.get("instrument_name") or instrument_name(info),
@@ -33,10 +38,10 @@ def instrument_info(call: Call, line: int) -> dict[str, Any]:
         "contract_multiplier": kept.get("contract_multiplier", info["volume_multiple"]),
         "price_tick": kept.get("price_tick", info["price_tick"]),
         "margin_rate": kept.get("margin_rate", info["margin_ratio"]),
-        "commission_rate": fee,
-        "upper_limit": last.get("upper_limit"),
-        "lower_limit": last.get("lower_limit"),
-        "pre_settlement": last.get("pre_settlement"),
+        "commission_rate": kept.get("commission_rate", fee),
+        **known,
+        "limit_up_rate": known["upper_limit"] / base - 1 if base and known["upper_limit"] else None,
+        "limit_down_rate": 1 - known["lower_limit"] / base if base and known["lower_limit"] else None,
         "last_price": last.get("last_price"),
         "status": desk.board.status_of(symbol),
         "expire_year": info["delivery_year"],
