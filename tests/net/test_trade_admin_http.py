@@ -102,7 +102,9 @@ def test_money_in_and_out(front: TradingFront) -> None:
         ("acc001", "withdraw", 300, "ann"),
     ]  # fmt: skip
     assert rows[1]["remark"] == "gift"
-    assert len(front.get("root", "/api/management/transactions/bob")["transactions"]) == 2
+    of_bob = front.get("root", "/api/management/transactions/bob")["transactions"]
+    assert [(one["amount"], one["method"]) for one in of_bob[-1:]] == [(1_000_000, "opening")]
+    assert len(of_bob) == 3
     page = front.get("root", "/api/management/transactions?limit=2")
     older = front.get("root", f"/api/management/transactions?limit=2&before={page['next_before']}")
     assert [one["amount"] for one in older["transactions"]] == [300, 200]
@@ -185,7 +187,7 @@ def test_tables_leave_as_files(front: TradingFront) -> None:
     front.on_loop(lambda: front.rig.at("2021-08-03 09:30:00"))
     front.tick(CU, 75000, ask_price1=75000, ask_volume1=1)
     submit(front, "BUY", "OPEN", 1, 75000)
-    for kind, count in (("orders", 2), ("trades", 2), ("positions", 1), ("transactions", 0)):
+    for kind, count in (("orders", 2), ("trades", 2), ("positions", 1), ("transactions", 1)):
         path = f"/api/data/export?account_id=acc001&data_type={kind}"
         rows = json.loads(front.call("ann", "GET", f"{path}&format=json").body)
         assert len(rows) == count, kind
@@ -226,14 +228,15 @@ def test_all_movements_of_money_leave_in_a_file(front: TradingFront, monkeypatch
     front.wait_for(front.desk.ask(add_all))
     path = "/api/data/export?account_id=acc001&data_type=transactions&format=json"
     rows = json.loads(front.call("ann", "GET", path).body)
-    assert [row["ts_ns"] for row in rows] == list(range(more))
+    assert rows[0]["method"] == "opening"
+    assert [row["ts_ns"] for row in rows[1:]] == list(range(more))
 
 
 def test_no_formula_leaves_in_a_file(front: TradingFront) -> None:
     remark = "=cmd|'/c calc'!A1"
     front.post("ann", "/api/account/deposit", {"amount": 1, "remark": remark})
     reply = front.call("ann", "GET", "/api/data/export?account_id=acc001&data_type=transactions")
-    (row,) = csv.DictReader(io.StringIO(reply.body.decode()))
+    _, row = csv.DictReader(io.StringIO(reply.body.decode()))
     assert row["remark"] == "'" + remark
 
 

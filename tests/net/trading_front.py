@@ -44,7 +44,7 @@ class TradingFront:
         self.trade = self.rig.trade
         self.auth = AuthService(directory, options or AuthOptions(reads_burst=10_000, reads_per_s=10_000))
         self.desk = Desk(self.trade, directory, self.rig.tape, self.rig.instruments)
-        connect(self.auth, self.trade)
+        connect(self.auth, self.trade, self.desk)
         self.feed = FeedService(
             hub=Hub(self.rig.tape),
             directory=Directory(self.rig.instruments, self.rig.calendar, self.rig.clock),

@@ -123,6 +123,35 @@ def test_c_partial_fill_better_price_cancel(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
+def test_money_from_before_the_first_day_is_a_deposit_of_that_day(tmp_path: Path) -> None:
+    """Contract 2.6 and 1.10: a new account has a deposit, and nothing of a day before."""
+
+    async def first(rig: Rig) -> None:
+        assert not rig.trade.trading_day
+        assert rig.trade.open_account(ACCOUNT, 1_000_000).ok and rig.trade.transfer(ACCOUNT, -400).ok
+        rig.clock._moved = True
+        rig.quotes()
+        assert rig.trade.trading_day == 20210802
+        assert rig.trade.open_account("running", 1_000_000).ok and rig.trade.transfer("running", -400).ok
+        assert rig.trade.funds(ACCOUNT) == rig.trade.funds("running")
+        funds(rig, pre_balance=0, deposit=1_000_000, withdraw=400, static_balance=999_600, available=999_600)
+
+    async def second(rig: Rig) -> None:
+        funds(rig, pre_balance=0, deposit=1_000_000, withdraw=400, balance=999_600)
+        rig.at("2021-08-02 21:30:00")
+        rig.trade.follow_day()
+        funds(rig, pre_balance=999_600, deposit=0, withdraw=0, balance=999_600)
+
+    async def main() -> None:
+        rig = Rig(tmp_path, durability="process")
+        rig.clock._moved = False  # as a market clock that no source has set
+        async with rig:
+            await first(rig)
+
+    asyncio.run(main())
+    run(tmp_path, second, durability="process")
+
+
 def test_a_restart_is_the_same_state(tmp_path: Path) -> None:
     kept: list[Any] = []
 

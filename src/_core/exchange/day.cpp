@@ -64,8 +64,10 @@ Outcome Exchange::set_settlement(std::uint32_t instrument, Price price) {
 }
 
 Code Exchange::do_settle(std::int32_t next_day) {
-  for (std::uint32_t a = 1; a < names_.size(); ++a)
-    if (ledger_.at(a).settle() != account::Code::kOk) ++broken_;
+  // Before the first day nothing ends: money that came until then is money of that day.
+  if (trading_day_ != 0 || orders_.size() != 0)
+    for (std::uint32_t a = 1; a < names_.size(); ++a)
+      if (ledger_.at(a).settle() != account::Code::kOk) ++broken_;
   for (std::uint32_t i = 0; i < instruments(); ++i) {
     const Price settlement = ledger_.board.quote(i).settlement;
     if (settlement != kNoValue) books_.set_reference(i, settlement / ledger_.board.terms(i).tick);

@@ -185,7 +185,7 @@ def build(loaded: Loaded) -> App:
         desk = Desk(trade, data_directory(config.store.data_dir), tape, instruments)
         parts["desk"] = desk
         if auth is not None:
-            connect_trading(auth, trade)
+            connect_trading(auth, trade, desk)
         if auth is not None and ctp_front is not None:
             ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
     kafka = imports = lake = None

@@ -40,6 +40,8 @@ def services(
                 if not answer.ok:
                     raise UnavailableError(f"account {trader.account} cannot be opened: {answer.text}")
                 await trade.durable(answer.lsn)
+                if trader.cash:
+                    await parts["desk"].note_opening(trader.account, trader.cash)
 
         trade.started.append(open_account)
     return _beside(loaded, trade, instruments, clock, parts)

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from qautlra.auth.service import AuthService
     from qautlra.auth.users import AccountEntry
     from qautlra.trade.alerts import Alert
+    from qautlra.trade.desk import Desk
     from qautlra.trade.service import TradeService
 
 _log = get_logger("app")
 
 
-def connect(auth: AuthService, trade: TradeService) -> None:
-    """Have accounts opened as users get them, and at the start those that were wished for meanwhile."""
+def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
+    """Have accounts opened as users get them, and at the start those that were wished for meanwhile.
+
+    Their first money is among the movements of money that `desk` keeps.
+    """
 
     def may_open(account_id: str, broker: str, cash: float) -> None:
         if broker == PAPER:
@@ -40,6 +44,8 @@ def connect(auth: AuthService, trade: TradeService) -> None:
         if not answer.ok:
             raise UnavailableError(f"account {entry.account_id} cannot be opened: {answer.text}")
         await trade.durable(answer.lsn)
+        if entry.cash:
+            await desk.note_opening(entry.account_id, entry.cash)
 
     async def open_all() -> None:
         """Open what was wished for meanwhile; an account whose broker is gone keeps no other from it.

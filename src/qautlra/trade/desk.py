@@ -90,6 +90,21 @@ class Desk(Service):
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, call)
 
+    async def note_opening(self, account_id: str, cash: float) -> None:
+        """Note the deposit of `cash` CNY an account was opened with, as a movement of its money."""
+        now_ns, day = self.trade.clock.now_ns(), self.trade.trading_day
+        body = {
+            "account_id": account_id,
+            "type": "deposit",
+            "amount": cash,
+            "balance_after": cash,
+            "trading_day": str(day) if day else "",
+            "method": "opening",
+            "remark": "",
+            "by": "",
+        }
+        await self.ask(self.records.add, "money", now_ns, body, account_id)
+
     # --- prices ---
 
     def last(self, symbol: str) -> float | None:
