@@ -462,6 +462,24 @@ def test_cancel_amend_transfer_and_questions(kind: str, tmp_path: Path) -> None:
     run(Desk(kind, tmp_path), body)
 
 
+def test_a_settled_day_is_asked_for(kind: str, tmp_path: Path) -> None:
+    """Contract 3.3: the statement, as the socket and REST have it."""
+
+    async def body(desk: Desk) -> None:
+        desk.rig.at("2021-08-02 21:00:01")
+        desk.rig.trade.follow_day()
+        wanted = await desk.rig.trade.statement(desk.account, 20210802)
+        assert desk.account in wanted
+        for day in ({"trading_day": 20210802}, {"day": "20210802"}, {"day": "20210730"}, {}):
+            await desk.send({"topic": "query_settlement", "account_cookie": desk.account} | day)
+        await until(lambda: len([e for e in desk.events() if e.get("ask") == "settlement"]) >= 3)
+        await asyncio.sleep(0.1)
+        found = {e["trading_day"]: e["text"] for e in desk.events() if e.get("ask") == "settlement"}
+        assert found == {20210802: wanted, 20210730: "", 0: wanted}
+
+    run(Desk(kind, tmp_path), body)
+
+
 def test_trades_are_told_once_over_restarts_of_the_door(kind: str, tmp_path: Path) -> None:
     async def body(desk: Desk) -> None:
         await trade_copper(desk)

@@ -84,6 +84,24 @@ def test_the_account_as_a_document_has_its_transfers(front: TradingFront) -> Non
     assert "转账成功" in "".join(document["event"].values())
 
 
+def test_an_order_id_may_be_as_long_as_on_the_socket(front: TradingFront) -> None:
+    """Contract 2.2: up to 256; what came by another door with one can be withdrawn and changed here."""
+    names = ["a" * 256, "b" * 256, "c" * 129]
+    for name in names[:2]:
+        assert front.on_loop(lambda name=name: front.rig.send(name, CU, "BUY", "OPEN", 1, 70_000)).ok
+    assert submit(front, CU, "BUY", "OPEN", 1, 70_000, order_id=names[2]) == names[2]
+    changed = front.call(
+        "ann", "PUT", f"/api/order/modify/{names[0]}", {"account_id": "acc001", "new_price": 70_010}
+    )
+    assert changed.json["data"]["price"] == 70_010
+    front.post("ann", "/api/order/cancel", {"account_id": "acc001", "order_id": names[0]})
+    done = front.post("ann", "/api/order/batch-cancel", {"account_id": "acc001", "order_ids": names[1:]})
+    assert done["success_count"] == 2
+    assert {front.get("ann", f"/api/order/{name}")["status"] for name in names} == {"cancelled"}
+    sent = order(CU, "BUY", "OPEN", 1, 70_000, account_id="acc001", order_id="单" * 86)  # 258 bytes
+    assert front.error("ann", "POST", "/api/order/submit", sent) == (400, 1008)
+
+
 # --- worked examples ---
 
 
@@ -280,7 +298,7 @@ def test_who_may_look_may_not_trade(front: TradingFront) -> None:
         (order(CU, "BUY", "OPEN", 1, 75000, order_type="MAGIC"), 400, 1008),
         (order(CU, "BUY", "OPEN", 1, 75000, time_condition="NEVER"), 400, 1008),
         (order(CU, "BUY", "OPEN", 1, 75000, order_id="a|b"), 400, 1008),
-        (order(CU, "BUY", "OPEN", 1, 75000, order_id="x" * 129), 400, 1008),
+        (order(CU, "BUY", "OPEN", 1, 75000, order_id="x" * 257), 400, 1008),
         (order(CU, "BUY", "OPEN", 1, 75000, min_volume=-1), 400, 1008),
         (order("SHFE.zz9999", "BUY", "OPEN", 1, 75000), 404, 1007),
         (order("'; drop table", "BUY", "OPEN", 1, 75000), 404, 1007),

@@ -18,7 +18,7 @@ import msgspec
 from qautlra.auth.audit import Act
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import LinkError, UnavailableError
+from qautlra.base.errors import LinkError, QautlraError, UnavailableError
 from qautlra.base.log import Seldom, get_logger
 from qautlra.base.service import Service
 from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Message, Queue
@@ -37,6 +37,7 @@ NAME_BYTES = 200
 ASKED_COUNT = 4096
 RETRY_MAX_S = 1.0
 ACK_EVERY_S = 0.002
+STATEMENTS_COUNT = 1024
 SHOWN_COUNT = 10
 NO_INSTRUMENT = 1007
 DUPLICATE = 3002
@@ -64,6 +65,7 @@ class Trading(amqp_out.Accounts, Protocol):
     def is_outside(self, account_id: str) -> bool: ...
     def takes_orders(self, account_id: str) -> bool: ...
     def is_shown(self, account_id: str, order_id: str) -> bool: ...
+    async def statement(self, account_id: str, trading_day: int = 0) -> str: ...
     def subscribe(
         self,
         account_id: str | None,
@@ -134,6 +136,9 @@ class TradeAmqp(Service):
         "Executed or refused, and nothing but the journal to wait for."
         self._asked: OrderedDict[str, float] = OrderedDict()
         self._dead: list[Message] = []
+        self._statements: dict[tuple[str, int], None] = {}
+        "Asked for and not told yet, by account and day."
+        self._statement_asked = asyncio.Event()
         self._wake = asyncio.Event()
         self._ids = OrderIds(trade.find)
         self._epoch = 0
@@ -179,6 +184,9 @@ class TradeAmqp(Service):
         metrics.bound(
             "net_amqp_events", lambda: self._results.events_count, amqp_out.EVENTS_COUNT, when_full="drop"
         )
+        metrics.bound(
+            "net_amqp_statements", lambda: len(self._statements), STATEMENTS_COUNT, when_full="drop"
+        )
         watch("orders_total", "Orders taken", lambda s: s.orders_count, "counter")
         watch("seen_before_total", "Redelivered orders met again", lambda s: s.seen_before_count, "counter")
         watch("ignored_total", "Messages for other accounts", lambda s: s.ignored_count, "counter")
@@ -198,6 +206,7 @@ class TradeAmqp(Service):
         self.spawn(self._bus.run(), "bus")
         self.spawn(self._acknowledge(), "acknowledge")
         self.spawn(self._results.run(), "results")
+        self.spawn(self._tell_statements(), "statements")
 
     async def stop(self, grace_s: float) -> None:
         """Let go: what is not acknowledged comes again."""
@@ -440,11 +449,31 @@ class TradeAmqp(Service):
 
     def _answer(self, question: Question) -> None:
         ask, account_id = question.ask, question.account_id
-        if ask in (Ask.SETTLEMENT, Ask.BANK):
-            data = {"code": 0, "ask": str(ask), "text": "", "trading_day": question.day}
-            self._results.event(account_id, data)
-            return
-        self._results.tell_all(account_id, str(ask))
+        if ask is Ask.SETTLEMENT:
+            self._statements[(account_id, question.day)] = None
+            if len(self._statements) > STATEMENTS_COUNT:
+                del self._statements[next(iter(self._statements))]
+            self._statement_asked.set()
+        elif ask is Ask.BANK:
+            self._results.event(account_id, {"code": 0, "ask": str(ask), "text": "", "trading_day": 0})
+        else:
+            self._results.tell_all(account_id, str(ask))
+
+    async def _tell_statements(self) -> None:
+        """Tell statements that were asked for, one after another; orders do not wait for them."""
+        while True:
+            await self._statement_asked.wait()
+            self._statement_asked.clear()
+            while self._statements:
+                account_id, day = next(iter(self._statements))
+                del self._statements[(account_id, day)]
+                code, text = 0, ""
+                try:
+                    text = await self._trade.statement(account_id, day)
+                except QautlraError as error:
+                    code, text = INTERNAL, f"查询结算单失败,{error.message}"
+                data = {"code": code, "ask": str(Ask.SETTLEMENT), "text": text, "trading_day": day}
+                self._results.event(account_id, data)
 
     def _refuse(self, account_id: str, answer: Answer) -> None:
         data = {"code": answer.code, "text": answer.text, "order_id": answer.order_id}

@@ -110,6 +110,10 @@ class AccountBroker(Service):
         """Return the day's transfers the broker shows, oldest first."""
         return []
 
+    async def statement(self, _account_id: str, _trading_day: int = 0) -> str:
+        """Return nothing: the broker settles, and the house keeps no statement of it."""
+        return ""
+
     def funds(self, _account_id: str) -> dict[str, Any]:
         """Return the money the broker shows, the last it showed while it is away."""
         return dict(NO_FUNDS)
