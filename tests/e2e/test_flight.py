@@ -133,6 +133,12 @@ def test_logins(serve: Serve) -> None:
     assert found.num_rows == 1
 
 
+def without_origin(error: BaseException) -> None:
+    """Nobody is told where in the server an error was raised."""
+    text = str(error)
+    assert "Traceback" not in text and ".py" not in text and "line " not in text, text
+
+
 def test_bad_input_harms_nobody(serve: Serve) -> None:
     server, client = started(serve)
     assert ingest(server, "app", {"n": 1})[0] == 200
@@ -145,8 +151,9 @@ def test_bad_input_harms_nobody(serve: Serve) -> None:
         (b'{"query": "SELECT * FROM read_csv(\'/etc/passwd\')", "startTime": "1h", "endTime": "now"}',
          pa.ArrowInvalid),
     ):  # fmt: skip
-        with pytest.raises(kind):
+        with pytest.raises(kind) as refused:
             client.do_get(fl.Ticket(ticket)).read_all()
+        without_origin(refused.value)
     good = pa.table({"n": [2.0]})
     for descriptor, table, words in (
         (fl.FlightDescriptor.for_path("a b"), good, "not a stream name"),
@@ -155,11 +162,19 @@ def test_bad_input_harms_nobody(serve: Serve) -> None:
         (fl.FlightDescriptor.for_path("futures_market"), good, "no column 'n'"),
         (fl.FlightDescriptor.for_path("bar_1d"), good, "is made of"),
     ):
-        with pytest.raises(pa.ArrowInvalid, match=words):
+        with pytest.raises(pa.ArrowInvalid, match=words) as refused:
             writer, told = client.do_put(descriptor, table.schema, LOGIN)
             with writer:
                 writer.write_table(table)
                 told.read()
+        without_origin(refused.value)
+    for info in (
+        lambda: client.get_flight_info(fl.FlightDescriptor.for_command(b"{torn")),
+        lambda: client.get_flight_info(fl.FlightDescriptor.for_path("nope")),
+    ):
+        with pytest.raises((pa.ArrowInvalid, KeyError)) as refused:
+            info()
+        without_origin(refused.value)
     for action in (
         lambda: list(client.do_action("x", LOGIN)),
         lambda: client.get_schema(fl.FlightDescriptor.for_path("app")),

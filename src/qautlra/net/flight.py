@@ -20,10 +20,9 @@ from qautlra.auth.rights import Right
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import ConfigError, LinkError
-from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.net.deps import Deps
-from qautlra.net.flight_desk import CALLS_COUNT, POLL_S, Desk, cut, peer_host
+from qautlra.net.flight_desk import CALLS_COUNT, POLL_S, Desk, cut, peer_host, telling, told
 from qautlra.net.flight_rows import Answer, Rows, Tail
 from qautlra.net.tls import Certificate
 from qautlra.wire.ingest import check_batch
@@ -32,7 +31,6 @@ PUT_BYTES: Final = 8 << 20
 PUT_ROWS: Final = 16_384
 RENEW_S: Final = 10.0
 CALLS_S: Final = 1.0
-_log = get_logger("net")
 
 
 class FlightDoor(Service):
@@ -170,6 +168,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         self.desk = desk
         super().__init__(location, auth_handler=_NoHandshake(), middleware={"login": _Login([desk])}, **more)
 
+    @telling
     def do_get(self, context: fl.ServerCallContext, ticket: fl.Ticket) -> fl.FlightDataStream:
         """Answer a query, or follow a stream when the ticket names nothing but one."""
         desk = self.desk
@@ -180,6 +179,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         rows = Tail(desk, context, asked) if is_tail(asked) else Answer(desk, context, ticket.ticket)
         return fl.GeneratorStream(rows.schema, rows)
 
+    @telling
     def do_put(
         self,
         context: fl.ServerCallContext,
@@ -212,6 +212,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
         finally:
             desk.leave()
 
+    @telling
     def get_flight_info(
         self, context: fl.ServerCallContext, descriptor: fl.FlightDescriptor
     ) -> fl.FlightInfo:
@@ -228,11 +229,17 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
 
     def list_flights(self, context: fl.ServerCallContext, criteria: bytes) -> Iterator[fl.FlightInfo]:
         """List the streams; a stream's schema is in its flight info."""
+        return iter(self._flights(context))
+
+    @telling
+    def _flights(self, context: fl.ServerCallContext) -> list[fl.FlightInfo]:
         self.desk.admit(context, Right.MARKET)
+        found = []
         for name in self.desk.have(self.desk.deps.stored).names():
             ticket = fl.Ticket(json.dumps({"stream": name, "start_time": "1h-ago"}).encode())
             descriptor = fl.FlightDescriptor.for_path(name)
-            yield fl.FlightInfo(pa.schema([]), descriptor, [fl.FlightEndpoint(ticket, [])], -1, -1)
+            found.append(fl.FlightInfo(pa.schema([]), descriptor, [fl.FlightEndpoint(ticket, [])], -1, -1))
+        return found
 
 
 def ticket_of(body: bytes) -> dict[str, Any]:
@@ -277,7 +284,5 @@ def told_of(rows: int) -> bytes:
 
 def of_put(error: Exception, taken: int) -> Exception:
     """Return the error of a put with how many of its rows are stored: those it must not send again."""
-    if not isinstance(error, pa.ArrowException | fl.FlightError):
-        _log.error("flight_put_failed", error=str(error), exc_info=error)
-        error = fl.FlightServerError("Internal error; the server's log has the details")
+    error = told(error)
     return type(error)(f"{error}; {taken} rows before are stored")

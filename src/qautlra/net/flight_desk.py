@@ -9,13 +9,15 @@ import stat
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 import pyarrow as pa
 import pyarrow.flight as fl
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError
+from qautlra.base.log import get_logger
 from qautlra.net.deps import Deps
 from qautlra.net.flight_login import Logins
 from qautlra.net.origin import is_loopback_name
@@ -23,6 +25,8 @@ from qautlra.net.origin import is_loopback_name
 CALLS_COUNT: Final = 32
 POLL_S: Final = 0.05
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
+_log = get_logger("net")
 
 
 class Desk:
@@ -102,6 +106,55 @@ class Desk:
             who.require(right)
 
 
+class _Untraced(Exception):
+    """Tells its message alone: Arrow adds to others where in the server they were raised.
+
+    It asks the traceback module for the text, which stops here, and then names the type instead.
+    """
+
+    @property
+    def __cause__(self) -> BaseException | None:  # type: ignore[override]
+        raise AttributeError("told without its origin")
+
+
+class InvalidArgument(_Untraced, pa.ArrowInvalid):  # type: ignore[misc]
+    """What is asked cannot be answered."""
+
+
+class NotFound(_Untraced, pa.ArrowKeyError):  # type: ignore[misc]
+    """There is nothing of that name."""
+
+
+def told(error: Exception) -> Exception:
+    """Return an error as whoever called is told it; what nobody foresaw is logged, and only that is told."""
+    if isinstance(error, (fl.FlightError, _Untraced)):
+        return error
+    if isinstance(error, QautlraError):
+        return translated(error)
+    if isinstance(error, pa.ArrowKeyError):
+        return NotFound(str(error))
+    if isinstance(error, pa.ArrowInvalid):
+        return InvalidArgument(str(error))
+    _log.error("flight_failed", error=str(error), exc_info=error)
+    unforeseen: Exception = fl.FlightServerError("Internal error; the server's log has the details")
+    return unforeseen
+
+
+def telling(call: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Make what a call raises what its caller is told."""
+
+    @wraps(call)
+    def wrapped(*given: _P.args, **named: _P.kwargs) -> _T:
+        try:
+            return call(*given, **named)
+        except StopIteration:
+            raise
+        except Exception as error:
+            raise told(error) from None
+
+    return wrapped
+
+
 def peer_host(peer: str) -> str:
     """Return the address of `ipv4:127.0.0.1:5000` or `ipv6:[::1]:5000`, decoded."""
     text = peer.replace("%5B", "[").replace("%5D", "]").partition(":")[2]
@@ -131,11 +184,11 @@ def translated(error: QautlraError) -> Exception:
     if isinstance(error, AuthError):
         kind = fl.FlightUnauthenticatedError if error.status == 401 else fl.FlightUnauthorizedError
     elif isinstance(error, NotFoundError):
-        kind = pa.ArrowKeyError
+        kind = NotFound
     elif isinstance(error, LimitError) and error.status not in (400, 413):  # those no waiting helps
         kind = fl.FlightTimedOutError if error.status == 504 else fl.FlightUnavailableError
     elif isinstance(error, InputError):
-        kind = pa.ArrowInvalid
+        kind = InvalidArgument
     elif error.status == 503:
         kind = fl.FlightUnavailableError
     return kind(error.message)

@@ -10,8 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.flight as fl
 
-from qautlra.base.errors import QautlraError
-from qautlra.net.flight_desk import Desk, peer_host, translated
+from qautlra.net.flight_desk import Desk, peer_host, telling
 from qautlra.wire.query import decode_query
 
 ARROW: Final = "application/vnd.apache.arrow.stream"
@@ -31,6 +30,7 @@ class Rows:
     def __iter__(self) -> Rows:
         return self
 
+    @telling
     def __next__(self) -> pa.RecordBatch:
         try:
             batch = self._next()
@@ -72,9 +72,6 @@ class Answer(Rows):
             else:
                 self._pieces = chunks
                 self._reader = pa.ipc.open_stream(pa.PythonFile(_Pull(self), mode="r"))
-        except QautlraError as error:
-            self.close()
-            raise translated(error) from None
         except BaseException:
             self.close()
             raise
