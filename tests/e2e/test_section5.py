@@ -292,10 +292,34 @@ def test_the_calls_of_a_stream(server: Server) -> None:
     assert [row["n"] for row in rows(server, "calls")] == [3]
 
 
+def test_the_calls_of_a_stream_that_is_always_there(server: Server) -> None:
+    for name in ("futures_market", "stock_market", "market_data"):
+        path = f"/api/v1/logstream/{name}"
+        counted = {
+            "query": f"SELECT count(*) AS n FROM {name}",
+            "startTime": "2000-01-01",
+            "endTime": "2100-01-01",
+        }
+
+        def rows_there(asked: bytes = json.dumps(counted).encode()) -> int:
+            return int(json.loads(server.request("POST", "/api/v1/query", asked)[1])[0]["n"])
+
+        before = rows_there()
+        stats = send(server, "GET", f"{path}/stats")[1]
+        assert before <= stats["ingestion"]["count"] <= rows_there(), name
+        info = send(server, "GET", f"{path}/info")[1]
+        assert info == send(server, "GET", path)[1] and info["time_partition"] == "datetime"
+        assert info["is_static"] and info["created-at"] is None and info["retention_days"] == 0
+        assert send(server, "GET", f"{path}/retention") == (200, [])  # for ever, as the store is set
+        assert send(server, "PUT", f"{path}/retention", [])[0] in (400, 409)
+
+
 def test_whether_it_is_there(server: Server) -> None:
     for path in ("/api/v1/liveness", "/api/v1/readiness"):
         for method in ("GET", "HEAD"):
             assert server.request(method, path)[:2] == (200, b"")
+    about = server.get_json("/api/v1/about")
+    assert about["version"] and about["mode"] == "db"
     assert b"qautlra_store_rows_logged_total" in server.request("GET", "/metrics")[1]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from qautlra import __version__
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
 from qautlra.base.limits import INGEST_BODY_BYTES
@@ -66,6 +67,7 @@ class IngestHttp:
                 "The columns an event makes",
                 Right.MARKET,
             ),
+            route("GET", "/api/v1/about", self.about, "Version and modes", Right.MARKET, reply=Any),
             Route("GET", "/api/v1/liveness", self.alive, "Whether the process answers", right=Right.PUBLIC),
             Route("GET", "/api/v1/readiness", self.ready, "Whether the store answers", right=Right.PUBLIC),
         ]
@@ -112,7 +114,8 @@ class IngestHttp:
     async def info(self, request: web.Request) -> web.Response:
         """Say how a stream is kept."""
         facts = self._deps.stored().info(request.match_info["stream"])
-        facts["created-at"] = _moment(facts.pop("created_us"))
+        created_us = facts.pop("created_us")
+        facts["created-at"] = None if created_us is None else _moment(created_us)
         return json_reply(facts)
 
     async def schema(self, request: web.Request) -> web.Response:
@@ -151,6 +154,10 @@ class IngestHttp:
         if len(events) != 1:
             raise InputError("expected one event", key="body")
         return json_reply({"fields": self._deps.stored().detect(events[0]), "metadata": {}})
+
+    async def about(self, _request: web.Request) -> web.Response:
+        """Say which version answers, and what of a store it is."""
+        return json_reply({"version": __version__, "mode": ",".join(self._deps.modes)})
 
     async def alive(self, _request: web.Request) -> web.Response:
         """Answer."""

@@ -19,7 +19,7 @@ from qautlra.store.disk import DiskGuard
 from qautlra.store.live import MarketTail, TableTail
 from qautlra.store.market_rows import market_table
 from qautlra.store.members import StreamMembers
-from qautlra.store.schema import BAR_1M, BAR_SCHEMA, MARKET_DATA, ROW_SCHEMA, STREAMS, TIME
+from qautlra.store.schema import BAR_1M, BAR_SCHEMA, ROW_SCHEMA, STREAMS, TIME
 from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
 from qautlra.store.tables.infer import static_columns
 from qautlra.store.tables.rows import rows_of
@@ -216,20 +216,30 @@ class IngestDoor:
         if name.lower() not in STREAMS:
             return self._tables().stats(name)
         opened = self._need()
-        parts = STREAMS[name.lower()].parts
-        files = [file for file in opened.catalogue.state.files if file.stream in parts]
+        parts, state = STREAMS[name.lower()].parts, opened.catalogue.state
+        files = [file for file in state.files if file.stream in parts]
+        logged = 0
+        if name.lower() != BAR_1M:  # bars are made of the rows, and logged nowhere
+            logged = opened.hot.count(self._members.numbers(parts, None), min_lsn=state.watermark_lsn)
         return {
-            "rows": sum(file.rows for file in files),
+            "rows": sum(file.rows for file in files) + logged,
             "file_bytes": sum(file.bytes for file in files),
             "files": len(files),
-            "log_rows": max(opened.journal.head_lsn - opened.catalogue.state.watermark_lsn, 0)
-            if name.lower() == MARKET_DATA
-            else 0,
+            "log_rows": logged,
         }
 
     def info(self, name: str) -> dict[str, Any]:
-        """Return how a stream is kept."""
-        _refuse_own(name)
+        """Return how a stream is kept; `created_us` is None of one that is always there."""
+        if name.lower() in STREAMS:
+            opened = self._need()
+            return {
+                "created_us": None,
+                "time_partition": TIME,
+                "time_limit_days": None,
+                "custom_partition": [] if name.lower() == BAR_1M else list(opened.compactor.layout.fields),
+                "is_static": True,
+                "retention_days": opened.tables.retention_days,
+            }
         found = self._tables().book.get(name)
         return {
             "created_us": found.created_us,

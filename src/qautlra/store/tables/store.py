@@ -77,6 +77,11 @@ class TableStore:
         self.error = ""
 
     @property
+    def retention_days(self) -> int:
+        """Return how long the market's rows are kept, and streams that say nothing of it; 0: for ever."""
+        return self._settings.retention_days
+
+    @property
     def buffered_bytes(self) -> int:
         """Return how much of the log is not written yet."""
         return 0 if self._journal is None else self._journal.stats["buffered_bytes"]
@@ -452,7 +457,7 @@ class TableStore:
 
     def _kept_days(self, name: str) -> int:
         own = self.book.get(name).retention_days if name in self.book else 0
-        return own or self._settings.retention_days
+        return own or self.retention_days
 
     async def _replace(self, state: State, gone: list[DataFile]) -> None:
         await self._work(partial(self.catalogue.store, state))
