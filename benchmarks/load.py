@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -40,6 +41,7 @@ RATE = 100_000
 BATCH_ROWS = 2_000
 CLIENTS, ASKS_PER_S = 8, 20
 LIMIT = 1_000
+WARM_S = 0.5
 USER = "bench"
 STATEMENT = (
     "SELECT instrument_id, avg(last_price), max(volume), count(*) FROM futures_market GROUP BY instrument_id"
@@ -86,7 +88,8 @@ def main() -> None:
         targets={"http_p99_ms": 1.5, "server_p99_ms": 0.3, "loop_lag_p99_ms": 3.0, "rows_per_s": RATE},
         ratio_to_control_p99=round(asks["p99"] / control["p99"], 2),
         control="an aiohttp handler that sends as many bytes, asked alike while the same rows arrive",
-        note="product, rows, clients and control share the machine's cores",
+        note="product, rows, clients and control share the machine's cores; clients go before the rest where that is allowed, "
+        "as if they were other machines; what is asked in the first half second is not counted",
     )
 
 
@@ -267,7 +270,9 @@ def feed_paced(port: int, password: str, bodies: list[bytes], begins: float, res
 def ask_paced(
     port: int, bounds: tuple[list[str], int, int], begins: float, seconds: float, results: Any
 ) -> None:
-    """Ask as eight clients do; tell what it took."""
+    """Ask as eight clients do; tell what it took, once memory and links are warm."""
+    with suppress(OSError):  # clients are other machines: they do not wait for cores behind what runs here
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     taken: list[float] = []
     inside: list[float] = []
 
@@ -279,10 +284,14 @@ def ask_paced(
             time.sleep(max(at - time.monotonic(), 0))
             start = time.perf_counter()
             head, _ = asker.ask(content)
-            taken.append((time.perf_counter() - start) * 1e3)
+            spent_ms = (time.perf_counter() - start) * 1e3
+            is_warm = at >= begins + WARM_S
+            at += 1 / ASKS_PER_S
+            if not is_warm:
+                continue
+            taken.append(spent_ms)
             if b"p-time-elapsed:" in head:
                 inside.append(float(head.split(b"p-time-elapsed:")[1].split(b"\r\n")[0]) * 1e3)
-            at += 1 / ASKS_PER_S
 
     clients = [Thread(target=client, args=(number,)) for number in range(CLIENTS)]
     for one in clients:

@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -343,3 +344,57 @@ def test_a_server_that_runs_is_not_waited_for(tmp_path: Path) -> None:
     assert refused.value.status == 409 and time.monotonic() - began < 1.0
     os.close(held)
     os.close(lock.lock_directory(tmp_path))
+
+
+def test_what_jobs_free_is_kept_until_none_comes() -> None:
+    """In a process of its own: allocators read their settings as they start."""
+    story = """
+import socket, sys, threading, time
+from pathlib import Path
+import pyarrow as pa
+from qautlra.base.memory import give_back
+from qautlra.store.kept import Control
+
+def resident_mb():
+    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) >> 10
+
+def job():
+    parts = [pa.table({"a": pa.nulls(1 << 20, pa.float64())})] * 16
+    pa.concat_tables(parts).combine_chunks()
+    bytes(bytearray(b"x") * (64 << 20))
+
+def begin(number, link):
+    thread = threading.Thread(target=job)
+    thread.start()
+    thread.join()
+    print("kept", resident_mb() - before, flush=True)
+
+def rest():
+    give_back()
+    print("rests", resident_mb() - before, flush=True)
+
+before = resident_mb()
+Control().serve(begin, rest, 0.5)
+"""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, "-c", story],
+        env=os.environ | fileproc.KEEPS_MEMORY | {"PYTHONPATH": PRODUCT},
+        stdin=theirs, stdout=subprocess.PIPE, cwd=ROOT, text=True,
+    )  # fmt: skip
+    theirs.close()
+    assert process.stdout is not None
+    with process, ours:
+        for _ in range(2):
+            for _ in range(3):
+                one, other = socket.socketpair()
+                socket.send_fds(ours, [b"q"], [other.fileno()])
+                what, mb = process.stdout.readline().split()
+                assert what == "kept"
+                one.close()
+                other.close()
+            assert int(mb) > 180, "by default 144 here"
+            what, mb = process.stdout.readline().split()
+            assert what == "rests" and int(mb) < 60, (what, mb)
+        ours.shutdown(socket.SHUT_RDWR)

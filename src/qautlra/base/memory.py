@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
+import pyarrow as pa
+
 # glibc's <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # Pieces larger than this are mapped, each for itself, and given back to the system when they are freed.
@@ -21,3 +23,11 @@ def keep_freed() -> bool:
     if mallopt is None:  # another C library
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)) and bool(mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def give_back() -> None:
+    """Return what is free to the system: what pyarrow's allocator has only when the main thread asks."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

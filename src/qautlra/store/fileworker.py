@@ -24,6 +24,7 @@ from msgspec import Struct
 from qautlra.base import log
 from qautlra.base.arrow import leave_pandas_out
 from qautlra.base.errors import StorageError
+from qautlra.base.memory import give_back
 from qautlra.store.filework import Done, Job, do
 from qautlra.store.kept import Control, exactly
 from qautlra.store.parquet import Layout
@@ -75,7 +76,6 @@ class Worker:
             answer = msgspec.json.encode(self._done(ask, table))
             link.sendall(ANSWER.pack(len(answer)) + answer)
         control.let_go(number)
-        pa.default_memory_pool().release_unused()
 
     def _done(self, ask: Ask, table: pa.Table | None) -> Answer:
         if ask.is_calm:
@@ -119,7 +119,7 @@ def main() -> None:
     pa.set_cpu_count(1)  # the other cores are the server's
     _confine(int(sys.argv[2]))
     worker = Worker(Path(sys.argv[1]))
-    control.serve(lambda number, link: worker.begin(number, link, control))
+    control.serve(lambda number, link: worker.begin(number, link, control), give_back)
 
 
 if __name__ == "__main__":

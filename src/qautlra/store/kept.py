@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import struct
 import sys
@@ -38,11 +39,17 @@ class KeptProcess:
     """`python -m MODULE ARGUMENTS`, called `name` in logs. Loop only."""
 
     def __init__(
-        self, name: str, module: str, arguments: Sequence[str], inherits: Sequence[int] = ()
+        self,
+        name: str,
+        module: str,
+        arguments: Sequence[str],
+        inherits: Sequence[int] = (),
+        environment: dict[str, str] | None = None,
     ) -> None:
         self._name = name
         self._command = [sys.executable, "-m", module, *arguments]
         self._inherits = inherits
+        self._environment = environment or {}
         self._process: Child | None = None
         self._control: socket.socket | None = None
         self._starting = asyncio.Lock()
@@ -117,7 +124,7 @@ class KeptProcess:
             self._process = Child(
                 self._command,
                 theirs.fileno(),
-                {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                self._environment | {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
                 _Report(self._name),
                 self._inherits,
             )
@@ -182,10 +189,20 @@ class Control:
         self._socket = socket.socket(fileno=os.dup(0))
         self._lock = Lock()
 
-    def serve(self, begin: Callable[[int, socket.socket], None]) -> None:
-        """Give `begin` number and socket of each thing that is asked; end when nobody can ask."""
+    def serve(
+        self,
+        begin: Callable[[int, socket.socket], None],
+        rest: Callable[[], None] = lambda: None,
+        rest_s: float = 60.0,
+    ) -> None:
+        """Give `begin` number and socket of each thing that is asked; end when nobody can ask.
+
+        `rest` is called once when nothing was asked for so long.
+        """
         number = 0
         while True:
+            if number and not select.select([self._socket], [], [], rest_s)[0]:
+                rest()
             message, descriptors, _, _ = socket.recv_fds(self._socket, 1, 1)
             if not message:
                 os._exit(0)  # whoever asked is gone: what is at work has nobody to tell
