@@ -88,8 +88,8 @@ def main() -> None:
         targets={"http_p99_ms": 1.5, "server_p99_ms": 0.3, "loop_lag_p99_ms": 3.0, "rows_per_s": RATE},
         ratio_to_control_p99=round(asks["p99"] / control["p99"], 2),
         control="an aiohttp handler that sends as many bytes, asked alike while the same rows arrive",
-        note="product, rows, clients and control share the machine's cores; clients go before the rest where that is allowed, "
-        "as if they were other machines; what is asked in the first half second is not counted",
+        note="product, rows, clients and control share the machine's cores; clients go before the rest where "
+        "that is allowed, as if they were other machines; the first half second is not counted",
     )
 
 
