@@ -311,6 +311,22 @@ def test_what_is_refused_makes_and_grows_no_stream(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_stream_that_leaves_texts_texts(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with tables(tmp_path) as (w, store):
+            door = w.store.ingest
+            for name, infer_times in (("plain", False), ("timed", True)):
+                fields = (("declared", "datetime"), ("n", "float"))
+                await door.create(name, StreamOptions(fields=fields, infer_times=infer_times))
+                text = "2026-01-01T00:00:00Z"
+                await take(w, name, {"time": text, "declared": text, "n_date": text, "n": 1})
+                kinds = {column.name: column.type for column in store.book.get(name).columns}
+                assert kinds["declared"] == "timestamp_us"
+                assert kinds["time"] == kinds["n_date"] == ("timestamp_us" if infer_times else "utf8")
+
+    run(work())
+
+
 def test_a_stream_nothing_could_be_stored_in_is_not_made(tmp_path: Path) -> None:
     async def work() -> None:
         async with tables(tmp_path, schema=Schema(auto_detect=False)) as (w, _):

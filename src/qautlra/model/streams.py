@@ -27,7 +27,10 @@ def number_in(text: str) -> int | float | None:
 
 
 class StreamOptions(Struct, frozen=True, kw_only=True):
-    """`fields` are declared columns (name, type); a static stream takes no others."""
+    """`fields` are declared columns (name, type); a static stream takes no others.
+
+    Without `infer_times` a text becomes a time in declared columns only.
+    """
 
     is_static: bool = False
     update: bool = False
@@ -35,6 +38,7 @@ class StreamOptions(Struct, frozen=True, kw_only=True):
     time_limit_days: int = 0
     custom_partition: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] | None = None
+    infer_times: bool = True
 
 
 class IngestKey(Struct, frozen=True, kw_only=True):

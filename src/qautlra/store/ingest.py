@@ -172,6 +172,7 @@ class IngestDoor:
             columns=columns,
             created_us=wall_us(),
             is_static=options.is_static,
+            infer_times=options.infer_times,
             time_partition=options.time_partition,
             time_limit_days=options.time_limit_days,
             custom_partition=options.custom_partition,

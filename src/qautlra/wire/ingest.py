@@ -87,6 +87,7 @@ def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
         time_limit_days=days(limit, "X-P-Time-Partition-Limit") if limit else 0,
         custom_partition=custom,
         fields=fields,
+        infer_times=_flag(headers, "X-P-Infer-Timestamp", default=True),
     )
 
 
@@ -119,8 +120,8 @@ def days(text: str, key: str) -> int:
     return int(number)
 
 
-def _flag(headers: Mapping[str, str], name: str) -> bool:
-    text = headers.get(name, "false").strip().lower()
+def _flag(headers: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    text = headers.get(name, str(default)).strip().lower()
     if text not in ("true", "false"):
         raise InputError(f"{name}: expected true or false, got {text[:32]!r}", key=name)
     return text == "true"

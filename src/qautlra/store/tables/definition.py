@@ -68,6 +68,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     created_us: int
     born_lsn: int = 0
     is_static: bool = False
+    infer_times: bool = True
     time_partition: str = ""
     time_limit_days: int = 0
     custom_partition: tuple[str, ...] = ()

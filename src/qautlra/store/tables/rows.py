@@ -147,10 +147,10 @@ class _Rows:
         """Place values under their name; those that cannot be of its type are left to go beside."""
         column = self._known.get(name.lower())
         if column is None:
-            kind = kind_of_all(name, values, are_cells=are_cells)
-            if kind is None:
+            first = kind_of_all(name, values, are_cells=are_cells)
+            if first is None:
                 return
-            column = self._known[self._column(name, kind, _is_none_free, str)]
+            column = self._known[self._column(name, self._type(first), _is_none_free, str)]
         key, kind = column.name.lower(), column.type
         held = self._held.get(key)
         kept = [None] * self._count if held is None else held
@@ -160,12 +160,16 @@ class _Rows:
                 continue
             fitted = fit(value, kind)
             if fitted is None or not isinstance(kept, list) or kept[at] is not None:
-                other = infer(name, value, is_cell=are_cells)
+                other = self._type(infer(name, value, is_cell=are_cells))
                 rest.setdefault(other, [None] * self._count)[at] = value
             else:
                 kept[at] = fitted
         self._held[key] = kept
         self._rest += [(column.name, other, left) for other, left in rest.items()]
+
+    def _type(self, kind: TypeName) -> TypeName:
+        """Return the type of a new column whose values speak for `kind`."""
+        return "utf8" if kind == "timestamp_us" and not self._definition.infer_times else kind
 
     def _beside(self, name: str, kind: TypeName, values: list[Any]) -> None:
         def is_free(held: list[Any] | pa.Array) -> bool:
