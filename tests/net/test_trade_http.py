@@ -299,6 +299,8 @@ def test_who_may_look_may_not_trade(front: TradingFront) -> None:
         (order(CU, "BUY", "OPEN", 1, 75000, time_condition="NEVER"), 400, 1008),
         (order(CU, "BUY", "OPEN", 1, 75000, order_id="a|b"), 400, 1008),
         (order(CU, "BUY", "OPEN", 1, 75000, order_id="x" * 257), 400, 1008),
+        (order(CU, "BUY", "OPEN", 1, 75000, time_condition="GTC"), 400, 4001),
+        (order(CU, "BUY", "OPEN", 1, 75000, time_condition="GTD"), 400, 4001),
         (order(CU, "BUY", "OPEN", 1, 75000, min_volume=-1), 400, 1008),
         (order("SHFE.zz9999", "BUY", "OPEN", 1, 75000), 404, 1007),
         (order("'; drop table", "BUY", "OPEN", 1, 75000), 404, 1007),

@@ -365,6 +365,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "cancel_order": {"order_id": "theirs"},
     "req_transfer": {"amount": 5_000.0, **BANK},
     "qry_settlement_info": {"trading_day": 20210801},
+    "change_trading_account_password": {},
     "qry_account_info": {},
     "qry_transfer_serial": {},
     "qry_account_register": {},
@@ -438,6 +439,28 @@ def test_a_unit_of_a_user_is_the_user_and_nobody_elses(tmp_path: Path) -> None:
         assert [order.order_id for order in room.trade.orders(ACCOUNT)] == ["u1"]
         assert room.trade.orders("other") == []
         assert client.codes.count(408) == 3
+
+    go(tmp_path, body)
+
+
+def test_what_no_door_can_do_is_said(tmp_path: Path) -> None:
+    """Contract 2.5, code 362; and 5.2: GTC and GTD are of no exchange here, whatever day is named."""
+
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        say(session, "change_trading_account_password", account_id=ACCOUNT, currency_id="CNY")
+        await until(lambda: client.codes[-1] == 362)
+        made = {"user_id": ACCOUNT, "exchange_id": "SHFE", "instrument_id": "cu2109", "direction": "BUY"}
+        made |= {"offset": "OPEN", "volume": 1, "price_type": "LIMIT", "limit_price": 70_000}
+        made |= {"volume_condition": "ANY"}
+        for n, more in enumerate(
+            ({"time_condition": "GTC"}, {"time_condition": "GTD"},
+             {"time_condition": "GTD", "GTD_date": 20261231})
+        ):  # fmt: skip
+            say(session, "insert_order", order_id=f"g{n}", **made, **more)
+            await until(lambda n=n: client.codes.count(80) == n + 1)
+        say(session, "insert_order", order_id="past", **made, time_condition="GTD", GTD_date=20210730)
+        await until(lambda: client.codes[-1] == 15)
 
     go(tmp_path, body)
 

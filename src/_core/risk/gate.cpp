@@ -221,7 +221,9 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
     }
     // 18: reduce-only, expiry
     if (r.reduce_only && opens) return refuse(18, Code::kReduceOnly, warnings);
-    if (r.time == book::TimeCondition::kGtd && r.gtd_day < trading_day) return refuse(18, Code::kExpired, warnings);
+    // A GTD order without a day is for the book: it takes no such kind.
+    if (r.time == book::TimeCondition::kGtd && r.gtd_day != 0 && r.gtd_day < trading_day)
+      return refuse(18, Code::kExpired, warnings);
   }
   return {Code::kOk, 0, warnings};
 }

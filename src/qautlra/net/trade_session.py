@@ -241,6 +241,8 @@ class TradeSession:
             self._condition(request)
         elif isinstance(request, asks.ChangePassword):
             self._spawn(self._change_password(request))
+        elif isinstance(request, asks.ChangeFundPassword):
+            self._packets.tell(362, "不能修改资金密码,本账户没有资金密码", "WARNING")
         elif isinstance(request, _REFRESHING):
             self._refresh()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 import orjson
@@ -64,6 +64,7 @@ class Insert(Request, tag="insert_order", frozen=True):
     volume_condition: Literal["ANY", "MIN", "ALL"] = "ANY"
     time_condition: Literal["IOC", "GFS", "GFD", "GTD", "GTC", "GFA"] = "GFD"
     min_volume: int = 0
+    GTD_date: Annotated[int, msgspec.Meta(ge=0, le=99_991_231)] = 0
     contingent_condition: str = "IMMEDIATELY"
 
 
@@ -104,6 +105,10 @@ class QueryBankCapital(Request, tag="qry_bankcapital", frozen=True):
 class ChangePassword(Request, tag="change_password", frozen=True):
     old_password: str
     new_password: str
+
+
+class ChangeFundPassword(Request, tag="change_trading_account_password", frozen=True):
+    pass
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -182,6 +187,7 @@ _REQUESTS = (
     | QueryBanks
     | QueryBankCapital
     | ChangePassword
+    | ChangeFundPassword
     | InsertCondition
     | CancelCondition
     | PauseCondition
@@ -194,7 +200,6 @@ _OTHERS: Final = frozenset(
         "subscribe_trading_status",
         "set_risk_management_rule",
         "pre_insert_order",
-        "change_trading_account_password",
     }
 )
 
@@ -252,6 +257,7 @@ def insert_of(request: Insert, account_id: str, order_id: str) -> InsertOrder:
         time_condition=_TIME[request.time_condition],
         volume_condition=_VOLUME[request.volume_condition],
         min_volume=request.min_volume,
+        gtd_day=request.GTD_date,
     )
 
 
