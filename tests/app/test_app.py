@@ -143,6 +143,14 @@ def test_the_market_clock_belongs_to_the_source(tmp_path: Path) -> None:
     assert build(loaded(tmp_path, "mode=query")).clock.name == "wall"
 
 
+def test_contracts_of_a_recording_are_of_its_decade(tmp_path: Path) -> None:
+    recorded = tmp_path / "day.csv"
+    recorded.write_text("TradingDay,InstrumentID,ExchangeID,UpdateTime\n20210802,TA109,CZCE,09:00:00\n")
+    app = build(loaded(tmp_path, "mode=md", f"source.replay.files={recorded}"))
+    instruments = app.parts["instruments"]
+    assert instruments.info(instruments.intern("CZCE.TA109"))["delivery_year"] == 2021
+
+
 @pytest.mark.parametrize(
     "victim",
     [

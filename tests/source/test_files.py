@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qautlra.source import files
-from qautlra.source.files import TickFile
+from qautlra.source.files import TickFile, first_day
 
 TEXT = "InstrumentID,UpdateTime,LastPrice,Volume,Note\nIF2101,10:00:00,5230.2,7,x\nIF2101,10:00:01,,8.0,y\n"
 
@@ -87,3 +87,19 @@ def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     rows, file = read(path)
     assert rows == []
     assert "empty.csv: empty" in str(file.error)
+
+
+def test_the_first_day_a_recording_names(tmp_path: Path) -> None:
+    """By it `TA109` is of 2021, whatever the machine's year."""
+    plain, later, whole = tmp_path / "plain.csv", tmp_path / "later.csv", tmp_path / "whole.parquet"
+    plain.write_text(TEXT)
+    later.write_text(
+        "TradingDay,ActionDay,InstrumentID,UpdateTime\n,,TA109,09:00:00\n,20210802,TA109,09:00:01\n"
+    )
+    days = pa.array([20210803, 20210804])
+    pq.write_table(
+        pa.table({"TradingDay": days, "InstrumentID": ["a", "b"], "UpdateTime": ["x", "y"]}), whole
+    )
+    assert first_day([plain]) == first_day([tmp_path / "none.csv"]) == first_day([]) == 0
+    assert first_day([plain, later]) == 20210802
+    assert first_day([whole]) == 20210803

@@ -53,7 +53,7 @@ def build(loaded: Loaded) -> App:
     rooms = modes.rooms(config.mode, loaded.origin("mode"), with_store=config.store.enabled)
     choice = choose(loaded, rooms)
     calendar = load_calendar()
-    instruments = Instruments(calendar, _reference_day(config))
+    instruments = Instruments(calendar, _reference_day(config, choice))
     tape = Tape(instruments, calendar, config.feed.tape_ticks)
     market_clock = _clock(choice)
     late = _Late()
@@ -295,8 +295,12 @@ def _clock(choice: Choice) -> MarketClock:
     return VirtualClock(choice.kinds[0]) if choice.is_virtual else WallClock()
 
 
-def _reference_day(config: Config) -> int:
+def _reference_day(config: Config, choice: Choice) -> int:
     """Return the day near which a one-digit year is understood, 0 for the machine's today."""
+    if choice.kinds == ("replay",):
+        from qautlra.source.files import first_day
+
+        return first_day(config.source.replay.files)
     day = config.source.sim.trading_day
     return int(day.replace("-", "")) if day else 0
 

@@ -7,7 +7,7 @@ the rows before the break and then the error. Blocking: callers run `next` in a 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +240,15 @@ def _whole(table: pa.Table) -> pa.RecordBatch:
     if not batches:
         return pa.RecordBatch.from_pylist([], schema=table.schema)
     return batches[0]
+
+
+def first_day(paths: Sequence[str | Path]) -> int:
+    """Return the first day the files name, as YYYYMMDD, 0 when none does. Blocking: reads a batch or so."""
+    for path in paths:
+        for batch in TickFile(path).batches():
+            for name in ("TradingDay", "ActionDay"):
+                for value in batch.column(name) if name in batch.schema.names else ():
+                    day = str(value.as_py() or "").replace("-", "")
+                    if len(day) == 8 and day.isdigit():
+                        return int(day)
+    return 0
