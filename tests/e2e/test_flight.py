@@ -161,6 +161,7 @@ def test_bad_input_harms_nobody(serve: Serve) -> None:
         (fl.FlightDescriptor.for_command(b"{}"), good, "name a stream"),
         (fl.FlightDescriptor.for_path("futures_market"), good, "no column 'n'"),
         (fl.FlightDescriptor.for_path("bar_1d"), good, "is made of"),
+        (fl.FlightDescriptor.for_path("app"), pa.table({"n": [b"\x00\xff"]}), "type binary have no place"),
     ):
         with pytest.raises(pa.ArrowInvalid, match=words) as refused:
             writer, told = client.do_put(descriptor, table.schema, LOGIN)

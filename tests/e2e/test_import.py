@@ -117,11 +117,13 @@ def test_a_bad_file_says_where(serve: Serve, tmp_path: Path) -> None:
     assert found["state"] == "failed" and found["error"].startswith("row 4322: 'm' is not a column")
     assert numbers(server, "strict") == list(range(4_321))
     good = parquet(tmp_path / "a.parquet", 100)
+    pq.write_table(pa.table({"n": [b"\x00\xff"]}), tmp_path / "b.parquet")
+    binary = (tmp_path / "b.parquet").read_bytes()
     for name, body, form, words in (
         ("t1", good[:-100], "parquet", "Parquet"), ("t2", b"n\n1\n2,3\n", "csv", "line 3"),
         ("t3", b'{"n": 1}\n{torn\n', "ndjson", "line 2"), ("t4", b"\x1f\x8b\x08 no", "csv.gz", "line"),
         ("t5", b"ARROW1 no", "arrow", ""), ("t6", b'{"n": 1}\n7\n', "ndjson", "line 2"),
-        ("t7", b"\xff\xfe\n1", "csv", "line"),
+        ("t7", b"\xff\xfe\n1", "csv", "line"), ("t8", binary, "parquet", "type binary have no place"),
     ):  # fmt: skip
         assert put(server, name, body, stream=f"s_{name}", form=form)[0] == 202
         found = over(server, name)
