@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from qautlra.base.errors import InputError, LimitError, NotFoundError, UnavailableError
-from qautlra.model.query import QueryFormat, QueryRequest
+from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, Verb
 from qautlra.store.answer import QueryResult
 from qautlra.store.service import QueryDoor
 from tests.store.world import NOW, OPENING, S, World, run, tick, world
@@ -248,6 +248,22 @@ def test_refusals(tmp_path: Path, asked: dict[str, object], error: type[InputErr
             for form in (QueryFormat.ARRAY, QueryFormat.NDJSON):
                 with pytest.raises(error, match=words):
                     await w.store.query.run(QueryRequest(**asked, format=form))  # type: ignore[arg-type]
+
+    run(story())
+
+
+def test_what_there_is_names_the_streams_of_users_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await w.store.ingest.ingest("own", [{"n": 1}], {}, create=True)
+            for asked in (
+                {"stream": "nosuch"},
+                {"stream": "bar_1m", "verb": Verb(name="asof", other="nosuch")},
+            ):
+                with pytest.raises(NotFoundError, match=r"there is no stream 'nosuch'; .*, own$"):
+                    await w.store.query.run(QueryRequest(**asked))  # type: ignore[arg-type]
+            with pytest.raises(NotFoundError, match=r", own$"):
+                await w.store.query.counts(CountsRequest(stream="nosuch", start_time=0, end_time="now"))
 
     run(story())
 

@@ -33,6 +33,11 @@ class FollowedBook(Book):
         self._reload()
         return super().get(name)
 
+    def names(self) -> list[str]:
+        """Return the names there are now, in order."""
+        self._reload()
+        return super().names()
+
     def _reload(self) -> None:
         found = (path.stem for path in self._directory.glob("*.json"))
         self._names = {name.lower(): name for name in found}
@@ -48,7 +53,6 @@ class FollowerQuery:
         self._settings = settings
         self._clock = clock
         self._canonical = canonical
-        self._planner = Planner(canonical)
         self.process = SqlProcess(data_dir, settings.query_threads, settings.query_memory_bytes)
         self._door = SqlDoor(
             self.process,
@@ -58,6 +62,7 @@ class FollowerQuery:
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )
+        self._planner = Planner(canonical, self._door.names)
         self.queries = 0
 
     def begin(self, request: QueryRequest | SqlRequest) -> Coroutine[Any, Any, QueryResult]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
@@ -90,8 +90,11 @@ class _Meaning(Struct, frozen=True):
 class Planner:
     """Makes requests exact; remembers what those that are asked all day mean, but for their range."""
 
-    def __init__(self, canonical: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, canonical: Callable[[str], str | None], users: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         self._canonical = canonical
+        self._users = users
         self._known: dict[tuple[str, tuple[str, ...] | None, str, bool], _Meaning] = {}
 
     def plan(self, request: QueryRequest, now_ns: int, cap_rows: int) -> Plan:
@@ -99,7 +102,7 @@ class Planner:
         is_bars = request.verb is not None and request.verb.name == "sample_by"
         key = (request.stream, request.columns, request.filter, is_bars)
         found = self._known.get(key)
-        stream = stream_named(request.stream) if found is None else found.stream
+        stream = stream_named(request.stream, self._users) if found is None else found.stream
         start_ns, stop_ns = parse_range(request.start_time, request.end_time, now_ns)
         if found is None:
             found = self._meaning(stream, request, now_ns, is_bars)

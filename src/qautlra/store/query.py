@@ -58,7 +58,7 @@ class StoreQuery:
         self._bars = bars
         self._clock = clock
         self._canonical = canonical
-        self._planner = Planner(canonical)
+        self._planner = Planner(canonical, sql.names)
         self._sql = sql
         self._timeout_s = timeout_s
         self._cap_rows = cap_rows

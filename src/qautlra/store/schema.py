@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -88,15 +88,19 @@ def narrowed(schema: pa.Schema, names: tuple[str, ...]) -> pa.Schema:
     return schema if schema.names == list(names) else pa.schema([schema.field(name) for name in names])
 
 
-def stream_named(name: str) -> Stream:
-    """Return the stream; InputError when it cannot be a name, NotFoundError when there is none of it."""
+NAMES_TOLD_COUNT = 50
+
+
+def stream_named(name: str, users: Callable[[], Sequence[str]] = tuple) -> Stream:
+    """Return the market's stream; InputError when it cannot be a name, NotFoundError when there is none.
+
+    The error names `users`, the streams that users made, too.
+    """
     stream = STREAMS.get(check_stream_name(name))
     if stream is None:
-        raise NotFoundError(
-            f"there is no stream {name!r}; there are {', '.join(STREAMS)}",
-            key="stream",
-            streams=list(STREAMS),
-        )
+        names = [*STREAMS, *users()]
+        told = ", ".join(names[:NAMES_TOLD_COUNT]) + (", …" if len(names) > NAMES_TOLD_COUNT else "")
+        raise NotFoundError(f"there is no stream {name!r}; there are {told}", key="stream", streams=names)
     return stream
 
 

@@ -117,7 +117,7 @@ class SqlDoor:
     async def counts(self, request: CountsRequest) -> dict[str, Any]:
         """Return `{"fields", "records"}`: rows in each part of the range, parts without any included."""
         definition = self._definition(request.stream)
-        stream = stream_named(request.stream) if definition is None else definition.stream()
+        stream = stream_named(request.stream, self.names) if definition is None else definition.stream()
         time = TIME if definition is None else definition.time_column
         if not 1 <= request.bins <= BINS_COUNT:
             raise InputError(f"numBins: expected 1 to {BINS_COUNT}, got {request.bins}", key="numBins")
@@ -139,6 +139,10 @@ class SqlDoor:
             for at, (low, high) in enumerate(pairwise(edges))
         ]
         return {"fields": ["start_time", "end_time", "count"], "records": records}
+
+    def names(self) -> list[str]:
+        """Return the streams that users made."""
+        return self._book.names()
 
     def knows(self, name: str) -> bool:
         """Whether a stream is one that users made."""
@@ -189,7 +193,7 @@ class SqlDoor:
             return None
         definition = self._definition(verb.other)
         if definition is None:
-            return stream_named(verb.other)
+            return stream_named(verb.other, self.names)
         stream = definition.stream()
         if stream.columns.get(TIME) is not Kind.TIME or INSTRUMENT not in stream.columns:
             text = f"asof: {stream.name!r} has no {TIME} or no {INSTRUMENT}, by which rows are joined"

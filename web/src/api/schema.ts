@@ -409,6 +409,8 @@ export interface Doors {
   "PUT /api/v1/logstream/{stream}/retention": { query: {  }; body: undefined; reply: unknown };
   /** The columns an event makes */
   "POST /api/v1/logstream/schema/detect": { query: {  }; body: undefined; reply: unknown };
+  /** Version and modes */
+  "GET /api/v1/about": { query: {  }; body: undefined; reply: unknown };
   /** Whether the process answers */
   "GET /api/v1/liveness": { query: {  }; body: undefined; reply: unknown };
   /** Whether the store answers */
