@@ -57,6 +57,18 @@ def funds(x: Exchange, account: int = 1, **expected: float) -> None:
         assert found[name] == pytest.approx(value, abs=1e-6), name
 
 
+def test_a_price_is_checked_against_tick_and_limits() -> None:
+    x = opened()
+    assert x.set_band(0, 7_000, 8_000)[0] == 0
+    found = [
+        x.check_price(0, price)
+        for price in (70_000, 80_000, 80_010, 69_990, 75_005, 75_000.0001, 75_000.0000001)
+    ]
+    assert found == [0, 0, 4002, 4003, 3004, 3004, 0]
+    with pytest.raises(ValueError, match="no instrument"):
+        x.check_price(99, 75_000)
+
+
 def test_a_the_life_of_a_position() -> None:
     x = opened()
     assert x.insert(1, "o1", 0, BUY, OPEN, 2, 75_000)[:2] == (0, 0)  # A0

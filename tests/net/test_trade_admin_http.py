@@ -484,17 +484,85 @@ def test_nothing_of_an_instrument_is_passed_over(front: TradingFront) -> None:
     assert "margin_rate" in reply.json["error"]["message"]
 
 
+SETTLEMENT = "/api/admin/settlement"
+
+
 def test_settlement_prices(front: TradingFront) -> None:
-    sent = {"prices": [
+    assert front.post("clerk", f"{SETTLEMENT}/batch-set-prices", {"prices": [
         {"instrument_id": "cu2109", "settlement_price": 75100},
-        {"instrument_id": "zz", "settlement_price": 1},
-        {"instrument_id": RB, "settlement_price": -1},
-    ]}  # fmt: skip
-    done = front.post("clerk", "/api/admin/settlement/batch-set-prices", sent)
-    assert [result["success"] for result in done["results"]] == [True, False, False]
-    assert [result["error"] and result["error"]["code"] for result in done["results"]] == [None, 1007, 1008]
-    assert front.get("clerk", "/api/admin/settlement/prices")["prices"] == {CU: 75100}
-    assert front.error("ann", "GET", "/api/admin/settlement/prices") == (403, 9403)
+        {"instrument_id": RB, "settlement_price": 5002},
+    ]}) == {
+        "total": 2, "success_count": 2, "failed_count": 0,
+        "results": [
+            {"instrument_id": "cu2109", "success": True, "error": None},
+            {"instrument_id": RB, "success": True, "error": None},
+        ],
+    }  # fmt: skip
+    assert front.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {CU: 75100, RB: 5002}
+    assert front.error("ann", "GET", f"{SETTLEMENT}/prices") == (403, 9403)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "price", "status", "code", "forced"),
+    [
+        (CU, 75105, 400, 3004, True),
+        (CU, 82510, 400, 4002, True),
+        (CU, 67490, 400, 4003, True),
+        (CU, 0, 400, 1008, False),
+        (CU, -10, 400, 1008, False),
+        ("zz", 1, 404, 1007, False),
+    ],
+)
+def test_a_settlement_price_is_one_of_the_day(
+    front: TradingFront, instrument: str, price: float, status: int, code: int, forced: bool
+) -> None:
+    wrong = {"instrument_id": instrument, "settlement_price": price}
+    batch = {"prices": [{"instrument_id": RB, "settlement_price": 5002}, wrong]}
+    assert front.error("clerk", "POST", f"{SETTLEMENT}/set-price", wrong) == (status, code)
+    assert front.error("clerk", "POST", f"{SETTLEMENT}/batch-set-prices", batch) == (status, code)
+    told = front.call("clerk", "POST", f"{SETTLEMENT}/batch-set-prices", batch).json["error"]["message"]
+    assert instrument in told and RB not in told
+    assert front.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {}
+    if forced:
+        front.post("clerk", f"{SETTLEMENT}/set-price", wrong | {"force": True})
+        assert front.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {CU: price}
+        front.post("clerk", f"{SETTLEMENT}/batch-set-prices", batch | {"force": True})
+        assert front.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {CU: price, RB: 5002}
+    else:
+        assert front.error("clerk", "POST", f"{SETTLEMENT}/set-price", wrong | {"force": True})[1] == code
+        forced_batch = batch | {"force": True}
+        assert front.error("clerk", "POST", f"{SETTLEMENT}/batch-set-prices", forced_batch)[1] == code
+        assert front.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {}
+
+
+def test_a_settlement_price_waits_for_the_settlement(make: Callable[..., TradingFront]) -> None:
+    """Healthy accounts stay as they are, over a restart too, until the day is settled."""
+    prices = {CU: 68000, RB: 4500}
+    front = make(durability="process")
+    front.quotes()
+    long_of(front, 13)
+    submit(front, "BUY", "OPEN", 60, 5001, RB)
+    front.tick(RB, 5001, ask_price1=5001, ask_volume1=60)
+
+    def shown(one: TradingFront) -> tuple[Any, Any]:
+        whole = one.get("ann", "/api/account/acc001")
+        return whole["accounts"], one.get("ann", "/api/position/account/acc001")
+
+    before = shown(front)
+    for name, price in prices.items():  # a loss of 755,600: the account would be liquidated
+        front.post("clerk", f"{SETTLEMENT}/set-price", {"instrument_id": name, "settlement_price": price})
+    order_id = submit(front, "SELL", "CLOSETODAY", 1, 80000)
+    front.post("ann", "/api/order/cancel", {"account_id": "acc001", "order_id": order_id})
+    assert front.get("risk", "/api/management/risk/liquidations") == []
+    assert shown(front) == before
+    front.stop()
+
+    again = make(durability="process")
+    assert again.get("clerk", f"{SETTLEMENT}/prices")["prices"] == prices
+    assert shown(again) == before
+    ended = again.post("clerk", f"{SETTLEMENT}/execute", {"force": True})
+    assert ended["prices"] == prices and ended["profit"] == -755_600
+    assert again.get("clerk", f"{SETTLEMENT}/prices")["prices"] == {}
 
 
 def test_rates_margins_and_fees(front: TradingFront) -> None:

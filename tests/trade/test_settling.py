@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -168,6 +169,90 @@ def test_an_operators_price_outlives_a_restart(tmp_path: Path) -> None:
 
     run(tmp_path, first, durability="process")
     run(tmp_path, second, durability="process")
+
+
+def test_an_operators_price_marks_nothing_before_the_settlement(tmp_path: Path) -> None:
+    """Killed between the price and the settlement: the price is there, and still marks nothing."""
+
+    def shown(rig: Rig) -> tuple[object, object]:
+        return rig.trade.funds(ACCOUNT), rig.trade.positions(ACCOUNT)
+
+    found: list[tuple[object, object]] = []
+
+    async def first(rig: Rig) -> None:
+        traded(rig)
+        found.append(shown(rig))
+        answer = rig.trade.settling.set_price(CU, 68_000)
+        assert answer.ok and answer.lsn
+        await rig.trade.durable(answer.lsn)
+        assert rig.send("o3", CU, "BUY", "OPEN", 1, 70_000).ok
+        assert rig.cancel("o3").ok
+        rig.trade.collect()
+        assert shown(rig) == found[0]
+        await rig.trade.durable(rig.trade.head_lsn)
+        shutil.copytree(tmp_path / "first", tmp_path / "killed")
+
+    async def second(rig: Rig) -> None:
+        assert rig.trade.settling.prices() == {CU: 68_000}
+        assert shown(rig) == found[0]
+        assert rig.trade.settling.settle(by="root", force=True).ok
+        ended = await rig.trade.settling.statement_of(ACCOUNT)
+        assert ended is not None and ended.prices == {CU: 68_000}
+        assert ended.funds["position_profit"] == -35_000
+        assert rig.trade.settling.prices() == {}
+
+    run(tmp_path / "first", first, durability="process")
+    run(tmp_path / "killed", second, durability="process")
+
+
+def test_a_price_of_what_nobody_holds_is_the_next_days_reference(tmp_path: Path) -> None:
+    """Of the prices that trade most, the next call auction takes the one closest to it."""
+
+    async def body(rig: Rig) -> None:
+        traded(rig)
+        assert rig.trade.settling.set_price(RB, 5_100).ok
+        assert rig.trade.settling.settle(by="root", force=True).ok
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.prices == {CU: 75_200}
+        assert rig.trade.open_account("other", 100_000).ok
+        rig.at("2021-08-02 20:56:00")
+        rig.tick(RB, 5_001, upper_limit=5_500, lower_limit=4_500)
+        assert rig.send("r1", RB, "BUY", "OPEN", 1, 5_105).ok
+        assert rig.send("r2", RB, "SELL", "OPEN", 1, 5_095, account="other").ok
+        rig.at("2021-08-02 21:00:00")
+        rig.tick(RB, 5_001)
+        assert [trade.price for trade in rig.trade.trades(ACCOUNT)] == [5_100]
+
+    run(tmp_path, body)
+
+
+def test_settlement_prices_are_prices_of_the_day(tmp_path: Path) -> None:
+    """On the tick and within the limits, unless it is meant; above 0 always."""
+
+    async def body(rig: Rig) -> None:
+        traded(rig)
+        settling = rig.trade.settling
+        for price, code in (
+            (75_105, 3004),
+            (75_100.0001, 3004),
+            (82_510, 4002),
+            (67_490, 4003),
+            (99_999, 3004),
+            (0, 3003),
+            (1e12, 3003),
+        ):
+            assert settling.refusal(CU, price) == code == settling.set_price(CU, price).code, price
+        assert settling.refusal("CFFEX.IF2109", 5_000.2) == 0 == settling.refusal(CU, 82_500)
+        assert settling.prices() == {}
+        for price in (0, -1, float("nan"), 1e12):
+            assert settling.set_price(CU, price, force=True).code == 3003
+        assert settling.set_price(CU, 99_999, force=True).ok
+        assert settling.prices() == {CU: 99_999}
+        # limits that came after the instrument was listed
+        rig.tick(CU, 75_200, upper_limit=76_000, lower_limit=74_000)
+        assert settling.set_price(CU, 76_010).code == 4002
+
+    run(tmp_path, body)
 
 
 def test_settling_by_hand(tmp_path: Path) -> None:

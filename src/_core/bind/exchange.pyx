@@ -398,6 +398,17 @@ cdef class Exchange:
         cdef uint32_t number = self.ptr.orders().find(account, _text(text))
         return None if number == kNone else number
 
+    def check_price(self, uint32_t instrument, double price):
+        """0 for a price (CNY) on the instrument's tick and within the day's limits, else 3004, 4002 or 4003."""
+        if instrument >= self.ptr.instruments():
+            raise ValueError(f"there is no instrument {instrument}")
+        cdef int64_t tick = self.ledger.ptr.board.terms(instrument).tick
+        cdef int64_t units = to_price(price)
+        cdef const CBook* book = &self.ptr.books().at(instrument)
+        if units % tick != 0:
+            return 3004
+        return 4002 if units > book.upper() * tick else 4003 if units < book.base * tick else 0
+
     def depth(self, uint32_t instrument, size_t levels=5):
         """([(price, volume), ...] of bids, of asks), best first."""
         if instrument >= self.ptr.instruments():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from qautlra.base.clock import Clock
     from qautlra.trade.engine import Calendar, Engine
 
+PRICE_MAX: Final = 1e9
+"CNY: what the ledger takes."
 _log = get_logger("trade")
 
 
@@ -77,6 +79,7 @@ class Days:
             return
         if exchange.trading_day == 0 and not exchange.orders and not exchange.live_orders:
             exchange.settle(day)
+            self._engine.forget_prices()  # set for no day
             self._engine.start_phases()
             return
         yield self.end(day)
@@ -88,11 +91,18 @@ class Days:
         exchange.end_day()
         prices: dict[str, float] = {}
         for instrument in range(exchange.instruments):
-            if exchange.holders(instrument):
-                price = self._settlement(instrument)
-                if price is not None:
-                    exchange.set_settlement(instrument, price)
-                    prices[self._engine.symbol(instrument)] = price
+            held = bool(exchange.holders(instrument))
+            if not held and instrument not in self._engine.settlement_prices:
+                continue
+            price = self._settlement(instrument)
+            if price is None:
+                continue
+            symbol = self._engine.symbol(instrument)
+            code = exchange.set_settlement(instrument, price)[0]
+            if code:
+                _log.error("settlement_price_not_set", symbol=symbol, price=price, code=code)
+            elif held:
+                prices[symbol] = price
         accounts = [
             AccountDay(
                 account_id=name,
@@ -130,18 +140,30 @@ class Days:
         self._engine.touch_all(day=True)
         _log.info("settled", trading_day=ended.trading_day, next_day=ended.next_day)
 
-    def set_price(self, symbol: str, price: float) -> int:
-        """Set the settlement price of an instrument for the day that is traded; 0 or a code."""
-        engine = self._engine
-        instrument = engine.instrument(symbol)
+    def refusal(self, symbol: str, price: float, *, force: bool) -> int:
+        """Return 0 when a settlement price can be set, else a code.
+
+        It is above 0, and on the tick and within the day's limits unless by `force`.
+        """
+        instrument = self._engine.instrument(symbol)
         if instrument is None:
             return codes.NO_INSTRUMENT
-        if not (math.isfinite(price) and price > 0):
+        if not 0 < price <= PRICE_MAX:
             return codes.BAD_PRICE
-        code = engine.exchange.set_settlement(instrument, price)[0]
+        return 0 if force else self._engine.check_price(instrument, price)
+
+    def set_price(self, symbol: str, price: float, *, force: bool) -> int:
+        """Keep an instrument's settlement price for the end of the day that is traded; 0 or a code.
+
+        It is noted in the journal and marks nothing before `end`.
+        """
+        code = self.refusal(symbol, price, force=force)
+        engine = self._engine
         if not code:
             note = SettlementPrice(trading_day=engine.exchange.trading_day, symbol=symbol, price=price)
-            engine.exchange.note(to_bytes(note))
+            code = engine.exchange.note(to_bytes(note))[0]
+        instrument = engine.instrument(symbol)
+        if not code and instrument is not None:
             engine.settlement_prices[instrument] = price
         return code
 

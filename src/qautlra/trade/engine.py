@@ -98,7 +98,7 @@ class Engine:
         self.outside: Callable[[str], object | None] = lambda _account_id: None
         "Tells of an account whose orders go to a broker outside: it has no money and no day here."
         self.settlement_prices: dict[int, float] = {}
-        "By instrument: what an operator set for the day that is traded."
+        "By instrument: what an operator set for the day that is traded; the exchange hears of it at its end."
         self.phased = False
         self._adopt()
 
@@ -290,6 +290,13 @@ class Engine:
         limits = listing.band(info, snapshot, tick)
         if limits is not None:
             self.exchange.set_band(instrument, *(round(price / tick) for price in limits))
+
+    def check_price(self, instrument: int, price: float) -> int:
+        """Return 0 for a price on the tick and within the limits the feed has now, else a code."""
+        self._paper.refresh(instrument)
+        if self._limited.get(instrument) != self.exchange.trading_day:
+            self._limit(instrument, self._symbols[instrument])
+        return self.exchange.check_price(instrument, price)
 
     def list_own(self, symbol: str, arguments: dict[str, Any]) -> int:
         """List an instrument with terms of an operator's; ValueError when they will not do."""

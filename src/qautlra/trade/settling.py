@@ -50,9 +50,20 @@ class Settling:
         self._end(days, days.end(days.next_day()), by)
         return _answer(0, self._trade.head_lsn)
 
-    def set_price(self, symbol: str, price: float) -> Answer:
-        """Set an instrument's settlement price for the traded day, in the place of the feed's."""
-        code = codes.UNAVAILABLE if self.days is None else self.days.set_price(symbol, price)
+    def refusal(self, symbol: str, price: float, *, force: bool = False) -> int:
+        """Return the code that `set_price` would answer with, 0 when it would set the price."""
+        code = codes.UNAVAILABLE if self.days is None else self.days.refusal(symbol, price, force=force)
+        self._trade.wake()
+        return code
+
+    def set_price(self, symbol: str, price: float, *, force: bool = False) -> Answer:
+        """Set an instrument's settlement price for the traded day, in the place of the feed's.
+
+        It acts when the day is settled. Off the tick (3004) and beyond the day's limits (4002, 4003) it is
+        refused unless by `force`.
+        """
+        days = self.days
+        code = codes.UNAVAILABLE if days is None else days.set_price(symbol, price, force=force)
         self._trade.wake()
         return _answer(code, 0 if code else self._trade.head_lsn)
 

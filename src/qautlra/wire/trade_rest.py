@@ -169,16 +169,18 @@ class AlertRequest(Struct, frozen=True, kw_only=True):
 
 
 class SettlementPrice(Struct, frozen=True, kw_only=True):
-    """A settlement price of the day that is traded."""
+    """A settlement price of the traded day; by `force` off the tick or beyond its limits, too."""
 
     instrument_id: Short
     settlement_price: float
+    force: bool = False
 
 
 class SettlementPrices(Struct, frozen=True, kw_only=True):
-    """Several of them."""
+    """Several of them, all or none; `force` is for each."""
 
     prices: Annotated[list[SettlementPrice], Meta(min_length=1, max_length=10_000)]
+    force: bool = False
 
 
 class ExecuteRequest(Struct, frozen=True, kw_only=True):

@@ -196,14 +196,14 @@ export type InstrumentLimits = { "instrument_id": string; "lower_limit": number;
 export type Envelope_InstrumentStatus = { "success": boolean; "data": InstrumentStatus; "error"?: null };
 /** An instrument after it was stopped, resumed or taken off. */
 export type InstrumentStatus = { "instrument_id": string; "status": string };
-/** A settlement price of the day that is traded. */
-export type SettlementPrice = { "instrument_id": string; "settlement_price": number };
+/** A settlement price of the traded day; by `force` off the tick or beyond its limits, too. */
+export type SettlementPrice = { "instrument_id": string; "settlement_price": number; "force"?: boolean };
 /** A reply with data. */
 export type Envelope_PriceSet = { "success": boolean; "data": PriceSet; "error"?: null };
 /** A settlement price that was set. */
 export type PriceSet = { "instrument_id": string; "settlement_price": number };
-/** Several of them. */
-export type SettlementPrices = { "prices": (SettlementPrice)[] };
+/** Several of them, all or none; `force` is for each. */
+export type SettlementPrices = { "prices": (SettlementPrice)[]; "force"?: boolean };
 /** A reply with data. */
 export type Envelope_PricesReply = { "success": boolean; "data": PricesReply; "error"?: null };
 /** What became of several settlement prices. */

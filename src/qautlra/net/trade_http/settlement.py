@@ -12,35 +12,47 @@ from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.trade.statements import Settlement
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
-from qautlra.wire.trade_errors import number_of, refused
+from qautlra.wire.trade_errors import INTERNAL, TABLE, number_of, refused
 
 
 async def set_price(call: Call) -> dict[str, Any]:
-    """Set the settlement price of an instrument for the day that is traded."""
+    """Set the settlement price of an instrument for the day that is traded; it acts when that is settled."""
     asked = await call.body(wire.SettlementPrice)
-    symbol = _set(call, asked)
+    symbol = _checked(call, asked, force=asked.force)
+    _set(call, symbol, asked.settlement_price, force=asked.force)
     await call.trade.durable(call.trade.head_lsn)
     return {"instrument_id": symbol, "settlement_price": asked.settlement_price}
 
 
-def _set(call: Call, asked: wire.SettlementPrice) -> str:
-    symbol = call.symbol(asked.instrument_id)
-    if not 0 < asked.settlement_price < 1e9:
-        raise refused(1008, "settlement_price: expected a number above 0")
-    answer = call.trade.settling.set_price(symbol, asked.settlement_price)
-    call.record(Act.SETTLEMENT, ok=answer.ok, what="price", instrument=symbol, price=asked.settlement_price)
-    if not answer.ok:
-        raise refused(answer.code, zh=answer.text)
+def _checked(call: Call, asked: wire.SettlementPrice, *, force: bool) -> str:
+    """Return the full name of the instrument; the error of a price that cannot be set."""
+    symbol, price = call.symbol(asked.instrument_id), asked.settlement_price
+    if not 0 < price < 1e9:
+        raise refused(1008, f"settlement_price of {symbol}: expected a number above 0")
+    code = call.trade.settling.refusal(symbol, price, force=force)
+    if code:
+        call.record(Act.SETTLEMENT, ok=False, what="price", instrument=symbol, price=price, code=code)
+        row = TABLE.get(code, TABLE[INTERNAL])
+        raise refused(code, f"{symbol} {price:.12g}: {row.en}", zh=f"{symbol} {price:.12g}：{row.zh}")
     return symbol
 
 
+def _set(call: Call, symbol: str, price: float, *, force: bool) -> None:
+    answer = call.trade.settling.set_price(symbol, price, force=force)
+    call.record(Act.SETTLEMENT, ok=answer.ok, what="price", instrument=symbol, price=price, force=force)
+    if not answer.ok:
+        raise refused(answer.code, zh=answer.text)
+
+
 async def set_prices(call: Call) -> dict[str, Any]:
-    """Set several; one that is wrong does not keep the others from being set."""
+    """Set several: none when one is refused. What the journal does not take is told of each."""
     asked = await call.body(wire.SettlementPrices)
+    forced = [asked.force or one.force for one in asked.prices]
+    symbols = [_checked(call, one, force=force) for one, force in zip(asked.prices, forced, strict=True)]
     results = []
-    for one in asked.prices:
+    for one, symbol, force in zip(asked.prices, symbols, forced, strict=True):
         try:
-            _set(call, one)
+            _set(call, symbol, one.settlement_price, force=force)
             results.append({"instrument_id": one.instrument_id, "success": True, "error": None})
         except QautlraError as error:
             said = {"code": number_of(error), "message": error.message}

@@ -50,6 +50,8 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint32_t live_orders_max, accounts_max
     cdef cppclass CBook "qautlra::book::Book":
         Phase phase
+        int64_t base
+        int64_t upper()
     cdef cppclass DepthLevel "qautlra::book::DepthLevel":
         int64_t price, volume
     cdef cppclass CBooks "qautlra::book::Books":
