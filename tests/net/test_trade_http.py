@@ -8,6 +8,7 @@ import pytest
 
 from qautlra.auth.service import AuthOptions
 from tests.net.trading_front import TradingFront
+from tests.trade.rig import beijing_ns
 
 CU, RB = "SHFE.cu2109", "SHFE.rb2110"
 
@@ -365,6 +366,20 @@ def test_a_living_order_is_changed(front: TradingFront) -> None:
     assert front.error("ann", "PUT", "/api/order/modify/never", {"new_price": 73000}) == (404, 3001)
 
 
+def test_an_order_is_not_made_smaller_than_what_has_traded(front: TradingFront) -> None:
+    name = submit(front, CU, "BUY", "OPEN", 3, 75000)
+    front.tick(CU, 75000, ask_price1=75000, ask_volume1=2)
+    path = f"/api/order/modify/{name}"
+    for volume in (2, 1):
+        reply = front.call("ann", "PUT", path, {"account_id": "acc001", "new_volume": volume})
+        assert (reply.status, reply.json["error"]["code"]) == (400, 1003)
+        assert reply.json["error"]["message"] == "new_volume: 2 have traded already, expected more"
+    for volume in (0, 0.5):
+        reply = front.call("ann", "PUT", path, {"account_id": "acc001", "new_volume": volume})
+        assert reply.json["error"]["message"] == "Not a permitted volume"
+    assert front.get("ann", f"/api/order/{name}")["volume"] == 3
+
+
 def test_the_same_order_twice_is_one_order(front: TradingFront) -> None:
     submit(front, CU, "BUY", "OPEN", 1, 74000, order_id="twice")
     sent = order(CU, "BUY", "OPEN", 1, 74000, account_id="acc001", order_id="twice")
@@ -449,7 +464,12 @@ def test_conditional_orders_that_end_otherwise(front: TradingFront) -> None:
     assert front.error("eye", "DELETE", path) == (403, 9403)
     assert front.post("ann", path, method="DELETE")["status"] == "CANCELLED"
     assert front.error("ann", "DELETE", "/api/order/conditional/never") == (404, 3020)
-    refused = conditional(76000, "GE", limit_price=76005)
+    off_tick = conditional(76000, "GE", limit_price=76005)
+    assert front.error("ann", "POST", "/api/order/conditional", off_tick) == (400, 3004)
+    refused = conditional(76000, "GE", limit_price=82510)  # waits for other days too
+    today = beijing_ns("2021-08-02 14:00:00") // 1_000_000
+    gone = refused | {"valid_until": today}
+    assert front.error("ann", "POST", "/api/order/conditional", gone) == (400, 4002)
     front.post("ann", "/api/order/conditional", refused)
     until = front.rig.clock.now_ns() // 1_000_000 + 60_000
     front.post("ann", "/api/order/conditional", conditional(74000, "LE", valid_until=until))
@@ -460,7 +480,7 @@ def test_conditional_orders_that_end_otherwise(front: TradingFront) -> None:
     front.post("root", "/api/admin/settlement/execute", {"force": True})
     shown = front.get("ann", "/api/order/conditional/list")
     assert [one["status"] for one in shown] == ["CANCELLED", "FAILED", "EXPIRED", "PENDING"]
-    assert shown[1]["error_code"] == 3004
+    assert shown[1]["error_code"] == 4002
 
 
 def test_conditional_orders_outlive_a_restart(make: Callable[..., TradingFront]) -> None:

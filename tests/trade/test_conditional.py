@@ -503,3 +503,41 @@ def test_a_kill_at_any_record_releases_once(tmp_path: Path) -> None:
     # The cuts fell before the trigger, between it and its orders, between these, and after all of it.
     assert {(State.LIVE, 1, False), (State.TOUCHED, 1, True), (State.TOUCHED, 3, False)} <= outcomes
     assert (State.TOUCHED, 2, True) in outcomes
+
+
+def test_orders_that_no_exchange_would_take_do_not_wait(tmp_path: Path) -> None:
+    """Off the tick never; beyond the limits not within the day they are of, they may be others later."""
+
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        good = at_price(76_000)
+        late = {"until_ns": beijing_ns("2021-08-03 10:00:00"), "validity": Validity.GTC}
+        soon = {"until_ns": beijing_ns("2021-08-02 14:00:00"), "validity": Validity.GTC}
+        wrong: list[tuple[float, int, dict[str, Any]]] = [
+            (75_005, 3004, {}),
+            (75_005, 3004, late),
+            (82_510, 4002, {}),
+            (67_490, 4003, {}),
+            (82_510, 4002, soon),
+            (82_510, 4002, {"validity": Validity.GTD, "last_day": 20210802}),
+        ]
+        for price, code, more in wrong:
+            answer = insert(rig, "x", good, legs=[leg(limit_price=price)], **more)
+            assert (answer.outcome, answer.code) == (Outcome.BAD_ORDER_PRICE, code), (price, more)
+        contingent = [leg(pricing=Pricing.CONTINGENT)]
+        assert insert(rig, "x", at_price(76_005), legs=contingent).code == 3004
+        for number, more in enumerate(
+            (late, {"validity": Validity.GTC}, {"validity": Validity.GTD, "last_day": 20210803})
+        ):
+            assert insert(rig, f"c{number}", good, legs=[leg(limit_price=82_510)], **more).ok
+        assert insert(rig, "at", at_price(76_005), legs=[leg(limit_price=82_500)]).ok
+        # of the next day, whose limits the feed has not told
+        rig.at("2021-08-02 15:20:00")
+        assert rig.trade.settling.settle(by="root").ok
+        assert insert(rig, "next", good, legs=[leg(limit_price=82_510)]).ok
+        assert insert(rig, "x", good, legs=[leg(limit_price=75_005)]).code == 3004
+        rig.at("2021-08-02 21:00:00")
+        rig.tick(CU, 75_000, upper_limit=80_000, lower_limit=70_000)
+        assert insert(rig, "x", good, legs=[leg(limit_price=82_510)]).code == 4002
+
+    run(tmp_path, body)

@@ -29,7 +29,7 @@ from qautlra.model.condition import (
 from qautlra.model.order import CancelOrder, Offset
 from qautlra.trade import condition_checks as checks
 from qautlra.trade.notes import Note, to_bytes
-from qautlra.trade.releasing import PREFIX, releases
+from qautlra.trade.releasing import PREFIX, fixed_price_of, releases
 from qautlra.trade.watching import Key, Watch
 
 if TYPE_CHECKING:
@@ -106,7 +106,12 @@ class Conditions:
             text="",
         )
         refused = self._refusal(order, now_ns)
-        return self._refuse(refused) if refused is not None else self._change(order, Outcome.INSERTED)
+        if refused is not None:
+            return self._refuse(refused)
+        code = self._never_taken(order)
+        if code:
+            return self._refuse(Outcome.BAD_ORDER_PRICE, code)
+        return self._change(order, Outcome.INSERTED)
 
     def cancel(self, account_id: str, order_id: str) -> ConditionAnswer:
         """Wait no more."""
@@ -349,14 +354,36 @@ class Conditions:
         late = any(m and c.kind is Kind.TIME for m, c in zip(met, order.conditions, strict=True))
         return Outcome.TIME_PAST if late else Outcome.ALREADY_MET if any(met) else None
 
+    def _never_taken(self, order: Conditional) -> int:
+        """Return the code of an order price that is refused as long as this may wait, 0 without one.
+
+        The day's limits are those of its day: what waits longer is held against the tick only.
+        """
+        engine = self._trade.engine
+        if engine.outside(order.account_id) is not None:
+            return 0
+        ends = {Validity.GFD: order.trading_day, Validity.GTD: order.last_day}.get(order.validity)
+        if order.until_ns and self._trade.day_of(order.until_ns) <= order.trading_day:
+            ends = order.trading_day
+        for leg in order.legs:
+            price, number = fixed_price_of(order, leg), engine.instrument(leg.symbol)
+            if price is None or number is None:
+                continue
+            code = engine.check_price(number, price)
+            if code == codes.BAD_TICK:
+                return code
+            if code and ends == order.trading_day and engine.is_limited(number):
+                return code
+        return 0
+
     def _ended(self, order: Conditional, state: State, text: str) -> Conditional:
         trade = self._trade
         return msgspec.structs.replace(
             order, state=state, end_ns=trade.clock.now_ns(), end_day=trade.trading_day, text=text
         )
 
-    def _refuse(self, outcome: Outcome) -> ConditionAnswer:
-        return ConditionAnswer(outcome=outcome, code=checks.HOUSE_CODES[outcome], text=TEXTS[outcome])
+    def _refuse(self, outcome: Outcome, code: int = 0) -> ConditionAnswer:
+        return ConditionAnswer(outcome=outcome, code=code or checks.HOUSE_CODES[outcome], text=TEXTS[outcome])
 
     def _change(self, order: Conditional, outcome: Outcome = Outcome.INSERTED) -> ConditionAnswer:
         """Write the new value down, then let it hold; refused, nothing has changed."""

@@ -298,6 +298,10 @@ class Engine:
             self._limit(instrument, self._symbols[instrument])
         return self.exchange.check_price(instrument, price)
 
+    def is_limited(self, instrument: int) -> bool:
+        """Tell whether the price limits that `check_price` went by are known to be of the traded day."""
+        return self._limited.get(instrument) == self.exchange.trading_day
+
     def list_own(self, symbol: str, arguments: dict[str, Any]) -> int:
         """List an instrument with terms of an operator's; ValueError when they will not do."""
         line = self._instruments.intern(symbol)

@@ -65,6 +65,14 @@ def trigger_of(order: Conditional, symbol: str) -> Condition | None:
     return next((c for c in order.conditions if c.symbol == symbol and c.kind in priced), None)
 
 
+def fixed_price_of(order: Conditional, leg: Leg) -> float | None:
+    """Return the limit of a leg's orders where it is known before the market says anything."""
+    if leg.pricing is Pricing.LIMIT:
+        return leg.limit_price
+    trigger = trigger_of(order, leg.symbol) if leg.pricing is Pricing.CONTINGENT else None
+    return None if trigger is None or trigger.kind is Kind.PRICE_RANGE else trigger.price
+
+
 def _closable(leg: Leg, position: Mapping[str, Any] | None, *, with_frozen: bool) -> tuple[int, int]:
     if position is None:
         return 0, 0
@@ -116,11 +124,11 @@ def _price(order: Conditional, leg: Leg, snapshot: Mapping[str, Any]) -> float |
     """The limit; None when the market does not say it: the gate refuses such an order."""
     buys = leg.direction is Direction.BUY
     last = _number(snapshot, "last_price")
-    if leg.pricing is Pricing.LIMIT:
-        return leg.limit_price
+    fixed = fixed_price_of(order, leg)
+    if fixed is not None:
+        return fixed
     if leg.pricing is Pricing.CONTINGENT:
-        trigger = trigger_of(order, leg.symbol)
-        return last if trigger is None or trigger.kind is Kind.PRICE_RANGE else trigger.price
+        return last
     if leg.pricing is not Pricing.CONSIDERATION:
         limit = _number(snapshot, "upper_limit" if buys else "lower_limit")
         if limit is not None:

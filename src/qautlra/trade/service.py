@@ -320,6 +320,10 @@ class TradeService(Accounts):
         """Tell whether there is an instrument of that full name."""
         return self.engine.canonical(symbol) == symbol
 
+    def day_of(self, ts_ns: int) -> int:
+        """Return the trading day (YYYYMMDD) of a moment."""
+        return self._calendar.trading_day(ts_ns)
+
     def is_open(self, symbol: str) -> bool:
         """Tell whether an instrument is traded continuously now."""
         return self.engine.phases.at(symbol, self.clock.now_ns()).phase == book.CONTINUOUS

@@ -8,6 +8,7 @@ from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.clock import new_token
 from qautlra.base.errors import AuthError, LimitError, QautlraError
+from qautlra.model.codes import BAD_VOLUME
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
 from qautlra.net import audited
 from qautlra.net.route import OneOf
@@ -131,6 +132,11 @@ async def modify(call: Call) -> rows.OrderInfo:
     )
     detail = audited.of_change(order_id, answer, price=asked.new_price, volume=asked.new_volume)
     call.record(Act.ORDER_AMEND, account_id, ok=answer.ok, **detail)
+    if answer.code == BAD_VOLUME and asked.new_volume is not None:
+        order = _found(call, order_id, [account_id])
+        if 1 <= asked.new_volume <= (traded := order.volume - order.volume_left):
+            more = f"new_volume: {traded:g} have traded already, expected more"
+            raise refused(BAD_VOLUME, more, zh=f"改单手数须大于已成交的 {traded:g} 手")
     await call.done(answer)
     return _shown(call, _found(call, order_id, [account_id]))
 
