@@ -127,10 +127,102 @@ def test_no_ask_at_the_limit_means_no_fill(rig: Rig) -> None:
 
 def test_snapshots_of_a_section_that_is_over_show_no_book(rig: Rig) -> None:
     rig.tick()
-    rig.feed.set_floor(0, MORNING_NS + 2 * SECOND)
+    rig.feed.begin_phase(0, MORNING_NS + 2 * SECOND)
     assert rig.send("o1", BUY, 1, 5230.2)["left"] == 1
     rig.tick()
     assert rig.x.order(0)["left"] == 0
+
+
+@pytest.mark.parametrize("between", ["settled", "stopped", "stopped, asked"])
+def test_what_is_shown_is_shown_again_before_an_order_of_the_next_phase(rig: Rig, between: str) -> None:
+    """The feed is silent from then on: an order meets the ask it shows, not an empty book."""
+    rig.tick()
+    assert rig.send("o1", BUY, 1, 5230.2)["left"] == 0
+    if between == "settled":
+        assert rig.x.end_day()[0] == 0
+        assert rig.x.settle(DAY + 1)[0] == 0
+    else:
+        rig.x.set_phase(0, book.BREAK)
+        rig.feed.begin_phase(0, 0)
+        if between == "stopped, asked":
+            rig.feed.refresh(0)
+    rig.x.set_phase(0, book.CONTINUOUS)
+    rig.feed.begin_phase(0, 0)
+    assert rig.send("o2", BUY, 2, 5300.0)["left"] == 0
+    assert rig.x.trade(rig.x.trades_of(1)[-1])["price"] == 5230.2
+    assert rig.x.broken == 0
+
+
+def test_an_auction_is_the_users_own(rig: Rig) -> None:
+    """What the feed showed before it is gone when it begins, not with the next snapshot."""
+    rig.tick()
+    assert rig.send("o1", BUY, 1, 5230.0)["alive"]
+    rig.x.set_phase(0, book.AUCTION)
+    rig.feed.begin_phase(0, 0)
+    assert rig.x.insert(1, "o2", 0, BUY, OPEN, 2, 5300.0)[0] == 0
+    rig.x.set_phase(0, book.AUCTION_MATCHED)
+    assert rig.x.trades_of(1) == []
+
+
+def test_what_rests_trades_with_what_is_shown_when_its_instrument_goes_on(rig: Rig) -> None:
+    rig.tick()
+    assert rig.send("o1", BUY, 1, 5230.0)["alive"]
+    rig.x.set_phase(0, book.BREAK)
+    rig.feed.begin_phase(0, 0)
+    rig.tick(ask=(5229.8, 4), bid=None)
+    rig.x.set_phase(0, book.CONTINUOUS)
+    rig.feed.begin_phase(0, 0)
+    assert rig.x.trade(0)["price"] == 5230.0
+
+
+def test_levels_of_the_section_before_are_gone_when_the_next_begins(rig: Rig) -> None:
+    rig.tick()
+    rig.send("o1", BUY, 1, 5230.2)
+    rig.x.set_phase(0, book.BREAK)
+    rig.feed.begin_phase(0, MORNING_NS + 2 * SECOND)
+    rig.x.set_phase(0, book.CONTINUOUS)
+    rig.feed.begin_phase(0, MORNING_NS + 3 * SECOND)
+    assert rig.send("o2", BUY, 1, 5230.2)["left"] == 1
+
+
+@pytest.mark.parametrize("volume", [1_250, 40, 3_000_000])
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_lots_are_rules_for_users_not_for_what_the_feed_shows(tmp_path: Path, volume: int, side: int) -> None:
+    """Users go in hundreds and to a million at most; the market's own levels stand as shown."""
+    lots = {"buy_min": 100, "buy_step": 100, "sell_min": 100, "sell_step": 100, "volume_max": 1_000_000}
+    with Journal(tmp_path) as journal:
+        rig = Rig(journal)
+        rig.x.set_phase(0, book.CLOSED)
+        rig.x.list("CFFEX.IF2101", 4700, 5740, **(IF | {"multiple": 1, "margin": (0.0001, 0)} | lots))
+        rig.x.set_phase(0, book.CONTINUOUS)
+        level = (5230.0, volume)
+        rig.tick(bid=level if side == BUY else None, ask=level if side == SELL else None)
+        assert rig.x.insert(1, "odd", 0, 1 - side, OPEN, 150, 5230.0)[0] == 1003
+        order = rig.send("o", 1 - side, 1_000_000, 5230.0)
+        assert order["left"] == max(0, 1_000_000 - volume)
+        journal.sync()
+        again = Exchange()
+        for _, kind, payload in read(tmp_path):
+            assert again.replay(kind, payload) == 0
+        assert again.state_hash() == rig.x.state_hash()
+
+
+def test_an_older_journal_is_replayed_by_the_rules_it_was_written_by(tmp_path: Path) -> None:
+    """Records of kind 48 are of a time when a bid in no whole lots did not stand: nothing traded with it."""
+    with Journal(tmp_path) as journal:
+        rig = Rig(journal)
+        rig.x.set_phase(0, book.CLOSED)
+        rig.x.list("CFFEX.IF2101", 4700, 5740, buy_min=100, buy_step=100, **(IF | {"margin": (0.0001, 0)}))
+        rig.x.set_phase(0, book.CONTINUOUS)
+        rig.tick(bid=(5230.0, 150), ask=None)
+        assert rig.send("o", SELL, 100, 5230.0)["left"] == 0
+        journal.sync()
+        old = Exchange()
+        kinds = [kind for _, kind, _ in read(tmp_path)]
+        assert 52 in kinds
+        for _, kind, payload in read(tmp_path):
+            assert old.replay(48 if kind == 52 else kind, payload) == 0
+        assert old.order(0)["left"] == 100
 
 
 def test_positions_are_marked_and_new_limits_taken_over(rig: Rig) -> None:

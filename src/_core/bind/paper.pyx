@@ -14,7 +14,7 @@ cdef extern from "exchange/paper.hpp" namespace "qautlra::exchange" nogil:
         CPaperFeed(CExchange&, CTape&) except +
         void join(uint32_t, uint32_t) except +
         cbool joined(uint32_t)
-        void set_floor(uint32_t, int64_t)
+        void begin_phase(uint32_t, int64_t) except +
         void step(vector[uint32_t]&) except +
         void refresh(uint32_t) except +
 
@@ -40,11 +40,14 @@ cdef class PaperFeed:
             raise ValueError(f"there is no instrument {instrument}")
         self.ptr.join(instrument, line)
 
-    def set_floor(self, uint32_t instrument, int64_t since_ns):
-        """Snapshots from before `since_ns` show no book of this instrument. ValueError when it is not joined."""
+    def begin_phase(self, uint32_t instrument, int64_t since_ns):
+        """Show the newest snapshot in the instrument's phase that began at `since_ns`, but no book of an older one.
+
+        Call it after `Exchange.set_phase` and after a settlement. ValueError when it is not joined.
+        """
         if not self.ptr.joined(instrument):
             raise ValueError(f"instrument {instrument} is not joined")
-        self.ptr.set_floor(instrument, since_ns)
+        self.ptr.begin_phase(instrument, since_ns)
 
     def step(self):
         """Take what came since the last call; numbers of the instruments whose accounts or orders it touched."""

@@ -83,6 +83,11 @@ class Books {
 
   // Whether insert() would take the order. Changes nothing.
   inline Code check(std::uint32_t book, const NewOrder& order) const;
+  // Whether place() may enter a level of the market's own: phase and price limits count for it, lots do not.
+  bool stands(std::uint32_t book, std::int64_t price) const {
+    const Book& b = books_[book];
+    return takes_orders(b.phase) && price >= b.base && price <= b.upper() && !pool_.full();
+  }
   // Enters an order for which check() has just said kOk.
   template <class Sink>
   Placed place(std::uint32_t book, const NewOrder& order, Sink& sink);

@@ -199,14 +199,14 @@ class Exchange {
   Code do_settle(std::int32_t next_day);
   void set_quote(std::uint32_t instrument);
   void do_show_street(std::uint32_t instrument, std::span<const StreetLevel> bids, std::span<const StreetLevel> asks,
-                      std::int64_t now_ns);
+                      std::int64_t now_ns, bool any_volume);
   void at(std::int64_t now_ns) { clock_ns_ = std::max(clock_ns_, now_ns); }
   void finish(OrderRecord& r) {
     if (r.status == Status::kFinished) return;
     r.status = Status::kFinished;
     --live_[r.instrument()];
   }
-  Code replay_street(RecordReader& in);
+  Code replay_street(RecordReader& in, bool any_volume);
   static RecordWriter listing_record(const Listing& listing);
   Code replay_checkpoint(const char* data, std::size_t size);
   Code replay_opening(std::uint8_t kind, const char* data, std::size_t size);

@@ -26,6 +26,12 @@ void PaperFeed::join(std::uint32_t instrument, std::uint32_t line) {
   by_line_[line] = instrument + 1;
 }
 
+void PaperFeed::begin_phase(std::uint32_t instrument, std::int64_t since_ns) {
+  joined_[instrument].floor_ns = since_ns;
+  joined_[instrument].showing = false;
+  if (x_.live_in(instrument) > 0) take(instrument, true);
+}
+
 void PaperFeed::step(std::vector<std::uint32_t>& touched) {
   const Tape::Span span = tape_.read(cursor_);
   const auto look_at = [this](std::uint32_t instrument) {

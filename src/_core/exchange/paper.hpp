@@ -21,8 +21,9 @@ class PaperFeed {
 
   // `instrument` of the exchange is `line` of the tape.
   void join(std::uint32_t instrument, std::uint32_t line);
-  // Snapshots from before show no book: they are of a section that is over.
-  void set_floor(std::uint32_t instrument, std::int64_t since_ns) { joined_[instrument].floor_ns = since_ns; }
+  // A phase has begun, or a day: the newest snapshot is shown anew, at once where an order lives, otherwise before the
+  // next one. Snapshots from before `since_ns` show no book: they are of a section that is over.
+  void begin_phase(std::uint32_t instrument, std::int64_t since_ns);
   bool joined(std::uint32_t instrument) const { return instrument < joined_.size() && joined_[instrument].line != kNone; }
 
   // Takes what came since the last call; instruments whose accounts or orders it may have changed go to `touched`.

@@ -37,9 +37,10 @@ enum class RecordKind : std::uint8_t {
   kNote,  // of the exchange's owner: kept in its place, means nothing here
   kCheckpoint,
   kFundedAccount,  // opened with its first deposit
+  kStreetShown,    // as kStreetBook, by which levels in no whole lots did not stand
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kFundedAccount);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kStreetShown);
 
 class RecordWriter {
  public:

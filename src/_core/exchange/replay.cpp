@@ -140,7 +140,8 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
         in.get(volume);
         if (in.done() && settle(volume).code != kOk) return kDiverged;
         break;
-      case RecordKind::kStreetBook: return replay_street(in);
+      case RecordKind::kStreetBook:
+      case RecordKind::kStreetShown: return replay_street(in, kind == RecordKind::kStreetShown);
       case RecordKind::kCheckpoint:
       case RecordKind::kNote: return kOk;
       case RecordKind::kStreetOrder: {

@@ -2,7 +2,8 @@
 //
 // The fill model of the paper broker: a level can be taken once as long as the feed shows it unchanged, and is
 // there anew when its price or volume changes; users' orders at a price stand before the street's; a resting order
-// of a user trades at its own price as soon as the street's other side reaches it.
+// of a user trades at its own price as soon as the street's other side reaches it. Lots and largest volumes are rules
+// for users' orders: a level stands with the volume it is shown with.
 #include <algorithm>
 
 #include "exchange/sink.hpp"
@@ -32,12 +33,12 @@ Outcome Exchange::show_street(std::uint32_t instrument, std::span<const StreetLe
     record.add(static_cast<std::uint8_t>(side.size()));
     for (const StreetLevel& level : side) record.add(level.price).add(static_cast<std::int32_t>(level.volume));
   }
-  if (logged(RecordKind::kStreetBook, record, out)) do_show_street(instrument, bids, asks, now_ns);
+  if (logged(RecordKind::kStreetShown, record, out)) do_show_street(instrument, bids, asks, now_ns, true);
   return out;
 }
 
 void Exchange::do_show_street(std::uint32_t instrument, std::span<const StreetLevel> bids,
-                              std::span<const StreetLevel> asks, std::int64_t now_ns) {
+                              std::span<const StreetLevel> asks, std::int64_t now_ns, bool any_volume) {
   at(now_ns);
   if (streets_.size() <= instrument) streets_.resize(instrument + std::size_t{1});
   Sink sink{*this};
@@ -65,7 +66,9 @@ void Exchange::do_show_street(std::uint32_t instrument, std::span<const StreetLe
       order.held = order.volume;
       level.id = 0;
       if (order.volume < 1 || order.price < 1) continue;  // no account takes a trade at no price
-      if (books_.check(instrument, order) != book::Code::kOk) continue;  // outside the limits, or no phase for it
+      // Outside the limits, or no phase for it; in older journals no whole lots, too.
+      if (any_volume ? !books_.stands(instrument, order.price) : books_.check(instrument, order) != book::Code::kOk)
+        continue;
       const book::Placed placed = books_.place(instrument, order, sink);
       if (placed.rests) level.id = placed.id;
     }
@@ -73,7 +76,7 @@ void Exchange::do_show_street(std::uint32_t instrument, std::span<const StreetLe
   streets_[instrument] = std::move(next);
 }
 
-Code Exchange::replay_street(RecordReader& in) {
+Code Exchange::replay_street(RecordReader& in, bool any_volume) {
   std::uint32_t instrument = kNone;
   std::int64_t now_ns = 0;
   StreetLevel levels[2][kStreetLevelsMax];
@@ -90,7 +93,7 @@ Code Exchange::replay_street(RecordReader& in) {
   }
   if (!in.done() || !known(instrument) || !usable({levels[0], counts[0]}) || !usable({levels[1], counts[1]}))
     return kDiverged;
-  do_show_street(instrument, {levels[0], counts[0]}, {levels[1], counts[1]}, now_ns);
+  do_show_street(instrument, {levels[0], counts[0]}, {levels[1], counts[1]}, now_ns, any_volume);
   return kOk;
 }
 

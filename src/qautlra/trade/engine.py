@@ -42,6 +42,8 @@ _OFFSETS = {int(one): one for one in Offset}
 _PRICE_TYPES = {int(one): one for one in PriceType}
 _TIMES = {int(one): one for one in TimeCondition}
 _VOLUMES = {int(one): one for one in VolumeCondition}
+# Of what an operator keeps closed nothing trades; orders may go wherever the hours let them.
+_STOPPED = {book.AUCTION: book.BREAK, book.CONTINUOUS: book.BREAK, book.BREAK: book.BREAK}
 _REASONS = {
     1: "已撤单",
     2: "已撤单，剩余未成交部分自动撤销",
@@ -348,9 +350,9 @@ class Engine:
     def _set_phase(self, instrument: int, now_ns: int) -> None:
         symbol = self._symbols[instrument]
         phase = self.phases.at(symbol, now_ns)
-        now = book.CLOSED if symbol in self.stopped else phase.phase
+        now = _STOPPED.get(phase.phase, book.CLOSED) if symbol in self.stopped else phase.phase
         self.exchange.set_phase(instrument, now, now_ns=now_ns)
-        self._paper.set_floor(instrument, phase.since_ns)
+        self._paper.begin_phase(instrument, phase.since_ns)
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
 
