@@ -301,6 +301,8 @@ def test_a_day_is_settled_and_its_statement_and_history_are_there(serve: Serve, 
     boss.see("settlement-prices").fill("SHFE.rb2701, 3150\nSHFE.nothing9, 1")
     boss.see("settlement-set").click()
     boss.until(lambda: "SHFE.nothing9" in boss.see("settlement-wrong").inner_text())
+    boss.see("settlement-prices").fill("SHFE.rb2701, 3150")  # of a list with a wrong price none is taken
+    boss.see("settlement-set").click()
     boss.until(lambda: "SHFE.rb2701 3150" in boss.see("prices-set").inner_text())
     boss.see("settle").click()
     assert boss.see("confirm").is_disabled()

@@ -128,7 +128,7 @@ async def _set(call: Call, status: str) -> dict[str, Any]:
 
 async def order_stats(call: Call) -> dict[str, Any]:
     """Count the day's orders, of accounts that trade outside too."""
-    trade, outside = call.trade, call.trade.router
+    trade, outside, exchange = call.trade, call.trade.router, call.trade.engine.exchange
     counts = {"submitted": 0, "partially_filled": 0, "filled": 0, "cancelled": 0, "rejected": 0}
     by_instrument: dict[str, int] = {}
     volume = 0
@@ -141,8 +141,9 @@ async def order_stats(call: Call) -> dict[str, Any]:
     return {
         "trading_day": str(trade.trading_day),
         "total_orders": sum(counts.values()),
-        "live_orders": trade.engine.exchange.live_orders + sum(one.is_alive for one in outside.orders()),
-        "total_trades": trade.engine.exchange.trades + len(outside.trades()),
+        "live_orders": sum(map(exchange.live_in, range(exchange.instruments)))  # the street's are nobody's
+        + sum(one.is_alive for one in outside.orders()),
+        "total_trades": exchange.trades + len(outside.trades()),
         "filled_volume": volume,
         "by_status": counts,
         "by_instrument": [{"instrument_id": name, "orders": count} for name, count in busiest],
