@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError, StorageError
 from qautlra.config.tree import Schema
+from qautlra.model.cells import Cells, number_in
 from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
-from qautlra.model.streams import Cells, StreamOptions, number_in
+from qautlra.model.streams import StreamOptions
 from qautlra.store.bulk import Local
 from qautlra.store.tables import files, filing
 from qautlra.store.tables.definition import Column, Definition, own_columns

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.base.errors import InputError
-from qautlra.model.streams import Cells
+from qautlra.model.cells import Cells
 from qautlra.wire import ingest
 from qautlra.wire.arrow_size import unpacked_bytes
 from qautlra.wire.db_socket import decode_message
@@ -131,6 +131,29 @@ def test_retention() -> None:
     for body in (b"[]", b"{}", b"[1]", b'[{"action": "keep", "duration": "3d"}]', b"{"):
         with pytest.raises(InputError):
             decode_retention(body)
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        ("application/json", b'[{"a":1},{"a":2},{"a":3}]'),
+        ("application/x-ndjson", b'{"a":1}\n{"a":2}\n\n{"a":3}\n'),
+        ("application/x-ndjson", b'{"a":1}\r\n{"a":2}\r\n{"a":3}\r\n'),
+        ("application/x-ndjson", b'{"a":1}\r{"a":2}\r{"a":3}\r'),
+        ("application/x-ndjson", b'{"a":1}\n{"a":2}\r{"a":3}'),
+        ("text/csv", b"a\n1\n2\n\n3\n"),
+    ],
+)
+def test_events_at_once_are_bounded_in_every_form(
+    monkeypatch: pytest.MonkeyPatch, form: str, body: bytes
+) -> None:
+    """A body of 10 MiB of the shortest lines would be gigabytes of events."""
+    monkeypatch.setattr(ingest, "EVENTS_COUNT", 4)
+    assert len(decode_events(body, form)[0]) == 3
+    monkeypatch.setattr(ingest, "EVENTS_COUNT", 2)
+    with pytest.raises(InputError, match="more than 2 events at once") as caught:
+        decode_events(body, form)
+    assert caught.value.status == 413
 
 
 @given(st.binary(max_size=200), st.sampled_from(FORMS))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import InputError
-from qautlra.model.streams import Cells
+from qautlra.model.cells import Cells
 from qautlra.store.importer import open_ipc
 from qautlra.wire.ingest import check_batch, csv_rows
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.model.streams import Cells, StreamOptions
+from qautlra.model.cells import Cells
+from qautlra.model.streams import StreamOptions
 from qautlra.wire.arrow_size import MAGIC, unpacked_bytes
 
+E = TypeVar("E")
 EVENTS_COUNT = 1_000_000
 UNPACKED_BYTES = 256 << 20
 RETENTION_DAYS = 36_500
@@ -36,9 +39,10 @@ def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table,
     if content_type == "text/csv":
         return _csv(body), "csv"
     if content_type in _LINES:
-        return [
-            _json(line, f"line {at}") for at, line in enumerate(body.splitlines(), 1) if line.strip()
-        ], "json"
+        if max(body.count(b"\n"), body.count(b"\r")) > EVENTS_COUNT:
+            raise _too_many()
+        lines = enumerate(body.splitlines(), 1)
+        return _some(_json(line, f"line {at}") for at, line in lines if line.strip()), "json"
     if content_type not in _JSON:
         raise InputError(
             f"Content-Type {content_type[:64]!r}: expected application/json, application/x-ndjson, "
@@ -46,10 +50,19 @@ def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table,
             status=415,
         )
     events = _json(body, "the body")
-    events = events if isinstance(events, list) else [events]
-    if len(events) > EVENTS_COUNT:
-        raise InputError(f"more than {EVENTS_COUNT} events at once", status=413)
-    return events, "json"
+    return _some(events) if isinstance(events, list) else [events], "json"
+
+
+def _some(events: Iterable[E]) -> list[E]:
+    """Return the events, EVENTS_COUNT at most; InputError 413 when there are more."""
+    found = list(islice(events, EVENTS_COUNT + 1))
+    if len(found) > EVENTS_COUNT:
+        raise _too_many()
+    return found
+
+
+def _too_many() -> InputError:
+    return InputError(f"more than {EVENTS_COUNT} events at once", key="body", status=413)
 
 
 def extra_columns(headers: Mapping[str, str]) -> dict[str, str]:
@@ -175,7 +188,7 @@ def _bounded(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
     for batch in batches:
         rows += batch.num_rows
         if rows > EVENTS_COUNT:
-            raise InputError(f"more than {EVENTS_COUNT} events at once", key="body", status=413)
+            raise _too_many()
         check_batch(batch)
         size += batch.get_total_buffer_size()
         if size > UNPACKED_BYTES:
@@ -190,7 +203,7 @@ def _too_much() -> InputError:
 
 def _csv(body: bytes) -> Cells:
     try:
-        return Cells(csv_rows(io.StringIO(body.decode("utf-8-sig"), newline="")))
+        return Cells(_some(csv_rows(io.StringIO(body.decode("utf-8-sig"), newline=""))))
     except UnicodeDecodeError as error:
         raise InputError(f"the body is not CSV: {error}", key="body") from None
 

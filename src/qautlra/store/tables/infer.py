@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError
-from qautlra.model.streams import number_in
+from qautlra.model.cells import number_in
 from qautlra.store.tables.definition import (
     Column,
     Definition,

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.model.streams import Cells
+from qautlra.model.cells import Cells
 from qautlra.store.tables.definition import (
     GIVEN_COLUMNS,
     TYPES,
