@@ -103,3 +103,14 @@ def test_the_first_day_a_recording_names(tmp_path: Path) -> None:
     assert first_day([plain]) == first_day([tmp_path / "none.csv"]) == first_day([]) == 0
     assert first_day([plain, later]) == 20210802
     assert first_day([whole]) == 20210803
+
+
+def test_the_first_day_is_looked_for_in_the_first_rows_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start does not read a recording of gigabytes."""
+    path = tmp_path / "long.csv"
+    rows = "".join(f",IF2101,10:00:{n % 60:02d}\n" for n in range(3000))
+    path.write_text("TradingDay,InstrumentID,UpdateTime\n" + rows + "20210802,IF2101,10:00:00\n")
+    monkeypatch.setattr(files, "CHUNK_BYTES", 777)
+    assert first_day([path]) == 0

@@ -40,3 +40,20 @@ def test_without_a_word_it_is_the_machines(tmp_path: Path, text: bytes | None) -
     told = ToldClock(tmp_path)
     assert before_ns <= told.now_ns() <= wall_ns()
     assert told.name == "wall"
+
+
+def test_what_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moment, "TELL_S", 0.001)
+    place = tmp_path / "full"
+
+    async def story() -> None:
+        telling = asyncio.ensure_future(tell(place, VirtualClock("sim", 7)))
+        await asyncio.sleep(0.05)
+        assert not telling.done()
+        place.mkdir()  # there is room again
+        await asyncio.sleep(0.05)
+        assert ToldClock(place).now_ns() == 7
+        telling.cancel()
+        await asyncio.wait([telling])
+
+    asyncio.run(story())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -243,9 +244,12 @@ def _whole(table: pa.Table) -> pa.RecordBatch:
 
 
 def first_day(paths: Sequence[str | Path]) -> int:
-    """Return the first day the files name, as YYYYMMDD, 0 when none does. Blocking: reads a batch or so."""
+    """Return the first day the first rows of the files name, as YYYYMMDD, 0 when none does.
+
+    Blocking: reads a batch of each until one names a day.
+    """
     for path in paths:
-        for batch in TickFile(path).batches():
+        for batch in islice(TickFile(path).batches(), 1):
             for name in ("TradingDay", "ActionDay"):
                 for value in batch.column(name) if name in batch.schema.names else ():
                     day = str(value.as_py() or "").replace("-", "")
