@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from qautlra.base.errors import StorageError
-from qautlra.store import fileproc, lock, opened
+from qautlra.store import fileproc, fileworker, lock, opened
 from qautlra.store.fileproc import FileProcess
 from qautlra.store.filework import FileSegment, Merge
 from qautlra.store.parquet import Layout
@@ -398,3 +399,31 @@ Control().serve(begin, rest, 0.5)
             what, mb = process.stdout.readline().split()
             assert what == "rests" and int(mb) < 60, (what, mb)
         ours.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_job_without_memory_begins_anew_where_others_were_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What former jobs left may be why there is none; of a fresh process it is the job's own fault."""
+    ends: list[int] = []
+
+    class Ended(BaseException):
+        pass
+
+    def end(code: int) -> None:
+        ends.append(code)
+        raise Ended
+
+    def fail(*_: Any) -> Any:
+        raise pa.ArrowMemoryError("malloc of size 5 failed")
+
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(fileworker, "do", fail)
+    worker = fileworker.Worker(tmp_path)
+    ask = fileworker.Ask(job=Merge(files=()), layout=Layout(), is_calm=False)
+    found = worker._done(ask, None)
+    assert isinstance(found, fileworker.Failed) and "malloc of size 5" in found.text and not ends
+    worker._is_fresh = False
+    with pytest.raises(Ended):
+        worker._done(ask, None)
+    assert ends == [os.EX_UNAVAILABLE]

@@ -63,6 +63,8 @@ class Worker:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
+        self._is_fresh = True
+        "Whether no job was done yet, whose freed memory is kept."
 
     def begin(self, number: int, link: socket.socket, control: Control) -> None:
         """Take a job from a socket and answer there, in a thread."""
@@ -74,6 +76,7 @@ class Worker:
             ask = msgspec.json.decode(exactly(link, size), type=Ask)
             table = pa.ipc.open_stream(exactly(link, rows)).read_all() if rows else None
             answer = msgspec.json.encode(self._done(ask, table))
+            self._is_fresh = False
             link.sendall(ANSWER.pack(len(answer)) + answer)
         control.let_go(number)
 
@@ -86,6 +89,11 @@ class Worker:
             return Failed(text=error.message, is_retryable=error.retryable)
         except OSError as error:
             return Failed(text=error.strerror or str(error), errno=error.errno or 0, path=_path(error))
+        except MemoryError as error:
+            traceback.print_exc()
+            if not self._is_fresh:
+                os._exit(os.EX_UNAVAILABLE)  # another process does it again, with nothing kept
+            return Failed(text=f"{type(error).__name__}: {error}")
         except Exception as error:
             traceback.print_exc()
             return Failed(text=f"{type(error).__name__}: {error}")
