@@ -202,6 +202,12 @@ def test_orders_go_to_the_accounts_broker_and_everything_comes_back(sides: Sides
         money = same_account(sides, name)["accounts"]
         assert money["frozen_margin"] == 0
         assert ask(house, name, "/api/account/deposit", account_id=name, amount=5.0) != money
+        moved = ask(house, name, "/api/account/transfer", account_id=name, bank_id="SIM", amount=5.0)
+        if ACCOUNTS[name] == "gate":  # the gateway tells later what became of it
+            assert moved["transfer_id"] is None and moved["amount"] == 5.0
+            until(lambda name=name: len(ask(house, name, f"/api/account/{name}/transfers")) == 2)
+        else:
+            assert moved[0] == 1008, moved
         shown = ask(house, name, f"/api/account/{name}/broker")
         assert (shown["broker"], shown["state"]) == (ACCOUNTS[name], "synced")
         assert not shown.get("differences")

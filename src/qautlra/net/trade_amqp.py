@@ -152,6 +152,7 @@ class TradeAmqp(Service):
         self.orders_count = 0
         self.seen_before_count = 0
         self.ignored_count = 0
+        self.statements_dropped_count = 0
         self.dead_count = 0
         self._declare()
         self._measure()
@@ -189,6 +190,12 @@ class TradeAmqp(Service):
         )
         watch("orders_total", "Orders taken", lambda s: s.orders_count, "counter")
         watch("seen_before_total", "Redelivered orders met again", lambda s: s.seen_before_count, "counter")
+        watch(
+            "statements_dropped_total",
+            "Statements asked for faster than they could be told",
+            lambda s: s.statements_dropped_count,
+            "counter",
+        )
         watch("ignored_total", "Messages for other accounts", lambda s: s.ignored_count, "counter")
         watch("dead_total", "Messages nobody can read", lambda s: s.dead_count, "counter")
         watch("trades_total", "Trades told", lambda s: s._results.trades_count, "counter")
@@ -453,6 +460,7 @@ class TradeAmqp(Service):
             self._statements[(account_id, question.day)] = None
             if len(self._statements) > STATEMENTS_COUNT:
                 del self._statements[next(iter(self._statements))]
+                self.statements_dropped_count += 1
             self._statement_asked.set()
         elif ask is Ask.BANK:
             self._results.event(account_id, {"code": 0, "ask": str(ask), "text": "", "trading_day": 0})

@@ -33,7 +33,7 @@ class Opened(TypedDict):
 class Transferred(TypedDict):
     """A movement between bank and account."""
 
-    transfer_id: int
+    transfer_id: int | None
     amount: float
     message: str
     available: float

@@ -28,6 +28,7 @@ Text = Annotated[str, Meta(max_length=10_000)]
 Short = Annotated[str, Meta(max_length=200)]
 BATCH_COUNT: Final = 100
 _OFFSETS: Final = {"CLOSEYESTERDAY": Offset.CLOSE, **{offset.name: offset for offset in Offset}}
+_WAITING_TYPES: Final = ("LIMIT", "MARKET", "ANY")
 _PRICE_TYPES: Final = {"MARKET": PriceType.ANY, **{kind.name: kind for kind in PriceType}}
 
 
@@ -296,6 +297,22 @@ def insert_of(asked: SubmitOrder, *, account_id: str, order_id: str, symbol: str
         min_volume=_within(asked.min_volume, "min_volume"),
         reduce_only=asked.reduce_only,
     )
+
+
+def check_waiting_type(order_type: str) -> None:
+    """Refuse a type that a conditional order, sent by an exchange's rules of a later moment, cannot have."""
+    if order_type.strip().upper() not in _WAITING_TYPES:
+        raise InputError(f"order_type: expected one of {', '.join(_WAITING_TYPES)}", number=BAD_PARAMETERS)
+
+
+def check_login_password(password_type: str) -> None:
+    """Refuse a kind of password there is none of: money moves by the login's own right."""
+    kind = password_type.strip().upper()
+    if kind == "FUND":
+        text = "password_type: there is no FUND password, only the login's (TRADING)"
+        raise InputError(text, number=BAD_PARAMETERS)
+    if kind != "TRADING":
+        raise InputError("password_type: expected TRADING", number=BAD_PARAMETERS)
 
 
 def _word(known: Mapping[str, Any], given: str, name: str) -> Any:

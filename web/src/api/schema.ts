@@ -93,7 +93,7 @@ export type TransferRequest = { "account_id": string; "amount": number; "bank_id
 /** A reply with data. */
 export type Envelope_Transferred = { "success": boolean; "data": Transferred; "error"?: null };
 /** A movement between bank and account. */
-export type Transferred = { "amount": number; "available": number; "message": string; "transfer_id": number };
+export type Transferred = { "amount": number; "available": number; "message": string; "transfer_id": number | null };
 /** A reply with data. */
 export type Envelope_list_Bank = { "success": boolean; "data": (Bank)[]; "error"?: null };
 /** A bank of an account. */

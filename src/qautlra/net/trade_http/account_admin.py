@@ -27,7 +27,7 @@ FREEZES: Mapping[str, FreezeKind] = {
 async def change_password(call: Call) -> Done:
     """Change one's password: accounts have none of their own."""
     asked = await call.body(wire.PasswordChange)
-    _login_password(asked.password_type)
+    wire.check_login_password(asked.password_type)
     user_id, address = call.who.user_id, address_of(call.request)
     try:
         await call.auth.check_password(user_id, asked.old_password, address)
@@ -42,19 +42,10 @@ async def change_password(call: Call) -> Done:
 async def reset_password(call: Call) -> Done:
     """Set a user's password."""
     asked = await call.body(wire.PasswordReset)
-    _login_password(asked.password_type)
+    wire.check_login_password(asked.password_type)
     await call.auth.set_password(asked.user_id, asked.new_password)
     call.record(Act.PASSWORD_CHANGE, user=asked.user_id)
     return Done(f"the password of {asked.user_id} is set; their logins have ended")
-
-
-def _login_password(kind: str) -> None:
-    """Refuse a kind of password there is none of: money moves by the login's own right."""
-    kind = kind.strip().upper()
-    if kind == "FUND":
-        raise InputError("password_type: there is no FUND password, only the login's (TRADING)", number=1008)
-    if kind != "TRADING":
-        raise InputError("password_type: expected TRADING", number=1008)
 
 
 async def commission_rates(call: Call) -> list[dict[str, Any]]:

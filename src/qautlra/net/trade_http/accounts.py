@@ -160,8 +160,12 @@ async def transfer(call: Call) -> dict[str, Any]:
         raise refused(2004)
     sign = 1 if asked.amount > 0 else -1
     note = wire.MoneyRequest(amount=abs(asked.amount), method="bank")
+    before = len(call.trade.transfers(account_id))
     info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note)
-    done = call.trade.transfers(account_id)[-1]
+    if call.trade.is_outside(account_id):  # the broker tells later what became of it
+        text = "asked of the account's broker"
+        return {"transfer_id": None, "amount": asked.amount, "message": text, "available": info.available}
+    done = call.trade.transfers(account_id)[before]
     return {"transfer_id": done.seq, "amount": done.amount, "message": done.text, "available": info.available}
 
 

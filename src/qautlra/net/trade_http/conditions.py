@@ -26,7 +26,6 @@ from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire.trade_errors import refused
 
-ORDER_TYPES: Final = ("LIMIT", "MARKET", "ANY")
 PURPOSES: Final = ("STOP_LOSS", "TAKE_PROFIT", "PRICE_TOUCH")
 _STATUS: Final = {
     State.LIVE: "PENDING",
@@ -54,8 +53,7 @@ async def insert(call: Call) -> dict[str, Any]:
         raise InputError(f"condition_type: expected one of {', '.join(PURPOSES)}", number=1008)
     if asked.trigger_condition.strip().upper() not in ("GE", "LE"):
         raise InputError("trigger_condition: expected GE or LE", number=1008)
-    if asked.order_type.strip().upper() not in ORDER_TYPES:
-        raise InputError(f"order_type: expected one of {', '.join(ORDER_TYPES)}", number=1008)
+    wire.check_waiting_type(asked.order_type)
     symbol = call.symbol(asked.instrument_id)
     order = wire.insert_of(
         wire.SubmitOrder(
