@@ -101,3 +101,18 @@ def test_an_order_behind_a_stop_meets_what_the_feed_shows(tmp_path: Path) -> Non
         assert prices(rig) == [(2, 5004)]
 
     run(tmp_path, body)
+
+
+def test_orders_alive_are_those_of_accounts(tmp_path: Path) -> None:
+    """The levels of the feed stand in the books too, and are nobody's."""
+
+    async def body(rig: Rig) -> None:
+        shown(rig)
+        assert rig.send("o1", RB, "BUY", "OPEN", 1, 4900).ok
+        exchange = rig.trade.engine.exchange
+        assert exchange.live_orders > 1
+        assert exchange.accounts_live_orders == rig.trade.health()["live_orders"] == 1
+        assert rig.cancel("o1").ok
+        assert exchange.accounts_live_orders == 0
+
+    run(tmp_path, body)

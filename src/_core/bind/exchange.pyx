@@ -465,7 +465,17 @@ cdef class Exchange:
 
     @property
     def live_orders(self):
+        """How many orders live in all books, the street's levels too."""
         return self.ptr.books().live_orders()
+
+    @property
+    def accounts_live_orders(self):
+        """How many orders of accounts live in all books."""
+        cdef uint64_t found = 0
+        cdef uint32_t i
+        for i in range(self.ptr.instruments()):
+            found += self.ptr.live_in(i)
+        return found
 
     @property
     def broken(self):

@@ -110,7 +110,7 @@ class TradeService(Accounts):
             metrics.watch(f"qautlra_trade_{name}", text, lambda: read(self))
 
         watch("orders_count", "Orders of the day", lambda s: s.engine.exchange.orders)
-        watch("live_orders_count", "Orders alive", lambda s: s.engine.exchange.live_orders)
+        watch("live_orders_count", "Orders alive", lambda s: s.engine.exchange.accounts_live_orders)
         watch("pending_changes_count", "Changes that wait for the journal", lambda s: s._teller.pending_count)
         watch("journal_lsn", "Newest record", lambda s: s.engine.exchange.head_lsn)
         watch("journal_buffered_bytes", "Records not yet written", lambda s: s._stat("buffered_bytes"))
@@ -228,7 +228,7 @@ class TradeService(Accounts):
         return {
             "trading_day": engine.exchange.trading_day or None,
             "accounts": len(engine.accounts()),
-            "live_orders": engine.exchange.live_orders,
+            "live_orders": engine.exchange.accounts_live_orders,
             "durability": self.settings.durability,
             "lsn": self._journal.head_lsn,
             "replayed": self._recovery.records if self._recovery else 0,

@@ -141,8 +141,7 @@ async def order_stats(call: Call) -> dict[str, Any]:
     return {
         "trading_day": str(trade.trading_day),
         "total_orders": sum(counts.values()),
-        "live_orders": sum(map(exchange.live_in, range(exchange.instruments)))  # the street's are nobody's
-        + sum(one.is_alive for one in outside.orders()),
+        "live_orders": exchange.accounts_live_orders + sum(one.is_alive for one in outside.orders()),
         "total_trades": exchange.trades + len(outside.trades()),
         "filled_volume": volume,
         "by_status": counts,
