@@ -26,6 +26,37 @@ def test_a_first_visit_sees_prices_move(server: Server, visit: Visits) -> None:
     assert person.page.locator('[data-test="tape"] tbody tr').first.is_visible()
 
 
+BOOK = """() => [...document.querySelectorAll('[data-test="book"] .level .num, [data-test="book"] dl dd')]
+    .map((one) => Number(one.innerText.replaceAll(",", "")))"""
+LEVELS = [f"{side}_{what}{n}" for side, ns in (("ask", "54321"), ("bid", "12345")) for n in ns
+          for what in ("price", "volume")]  # fmt: skip
+FACTS = ["open", "highest", "lowest", "average", "pre_settlement", "upper_limit", "lower_limit", "volume",
+         "open_interest"]  # fmt: skip
+
+
+def test_the_book_is_the_one_of_the_socket(server: Server, visit: Visits) -> None:
+    person = visit(server.base)
+    quote: dict[str, float] = {}
+    told: list[list[float]] = []
+
+    def merge(frame: str | bytes) -> None:
+        for patch in json.loads(frame).get("data", []):
+            quote.update(patch.get("quotes", {}).get("SHFE.rb2701", {}))
+        if {*LEVELS, *FACTS} <= quote.keys():
+            told.append([round(quote[name]) for name in LEVELS + FACTS])
+
+    person.page.on("websocket", lambda line: line.on("framereceived", merge))
+    person.go("market")
+    person.until(lambda: "SHFE.rb2701" in person.see("book").inner_text() and len(told) > 20)
+    before = len(told)
+    shown = []
+    for _ in range(10):
+        shown.append(person.page.evaluate(BOOK)[: len(LEVELS + FACTS)])
+        person.page.wait_for_timeout(300)
+    assert [one for one in shown if one not in told[before - 20 :]] == []
+    assert len({tuple(one) for one in shown}) > 5, "it moves"
+
+
 def test_a_row_is_fresh_from_its_first_price_on(server: Server, visit: Visits) -> None:
     person = visit(server.base)
     person.go("overview")
@@ -46,6 +77,15 @@ def test_a_phone_is_told_that_prices_are_simulated(server: Server, visit: Visits
     person.go("market")
     assert person.see("simulated").inner_text() == "Simulated"
     assert wide(person.page) <= 0
+
+
+def test_a_narrow_window_has_narrow_places(server: Server, visit: Visits) -> None:
+    person = visit(server.base, viewport={"width": 1024, "height": 768})
+    person.go("market")
+    person.see("book")
+    box = person.page.locator("nav.side").bounding_box()
+    assert box
+    assert box["width"] == 60, "icons only"
 
 
 def test_another_page_is_read_from_its_top(server: Server, visit: Visits) -> None:

@@ -35,6 +35,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROUTES = ["overview", "trade", "positions", "account", "orders"]
 
 
+def test_a_price_stays_with_its_instrument(house: House) -> None:
+    person = house.enter(house.trader, "market")
+    person.live()
+    choose(person, "SHFE.rb2701")
+    person.until(lambda: "—" not in person.see("ask1").inner_text())
+    person.see("ask1").click()
+    person.page.wait_for_url("**/#/trade")
+    assert person.see("price").input_value()
+    person.see("offset-CLOSETODAY").click()
+    person.go("market")
+    choose(person, "DCE.m2701")
+    person.go("trade")
+    assert person.see("price").input_value() == ""
+    assert "Enter a price" in person.see("objection").inner_text()
+    assert person.see("submit").is_disabled()
+    assert person.see("submit").inner_text() == "Buy · Close", "its exchange knows no close today"
+
+
 def test_a_limit_order_from_the_book_works_and_is_cancelled(house: House) -> None:
     person = house.enter(house.trader)
     ready(person)

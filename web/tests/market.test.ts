@@ -1,6 +1,6 @@
 import { createPinia, setActivePinia } from "pinia";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { nextTick } from "vue";
+import { computed, nextTick } from "vue";
 import type { Instrument } from "../src/stores/market";
 
 /** A server that answers when it is told to. */
@@ -20,7 +20,7 @@ class Line {
   }
 }
 
-describe("the list of instruments", () => {
+describe("the market", () => {
   const kept = new Map<string, string>();
   const page = { hidden: false, documentElement: { dataset: {}, lang: "" }, addEventListener: () => {} };
   beforeEach(() => {
@@ -69,6 +69,31 @@ describe("the list of instruments", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     Line.last.list("KQ.m@SHFE.cu", "SHFE.cu2201");
     expect(symbol()).toBe("SHFE.cu2201");
+  });
+
+  it("is taken anew when the limits of a day are others", async () => {
+    await visit("SHFE.cu2201");
+    const { useMarket } = await import("../src/stores/market");
+    Line.last.list("SHFE.cu2201");
+    const told = (upper_limit: number): void => Line.last.tell({ symbols: { page_instruments: { result: { multi_symbol_info: [{ instrument_id: "SHFE.cu2201", upper_limit }] } } } });
+    told(77_000);
+    expect(useMarket().byId.get("SHFE.cu2201")?.upper_limit).toBe(77_000);
+    told(78_500);
+    expect(useMarket().byId.get("SHFE.cu2201")?.upper_limit).toBe(78_500);
+  });
+
+  it("does not hold back what is computed of what is computed of a quote", async () => {
+    await visit("SHFE.cu2201");
+    const { useMarket } = await import("../src/stores/market");
+    const quote = computed(() => useMarket().quote("SHFE.cu2201").value);
+    const best = computed(() => quote.value?.ask_price1 as number | undefined);
+    expect(best.value).toBeUndefined();
+    Line.last.tell({ quotes: { "SHFE.cu2201": { ask_price1: 70_010, bid_price1: 70_000 } } });
+    expect(best.value).toBe(70_010);
+    Line.last.tell({ quotes: { "SHFE.cu2201": { ask_price1: 70_020 } } });
+    expect([best.value, quote.value?.bid_price1]).toEqual([70_020, 70_000]);
+    Line.last.tell({ quotes: { "SHFE.cu2201": { ask_price1: null } } });
+    expect(best.value).toBeUndefined();
   });
 
   it("gives a first visit an instrument that can be traded", async () => {

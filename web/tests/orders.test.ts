@@ -40,6 +40,9 @@ describe("the ticket", () => {
     expect(objection({ ...wish, price: 3140.5 }, rb)).toBe("ticket.bad_tick");
     expect(objection({ ...wish, price: 3446 }, rb)).toBe("ticket.above_limit");
     expect(objection({ ...wish, price: 2934 }, rb)).toBe("ticket.below_limit");
+    expect(objection({ ...wish, price: 3446 }, rb, { upper_limit: 3500, lower_limit: 3000 })).toBeNull(); // the quote's limits are of today
+    expect(objection({ ...wish, price: 2999 }, rb, { upper_limit: 3500, lower_limit: 3000 })).toBe("ticket.below_limit");
+    expect(objection({ ...wish, price: 3446 }, rb, { upper_limit: "-" })).toBe("ticket.above_limit");
     expect(objection({ ...wish, price: null }, rb)).toBe("ticket.no_price");
     expect(objection({ ...wish, volume: 1.5 }, rb)).toBe("ticket.bad_volume");
     expect(objection({ ...wish, volume: 0 }, rb)).toBe("ticket.bad_volume");

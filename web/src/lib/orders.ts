@@ -1,5 +1,5 @@
 // What an order may be, by exchange, and how the ticket's words become those of DIFF.
-import type { Instrument } from "../stores/market";
+import type { Instrument, Quote } from "../stores/market";
 
 export type Direction = "BUY" | "SELL";
 export type Offset = "OPEN" | "CLOSE" | "CLOSETODAY";
@@ -33,8 +33,8 @@ export const kindsOf = (symbol: string): Kind[] => KINDS[exchangeOf(symbol)] ?? 
 export const offsetsOf = (symbol: string): Offset[] => (splitsToday(symbol) ? ["OPEN", "CLOSE", "CLOSETODAY"] : ["OPEN", "CLOSE"]);
 export const needsPrice = (kind: Kind): boolean => kind === "LIMIT" || kind === "FAK" || kind === "FOK";
 
-/** Why a wish cannot be sent: a text key, or null when it can. */
-export function objection(wish: Wish, instrument: Instrument | undefined): string | null {
+/** Why a wish cannot be sent: a text key, or null when it can. A quote's price limits are newer than the instrument's. */
+export function objection(wish: Wish, instrument: Instrument | undefined, quote?: Quote): string | null {
   if (!instrument) return "ticket.no_instrument";
   if (instrument.class === "INDEX" || instrument.class === "CONT") return "ticket.not_traded";
   if (!Number.isInteger(wish.volume) || wish.volume < 1) return "ticket.bad_volume";
@@ -42,8 +42,10 @@ export function objection(wish: Wish, instrument: Instrument | undefined): strin
   if (wish.price === null || !Number.isFinite(wish.price)) return "ticket.no_price";
   const steps = wish.price / instrument.price_tick;
   if (Math.abs(steps - Math.round(steps)) > 1e-6) return "ticket.bad_tick";
-  if (typeof instrument.upper_limit === "number" && wish.price > instrument.upper_limit + 1e-9) return "ticket.above_limit";
-  if (typeof instrument.lower_limit === "number" && wish.price < instrument.lower_limit - 1e-9) return "ticket.below_limit";
+  const limit = (name: "upper_limit" | "lower_limit"): unknown => (typeof quote?.[name] === "number" ? quote[name] : instrument[name]);
+  const upper = limit("upper_limit"), lower = limit("lower_limit");
+  if (typeof upper === "number" && wish.price > upper + 1e-9) return "ticket.above_limit";
+  if (typeof lower === "number" && wish.price < lower - 1e-9) return "ticket.below_limit";
   return null;
 }
 

@@ -1,7 +1,8 @@
 // Quotes, charts and instruments: one socket, one DIFF tree, and a reactive cell per instrument.
-// A quote is merged in place; its cell is triggered once per message, so rows nobody shows cost a merge and no more.
+// A quote is merged in place; its cell gets a copy once per message: what is computed of a cell is computed anew only
+// when another object is in it. A row nobody ever showed has no cell and costs a merge and no more.
 import { defineStore } from "pinia";
-import { computed, markRaw, ref, shallowRef, triggerRef, type ShallowRef } from "vue";
+import { computed, markRaw, ref, shallowRef, type ShallowRef } from "vue";
 import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
@@ -20,6 +21,8 @@ export interface Bar { datetime: number; open: number; high: number; low: number
 
 const INSTRUMENTS = { aid: "ins_query", query_id: "page_instruments", query: "query($expired:Boolean){multi_symbol_info(expired:$expired){... on basic{instrument_id}}}", variables: { expired: false } };
 const INSTRUMENTS_MS = 30_000;
+/** What of an instrument may be another from one day to the next. */
+const DAILY = ["instrument_name", "price_tick", "margin", "commission", "upper_limit", "lower_limit"] as const;
 const YOUNG_MS = 2_000;
 const FEW_COUNT = 10;
 export const STALE_MS = 10_000;
@@ -81,10 +84,15 @@ export const useMarket = defineStore("market", () => {
     subscribe();
   }
 
-  /** The cell of an instrument: read its value in a render function and it repaints with each change. */
+  /** A copy of the quote as the tree has it now. */
+  function copied(symbol: string): Quote | undefined {
+    const found = store.tree.quotes?.[symbol] as Quote | undefined;
+    return found && { ...found };
+  }
+  /** The cell of an instrument: what reads its value, or is computed of it, follows each change. */
   function quote(symbol: string): ShallowRef<Quote | undefined> {
     let cell = cells.get(symbol);
-    if (!cell) cells.set(symbol, (cell = shallowRef(store.tree.quotes?.[symbol] as Quote | undefined)));
+    if (!cell) cells.set(symbol, (cell = shallowRef(copied(symbol))));
     return cell;
   }
   store.on("quotes", (patches) => {
@@ -93,10 +101,7 @@ export const useMarket = defineStore("market", () => {
     for (const symbol of symbols) {
       seen.set(symbol, now);
       const cell = cells.get(symbol);
-      if (!cell) continue;
-      const value = store.tree.quotes?.[symbol] as Quote | undefined;
-      if (cell.value === value) triggerRef(cell);
-      else cell.value = value;
+      if (cell) cell.value = copied(symbol);
     }
   });
   /** Whether what is shown of an instrument may be old: the line is cut, or nothing came for ten seconds. */
@@ -126,7 +131,8 @@ export const useMarket = defineStore("market", () => {
     const list = (rows.result as { multi_symbol_info: Instrument[] }).multi_symbol_info;
     list.sort((a, b) => (a.instrument_id < b.instrument_id ? -1 : 1));
     const same = list.length === instruments.value.length && list.every((one, n) => one.instrument_id === instruments.value[n]?.instrument_id);
-    if (!same) instruments.value = list;
+    const alike = same && list.every((one, n) => DAILY.every((name) => one[name] === instruments.value[n]?.[name]));
+    if (!alike) instruments.value = list;
     // What was looked at is let go only when the same list comes twice without it: a young server's grows.
     if (list.length && (!prefs.symbol || (same && !byId.value.has(prefs.symbol)))) prefs.symbol = busiest(list);
   });
