@@ -323,6 +323,32 @@ def test_whether_it_is_there(server: Server) -> None:
     assert b"qautlra_store_rows_logged_total" in server.request("GET", "/metrics")[1]
 
 
+def test_parameters_no_door_has_are_refused(server: Server) -> None:
+    """A misspelt or foreign parameter is told, instead of an answer to another question."""
+    assert ingest(server, "strict", {"a": 1})[0] == 200
+    asked = [
+        ("GET", "/api/v1/logstream/strict/stats?date=2025-06-03"),
+        ("GET", "/api/v1/logstream?limit=1"),
+        ("GET", "/api/v1/about?verbose=1"),
+        ("GET", "/api/v1/aggregate?name=x"),
+        ("GET", "/api/v1/import?state=done"),
+        ("PUT", "/api/v1/import/x?stream=strict&format=csv&more=maybe"),
+        ("PUT", "/api/v1/import/x?stream=strict&format=csv&att=5"),
+        ("POST", "/api/v1/counts?stream=strict"),
+        ("POST", "/api/v1/ingest?stream=strict"),
+        ("DELETE", "/api/v1/logstream/strict?dry_run=true"),
+        ("PUT", "/api/v1/logstream/strict/retention?days=30"),
+    ]
+    for method, path in asked:
+        status, told = send(server, method, path, [{"a": 1}] if method in ("POST", "PUT") else None)
+        name = path.partition("?")[2].rpartition("&")[2].partition("=")[0]
+        assert status == 400 and told["error"].startswith(f"{name}: "), (path, status, told)
+    assert len(rows(server, "strict")) == 1
+    assert send(server, "GET", "/api/v1/import")[1] == []
+    # whoever watches a process may say what it likes
+    assert server.request("GET", "/api/v1/liveness?from=balancer")[0] == 200
+
+
 def test_an_event_gains_its_arrival(server: Server) -> None:
     before = datetime.now(UTC)
     status, answer = ingest(server, "gained", {"a": 1}, X_P_Meta_Host="h1", X_P_Tag_Env="prod")

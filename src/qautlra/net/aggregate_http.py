@@ -10,7 +10,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import NotFoundError
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
-from qautlra.net.route import Route
+from qautlra.net.route import Route, checked
 from qautlra.wire.aggregates import decode_aggregate, encode_aggregate
 
 _STATUSES = {
@@ -34,7 +34,9 @@ class AggregateHttp:
         one = "/api/v1/aggregate/{stream}"
 
         def route(method: str, path: str, handler: Any, summary: str, right: Right, **more: Any) -> Route:
-            return Route(method, path, handler, summary, "store", statuses=_STATUSES, right=right, **more)
+            return checked(
+                Route(method, path, handler, summary, "store", statuses=_STATUSES, right=right, **more)
+            )
 
         return [
             route("GET", "/api/v1/aggregate", self.all, "List aggregates", Right.MARKET, reply=Any),

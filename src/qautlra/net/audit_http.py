@@ -14,7 +14,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError, UnavailableError
 from qautlra.net.deps import Deps
 from qautlra.net.http import raw_json
-from qautlra.net.route import Handler, OneOf, Parameters, Route, check_query
+from qautlra.net.route import Handler, OneOf, Parameters, Route, checked
 from qautlra.wire import envelope, users
 from qautlra.wire.envelope import Envelope
 
@@ -41,15 +41,11 @@ class AuditHttp:
         def row(
             path: str, handler: Handler, summary: str, reply: Any, parameters: Parameters = _NONE
         ) -> Route:
-            async def checked(request: web.Request) -> web.StreamResponse:
-                check_query(request, parameters)
-                return await handler(request)
-
-            return Route(
-                "GET", path, checked, summary, "audit", reply=Envelope[reply], parameters=parameters,
+            return checked(Route(
+                "GET", path, handler, summary, "audit", reply=Envelope[reply], parameters=parameters,
                 statuses={400: "bad parameters", 401: "not logged in", 403: "not permitted"},
                 right=Right.VIEW_AUDIT, envelope=True,
-            )  # fmt: skip
+            ))  # fmt: skip
 
         return [
             row("/api/audit/logs", self.listing, "Newest entries", users.AuditPage, parameters=_PARAMETERS),

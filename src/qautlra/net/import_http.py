@@ -12,14 +12,15 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
-from qautlra.net.route import Route
+from qautlra.net.route import OneOf, Parameters, Route, checked
 
 PIECE_BYTES = 1 << 18
-_PARAMETERS = {
+# `more=true`: these are not its last bytes.
+_PARAMETERS: Parameters = {
     "stream": "where the rows go",
     "format": "parquet, arrow, csv, csv.gz or ndjson",
     "at": "how many bytes of the file were received before; 0 when left out",
-    "more": "true: these are not its last bytes",
+    "more": OneOf(("true", "false", "1", "0")),
 }
 _STATUSES = {
     400: "what is wrong with it",
@@ -44,8 +45,8 @@ class ImportHttp:
         one = "/api/v1/import/{id}"
 
         def route(method: str, path: str, handler: Any, summary: str, **more: Any) -> Route:
-            return Route(
-                method, path, handler, summary, "store", statuses=_STATUSES, right=Right.INGEST, **more
+            return checked(
+                Route(method, path, handler, summary, "store", statuses=_STATUSES, right=Right.INGEST, **more)
             )
 
         return [

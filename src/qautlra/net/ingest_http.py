@@ -16,7 +16,7 @@ from qautlra.model.streams import IngestKey
 from qautlra.net.auth import principal
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_reply
-from qautlra.net.route import Route
+from qautlra.net.route import Route, checked
 from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
 
 KEY_CHARS_COUNT = 255
@@ -42,7 +42,9 @@ class IngestHttp:
         one = "/api/v1/logstream/{stream}"
 
         def route(method: str, path: str, handler: Any, summary: str, right: Right, **more: Any) -> Route:
-            return Route(method, path, handler, summary, "store", statuses=_STATUSES, right=right, **more)
+            return checked(
+                Route(method, path, handler, summary, "store", statuses=_STATUSES, right=right, **more)
+            )
 
         return [
             route("POST", "/api/v1/ingest", self.ingest, "Store events (X-P-Stream)", Right.INGEST, body=Any),

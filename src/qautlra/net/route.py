@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -68,3 +68,13 @@ class Route:
     hidden: bool = False
     right: Right = Right.MARKET
     envelope: bool = False
+
+
+def checked(route: Route) -> Route:
+    """Return a route that refuses what its query string does not have before its handler runs."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        check_query(request, route.parameters)
+        return await route.handler(request)
+
+    return replace(route, handler=handler)

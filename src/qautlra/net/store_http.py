@@ -12,7 +12,7 @@ from aiohttp import web
 from qautlra.net.auth import asker
 from qautlra.net.deps import Deps, QueryResult
 from qautlra.net.http import json_reply
-from qautlra.net.route import Route
+from qautlra.net.route import Route, checked
 from qautlra.wire import errors, rest
 from qautlra.wire.query import decode_counts, decode_query
 
@@ -57,10 +57,10 @@ class StoreHttp:
             )
             for method in ("GET", "POST")
         ] + [
-            Route(
+            checked(Route(
                 "POST", "/api/v1/counts", self.counts, "Count stored rows over time", "store",
                 body=rest.CountsBody, reply=rest.Counts, statuses=statuses,
-            )
+            ))
         ]  # fmt: skip
 
     async def counts(self, request: web.Request) -> web.StreamResponse:
