@@ -90,6 +90,25 @@ def test_another_file_under_an_old_name_loses_no_row(tmp_path: Path) -> None:
     run(story())
 
 
+def test_what_a_column_of_a_text_file_is_depends_on_all_its_lines(tmp_path: Path) -> None:
+    """A code in the last line makes texts of all of them, a number elsewhere goes beside, nothing is lost."""
+    lines = [f"{600_000 + n},{n}.5,true,{n}" for n in range(10_000)] + ["000001,x,no,1"]
+
+    async def story() -> None:
+        async with world(tmp_path) as w, imports(w, tmp_path) as service:
+            note = await send(service, "day", "code,price,flag,n\n" + "\n".join(lines) + "\n")
+            assert (note.state, note.new_rows, note.total_rows) == ("done", 10_001, 10_001)
+            kinds = {column["name"]: column["data_type"] for column in w.store.ingest.schema("app")}
+            assert kinds["code"] == kinds["flag"] == "Utf8" and kinds["price"] == "Float64"
+            request = QueryRequest(stream="app", start_time="1h", end_time="2200-01-01", filter="n <= 1")
+            result = await w.store.query.run(request)
+            assert isinstance(result.chunks, bytes)
+            found = {row["code"]: (row["price"], row["price_utf8"]) for row in json.loads(result.chunks)}
+            assert found == {"600000": (0.5, None), "600001": (1.5, None), "000001": (None, "x")}
+
+    run(story())
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 10_000])
 def test_what_the_disk_did_not_take_is_not_received(tmp_path: Path, kept_bytes: int) -> None:
     """A write that is cut short leaves a part: the file's size is what is gone on from."""

@@ -111,6 +111,23 @@ def test_a_compressed_arrow_stream_and_a_foreign_parquet(tmp_path: Path) -> None
     run(story())
 
 
+@pytest.mark.parametrize("zone", ["", "+08:00", "Z"])
+def test_times_of_a_csv_of_ours_are_beijings_without_a_zone(tmp_path: Path, zone: str) -> None:
+    path = tmp_path / "own.csv"
+    text = "2021-01-04T01:30:00.5" if zone == "Z" else "2021-01-04 09:30:00.5"
+    path.write_text(f"datetime,instrument_id,last_price\n{text}{zone},au2102,390\n")
+
+    async def story() -> None:
+        async with world(tmp_path / "data") as w:
+            assert (await take(w, path)).new_rows == 1
+            (row,) = await w.query(end_time="2021-01-05")
+            assert row["datetime"] == "2021-01-04T01:30:00.500000Z"
+            path.write_text("datetime,instrument_id,last_price\n1609723800000,au2102,390\n")
+            assert "1609723800000" in (await take(w, path)).error
+
+    run(story())
+
+
 def test_damage_keeps_the_rows_before_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "data") as w:

@@ -80,3 +80,9 @@ def test_of_what_was_sent_nothing_large_is_kept() -> None:
             market_table(table.append_column("last_price", wide), ROW_SCHEMA, 0)
     assert 5 <= len(market_rows._plans) <= 8
     assert all(len(plan.given.serialize()) < 20_000 for plan in market_rows._plans)
+
+
+def test_times_without_a_zone_are_beijings() -> None:
+    naive = KEYS | {"datetime": pa.array([dt.datetime(2026, 1, 5, 9, 0)] * 2, pa.timestamp("ns"))}
+    for schema in (ROW_SCHEMA, BAR_SCHEMA):
+        assert market_table(pa.table(naive), schema, 0).column("datetime").to_pylist() == [NOW, NOW]

@@ -26,7 +26,7 @@ from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
 from qautlra.model.streams import StreamOptions
 from qautlra.store.bulk import Local
 from qautlra.store.tables import files, filing
-from qautlra.store.tables.definition import Column, Definition, own_columns
+from qautlra.store.tables.definition import Column, Definition, TypeName, own_columns
 from qautlra.store.tables.infer import fit, infer
 from qautlra.store.tables.rows import flatten, rows_of, table_rows
 from qautlra.store.tables.store import TableStore
@@ -137,6 +137,60 @@ def test_the_type_of_a_new_column_of_cells() -> None:
     assert in_csv("v\n" + "1" * 5_000 + "\n") == {"v": ["1" * 5_000]}
 
 
+def test_true_and_false_in_cells() -> None:
+    assert in_csv("v\ntrue\nFalse\n\nTRUE\n") == {"v": [True, False, True]}
+    assert in_csv("v\ntrue\nno\n") == {"v": ["true", "no"]}
+    assert in_csv("v\ntrue\n", Column("v", "utf8")) == {"v": ["true"]}
+    found = in_csv("v\ntrue\nyes\n0\n", Column("v", "boolean"))
+    assert found == {"v": [True, None, None], "v_utf8": [None, "yes", None], "v_float64": [None, None, 0.0]}
+    assert in_csv("v\n1\ntrue\n") == {"v": [1.0, None], "v_utf8": [None, "true"]}
+    # as JSON texts they enter a column of truths, and make none
+    assert fit("true", "boolean") is True and fit("False", "boolean") is False and fit(1, "boolean") is None
+    assert infer("v", "true") == "utf8"
+
+
+def in_arrow(array: pa.Array, kind: TypeName, *, may_grow: bool = True) -> dict[str, list[Any]]:
+    definition = msgspec.structs.replace(EMPTY, columns=(*own_columns(), Column("v", kind)))
+    grown = table_rows(pa.table({"v": array}), definition, {}, may_grow=may_grow)
+    return dict(grown.table.to_pydict())
+
+
+def test_arrow_columns_enter_what_holds_all_of_them() -> None:
+    whole = in_arrow(pa.array([1, None, -(2**53)]), "float64", may_grow=False)
+    assert whole == {"v": [1.0, None, -(2.0**53)]}
+    assert in_arrow(pa.array([1, 2**53 + 1, 2**54]), "float64") == {
+        "v": [1.0, None, 2.0**54], "v_int64": [None, 2**53 + 1, None],
+    }  # fmt: skip
+    assert in_arrow(pa.array([3], pa.uint8()), "float64") == {"v": [3.0]}
+    assert in_arrow(pa.array([1.0, 1.5, None, float("inf")]), "int64") == {
+        "v": [1, None, None, None], "v_float64": [None, 1.5, None, float("inf")],
+    }  # fmt: skip
+    assert in_arrow(pa.array(["1.50", "007"]), "float64") == {"v": [1.5, None], "v_utf8": [None, "007"]}
+    assert in_arrow(pa.array(["true", "x"]), "boolean") == {"v": [True, None], "v_utf8": [None, "x"]}
+    assert in_arrow(pa.array([True]), "float64") == {"v": [None], "v_boolean": [True]}
+    assert in_arrow(pa.array([7, None]), "utf8") == {"v": ["7", None]}
+    morning = datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
+    assert in_arrow(pa.array([morning]), "utf8") == {"v": ["2026-11-30T01:30:00+00:00"]}
+    assert in_arrow(pa.array(["2026-11-30 09:30"]), "timestamp_us") == {"v": [morning]}
+    assert in_arrow(pa.array([date(2026, 11, 30)]), "timestamp_us") == {
+        "v": [datetime(2026, 11, 29, 16, tzinfo=UTC)]
+    }
+    midnight = datetime(2026, 11, 29, 16, tzinfo=UTC)
+    assert in_arrow(pa.array([midnight, morning]), "date") == {
+        "v": [date(2026, 11, 30), None], "v_timestamp_us": [None, morning],
+    }  # fmt: skip
+
+
+def test_times_of_arrow_without_a_zone_are_beijings_too() -> None:
+    naive, morning = datetime(2026, 11, 30, 9, 30), datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
+    for unit in ("s", "ms", "us", "ns"):
+        given = pa.array([naive, None], pa.timestamp(unit))
+        found = table_rows(pa.table({"v": given}), EMPTY, {}, may_grow=True).table
+        assert found.column("v").to_pylist() == [morning, None]
+        assert in_arrow(given.dictionary_encode(), "timestamp_us") == {"v": [morning, None]}
+    assert in_arrow(pa.array([morning]), "timestamp_us") == {"v": [morning]}
+
+
 @given(
     st.lists(st.text(alphabet="0123456789-+.eE_xin \u0661", min_size=1, max_size=22), min_size=1, max_size=5)
 )
@@ -223,7 +277,7 @@ def test_what_a_declared_column_cannot_hold_is_told() -> None:
     declared = msgspec.structs.replace(EMPTY, columns=columns, is_static=True)
     with pytest.raises(InputError, match=r"column 'a' is float64 and cannot hold 'x' \(event 1\)"):
         rows_of([{"a": 1}, {"a": "x"}], declared, {}, may_grow=False)
-    with pytest.raises(InputError, match="column 'a' is float64 and cannot hold values of type utf8"):
+    with pytest.raises(InputError, match=r"column 'a' is float64 and cannot hold 'x' \(event 0\)"):
         table_rows(pa.table({"a": ["x"]}), declared, {}, may_grow=False)
     with pytest.raises(InputError, match="'c' is not a column of this stream"):
         rows_of([{"c": 1}], declared, {}, may_grow=False)

@@ -26,6 +26,7 @@ from qautlra.base import log
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, LimitError, NotFoundError, StorageError, UnavailableError
 from qautlra.base.service import Service
+from qautlra.model.cells import Cells
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.store.catalogue import write_durably
 from qautlra.store.filerows import FORMS, Batch, Form, batches, digest_of
@@ -430,7 +431,7 @@ class Imports(Service):
 def _part(batch: Batch, start: int, stop: int) -> Batch:
     if isinstance(batch, pa.Table):
         return batch.slice(start, stop - start)
-    return type(batch)(batch[start:stop])  # cells of a text file stay such
+    return batch.part(start, stop) if isinstance(batch, Cells) else batch[start:stop]
 
 
 async def _on_disk(work: Callable[[], Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import InputError
-from qautlra.model.cells import Cells
+from qautlra.model.cells import CellColumn, Cells
 from qautlra.store.importer import open_ipc
 from qautlra.wire.ingest import check_batch, csv_rows
 
@@ -23,12 +24,15 @@ Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
 
 FORMS: Final = ("parquet", "arrow", "csv", "csv.gz", "ndjson")
 BATCH_ROWS = 4_096
+LOOKED_ROWS = 65_536
 
 
 def batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[Batch]:
     """Yield the rows of a file in order, BATCH_ROWS at a time; `total` is told how many, where that is known.
 
-    InputError: the file cannot be read, or not further.
+    A CSV is looked through before its first row, since what a column is depends on all its cells; meanwhile
+    batches without rows come, so that whoever takes them can stop. InputError: the file cannot be read, or
+    not further.
     """
     try:
         yield from _batches(path, form, total)
@@ -63,9 +67,30 @@ def _batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[B
         with path.open("rb") as file:
             yield from _some(_lines(file))
     else:
+        columns: dict[str, CellColumn] = {}
         with _text(path) as text:
-            for rows in _some(_cells(text)):
-                yield Cells(rows)
+            for rows in _look(text, columns):
+                total(rows)
+                yield Cells(())
+        with _text(path) as text:
+            for some in _some(_cells(text)):
+                yield Cells(some, columns)
+
+
+def _look(file: IO[str], columns: dict[str, CellColumn]) -> Iterator[int]:
+    """Note what the columns of a CSV say, up to what is none; yield how many rows were seen, now and then."""
+    rows = 0
+    with contextlib.suppress(InputError):  # told when its line is come to
+        for rows, event in enumerate(csv_rows(file), 1):
+            for name, cell in event.items():
+                if cell is not None:
+                    column = columns.get(name)
+                    if column is None:
+                        column = columns[name] = CellColumn(cell)
+                    column.note(cell)
+            if rows % LOOKED_ROWS == 0:
+                yield rows
+    yield rows
 
 
 def _some(events: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

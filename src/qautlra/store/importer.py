@@ -24,6 +24,7 @@ from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, ORDINAL, ROW_SCHEMA, STREAMS, TIME
+from qautlra.store.tables.infer import zoned
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -244,7 +245,11 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
             else:
                 yield from reader
     else:
-        types = {column.name: column.type for column in ROW_SCHEMA}
+        # Times are texts first: they may name a zone or be Beijing's.
+        types = {
+            column.name: pa.string() if pa.types.is_timestamp(column.type) else column.type
+            for column in ROW_SCHEMA
+        }
         options = csv.ConvertOptions(column_types=types)
         with (
             pa.input_stream(str(path), compression="detect") as stream,
@@ -262,10 +267,20 @@ def open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchSt
         return pa.ipc.open_stream(file)
 
 
+def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_timestamp(kind) and pa.types.is_string(values.type):
+        values = pc.replace_with_mask(values, pc.equal(values, ""), pa.scalar(None, values.type))
+        try:
+            return values.cast(kind)
+        except pa.ArrowInvalid:  # no zone
+            values = values.cast(pa.timestamp("us"))
+    return zoned(values).cast(kind)
+
+
 def _ours(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Return the columns of ours, each with our type; an ordinal that is missing is 0."""
     columns = {
-        column.name: batch.column(column.name).cast(column.type)
+        column.name: _typed(batch.column(column.name), column.type)
         for column in ROW_SCHEMA
         if column.name in batch.schema.names
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError
-from qautlra.model.cells import number_in
+from qautlra.model.cells import CellColumn, number_in, truth_in
 from qautlra.store.tables.definition import (
+    TYPES,
     Column,
     Definition,
     TypeName,
@@ -30,27 +31,26 @@ _TIMELY = re.compile(r"time|date|timestamp|created|received|saved|delivered|at$|
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?", re.ASCII)
 _INT_LIMIT = 2**63
+_BEIJING_OFFSET = pa.scalar(8 * 3_600, pa.duration("s"))
 DAY_US = 86_400_000_000
 # The days a calendar date can name, in any zone.
 FIRST_US = (date.min.toordinal() + 1 - 719_163) * DAY_US
 LAST_US = (date.max.toordinal() - 1 - 719_163) * DAY_US
 _EXACT_LIMIT = 2**53
 _INFINITE = float("inf")
-_CODE = re.compile(r"-?0[0-9]+")
 
 
-def kind_of_all(name: str, values: list[Any], *, are_cells: bool) -> TypeName | None:
-    """Return the type of a new column: its first value's; of a text file's also a code's, `000001`."""
+def kind_of_all(name: str, values: list[Any]) -> TypeName | None:
+    """Return the type of a new column: its first value's; None when it has none."""
     first = next((value for value in values if value is not None), None)
-    if first is None:
-        return None
-    if (
-        are_cells
-        and number_in(first) is not None
-        and any(value and _CODE.fullmatch(value) for value in values)
-    ):
+    return None if first is None else infer(name, first)
+
+
+def kind_of_cells(name: str, column: CellColumn) -> TypeName:
+    """Return the type of a new column of a text file: a code, `000001`, makes all of it texts."""
+    if column.has_codes and number_in(column.first) is not None:
         return "utf8"
-    return infer(name, first, is_cell=are_cells)
+    return "boolean" if column.is_truths else infer(name, column.first, is_cell=True)
 
 
 def infer(name: str, value: Any, *, is_cell: bool = False) -> TypeName:
@@ -90,15 +90,17 @@ def fit(value: Any, kind: TypeName) -> Any:
             limit = _EXACT_LIMIT if isinstance(value, str) else _INT_LIMIT
             return None if number is None or not -limit <= number < limit else _whole(number)
         case "boolean":
-            return value if isinstance(value, bool) else None
+            return truth_in(value) if isinstance(value, str) else _truth(value)
         case "timestamp_us":
             found = _moment(value)
-            return _local_moment(value) if found is None and isinstance(value, str) else found
+            return _local_moment(value) if found is None else found
         case "date":
             return _day(value)
         case "list":
             fits = isinstance(value, list) and all(_is_plain(item) for item in value)
             return [float(item) for item in value] if fits else None
+    if isinstance(value, date):
+        return value.isoformat()
     return value if isinstance(value, str) else text_of(value)
 
 
@@ -138,6 +140,10 @@ def _number(value: Any) -> int | float | None:
     return number_in(value) if isinstance(value, str) else None
 
 
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _finite(number: int | float | None) -> float | None:
     return float(number) if number is not None and abs(number) < _INFINITE else None
 
@@ -162,9 +168,11 @@ def _moment(value: Any) -> datetime | None:
     return None
 
 
-def _local_moment(text: str) -> datetime | None:
-    """Return the moment of a text without a zone, Beijing's: `2026-01-02 09:30:00.5` or less of it."""
-    if not _LOCAL.fullmatch(text):
+def _local_moment(text: Any) -> datetime | None:
+    """Return Beijing's moment of a day, or of a text without a zone: `2026-01-02 09:30:00.5`, or less."""
+    if isinstance(text, date):
+        return datetime.combine(text, time.min, BEIJING)
+    if not isinstance(text, str) or not _LOCAL.fullmatch(text):
         return None
     try:
         return datetime.fromisoformat(text.upper()).replace(tzinfo=BEIJING)
@@ -174,7 +182,8 @@ def _local_moment(text: str) -> datetime | None:
 
 def _day(value: Any) -> date | None:
     if isinstance(value, datetime):
-        return value.date()
+        local = value.astimezone(BEIJING)
+        return local.date() if local.time() == time.min else None
     if isinstance(value, date):
         return value
     try:
@@ -199,6 +208,29 @@ def type_of_arrow(kind: pa.DataType) -> TypeName | None:
     if types.is_timestamp(kind):
         return "timestamp_us"
     return "date" if types.is_date(kind) else None
+
+
+def in_type(array: pa.Array, kind: TypeName) -> pa.Array:
+    """Return values of Arrow's as `kind` has them; ArrowInvalid: one has no place."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return zoned(array).cast(TYPES[kind])
+
+
+def zoned(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return values, times that name no zone as Beijing's; ArrowInvalid: one is beyond all years."""
+    naive = pa.types.is_timestamp(values.type) and values.type.tz is None
+    return pc.subtract_checked(values, _BEIJING_OFFSET) if naive else values
+
+
+def as_numbers(array: pa.Array, kind: TypeName) -> pa.Array | None:
+    """Return numbers as `kind` has them; None where they are none, or one would lose something."""
+    if array.type == TYPES[kind] or {array.type, TYPES[kind]} != {pa.float64(), pa.int64()}:
+        return None
+    try:
+        return array.cast(TYPES[kind])
+    except pa.ArrowInvalid:
+        return None
 
 
 def has_place(kind: pa.DataType) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.model.cells import Cells
+from qautlra.model.cells import CellColumn, Cells, column_of
 from qautlra.store.tables.definition import (
     GIVEN_COLUMNS,
     TYPES,
@@ -22,7 +22,17 @@ from qautlra.store.tables.definition import (
     check_column_name,
     check_columns,
 )
-from qautlra.store.tables.infer import fit, has_place, infer, kind_of_all, text_of, type_of_arrow
+from qautlra.store.tables.infer import (
+    as_numbers,
+    fit,
+    has_place,
+    in_type,
+    infer,
+    kind_of_all,
+    kind_of_cells,
+    text_of,
+    type_of_arrow,
+)
 
 DEPTH_COUNT: Final = 10
 
@@ -87,8 +97,15 @@ def rows_of(
             values[at] = value
     made.add(extra)
     for name, values in given.values():
-        made.place(name, values, are_cells=isinstance(events, Cells))
+        made.place(name, values, _cells(events, name, values))
     return made.grown()
+
+
+def _cells(events: Sequence[Any], name: str, values: list[Any]) -> CellColumn | None:
+    """Return what a column says as cells of a text file; None: it is none of a text file's."""
+    if not isinstance(events, Cells):
+        return None
+    return column_of(values) if events.columns is None else events.columns.get(name)
 
 
 def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any], *, may_grow: bool) -> Grown:
@@ -109,7 +126,7 @@ def table_rows(table: pa.Table, definition: Definition, extra: Mapping[str, Any]
             if kind is None:
                 made.place(field.name, column.to_pylist())
             else:
-                made.put(field.name, kind, column.cast(TYPES[kind]))
+                made.fill(field.name, kind, in_type(column, kind))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise InputError(f"column {field.name[:64]!r}: {error}", key=field.name[:64]) from None
     return made.grown()
@@ -143,11 +160,23 @@ class _Rows:
         at = self._column(name, kind, _is_none_free, lambda: f"values of type {kind}")
         self._held[at] = array
 
-    def place(self, name: str, values: list[Any], *, are_cells: bool = False) -> None:
+    def fill(self, name: str, kind: TypeName, array: pa.Array) -> None:
+        """Put a column of a table where it belongs: what becomes the column's own type exactly, into it."""
+        column = self._known.get(name.lower())
+        if column is None or column.type == kind:
+            self.put(name, kind, array)
+            return
+        numbers = None if name.lower() in self._held else as_numbers(array, column.type)
+        if numbers is None:
+            self.place(name, array.to_pylist())
+        else:
+            self._held[name.lower()] = numbers
+
+    def place(self, name: str, values: list[Any], cells: CellColumn | None = None) -> None:
         """Place values under their name; those that cannot be of its type are left to go beside."""
         column = self._known.get(name.lower())
         if column is None:
-            first = kind_of_all(name, values, are_cells=are_cells)
+            first = kind_of_all(name, values) if cells is None else kind_of_cells(name, cells)
             if first is None:
                 return
             column = self._known[self._column(name, self._type(first), _is_none_free, str)]
@@ -160,7 +189,7 @@ class _Rows:
                 continue
             fitted = fit(value, kind)
             if fitted is None or not isinstance(kept, list) or kept[at] is not None:
-                other = self._type(infer(name, value, is_cell=are_cells))
+                other = self._type(infer(name, value, is_cell=cells is not None))
                 rest.setdefault(other, [None] * self._count)[at] = value
             else:
                 kept[at] = fitted
@@ -185,7 +214,7 @@ class _Rows:
         held = self._held.setdefault(at, [None] * self._count)
         for row, value in enumerate(values):
             if value is not None:
-                held[row] = fit(value, kind)
+                held[row] = value if kind == "float64" and type(value) is float else fit(value, kind)
 
     def _column(
         self,
