@@ -15,6 +15,7 @@ WORDS = {
     "price_type": {"LIMIT": 0, "ANY": 1, "BEST": 2, "FIVELEVEL": 3, "MARKET": 1},
     "time_condition": {"IOC": 1, "GFS": 2, "GFD": 3, "GTD": 4, "GTC": 5, "GFA": 6},
     "volume_condition": {"ANY": 1, "MIN": 2, "ALL": 3},
+    "hedge_flag": {"SPECULATION": 0, "ARBITRAGE": 1, "HEDGE": 2, "MARKETMAKER": 3, "COVERED": 4},
 }
 TEXTS = ("user_id", "order_id", "exchange_id", "instrument_id", "contingent_condition")
 NEEDED = ("order_id", "exchange_id", "instrument_id", "direction", "offset", "volume", "price_type")

@@ -205,6 +205,7 @@ def test_bad_messages_harm_nobody(front: TradeDesk, message: Any, code: int | No
         ({"volume": 1000}, 413),
         ({"direction": "SELL", "offset": "CLOSETODAY"}, 416),
         ({"direction": "UP"}, 15),
+        ({"hedge_flag": "FOO"}, 15),
         ({"price_type": "ANY", "time_condition": "IOC"}, 80),
         ({"user_id": "somebody"}, 408),
         ({"order_id": "no=such|id"}, 15),
@@ -222,6 +223,20 @@ def test_refused_orders_have_their_code_and_change_nothing(
             refused = trader.finish("bad")
             assert refused["exchange_order_id"] == "" and refused["last_msg"]
         assert trader.funds == before
+
+
+def test_lots_that_other_orders_keep_are_told_of(front: TradeDesk) -> None:
+    with front.log_in() as trader:
+        trader.order("open", CU, "BUY", "OPEN", 3, 75_000)
+        front.tick(CU, 75_000, ask_price1=75_000, ask_volume1=3)
+        trader.finish("open")
+        trader.order("keeps", CU, "SELL", "CLOSETODAY", 2, 76_000)
+        trader.order("more", CU, "SELL", "CLOSETODAY", 2, 76_000)
+        said = "平今手数超过今仓持仓量,冻结手数:2"
+        assert trader.finish("more")["last_msg"] == said
+        trader.until(lambda: (414, f"下单失败,{said}") in trader.notices)
+    with front.log_in() as later:
+        assert later.orders["more"]["last_msg"] == said
 
 
 def test_the_same_id_is_one_order(front: TradeDesk) -> None:

@@ -135,6 +135,18 @@ Code Account::plan_close(const Terms& t, Offset offset, Hold& hold) const {
   return Code::kOk;
 }
 
+std::int64_t Account::frozen_to_close(std::uint32_t instrument, Side side, std::uint16_t code) const {
+  const Position* p = find(instrument);
+  if (p == nullptr) return 0;
+  const int of = index(book::opposite(side));
+  switch (static_cast<Code>(code)) {
+    case Code::kCloseExceeds: return p->frozen_today[of] + p->held[of].frozen_his;
+    case Code::kCloseTodayExceeds: return p->frozen_today[of];
+    case Code::kCloseYesterdayExceeds: return p->held[of].frozen_his;
+    default: return 0;
+  }
+}
+
 // Sets what the order's remaining lots keep of the money.
 void Account::estimate(const Terms& t, Hold& h) {
   h.frozen = h.commission = 0;

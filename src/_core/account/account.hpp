@@ -289,6 +289,8 @@ class alignas(64) Account {
 
   const Funds& funds() const { return funds_; }
   Positions positions() const { return {board_->positions, positions_}; }
+  // Lots frozen of those that a close refused with this number would have taken; 0 for any other number.
+  std::int64_t frozen_to_close(std::uint32_t instrument, Side side, std::uint16_t code) const;
   const Position* find(std::uint32_t instrument) const {
     if (instrument >= slot_.size() || slot_[instrument] == kNoPosition) return nullptr;
     return &board_->positions[slot_[instrument]];

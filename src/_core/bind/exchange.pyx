@@ -331,6 +331,7 @@ cdef class Exchange:
             "alive": <int>r.status == 0,
             "reason": <int>r.reason,
             "code": r.code,
+            "lots_frozen": r.lots_frozen(),
             "insert_ns": r.insert_ns,
             "update_ns": r.update_ns,
             "seq": r.seq,

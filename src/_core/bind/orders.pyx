@@ -38,6 +38,7 @@ cdef extern from "exchange/words.hpp" namespace "qautlra::exchange" nogil:
         const CodeWords& operator[](size_t)
     Words all_words()
     string_view message_of(const OrderRecord&)
+    const string_view kLotsFrozen
 
 cdef extern from "exchange/diff_out.hpp" namespace "qautlra::exchange" nogil:
     void c_encode_order "qautlra::exchange::encode_order"(const CExchange&, uint32_t, Buffer&) except +
@@ -277,7 +278,9 @@ def brief(Exchange x not None, uint32_t number):
 
 def message(Exchange x not None, uint32_t number):
     """The order's state in words: its `last_msg`."""
-    return _str(message_of(x.ptr.orders().at(_order(x, number))))
+    cdef const OrderRecord* r = &x.ptr.orders().at(_order(x, number))
+    frozen = f"{_str(kLotsFrozen)}{r.lots_frozen()}" if r.lots_frozen() else ""
+    return _str(message_of(r[0])) + frozen
 
 
 cdef class Path:

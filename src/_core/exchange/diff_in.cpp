@@ -65,10 +65,12 @@ constexpr Word kVolumes[] = {{"ANY", book::VolumeCondition::kAny},
                              {"MIN", book::VolumeCondition::kMin},
                              {"ALL", book::VolumeCondition::kAll}};
 
+constexpr Word kHedges[] = {{"SPECULATION", 0}, {"ARBITRAGE", 1}, {"HEDGE", 2}, {"MARKETMAKER", 3}, {"COVERED", 4}};
+
 // Texts first. Those that an insert needs come in the order in which they are missed.
 enum Field : std::uint8_t {
   kOrder, kExchange, kInstrument, kAid, kUser, kContingent,
-  kDirection, kOffset, kVolume, kPriceType, kTime, kCondition, kMinVolume, kGtdDay, kPrice,
+  kDirection, kOffset, kVolume, kPriceType, kTime, kCondition, kMinVolume, kGtdDay, kPrice, kHedge,
   kFields,
   kTexts = kDirection,
 };
@@ -113,11 +115,11 @@ struct Key {
   std::span<const Word> words{};
 };
 
-// By length, and a bit in which the first letters of any two of a length differ.
+// By length, and two bits in which the first letters of any two of a length differ.
 constexpr std::size_t kKeyBytesMax = 20;
-constexpr std::size_t place_of(std::string_view key) { return key.size() * 2 + (key.front() >> 3 & 1); }
+constexpr std::size_t place_of(std::string_view key) { return key.size() * 4 + (key.front() >> 2 & 3); }
 constexpr auto make_keys() {
-  std::array<Key, 2 * kKeyBytesMax + 2> keys{};
+  std::array<Key, 4 * kKeyBytesMax + 4> keys{};
   const auto add = [&keys](std::string_view name, Field field, Kind kind, std::span<const Word> words = {}) {
     Key& key = keys[place_of(name)];
     if (!key.name.empty()) throw "two keys in one place";
@@ -134,6 +136,7 @@ constexpr auto make_keys() {
   add("price_type", kPriceType, Kind::kWord, kPriceTypes);
   add("time_condition", kTime, Kind::kWord, kTimes);
   add("volume_condition", kCondition, Kind::kWord, kVolumes);
+  add("hedge_flag", kHedge, Kind::kWord, kHedges);
   add("volume", kVolume, Kind::kWhole);
   add("min_volume", kMinVolume, Kind::kWhole);
   add("GTD_date", kGtdDay, Kind::kWhole);

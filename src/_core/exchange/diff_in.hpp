@@ -13,7 +13,7 @@ namespace qautlra::exchange {
 
 constexpr std::size_t kDiffBytesMax = JsonMarks::kTextBytesMax;  // of a message
 
-constexpr std::size_t kDiffKeyPlaces = 42;           // of the table of keys
+constexpr std::size_t kDiffKeyPlaces = 84;  // of the table of keys
 
 struct DiffCommand {
   enum class Kind : std::uint8_t { kMalformed, kInsert, kCancel, kOther };  // kOther: well-formed, another `aid`

@@ -42,6 +42,7 @@ char* put_state(char* p, const OrderRecord& r) {
   p = r.status == Status::kAlive ? put(p, "ALIVE") : put(p, "FINISHED");
   p = put_int(put(p, "\",\"volume_left\":"), r.left);
   p = put(put(p, ",\"last_msg\":\""), message_of(r));
+  if (r.lots_frozen() != 0) [[unlikely]] p = put_int(put(p, kLotsFrozen), r.lots_frozen());
   *p++ = '"';
   return p;
 }

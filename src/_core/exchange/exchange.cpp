@@ -227,7 +227,10 @@ std::uint32_t Exchange::enter(const Insert& c, std::uint32_t tag, Code verdict, 
   r.time = c.time;
   r.reason = {};
   r.volume_condition = c.volume_condition;
-  if (verdict != kOk) r.hold = {.instrument = c.instrument, .side = c.side};
+  if (verdict != kOk)
+    r.hold = {.his = ledger_.at(c.account).frozen_to_close(c.instrument, c.side, verdict),
+              .instrument = c.instrument,
+              .side = c.side};
   const std::uint32_t number = orders_.add(tag, c.client_id);
   desks_[c.account].last_order = number;
   if (verdict != kOk) {

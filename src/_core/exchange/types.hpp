@@ -76,6 +76,8 @@ struct alignas(64) OrderRecord {
 
   std::uint32_t instrument() const { return hold.instrument; }
   Side side() const { return hold.side; }
+  // Of one refused for closing more than there was: lots that were there, but frozen by other orders.
+  std::int64_t lots_frozen() const { return code == kOk ? 0 : hold.his; }
 };
 static_assert(std::is_trivially_copyable_v<OrderRecord> && sizeof(OrderRecord) == 128);
 

@@ -21,7 +21,8 @@ struct CodeWords {
 std::span<const CodeWords> all_words();
 const CodeWords& words_of(Code code);  // those of 1008 for a number that is none
 
-// `last_msg` of an order.
+// `last_msg` of an order, and what comes after it, with their number, where lots_frozen() are told of.
 std::string_view message_of(const OrderRecord& order);
+constexpr std::string_view kLotsFrozen = ",冻结手数:";
 
 }  // namespace qautlra::exchange

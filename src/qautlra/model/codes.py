@@ -72,6 +72,15 @@ _OWN = (
 )
 
 
+CLOSING = frozenset({CLOSE_LOTS, CLOSE_TODAY, CLOSE_YESTERDAY})
+
+
+def closing_text(number: int, lots_frozen: int) -> str:
+    """Return the text of a close refused for its lots, with how many of them other orders froze."""
+    text = describe(number).text
+    return f"{text},冻结手数:{lots_frozen}" if lots_frozen else text
+
+
 @cache
 def table() -> dict[int, Code]:
     """Return every code by number."""

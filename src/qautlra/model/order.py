@@ -60,6 +60,10 @@ class VolumeCondition(IntEnum):
     ALL = 3
 
 
+HEDGE_FLAGS: Final = ("SPECULATION", "ARBITRAGE", "HEDGE", "MARKETMAKER", "COVERED")
+"""What an order may say it is for. All are booked alike here, and sent to brokers outside as speculation."""
+
+
 class InsertOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order from any door. `order_id` is unique for the account within the trading day."""
 
@@ -111,6 +115,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     number: int | None = None
     lsn: int = 0
     text: str = ""
+    lots_frozen: int = 0
+    "Of a close refused for its lots: how many of them other orders keep."
 
     @property
     def ok(self) -> bool:

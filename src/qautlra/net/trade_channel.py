@@ -241,7 +241,8 @@ class Channel:
         if lived is None:
             if code:
                 known = codes.describe(code)
-                notices.append(self.notice(known.diff or known.ctp, f"下单失败,{known.text}", "WARNING"))
+                text = self._trade.order(number).message if code in codes.CLOSING else known.text
+                notices.append(self.notice(known.diff or known.ctp, f"下单失败,{text}", "WARNING"))
                 return
             notices.append(self.notice(417, "下单成功"))
         if lived is not False and not alive and left:

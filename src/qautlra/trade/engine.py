@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from qautlra._core import book, orders
 from qautlra._core.paper import PaperFeed
 from qautlra.base.log import get_logger
@@ -193,7 +195,11 @@ class Engine:
             reduce_only=order.reduce_only,
             force=order.force,
         )
-        return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
+        answer = _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
+        if code in codes.CLOSING and number is not None:
+            frozen = self.exchange.order(number)["lots_frozen"]
+            return msgspec.structs.replace(answer, lots_frozen=frozen, text=codes.closing_text(code, frozen))
+        return answer
 
     def enter(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
         """Do what a lane has read; None, and nothing done, unless only the exchange need be asked."""
@@ -516,7 +522,7 @@ def _answer(code: int, order_id: str = "", number: int | None = None, lsn: int =
 
 def _message(order: dict[str, Any]) -> str:
     if order["code"]:
-        return codes.describe(order["code"]).text
+        return codes.closing_text(order["code"], order["lots_frozen"])
     if order["alive"]:
         return "报单成功" if order["left"] == order["volume"] else "部分成交"
     if not order["left"]:

@@ -13,6 +13,7 @@ import msgspec
 from qautlra.base.errors import InputError
 from qautlra.model.command import Ask, Command, Notice, Question, Transfer
 from qautlra.model.order import (
+    HEDGE_FLAGS,
     VOLUME_MAX,
     AmendOrder,
     CancelOrder,
@@ -48,6 +49,9 @@ _TOWARDS: Final = {
     -4: (Direction.SELL, Offset.CLOSETODAY),
 }
 _PRICE_TYPES: Final = {"MARKET": PriceType.ANY, **{item.name: item for item in PriceType}}
+_OFFSETS: Final = {"CLOSEYESTERDAY": "CLOSEYESTERDAY", **Offset.__members__}
+_HEDGES: Final = dict.fromkeys(HEDGE_FLAGS, True)
+_AT_ONCE: Final = {"IMMEDIATELY": True}
 _SPLIT: Final = ("SHFE", "INE")
 _NOTICES: Final = frozenset({"peek", "login", "subscribe", "kill", "change_password"})
 _ASKS: Final = {
@@ -106,6 +110,8 @@ class _Message(msgspec.Struct, gc=False):
     time_condition: Any = None
     volume_condition: Any = None
     min_volume: Any = None
+    hedge_flag: Any = None
+    contingent_condition: Any = None
     new_price: Any = None
     new_volume: Any = None
     amount: Any = None
@@ -204,9 +210,11 @@ def _other(name: str, message: _Message, account: str) -> Command:
 def _insert(message: _Message, account: str, resolve: Resolve) -> InsertOrder:
     order_id = _order_id(message.order_id, needed=False)
     direction, offset = _way(message)
-    price_type = _named(
-        _PRICE_TYPES, "price_type", _first(message.price_type, message.order_type), PriceType.LIMIT
+    price_type = _either(
+        _PRICE_TYPES, ("price_type", message.price_type), ("order_type", message.order_type), PriceType.LIMIT
     )
+    _named(_HEDGES, "hedge_flag", message.hedge_flag, True)
+    _named(_AT_ONCE, "contingent_condition", message.contingent_condition, True)
     symbol = _symbol(_first(message.code, message.instrument_id), message.exchange_id, resolve)
     if offset is None:
         offset = Offset.CLOSE
@@ -248,10 +256,6 @@ def _amend(message: _Message, account: str) -> AmendOrder:
 
 def _way(message: _Message) -> tuple[Direction, Offset | None]:
     """Return direction and offset; an offset of None means yesterday's lots alone."""
-    side, offset = (
-        _first(message.order_direction, message.direction),
-        _first(message.order_offset, message.offset),
-    )
     by_code: tuple[Direction, Offset] | None = None
     if message.towards is not None:
         if isinstance(message.towards, bool) or not isinstance(message.towards, int):
@@ -259,16 +263,19 @@ def _way(message: _Message) -> tuple[Direction, Offset | None]:
         by_code = _TOWARDS.get(message.towards)
         if by_code is None:
             raise BadOrder(BAD_PARAMETERS, f"towards {message.towards} is no order")
-    if side is None and offset is None and by_code is not None:
-        return by_code
-    direction = _named(Direction.__members__, "direction", side, by_code[0] if by_code else None)
-    if offset == "CLOSEYESTERDAY":
-        return direction, None
-    found = _named(Offset.__members__, "offset", offset, by_code[1] if by_code else None)
-    # A word and a code that contradict each other: money is at stake, so neither is guessed.
-    if by_code is not None and message.towards not in (1, -1) and by_code != (direction, found):
-        raise BadOrder(BAD_PARAMETERS, f"towards {message.towards} contradicts {direction.name} {found.name}")
-    return direction, found
+    side, code = by_code if by_code is not None else (None, None)
+    words = Direction.__members__
+    direction = _either(
+        words, ("order_direction", message.order_direction), ("direction", message.direction), side
+    )
+    given = ("order_offset", message.order_offset), ("offset", message.offset)
+    offset: Offset | str = _either(_OFFSETS, *given, code)
+    # A word and a code that contradict each other: money is at stake, so neither is guessed. The codes of
+    # shares (1, -1) say no more than the direction.
+    if by_code is not None and (direction is not side or (offset != code and message.towards not in (1, -1))):
+        word = offset if isinstance(offset, str) else offset.name
+        raise BadOrder(BAD_PARAMETERS, f"towards {message.towards} contradicts {direction.name} {word}")
+    return direction, None if isinstance(offset, str) else offset
 
 
 def _symbol(spelling: Any, exchange: Any, resolve: Resolve) -> str:
@@ -339,6 +346,17 @@ def _named(words: Any, name: str, value: Any, default: E | None) -> E:
     if found is None:
         raise BadOrder(BAD_PARAMETERS, f"{name} {_shown(value)} is not one of {', '.join(words)}")
     return found
+
+
+def _either(words: Any, one: tuple[str, Any], other: tuple[str, Any], default: E | None) -> E:
+    """Return what a field of two names says: where both are there, they have to say the same."""
+    said = [(name, _named(words, name, value, default)) for name, value in (one, other) if value is not None]
+    if not said:
+        return _named(words, other[0], None, default)
+    if said[0][1] != said[-1][1]:
+        text = f"{one[0]} {_shown(one[1])} contradicts {other[0]} {_shown(other[1])}"
+        raise BadOrder(BAD_PARAMETERS, text)
+    return said[0][1]
 
 
 def _text(name: str, value: Any) -> str:

@@ -66,6 +66,7 @@ class Insert(Request, tag="insert_order", frozen=True):
     min_volume: int = 0
     GTD_date: Annotated[int, msgspec.Meta(ge=0, le=99_991_231)] = 0
     contingent_condition: str = "IMMEDIATELY"
+    hedge_flag: Literal["SPECULATION", "ARBITRAGE", "HEDGE", "MARKETMAKER", "COVERED"] = "SPECULATION"
 
 
 class Cancel(Request, tag="cancel_order", frozen=True):

@@ -23,7 +23,7 @@ from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 from qautlra.wire import envelope
 from qautlra.wire.envelope import Envelope
-from qautlra.wire.trade_errors import refused
+from qautlra.wire.trade_errors import TABLE, refused
 
 T = TypeVar("T")
 PAGE_COUNT: Final = 500
@@ -162,8 +162,7 @@ class Call:
         """Return an answer when it is durable; raise what it refuses."""
         await self.trade.durable(answer.lsn)
         if not answer.ok:
-            named = {"order_id": answer.order_id} if answer.order_id else {}
-            raise refused(answer.code, zh=answer.text, **named)
+            raise error_of(answer)
         return answer
 
     def record(self, act: Act, account_id: str = "", *, ok: bool = True, **detail: Any) -> None:
@@ -199,6 +198,15 @@ class Call:
         size = self.number("page_size", 100, 1, PAGE_COUNT)
         first = (self.number("page", 1, 1, 1_000_000) - 1) * size
         return first, first + size
+
+
+def error_of(answer: Answer) -> InputError:
+    """Return what a refused answer is told as."""
+    named = {"order_id": answer.order_id} if answer.order_id else {}
+    en = ""
+    if answer.lots_frozen:
+        en = f"{TABLE[answer.code].en}: {answer.lots_frozen} lots are frozen by other orders"
+    return refused(answer.code, en, zh=answer.text, **named)
 
 
 Work = Callable[[Call], Awaitable[Any]]

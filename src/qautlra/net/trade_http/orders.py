@@ -12,13 +12,15 @@ from qautlra.model.codes import BAD_VOLUME
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
 from qautlra.net import audited
 from qautlra.net.route import OneOf
-from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door
+from qautlra.net.trade_http.base import OPTIONAL_PAGE, Call, Door, error_of
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.trade_errors import number_of, refused
 
 ALIVE: Final = "alive"
+WORD_CHARS: Final = 32
+"""Of what an order says, kept of one that cannot be read."""
 STATUSES: Final = OneOf((ALIVE, *rows.STATUSES))
 
 
@@ -32,10 +34,23 @@ async def submit(call: Call) -> rows.OrderReply:
 
 
 def _enter(call: Call, account_id: str, asked: wire.SubmitOrder) -> Answer:
-    symbol = call.symbol(asked.instrument_id)
-    order = wire.insert_of(
-        asked, account_id=account_id, order_id=asked.order_id or f"R{new_token(9)}", symbol=symbol
-    )
+    order_id = asked.order_id or f"R{new_token(9)}"
+    try:
+        if asked.account_id and asked.account_id != account_id:
+            raise AuthError("an order of another account", status=403)
+        symbol = call.symbol(asked.instrument_id)
+        order = wire.insert_of(asked, account_id=account_id, order_id=order_id, symbol=symbol)
+    except QautlraError as error:
+        said = audited.of_words(
+            order_id,
+            asked.instrument_id,
+            asked.direction[:WORD_CHARS],
+            asked.offset[:WORD_CHARS],
+            asked.volume,
+            asked.price,
+        )
+        call.record(Act.ORDER_SUBMIT, account_id, ok=False, **said, code=number_of(error))
+        raise
     answer = call.trade.insert(order)
     call.record(Act.ORDER_SUBMIT, account_id, ok=answer.ok, **audited.of_order(order, answer))
     return answer
@@ -69,8 +84,6 @@ async def batch(call: Call) -> dict[str, Any]:
     records: list[int] = []
     for index, one in enumerate(asked.orders):
         try:
-            if one.account_id and one.account_id != account_id:
-                raise AuthError("an order of another account", status=403)
             answer = _enter(call, account_id, one)
             records.append(answer.lsn)
             results.append(_result(index, answer))
@@ -102,7 +115,7 @@ def _take_more(call: Call, count: int) -> None:
 def _result(index: int, answer: Answer) -> dict[str, Any]:
     if answer.ok:
         return {"index": index, "success": True, "order_id": answer.order_id, "error": None}
-    return _fault(index, answer.order_id, refused(answer.code, zh=answer.text))
+    return _fault(index, answer.order_id, error_of(answer))
 
 
 def _fault(index: int, order_id: str | None, error: QautlraError) -> dict[str, Any]:

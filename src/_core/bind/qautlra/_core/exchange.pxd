@@ -98,6 +98,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
     cdef cppclass OrderRecord:
         uint64_t id
         uint32_t account
+        int64_t lots_frozen()
         uint32_t instrument()
         Side side()
         int32_t volume, left
