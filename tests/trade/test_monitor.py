@@ -365,3 +365,66 @@ def test_the_end_of_a_day_ends_it(tmp_path: Path) -> None:
         assert rig.trade.monitor.state(ACCOUNT) == "REDUCING"
 
     run(tmp_path, body, limits=WIDE)
+
+
+def test_a_record_counts_what_was_closed_not_money_moved_meanwhile(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await heavy(rig)
+        assert rig.trade.transfer(ACCOUNT, 7_000).ok
+        fall(rig, 74_700)
+        await settled()
+        record = rig.trade.liquidator.start(ACCOUNT, reason="by hand", by="root")
+        assert (record.balance_after, record.profit, record.total_loss) == (None, None, None)
+        assert rig.trade.transfer(ACCOUNT, 50_000).ok
+        fall(rig, 74_600, bid_lots=40)
+        rig.trade.liquidator.step()
+        record = last_record(rig)
+        assert record.status == "filled"
+        balance = rig.trade.funds(ACCOUNT)["balance"]
+        assert record.balance_after == balance
+        assert record.profit == pytest.approx(balance - record.balance_before - 50_000) and record.profit < 0
+        assert record.total_loss == -record.profit
+
+    run(tmp_path, body, limits=WIDE)
+
+
+def test_a_liquidation_that_brings_money_is_no_loss(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await heavy(rig, lots=5)
+        rig.tick(CU, 74_700, bid_price1=74_800, bid_volume1=40, **LIMITS)
+        record = rig.trade.liquidator.start(ACCOUNT, reason="by hand", by="root")
+        assert (record.status, record.profit, record.total_loss) == ("filled", 5 * 5 * 100, 0)
+
+    run(tmp_path, body, limits=WIDE)
+
+
+def test_what_is_closed_on_a_later_day_counts_no_money_of_the_days_between(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await heavy(rig)
+        fall(rig, 74_700)
+        await settled()
+        assert rig.trade.transfer(ACCOUNT, 40_000).ok
+        rig.at("2021-08-02 21:00:00")
+        rig.trade.follow_day()
+        assert (last_record(rig).status, last_record(rig).is_over) == ("failed", True)
+        assert rig.trade.transfer(ACCOUNT, 2_000).ok
+        fall(rig, 74_700, bid_lots=50)
+        assert rig.send("mine", CU, "SELL", "CLOSE", 26, 74_700).ok
+        rig.trade.liquidator.step()
+        record = last_record(rig)
+        assert record.status == "filled"
+        balance = rig.trade.funds(ACCOUNT)["balance"]
+        assert record.profit == pytest.approx(balance - record.balance_before - 42_000)
+
+    run(tmp_path, body, limits={**WIDE}, liquidation={"retries": 0})
+
+
+def test_an_account_without_balance_has_no_ratio_in_its_record(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        await heavy(rig)
+        rig.tick(CU, 60_000, upper_limit=82_500, lower_limit=60_000)
+        await settled()
+        record = last_record(rig)
+        assert (record.risk_ratio_before, record.reason) == (None, "风险度:-")
+
+    run(tmp_path, body, limits=WIDE)

@@ -4,7 +4,7 @@ import unicodedata
 from types import SimpleNamespace
 
 from qautlra.model.order import Direction, Offset, Trade
-from qautlra.wire.settlement import WIDTH, render
+from qautlra.wire.settlement import WIDTH, render, risk_ratio
 
 
 def columns(text: str) -> int:
@@ -39,7 +39,7 @@ def test_everything_is_there_and_lines_up() -> None:
     statement = SimpleNamespace(
         account_id="a",
         trading_day=20210802,
-        funds={"balance": 1.0, "risk_ratio": 0.5},
+        funds={"balance": 1.0, "margin": 0.5},
         positions=[position],
         trades=[trade(2, 10.0), trade(1, -3.0)],
         transfers=[moved, failed],
@@ -64,3 +64,15 @@ def test_an_account_that_did_nothing_has_its_funds_only() -> None:
     )
     text = render(empty)
     assert "资金状况" in text and "成交明细" not in text and "持仓汇总" not in text
+
+
+def test_a_risk_ratio_of_no_balance_is_none_and_never_nought() -> None:
+    assert risk_ratio({"margin": 5.0, "balance": 10.0}) == 0.5
+    assert risk_ratio({"margin": 0.0, "balance": 0.0}) == 0.0
+    assert risk_ratio({"margin": 5.0, "balance": -1.0}) is None
+    bankrupt = {"margin": 5.0, "balance": -1.0, "risk_ratio": 0.0}
+    found = SimpleNamespace(
+        account_id="a", trading_day=1, funds=bankrupt, positions=[], trades=[], transfers=[], prices={}
+    )
+    [line] = [one for one in render(found).splitlines() if one.startswith("风 险 度")]
+    assert line.split()[-1] == "-"

@@ -48,13 +48,19 @@ class Liquidation(Note, frozen=True, kw_only=True, tag="liquidation"):
     attempt: int = 0
     next_ns: int = 0
     ended_ns: int = 0
-    balance_after: float = 0.0
-    total_loss: float = 0.0
+    balance_after: float | None = None
+    "None until it is over, as are the two below."
+    profit: float | None = None
+    "What the balance changed by, money moved in and out meanwhile left out."
+    total_loss: float | None = None
+    "The profit where it is a loss, as a number from 0."
     instruments_closed: dict[str, int] = msgspec.field(default_factory=dict)
     "Lots by symbol."
     order_ids: tuple[str, ...] = ()
     reducing: bool = False
     "The account was ACTIVE before: it is again when everything is closed."
+    moved: float = 0.0
+    "Money moved in on this trading day before it began, less what came in on earlier days since."
 
     @property
     def is_over(self) -> bool:
@@ -108,7 +114,8 @@ class Liquidator:
             return
         last = self._records.get(self._last.get(account_id, ""))
         if last is None or self._trade.clock.now_ns() >= last.ended_ns + AGAIN_NS:
-            self.start(account_id, reason=f"风险度 {ratio * 100:.2f}%")
+            shown = f"{ratio * 100:.2f}%" if math.isfinite(ratio) else "-"
+            self.start(account_id, reason=f"风险度:{shown}")
 
     def start(self, account_id: str, *, reason: str, by: str = "") -> Liquidation:
         """Begin to liquidate an account; return the record, the one under way if there is one.
@@ -134,6 +141,7 @@ class Liquidator:
             started_ns=trade.clock.now_ns(),
             risk_ratio_before=ratio if math.isfinite(ratio) else None,
             balance_before=funds["balance"],
+            moved=_moved(funds),
             reducing=trade.monitor.state(account_id) == "ACTIVE"
             or (last is not None and last.reducing and last.status != "filled"),
         )
@@ -223,13 +231,15 @@ class Liquidator:
 
     def _finish(self, record: Liquidation, status: str) -> None:
         trade = self._trade
-        balance = trade.funds(record.account_id)["balance"]
+        funds = trade.funds(record.account_id)
+        profit = funds["balance"] - record.balance_before - (_moved(funds) - record.moved)
         record = msgspec.structs.replace(
             record,
             status=status,
             ended_ns=trade.clock.now_ns(),
-            balance_after=balance,
-            total_loss=record.balance_before - balance,
+            balance_after=funds["balance"],
+            profit=profit,
+            total_loss=max(0.0, -profit),
         )
         if not self._note(record):
             return
@@ -259,6 +269,9 @@ class Liquidator:
         for record_id in list(self._active.values()):
             record = self._records[record_id]
             self._give_up(record, self._orders(record))
+        for account_id, record_id in list(self._unclosed.items()):
+            record, moved = self._records[record_id], _moved(self._trade.funds(account_id))
+            self._note(msgspec.structs.replace(record, moved=record.moved - moved))
 
     # --- keeping ---
 
@@ -287,7 +300,11 @@ class Liquidator:
             del self._records[next(name for name in self._records if name not in wanted)]
 
 
+def _moved(funds: dict[str, float]) -> float:
+    return funds["deposit"] - funds["withdraw"]
+
+
 def to_dict(record: Liquidation) -> dict[str, Any]:
     """Return a record as doors show it."""
-    hidden = ("reducing", "next_ns")
+    hidden = ("reducing", "moved", "next_ns")
     return {name: value for name, value in msgspec.structs.asdict(record).items() if name not in hidden}

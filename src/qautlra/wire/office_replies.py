@@ -202,12 +202,13 @@ class LiquidationRow(TypedDict):
     trading_day: int
     reason: str
     by: str
-    risk_ratio_before: float
+    risk_ratio_before: float | None
     balance_before: float
     status: str
     attempt: int
-    balance_after: float
-    total_loss: float
+    balance_after: float | None
+    profit: float | None
+    total_loss: float | None
     instruments_closed: dict[str, float]
     order_ids: list[str]
     started_at: int

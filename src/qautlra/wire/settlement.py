@@ -55,6 +55,13 @@ class Statement(Protocol):
     def prices(self) -> Mapping[str, float]: ...
 
 
+def risk_ratio(funds: Mapping[str, float]) -> float | None:
+    """Return margin to balance; None where something is held and no balance is left to divide by."""
+    if not funds.get("margin"):
+        return 0.0
+    return funds["margin"] / funds["balance"] if funds["balance"] > 0 else None
+
+
 def render(statement: Statement) -> str:
     """Return the statement as text: funds, money moved, trades, positions."""
     lines = [
@@ -75,8 +82,8 @@ def _funds(funds: Mapping[str, float]) -> list[str]:
     for left, left_name, right, right_name in _MONEY:
         first = f"{_left(left + '：', 16)}{_number(funds.get(left_name, 0.0)):>20}"
         lines.append(f"{first}        {_left(right + '：', 16)}{_number(funds.get(right_name, 0.0)):>20}")
-    ratio = funds.get("risk_ratio", 0.0)
-    lines.append(f"{_left('风 险 度：', 16)}{f'{ratio * 100:.2f}%' if math.isfinite(ratio) else '-':>20}")
+    ratio = risk_ratio(funds)
+    lines.append(f"{_left('风 险 度：', 16)}{'-' if ratio is None else f'{ratio * 100:.2f}%':>20}")
     return [*lines, ""]
 
 

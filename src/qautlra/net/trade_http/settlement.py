@@ -12,6 +12,7 @@ from qautlra.net.trade_http.base import PAGE, Call, Door
 from qautlra.trade.statements import Settlement
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
+from qautlra.wire.settlement import risk_ratio
 from qautlra.wire.trade_errors import INTERNAL, TABLE, number_of, refused
 
 
@@ -99,7 +100,10 @@ async def detail(call: Call) -> dict[str, Any]:
     if found is None:
         raise refused(6003)
     accounts = await asyncio.to_thread(statements.of_day, number, last - first, first)
-    details = [{"account_id": one.account_id, "funds": one.funds} for one in accounts]
+    details = [
+        {"account_id": one.account_id, "funds": {**one.funds, "risk_ratio": risk_ratio(one.funds)}}
+        for one in accounts
+    ]
     return {**_shown(found), "account_details": details}
 
 
