@@ -200,6 +200,8 @@ class Users:
                 raise InputError("a broker's name has 1 to 64 letters, digits and any of _ -")
             if not 0 <= cash <= 1e12:
                 raise InputError("cash is a number from 0 to 1e12")
+            if abs(cash - round(cash, 2)) >= 5e-7:
+                raise InputError("cash: expected whole cents")
             statements.append(
                 (
                     "INSERT INTO accounts (account_id, broker, cash, created_ns) VALUES (?, ?, ?, ?)",

@@ -303,7 +303,9 @@ class TradeSession:
         if request.currency not in ("CNY", ""):
             raise InputError("currency: only CNY")
         log, bank_id = self._auth.audit, request.bank_id or "SIM"
-        answer = self._trade.transfer(self._account_id, request.amount, bank_id=bank_id)
+        assert self._standing is not None
+        by = self._standing.principal.user_id
+        answer = self._trade.transfer(self._account_id, request.amount, bank_id=bank_id, by=by)
         detail = {"amount": request.amount, "bank_id": bank_id}
         self._record(log, Act.TRANSFER, answer, lambda: detail)
         text = "转账成功" if answer.ok else answer.text

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qautlra._core.tape import Tape
     from qautlra.trade.days import DayEnd
     from qautlra.trade.service import TradeService
+    from qautlra.trade.transfers import Moved
 
 EQUITY_S: Final = 60.0
 EQUITY_COUNT: Final = 1_440
@@ -47,7 +48,9 @@ class Desk(Service):
         self.board = Board(self)
         self._directory = directory
         self._records: Records | None = None
+        self._money: set[asyncio.Task[None]] = set()
         trade.day_ended.append(self._on_day)
+        trade.money_moved.append(self._on_money)
 
     # --- life ---
 
@@ -70,6 +73,8 @@ class Desk(Service):
 
     async def stop(self, grace_s: float) -> None:
         """Write what waits and close."""
+        if self._money:
+            await asyncio.wait(set(self._money), timeout=grace_s)
         await self.cancel_tasks(grace_s)
         records, self._records = self._records, None
         if records is not None:
@@ -104,6 +109,32 @@ class Desk(Service):
             "by": "",
         }
         await self.ask(self.records.add, "money", now_ns, body, account_id)
+
+    def _on_money(self, moved: Moved) -> None:
+        task = self.spawn(self._keep_money(moved), "money")
+        self._money.add(task)
+        task.add_done_callback(self._money.discard)
+
+    async def _keep_money(self, moved: Moved) -> None:
+        """Keep a movement of money once it cannot be lost."""
+        transfer = moved.transfer
+        body = {
+            "account_id": transfer.account_id,
+            "type": "deposit" if transfer.amount > 0 else "withdraw",
+            "amount": abs(transfer.amount),
+            "balance_after": moved.balance,
+            "trading_day": str(transfer.trading_day or ""),
+            "method": moved.method,
+            "remark": moved.remark,
+            "by": moved.by,
+        }
+        await self.trade.durable(moved.lsn)
+        await self.ask(self.records.add, "money", transfer.time_ns, body, transfer.account_id)
+
+    async def money_kept(self) -> None:
+        """Return when every movement of money so far is among the records."""
+        if self._money:
+            await asyncio.wait(set(self._money))
 
     # --- prices ---
 

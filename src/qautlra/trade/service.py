@@ -7,7 +7,6 @@ Commands are answered at once and take effect at once; nothing of them may be sh
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -35,7 +34,7 @@ from qautlra.trade.recovery import Recovery, recover
 from qautlra.trade.router import LSN_BITS, Router
 from qautlra.trade.settling import Settling
 from qautlra.trade.telling import Callback, Prepare, Teller
-from qautlra.trade.transfers import Transfer, Transfers
+from qautlra.trade.transfers import Moved, Transfer, Transfers, is_money
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -70,6 +69,8 @@ class TradeService(Accounts):
         self.clock = clock
         self.day_ended: list[Callable[[DayEnd], None]] = []
         "Called with every account as the day left it, before it is settled."
+        self.money_moved: list[Callable[[Moved], None]] = []
+        "Called with every transfer that was done, before its record is durable; paper accounts only."
         self.started: list[Callable[[], Awaitable[None]]] = []
         "Awaited at the end of every start."
         self.stopped: set[str] = set()
@@ -272,9 +273,23 @@ class TradeService(Accounts):
         """The newest record: what is read now is durable when this is."""
         return self.engine.exchange.head_lsn
 
-    def transfer(self, account_id: str, amount: float, *, bank_id: str = "SIM") -> Answer:
-        """Move `amount` CNY between account and bank: in when positive, out when negative."""
+    def transfer(
+        self,
+        account_id: str,
+        amount: float,
+        *,
+        bank_id: str = "SIM",
+        by: str = "",
+        method: str = "bank",
+        remark: str = "",
+    ) -> Answer:
+        """Move `amount` CNY between account and bank: in when positive, out when negative; whole cents.
+
+        `by`, `method` and `remark` are kept with the movement.
+        """
         engine = self.engine
+        if not is_money(amount):
+            return Answer(code=codes.BAD_AMOUNT, text="转账失败,金额最多两位小数")
         seat = self.router.seat(account_id)
         if seat is not None:
             return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
@@ -284,7 +299,7 @@ class TradeService(Accounts):
         transfer = self._transfers.next(
             account_id=account_id,
             trading_day=engine.exchange.trading_day,
-            amount=amount if math.isfinite(amount) else 0.0,
+            amount=amount,
             bank_id=bank_id,
             code=answer.code,
             text="转账成功" if answer.ok else answer.text,
@@ -294,7 +309,12 @@ class TradeService(Accounts):
         self._transfers.keep(transfer)
         self._new_transfers.setdefault(account_id, transfer.seq)
         engine.touch(account_id)
-        return self._woken(msgspec.structs.replace(answer, lsn=lsn or answer.lsn))
+        lsn = lsn or answer.lsn
+        if answer.ok:
+            moved = Moved(transfer, engine.funds(account_id)["balance"], lsn, by, method, remark)
+            for hook in self.money_moved:
+                hook(moved)
+        return self._woken(msgspec.structs.replace(answer, lsn=lsn))
 
     def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
         """Return the account's transfers of the day, from number `since` on."""

@@ -5,7 +5,8 @@ The money itself is the exchange's; these are the notes beside it in the same jo
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 from qautlra.trade.notes import Note
 
@@ -22,6 +23,23 @@ class Transfer(Note, frozen=True, kw_only=True, tag="transfer"):
     code: int
     text: str
     time_ns: int
+
+
+class Moved(NamedTuple):
+    """A transfer that was done, at the record that has it, with who had it done and what was said of it."""
+
+    transfer: Transfer
+    balance: float
+    "CNY, of the account just after it."
+    lsn: int
+    by: str
+    method: str
+    remark: str
+
+
+def is_money(amount: float) -> bool:
+    """Tell whether an amount is of whole cents, as far as the ledger counts: to a millionth of a yuan."""
+    return math.isfinite(amount) and abs(amount - round(amount, 2)) < 5e-7
 
 
 class Transfers:

@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from qautlra.base.errors import InputError
 from qautlra.model.order import (
+    HEDGE_FLAGS,
     Direction,
     InsertOrder,
     Offset,
@@ -44,6 +45,8 @@ class SubmitOrder(Struct, frozen=True, kw_only=True):
     time_condition: str = ""
     volume_condition: str = "ANY"
     min_volume: int = 0
+    hedge_flag: str = "SPECULATION"
+    contingent_condition: str = "IMMEDIATELY"
     reduce_only: bool = False
     account_id: Id = ""
     user_id: Id = ""
@@ -279,6 +282,8 @@ def band_of(asked: Limits, tick: float, reference: float | None) -> tuple[float,
 def insert_of(asked: SubmitOrder, *, account_id: str, order_id: str, symbol: str) -> InsertOrder:
     """Return the order that was asked for; InputError 1008 names the field that is wrong."""
     kind = _word(_PRICE_TYPES, asked.order_type, "order_type")
+    _word(dict.fromkeys(HEDGE_FLAGS, True), asked.hedge_flag, "hedge_flag")
+    _word({"IMMEDIATELY": True}, asked.contingent_condition, "contingent_condition")
     price = asked.price if kind is PriceType.LIMIT else None
     time = asked.time_condition or ("GFD" if kind is PriceType.LIMIT else "IOC")
     return InsertOrder(
@@ -329,7 +334,9 @@ def _within(value: int, name: str) -> int:
 
 
 def amount_of(value: float) -> float:
-    """Return an amount of money above 0; InputError 2004 otherwise."""
+    """Return an amount of money above 0, in whole cents; InputError 2004 otherwise."""
     if not math.isfinite(value) or value <= 0:
         raise refused(2004, f"amount: expected a number above 0, not {value}")
+    if abs(value - round(value, 2)) >= 5e-7:
+        raise refused(2004, f"amount: expected whole cents, not {value}", zh="转账失败,金额最多两位小数")
     return value

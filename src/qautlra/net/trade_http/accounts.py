@@ -13,6 +13,7 @@ from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
+from qautlra.wire.settlement import risk_ratio
 from qautlra.wire.trade_errors import refused
 
 BANK = {"bank_id": "SIM", "bank_name": "模拟银行", "currency": "CNY"}
@@ -130,24 +131,13 @@ async def withdraw(call: Call) -> rows.AccountInfo:
 
 async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> rows.AccountInfo:
     """Move money, write down who had it moved, and show the account."""
-    answer = call.trade.transfer(account_id, amount)
+    method = asked.method or "bank"
+    answer = call.trade.transfer(account_id, amount, by=call.who.user_id, method=method, remark=asked.remark)
     act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
     call.record(act, account_id, ok=answer.ok, amount=amount, method=asked.method, remark=asked.remark)
     await call.done(answer)
-    info = account_info(call, account_id)
-    body = {
-        "account_id": account_id,
-        "type": "deposit" if amount > 0 else "withdraw",
-        "amount": abs(amount),
-        "balance_after": info.balance,
-        "trading_day": info.trading_day,
-        "method": asked.method,
-        "remark": asked.remark,
-        "by": call.who.user_id,
-    }
-    now_ns = call.trade.clock.now_ns()
-    await call.desk.ask(call.desk.records.add, "money", now_ns, body, account_id)
-    return info
+    await call.desk.money_kept()
+    return account_info(call, account_id)
 
 
 async def transfer(call: Call) -> dict[str, Any]:
@@ -156,17 +146,19 @@ async def transfer(call: Call) -> dict[str, Any]:
     account_id = call.account(asked.account_id, Right.TRANSFER)
     if asked.bank_id != BANK["bank_id"]:
         raise NotFoundError(f"no bank {asked.bank_id!r} of this account")
-    if not asked.amount:
-        raise refused(2004)
-    sign = 1 if asked.amount > 0 else -1
+    sign = -1 if asked.amount < 0 else 1
     note = wire.MoneyRequest(amount=abs(asked.amount), method="bank")
-    before = len(call.trade.transfers(account_id))
+    number = len(call.trade.transfers(account_id)) + 1
     info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note)
     if call.trade.is_outside(account_id):  # the broker tells later what became of it
         text = "asked of the account's broker"
         return {"transfer_id": None, "amount": asked.amount, "message": text, "available": info.available}
-    done = call.trade.transfers(account_id)[before]
-    return {"transfer_id": done.seq, "amount": done.amount, "message": done.text, "available": info.available}
+    return {
+        "transfer_id": number,
+        "amount": asked.amount,
+        "message": "转账成功",
+        "available": info.available,
+    }
 
 
 async def banks(call: Call) -> list[dict[str, Any]]:
@@ -217,7 +209,7 @@ def _point(day: int, funds: dict[str, Any]) -> dict[str, Any]:
         **{name: funds[name] for name in names},
         "withdraw": funds["withdraw"],
         "profit": funds["balance"] - funds["static_balance"],
-        "risk_ratio": funds["risk_ratio"],
+        "risk_ratio": risk_ratio(funds),
     }
 
 
