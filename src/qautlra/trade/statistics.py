@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 DAYS_A_YEAR = 252
@@ -38,31 +38,52 @@ class Closing(NamedTuple):
     held_ns: float
 
 
+class Lot(NamedTuple):
+    """Lots that are still open, as one trade opened them."""
+
+    symbol: str
+    is_long: bool
+    volume: int
+    price: float
+    time_ns: int
+    trading_day: int
+
+
 def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Closing]:
     """Pair closing trades with what they close, oldest lots first (CLOSETODAY: the day's own first)."""
-    lots: defaultdict[tuple[str, bool], deque[list[Any]]] = defaultdict(deque)
+    return _pair(deals, multiple)[0]
+
+
+def open_lots(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Lot]:
+    """Return what such pairs leave open."""
+    return _pair(deals, multiple)[1]
+
+
+def _pair(deals: Iterable[Deal], multiple: Callable[[str], float]) -> tuple[list[Closing], list[Lot]]:
+    lots: defaultdict[tuple[str, bool], deque[Lot]] = defaultdict(deque)
     found = []
     for deal in deals:
         if deal.offset == "OPEN":
-            lots[deal.symbol, deal.is_buy].append([deal.volume, deal.price, deal.time_ns, deal.trading_day])
+            lot = Lot(deal.symbol, deal.is_buy, deal.volume, deal.price, deal.time_ns, deal.trading_day)
+            lots[deal.symbol, deal.is_buy].append(lot)
             continue
         held = lots[deal.symbol, not deal.is_buy]
         left, profit, held_ns, taken = deal.volume, 0.0, 0.0, 0
-        order = (
-            sorted(held, key=lambda lot: lot[3] != deal.trading_day) if deal.offset == "CLOSETODAY" else held
-        )
-        for lot in list(order):
-            if not left:
-                break
-            volume = min(left, lot[0])
-            move = deal.price - lot[1]
+        if deal.offset == "CLOSETODAY":
+            today = [lot for lot in held if lot.trading_day == deal.trading_day]
+            held = deque([*today, *(lot for lot in held if lot.trading_day != deal.trading_day)])
+        while left and held:
+            lot = held.popleft()
+            volume = min(left, lot.volume)
+            move = deal.price - lot.price
             profit += (-move if deal.is_buy else move) * volume * multiple(deal.symbol)
-            held_ns += (deal.time_ns - lot[2]) * volume
-            lot[0] -= volume
+            held_ns += (deal.time_ns - lot.time_ns) * volume
             left -= volume
             taken += volume
-            if not lot[0]:
-                held.remove(lot)
+            if volume < lot.volume:
+                held.appendleft(lot._replace(volume=lot.volume - volume))
+        if deal.offset == "CLOSETODAY":
+            lots[deal.symbol, not deal.is_buy] = deque(sorted(held, key=lambda lot: lot.trading_day))
         if taken:  # what was opened before the first record is not known
             found.append(
                 Closing(
@@ -75,7 +96,30 @@ def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Cl
                     held_ns / taken,
                 )
             )
-    return found
+    return found, [lot for held in lots.values() for lot in held]
+
+
+def unrealized(
+    lots: Iterable[Lot], positions: Iterable[Mapping[str, Any]], multiple: Callable[[str], float]
+) -> dict[str, float]:
+    """Return by symbol what open lots would bring at the last prices of `positions` that hold them.
+
+    Where a position holds other lots than these (some are of before the first record) its own figure counts.
+    """
+    held: defaultdict[tuple[str, str], list[Lot]] = defaultdict(list)
+    for lot in lots:
+        held[lot.symbol, "long" if lot.is_long else "short"].append(lot)
+    found: defaultdict[str, float] = defaultdict(float)
+    for row in positions:
+        symbol = row["symbol"]
+        for side, sign in (("long", 1), ("short", -1)):
+            known, volume, last = held[symbol, side], row[f"volume_{side}"], row["last_price"]
+            if volume and (sum(lot.volume for lot in known) != volume or last is None):
+                found[symbol] += row[f"float_profit_{side}"]
+            elif volume:
+                moves = [(last - lot.price) * lot.volume for lot in known]
+                found[symbol] += sign * math.fsum(moves) * multiple(symbol)
+    return dict(found)
 
 
 def trade_statistics(

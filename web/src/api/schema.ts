@@ -113,7 +113,7 @@ export type EquityMinute = { "available": number; "balance": number; "margin": n
 /** A reply with data. */
 export type Envelope_dict_str__typing_Any = { "success": boolean; "data": Record<string, unknown>; "error"?: null };
 /** An order. Who owns one account need not name it; `order_id` makes sending twice harmless. */
-export type SubmitOrder = { "instrument_id": string; "direction": string; "volume": number; "offset"?: string; "price"?: number | null; "order_type"?: string; "time_condition"?: string; "volume_condition"?: string; "min_volume"?: number; "reduce_only"?: boolean; "account_id"?: string; "user_id"?: string; "order_id"?: string | null };
+export type SubmitOrder = { "instrument_id": string; "direction": string; "volume": number; "offset"?: string; "price"?: number | null; "order_type"?: string; "time_condition"?: string; "volume_condition"?: string; "min_volume"?: number; "hedge_flag"?: string; "contingent_condition"?: string; "reduce_only"?: boolean; "account_id"?: string; "user_id"?: string; "order_id"?: string | null };
 /** A reply with data. */
 export type Envelope_OrderReply = { "success": boolean; "data": OrderReply; "error"?: null };
 /** What became of a command. */
@@ -251,7 +251,7 @@ export type AlertHandled = { "account_id": string; "alert_id": string; "handled"
 /** A reply with data. */
 export type Envelope_list_LiquidationRow = { "success": boolean; "data": (LiquidationRow)[]; "error"?: null };
 /** A forced liquidation and how far it is. */
-export type LiquidationRow = { "account_id": string; "attempt": number; "balance_after": number; "balance_before": number; "by": string; "ended_at": number | null; "instruments_closed": Record<string, number>; "order_ids": (string)[]; "reason": string; "record_id": string; "risk_ratio_before": number; "started_at": number; "status": string; "total_loss": number; "trading_day": number };
+export type LiquidationRow = { "account_id": string; "attempt": number; "balance_after": number | null; "balance_before": number; "by": string; "ended_at": number | null; "instruments_closed": Record<string, number>; "order_ids": (string)[]; "profit": number | null; "reason": string; "record_id": string; "risk_ratio_before": number | null; "started_at": number; "status": string; "total_loss": number | null; "trading_day": number };
 /** Close everything an account holds. */
 export type LiquidateRequest = { "account_id": string; "reason"?: string };
 /** A reply with data. */

@@ -22,7 +22,7 @@ export const serverWords: Record<string, string> = {
   "系统暂时无法记录委托，未受理": "not taken: it cannot be recorded now", "系统无法记录该指令，未执行": "not done: it cannot be recorded now", 日志与状态不符: "the journal and the state differ", 系统状态异常: "the system's state is broken", 交易通道不可用: "the broker cannot be reached", 不存在: "not found",
   该交易日已结算: "the day is settled already", "市场尚未收盘，不能结算": "the market is not over: no settlement yet", "平仓未全部成交，反手开仓未发出": "not all was closed: the reverse was not sent", "该交易通道不支持改单，请撤单后重报": "this broker cannot amend: cancel and send anew", 该交易通道不支持银期转账: "this broker takes no transfers",
   // notices
-  登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 转账成功: "Transferred",
+  登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 冻结手数: "frozen by other orders", 转账失败: "The transfer failed", 金额最多两位小数: "amounts have two decimals at most", 转账成功: "Transferred",
   下单指令中的用户名错误: "the order names another user", 不能下单: "not sent", 撤单指令中的用户名错误: "the cancel names another user", 不能撤单: "not cancelled", 修改密码成功: "The password is changed", 修改密码失败: "The password is not changed", 查询结算单失败: "No settlement statement", 账户核对差异: "Our ledger and the broker's figures differ",
   不能修改资金密码: "The fund password cannot be changed",
   本账户没有资金密码: "This account has none",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 from qautlra.auth.rights import Right
@@ -32,12 +33,12 @@ async def statements_of(call: Call, account_id: str, start: int, end: int) -> li
 
 async def deals_of(call: Call, account_id: str) -> list[Deal]:
     """Return every trade of an account there is a statement of, today's last."""
+    return _deals(call, account_id, await statements_of(call, account_id, 0, call.trade.trading_day - 1))
+
+
+def _deals(call: Call, account_id: str, statements: list[Statement]) -> list[Deal]:
+    found = [_deal(trade, kept.trading_day) for kept in statements for trade in kept.trades]
     day = call.trade.trading_day
-    found = [
-        _deal(trade, kept.trading_day)
-        for kept in await statements_of(call, account_id, 0, day - 1)
-        for trade in kept.trades
-    ]
     return found + [_deal(trade, day) for trade in call.trade.trades(account_id)]
 
 
@@ -74,15 +75,41 @@ async def trades(call: Call) -> dict[str, Any]:
 
 
 async def pnl(call: Call) -> dict[str, Any]:
-    """Show profit: realised against open prices, unrealised, fees, by day and by instrument."""
-    account_id, deals, done = await _ranged(call)
-    funds = call.trade.funds(account_id)
-    realized = sum(one.profit for one in done)
-    commission = sum(deal.commission for deal in deals)
-    unrealized = funds["float_profit"]
-    by_instrument: dict[str, float] = {}
+    """Show profit of the days asked for: what was realised against open prices, how what is not realised has
+    changed, fees, by day and by instrument. The days' profits add up to `net`.
+    """
+    account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
+    start, end = call.days()
+    today, multiple = call.trade.trading_day, call.desk.multiple
+    statements = await statements_of(call, account_id, 0, today - 1)
+    every = _deals(call, account_id, statements)
+    deals = [deal for deal in every if start <= deal.trading_day <= end]
+    done = [one for one in figures.closings(every, multiple) if start <= one.trading_day <= end]
+
+    def open_at(day: int) -> dict[str, float]:
+        """Return what was not realised at the end of a day, by instrument."""
+        lots = figures.open_lots([deal for deal in every if deal.trading_day <= day], multiple)
+        if day >= today:
+            return figures.unrealized(lots, call.trade.positions(account_id), multiple)
+        kept = [one for one in statements if one.trading_day <= day]
+        return figures.unrealized(lots, kept[-1].positions if kept else [], multiple)
+
+    before, after = open_at(start - 1), open_at(end)
+    rows: dict[str, dict[str, Any]] = {}
+
+    def row(symbol: str) -> dict[str, Any]:
+        empty = {"instrument_id": symbol, "profit": 0.0, "unrealized": 0.0, "commission": 0.0}
+        return rows.setdefault(symbol, empty)
+
     for one in done:
-        by_instrument[one.symbol] = by_instrument.get(one.symbol, 0.0) + one.profit
+        row(one.symbol)["profit"] += one.profit
+    for deal in deals:
+        row(deal.symbol)["commission"] += deal.commission
+    for symbol in before.keys() | after.keys():
+        row(symbol)["unrealized"] += after.get(symbol, 0.0) - before.get(symbol, 0.0)
+    realized = math.fsum(one.profit for one in done)
+    commission = math.fsum(deal.commission for deal in deals)
+    unrealized = math.fsum(after.values()) - math.fsum(before.values())
     return {
         "account_id": account_id,
         "realized": realized,
@@ -90,19 +117,33 @@ async def pnl(call: Call) -> dict[str, Any]:
         "total": realized + unrealized,
         "commission": commission,
         "net": realized + unrealized - commission,
-        "daily_pnl": [
-            {"trading_day": str(day), "profit": figures.day_profit(found), "balance": found["balance"]}
-            for day, found in await _days(call, account_id)
-        ],
+        "daily_pnl": [_day(day, funds) for day, funds in _funds(call, account_id, statements, start, end)],
         "instrument_pnl": [
-            {"instrument_id": symbol, "profit": profit} for symbol, profit in sorted(by_instrument.items())
+            one | {"net": one["profit"] + one["unrealized"] - one["commission"]}
+            for _, one in sorted(rows.items())
         ],
+    }
+
+
+def _day(day: int, funds: dict[str, float]) -> dict[str, Any]:
+    names = ("close_profit", "position_profit", "commission", "premium", "deposit", "withdraw", "balance")
+    return {
+        "trading_day": str(day),
+        "profit": figures.day_profit(funds),
+        **{name: funds[name] for name in names},
     }
 
 
 async def _days(call: Call, account_id: str) -> list[tuple[int, dict[str, float]]]:
     start, end = call.days()
-    found = [(kept.trading_day, kept.funds) for kept in await statements_of(call, account_id, start, end)]
+    return _funds(call, account_id, await statements_of(call, account_id, start, end), start, end)
+
+
+def _funds(
+    call: Call, account_id: str, statements: list[Statement], start: int, end: int
+) -> list[tuple[int, dict[str, float]]]:
+    """Return each day's money, today's as it stands."""
+    found = [(kept.trading_day, kept.funds) for kept in statements if start <= kept.trading_day <= end]
     today = call.trade.trading_day
     if start <= today <= end and (not found or found[-1][0] < today):
         found.append((today, call.trade.funds(account_id)))
@@ -179,7 +220,7 @@ async def statement(call: Call) -> dict[str, Any]:
         raise refused(6003)
     names = (
         "pre_balance", "deposit", "withdraw", "commission", "close_profit", "position_profit", "balance",
-        "margin", "available", "risk_ratio", "static_balance", "float_profit", "premium",
+        "margin", "available", "static_balance", "float_profit", "premium",
     )  # fmt: skip
     owner = call.owner(account_id)
     orders = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
@@ -187,6 +228,7 @@ async def statement(call: Call) -> dict[str, Any]:
         "account_id": account_id,
         "trading_day": str(found.trading_day),
         **{name: found.funds[name] for name in names},
+        "risk_ratio": settlement.risk_ratio(found.funds),
         "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
         "trades": [rows.trade_info(trade, owner) for trade in found.trades[first:last]],
         "trades_total": len(found.trades),

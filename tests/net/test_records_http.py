@@ -1,0 +1,187 @@
+"""What the trading REST keeps and tells of orders, money and profit: to the cent, over days, by all doors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.net.trading_front import TradingFront
+
+CU, RB, DCE_M = "SHFE.cu2109", "SHFE.rb2110", "DCE.m2109"
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[TradingFront]:
+    found = TradingFront(tmp_path)
+    found.quotes()
+    yield found
+    found.stop()
+
+
+def order(instrument: str, direction: str, offset: str, volume: float, price: float, **more: Any) -> Any:
+    return {
+        "account_id": "acc001", "instrument_id": instrument, "direction": direction, "offset": offset,
+        "volume": volume, "price": price, **more,
+    }  # fmt: skip
+
+
+def done(
+    front: TradingFront, instrument: str, direction: str, offset: str, volume: int, price: float
+) -> None:
+    """Have an order trade at its price."""
+    front.post("ann", "/api/order/submit", order(instrument, direction, offset, volume, price))
+    side = "ask" if direction == "BUY" else "bid"
+    front.tick(instrument, price, **{f"{side}_price1": price, f"{side}_volume1": volume})
+    front.tick(instrument, price)
+
+
+def settle(front: TradingFront, then: str, **prices: float) -> None:
+    named = {"cu": CU, "rb": RB, "m": DCE_M}
+    for name, price in prices.items():
+        sent = {"instrument_id": named[name], "settlement_price": price}
+        front.post("clerk", "/api/admin/settlement/set-price", sent)
+    front.post("clerk", "/api/admin/settlement/execute", {"force": True})
+    front.on_loop(lambda: front.rig.at(then))
+
+
+# --- money ---
+
+
+@pytest.mark.parametrize("door", ["deposit", "withdraw", "transfer"])
+def test_money_moves_in_whole_cents(front: TradingFront, door: str) -> None:
+    for amount in (0.001, 100.005, 1e-9, 12.3456):
+        sent = {"account_id": "acc001", "amount": amount}
+        assert front.error("ann", "POST", f"/api/account/{door}", sent) == (400, 2004), amount
+    assert front.get("ann", "/api/account/acc001")["accounts"]["balance"] == 1_000_000
+    front.post("ann", f"/api/account/{door}", {"account_id": "acc001", "amount": 0.1 + 0.2})
+    moved = front.get("ann", "/api/account/acc001")["accounts"]["balance"] - 1_000_000
+    assert abs(moved) == pytest.approx(0.3, abs=1e-9)
+
+
+def test_no_door_moves_a_part_of_a_cent(front: TradingFront) -> None:
+    answer = front.on_loop(lambda: front.trade.transfer("acc001", 1.005))
+    assert (answer.code, answer.text) == (2004, "转账失败,金额最多两位小数")
+    for amount in (float("nan"), float("inf"), 0.0):
+        assert front.on_loop(lambda amount=amount: front.trade.transfer("acc001", amount)).code == 2004
+    opened = {"account_id": "odd", "init_cash": 10.001}
+    assert front.error("ann", "POST", "/api/account/open", opened) == (400, 1008)
+    assert front.get("ann", "/api/account/acc001")["accounts"]["deposit"] == 1_000_000
+
+
+def test_money_moved_by_any_door_is_among_the_movements(front: TradingFront) -> None:
+    front.post("ann", "/api/account/deposit", {"account_id": "acc001", "amount": 10, "remark": "one"})
+    front.on_loop(lambda: front.trade.transfer("acc001", -3.5, by="ann"))  # as the trade socket does
+    front.on_loop(lambda: front.trade.transfer("acc001", -5e9))
+    front.post("root", "/api/management/deposit", {"account_id": "acc001", "amount": 0.5, "method": "cheque"})
+    found = front.get("root", "/api/management/transactions/acc001")["transactions"]
+    told = [(row["type"], row["amount"], row["balance_after"], row["by"], row["method"]) for row in found]
+    assert told[:-1] == [
+        ("deposit", 0.5, 1_000_007.0, "root", "cheque"),
+        ("withdraw", 3.5, 1_000_006.5, "ann", "bank"),
+        ("deposit", 10, 1_000_010.0, "ann", "bank"),
+    ]
+
+
+# --- orders ---
+
+
+def test_lots_that_other_orders_keep_are_told_of(front: TradingFront) -> None:
+    done(front, CU, "BUY", "OPEN", 3, 75000)
+    done(front, DCE_M, "BUY", "OPEN", 4, 3500)
+    front.post("ann", "/api/order/submit", order(CU, "SELL", "CLOSETODAY", 2, 76000))
+    front.post("ann", "/api/order/submit", order(DCE_M, "SELL", "CLOSE", 3, 3600))
+    for name, sent, code, text in (
+        ("c1", order(CU, "SELL", "CLOSETODAY", 2, 76000), 3006, "平今手数超过今仓持仓量,冻结手数:2"),
+        ("c2", order(DCE_M, "SELL", "CLOSE", 2, 3600), 3005, "平仓手数超过持仓量,冻结手数:3"),
+        ("c3", order(CU, "SELL", "CLOSE", 1, 76000), 3007, "平昨手数超过昨仓持仓量"),
+    ):
+        reply = front.call("ann", "POST", "/api/order/submit", {**sent, "order_id": name})
+        assert reply.json["error"]["code"] == code
+        frozen = text.partition(":")[2]
+        assert (f"{frozen} lots are frozen by other orders" in reply.json["error"]["message"]) is bool(frozen)
+        assert front.get("ann", f"/api/order/{name}")["message"] == text
+    (result,) = front.post(
+        "ann",
+        "/api/order/batch",
+        {"account_id": "acc001", "orders": [order(DCE_M, "SELL", "CLOSE", 2, 3600)]},
+    )["results"]
+    assert "3 lots are frozen" in result["error"]["message"]
+
+
+def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> None:
+    orders = [
+        order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, order_id="unknown"),
+        order(CU, "BUY", "SIDEWAYS", 1, 75000, order_id="word"),
+        order(CU, "BUY", "OPEN", 1, 75000, order_id="theirs") | {"account_id": "acc002"},
+        order(CU, "BUY", "OPEN", 1, 74000, order_id="well"),
+    ]
+    results = front.post("ann", "/api/order/batch", {"account_id": "acc001", "orders": orders})["results"]
+    codes = [result["error"]["code"] if result["error"] else 0 for result in results]
+    assert codes == [1007, 1008, 9403, 0]
+    front.call(
+        "ann", "POST", "/api/order/submit", order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, order_id="one")
+    )
+    logs = front.get("root", "/api/audit/logs?type=ORDER_SUBMIT&account_id=acc001")["logs"]
+    told = {log["detail"]["order_id"]: (log["result"], log["detail"].get("code", 0)) for log in logs}
+    assert told == {
+        "unknown": ("FAILED", 1007),
+        "word": ("FAILED", 1008),
+        "theirs": ("FAILED", 9403),
+        "well": ("SUCCESS", 0),
+        "one": ("FAILED", 1007),
+    }
+
+
+@pytest.mark.parametrize("field", ["hedge_flag", "contingent_condition"])
+def test_every_word_of_an_order_is_looked_at(front: TradingFront, field: str) -> None:
+    sent = order(CU, "BUY", "OPEN", 1, 74000, **{field: "FOO"})
+    assert front.error("ann", "POST", "/api/order/submit", sent) == (400, 1008)
+    well = {"hedge_flag": "HEDGE", "contingent_condition": "IMMEDIATELY"}
+    front.post("ann", "/api/order/submit", order(CU, "BUY", "OPEN", 1, 74000, **well))
+
+
+# --- profit ---
+
+
+def test_profit_adds_up_over_days_whatever_lots_were_closed(front: TradingFront) -> None:
+    """Lots at several prices, closed in part, over three days: first in first out and by average both."""
+    done(front, CU, "BUY", "OPEN", 1, 75000)
+    done(front, CU, "BUY", "OPEN", 1, 75500)
+    done(front, RB, "SELL", "OPEN", 5, 5000)
+    front.post("ann", "/api/account/deposit", {"account_id": "acc001", "amount": 1234.56})
+    settle(front, "2021-08-03 09:30:00", cu=75300, rb=4990)
+    done(front, CU, "SELL", "CLOSE", 1, 75400)
+    done(front, CU, "BUY", "OPEN", 2, 75200)
+    done(front, RB, "BUY", "CLOSE", 2, 5010)
+    front.post("ann", "/api/account/withdraw", {"account_id": "acc001", "amount": 1000})
+    settle(front, "2021-08-04 09:30:00", cu=75250, rb=5003)
+    done(front, CU, "SELL", "CLOSE", 1, 75100)
+    front.tick(CU, 75350)
+
+    def pnl(query: str = "") -> Any:
+        return front.get("ann", f"/api/data/statistics/pnl?account_id=acc001{query}")
+
+    funds = front.get("ann", "/api/account/acc001")["accounts"]
+    whole = pnl()
+    assert whole["net"] == pytest.approx(funds["balance"] - 1_000_000 - 1234.56 + 1000, abs=1e-6)
+    # One lot of 75,000, one of 75,500 closed; two of 75,200 held; two of five short at 5,000 closed at 5,010.
+    assert whole["realized"] == pytest.approx((75400 - 75000) * 5 + (75100 - 75500) * 5 - 10 * 10 * 2)
+    assert whole["unrealized"] == pytest.approx((75350 - 75200) * 5 * 2 + (5000 - 5003) * 10 * 3)
+    days = ["20210802", "20210803", "20210804"]
+    assert [day["trading_day"] for day in whole["daily_pnl"]] == days
+    for first in range(3):
+        for last in range(first, 3):
+            part = pnl(f"&start={days[first]}&end={days[last]}")
+            assert part["net"] == pytest.approx(sum(day["profit"] for day in part["daily_pnl"]), abs=1e-6)
+            assert sum(row["net"] for row in part["instrument_pnl"]) == pytest.approx(part["net"], abs=1e-6)
+            assert part["daily_pnl"] == whole["daily_pnl"][first : last + 1]
+    assert sum(day["profit"] for day in whole["daily_pnl"]) == pytest.approx(whole["net"], abs=1e-6)
+    before = 0.0
+    for day in whole["daily_pnl"]:
+        assert day["balance"] == pytest.approx(
+            before + day["deposit"] - day["withdraw"] + day["profit"], abs=1e-6
+        )
+        before = day["balance"]
