@@ -72,6 +72,21 @@ def test_the_real_day_at_full_speed(market: Market, run_loop: Run, real_day: Pat
     assert health["errors"] == []
 
 
+@pytest.mark.parametrize("speed", [0, 1000])
+def test_rows_of_two_days_are_never_published_together(
+    market: Market, run_loop: Run, tmp_path: Path, speed: float
+) -> None:
+    """What follows the tape sees the one day end before it sees anything of the next."""
+    file = tmp_path / "two.csv"
+    days = ("20210104", "20210105")
+    file.write_text(csv_of(*(row(f"09:30:{s:02d}", day=day) for day in days for s in range(20))))
+    run_loop(finish(market, ReplayOptions([file], speed=speed)))
+    ends = [0]
+    for size in market.sizes:
+        ends.append(ends[-1] + size)
+    assert len(market.published) == 40 and 20 in ends
+
+
 @pytest.mark.parametrize("count", [1, 1023, 9_999, 27_955])
 def test_resumes_after_the_stored_row(
     calendar: Calendar, market: Market, run_loop: Run, real_day: Path, count: int

@@ -167,6 +167,12 @@ cdef class Ledger:
         if open is not None:
             quote.open = bool(open)
 
+    def last(self, uint32_t instrument):
+        """The newest mark of an instrument in CNY, None before any."""
+        if not self.ptr.board.known(instrument):
+            raise ValueError(f"instrument {instrument} has no terms")
+        return _price(self.ptr.board.quote(instrument).last)
+
     def mark(self, uint32_t instrument, double last, int64_t now_ns=0):
         """Give a last price to every holder; the number of a code."""
         return int(<uint16_t>self.ptr.mark(instrument, to_price(last), now_ns))

@@ -187,6 +187,10 @@ cdef class Calendar:
         """Last trading day strictly before `day`."""
         return self.ptr.previous_trading_day(day)
 
+    def day_end(self, int32_t trading_day) -> int:
+        """Unix ns from which on rows belong to the trading day after `trading_day`: its 18:00."""
+        return self.ptr.day_end(trading_day)
+
     def has_night(self, int32_t trading_day) -> bool:
         """Whether a trading day begins with a night session (never after more than a plain weekend)."""
         return self.ptr.has_night(trading_day)

@@ -98,6 +98,10 @@ std::int32_t Calendar::previous_trading_day(std::int32_t yyyymmdd) const {
   return date_from_days(previous_[static_cast<std::size_t>(clamp(days_from_date(yyyymmdd)))]);
 }
 
+std::int64_t Calendar::day_end(std::int32_t trading_day) const {
+  return beijing_midnight_ns(days_from_date(trading_day)) + kNightBeginS * kSecondNs;
+}
+
 bool Calendar::has_night(std::int32_t trading_day) const {
   return is_trading_day(trading_day) && night_[static_cast<std::size_t>(clamp(days_from_date(trading_day)))] != 0;
 }

@@ -65,6 +65,7 @@ class Calendar {
   std::int32_t previous_trading_day(std::int32_t yyyymmdd) const;  // strictly before
   // The day a row belongs to: from 18:00 the next trading day; before 08:00 the one after the day before.
   std::int32_t trading_day(std::int64_t ts_ns) const;
+  std::int64_t day_end(std::int32_t trading_day) const;  // 18:00 of that day: from then on rows are of the next
   bool has_night(std::int32_t trading_day) const;  // does `trading_day` begin with a night session
   std::int32_t known_through() const { return known_through_; }
 

@@ -226,7 +226,7 @@ class _Pace:
 
     def due(self, rows: Rows, start: int) -> tuple[int, float]:
         """Return the index after the last row due now, and the seconds until the next when none is."""
-        size = len(rows)
+        size = self._end_of_day(rows, start)
         if not self._speed:
             return size, 0.0
         now = due_ns = monotonic_ns()
@@ -237,6 +237,14 @@ class _Pace:
         if now - due_ns > LONGEST_LAG_NS:  # held tape or sleeping machine: not made up for
             self._base_ns += now - due_ns
         return size, 0.0
+
+    @staticmethod
+    def _end_of_day(rows: Rows, start: int) -> int:
+        """Return the index after the last row of the first one's trading day: each day enters alone."""
+        size, day = len(rows), rows.trading_day(start)
+        if rows.trading_day(size - 1) == day:
+            return size
+        return next(at for at in range(start, size) if rows.trading_day(at) != day)
 
     def _due_ns(self, rows: Rows, at: int, now: int) -> int:
         ts, day = rows.ts_event_ns(at), rows.trading_day(at)

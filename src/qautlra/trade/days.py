@@ -91,17 +91,14 @@ class Days:
         exchange.end_day()
         prices: dict[str, float] = {}
         for instrument in range(exchange.instruments):
-            held = bool(exchange.holders(instrument))
-            if not held and instrument not in self._engine.settlement_prices:
-                continue
-            price = self._settlement(instrument)
+            price = self._settlement(instrument, ended)
             if price is None:
                 continue
             symbol = self._engine.symbol(instrument)
             code = exchange.set_settlement(instrument, price)[0]
             if code:
                 _log.error("settlement_price_not_set", symbol=symbol, price=price, code=code)
-            elif held:
+            elif exchange.holders(instrument):
                 prices[symbol] = price
         accounts = [
             AccountDay(
@@ -174,20 +171,30 @@ class Days:
             if note.trading_day == self._engine.exchange.trading_day and instrument is not None:
                 self._engine.settlement_prices[instrument] = note.price
 
-    def _settlement(self, instrument: int) -> float | None:
-        """An operator's price, else the feed's, else the last one; none beyond the day's limits."""
+    def _settlement(self, instrument: int, ended: int) -> float | None:
+        """An operator's price, else the feed's, else the day's last one, else the last that was known.
+
+        Nothing beyond the day's limits counts. The settlement price of a day the feed has left behind is what
+        the next day calls the previous one.
+        """
         if instrument in self._engine.settlement_prices:
             return self._engine.settlement_prices[instrument]
-        last = self._tape.last(self._instruments.find(self._engine.symbol(instrument)))
+        line = self._instruments.find(self._engine.symbol(instrument))
+        shown, day = self._tape.last(line), self._tape.trading_day(line)
 
         def number(name: str) -> float:
-            value = last.get(name) if last else None
+            value = shown.get(name) if shown else None
             return float(value) if isinstance(value, int | float) else 0.0
 
-        for name in ("settlement", "last_price"):
+        names: tuple[str, ...] = ()
+        if day == ended or not ended:
+            names = ("settlement", "last_price")
+        elif day == self._calendar.next_trading_day(ended):
+            names = ("pre_settlement",)
+        for name in names:
             if (
                 number("lower_limit") <= number(name) <= (number("upper_limit") or math.inf)
                 and number(name) > 0
             ):
                 return number(name)
-        return None
+        return self._engine.exchange.ledger.last(instrument)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _log = get_logger("trade")
 # Looked up: calling an enum costs ten times as much, and an order has five.
+_FAR_NS = 1 << 62
 _DIRECTIONS = {int(one): one for one in Direction}
 _OFFSETS = {int(one): one for one in Offset}
 _PRICE_TYPES = {int(one): one for one in PriceType}
@@ -93,6 +94,8 @@ class Engine:
         self._names: dict[int, str] = {}
         self._listed: dict[str, int] = {}  # by canonical symbol
         self._symbols: list[str] = []
+        self._calendar = calendar
+        self._day_end_ns = _FAR_NS  # of the day that is traded
         self._until: dict[int, int] = {}  # by instrument: when its phase ends
         self._next_phase_ns = 0
         self._limited: dict[int, int] = {}  # by instrument: the trading day its price limits are of
@@ -351,12 +354,14 @@ class Engine:
         for instrument, until_ns in self._until.items():
             if now_ns >= until_ns:
                 self._set_phase(instrument, now_ns)
-        self._next_phase_ns = min(self._until.values(), default=1 << 62)
+        self._next_phase_ns = min(self._until.values(), default=_FAR_NS)
 
     def _set_phase(self, instrument: int, now_ns: int) -> None:
         symbol = self._symbols[instrument]
         phase = self.phases.at(symbol, now_ns)
         now = _STOPPED.get(phase.phase, book.CLOSED) if symbol in self.stopped else phase.phase
+        if self.is_day_over(now_ns):  # and not settled yet: nothing of it trades with what the next day shows
+            now = book.CLOSED
         self.exchange.set_phase(instrument, now, now_ns=now_ns)
         self._paper.begin_phase(instrument, phase.since_ns)
         self._until[instrument] = phase.until_ns
@@ -373,6 +378,10 @@ class Engine:
             ledger.set_quote(instrument, bid=bid)
         if isinstance(ask, int | float):
             ledger.set_quote(instrument, ask=ask)
+
+    def is_day_over(self, now_ns: int) -> bool:
+        """Tell whether the market has gone on from the traded day to a later one."""
+        return now_ns >= self._day_end_ns
 
     def is_over(self, now_ns: int) -> bool:
         """Tell whether nothing listed will trade again on the trading day of `now_ns`."""
@@ -395,10 +404,11 @@ class Engine:
     def start_phases(self) -> None:
         """Set the phases of everything listed; once the market clock has a time, and with every new day."""
         self.phased = True
-        now_ns = self.now_ns()
+        now_ns, day = self.now_ns(), self.exchange.trading_day
+        self._day_end_ns = self._calendar.day_end(day) if day else _FAR_NS
         for instrument in range(len(self._symbols)):
             self._set_phase(instrument, now_ns)
-        self._next_phase_ns = min(self._until.values(), default=1 << 62)
+        self._next_phase_ns = min(self._until.values(), default=_FAR_NS)
 
     # --- what changed ---
 

@@ -13,7 +13,6 @@ from qautlra._core import book
 
 SECOND_NS: Final = 1_000_000_000
 _MINUTE_NS: Final = 60 * SECOND_NS
-_FAR_NS: Final = 1 << 62
 _SHARE_EXCHANGES: Final = ("SSE", "SZSE", "BSE")
 
 
@@ -22,6 +21,7 @@ class Sections(Protocol):
 
     def trading_day(self, ts_ns: int) -> int: ...
     def next_trading_day(self, day: int) -> int: ...
+    def day_end(self, day: int) -> int: ...
     def section_bounds(self, symbol: str, trading_day: int) -> list[tuple[int, int]]: ...
 
 
@@ -31,11 +31,8 @@ class Phase(NamedTuple):
     phase: int
     since_ns: int
     until_ns: int
-
-    @property
-    def is_last(self) -> bool:
-        """Whether no other follows in its day."""
-        return self.until_ns == _FAR_NS
+    is_last: bool = False
+    "Whether no other follows in its day; it ends with the day."
 
 
 class Phases:
@@ -57,9 +54,9 @@ class Phases:
         return known[1][-1]
 
     def _of_day(self, symbol: str, day: int) -> list[Phase]:
-        bounds = self._calendar.section_bounds(symbol, day)
+        bounds, end_ns = self._calendar.section_bounds(symbol, day), self._calendar.day_end(day)
         if not bounds:
-            return [Phase(book.CLOSED, 0, _FAR_NS)]
+            return [Phase(book.CLOSED, 0, end_ns, is_last=True)]
         share = symbol.partition(".")[0] in _SHARE_EXCHANGES
         first = bounds[0][0]
         found: list[Phase] = []
@@ -84,5 +81,5 @@ class Phases:
                 then(book.AUCTION_LOCKED, end)
             else:
                 then(book.CONTINUOUS, end)
-        then(book.CLOSED, _FAR_NS)
+        found.append(Phase(book.CLOSED, found[-1].until_ns, end_ns, is_last=True))
         return found

@@ -21,7 +21,7 @@ from qautlra.base.errors import InvariantError, StorageError, UnavailableError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
 from qautlra.model import codes
-from qautlra.model.order import Answer
+from qautlra.model.order import AmendOrder, Answer, CancelOrder, InsertOrder
 from qautlra.trade.accounts import Accounts
 from qautlra.trade.checkpoints import Checkpoints
 from qautlra.trade.conditional import Conditions
@@ -95,6 +95,7 @@ class TradeService(Accounts):
         self._mark: asyncio.TimerHandle | None = None
         self._recovery: Recovery | None = None
         self._fd = -1
+        self._unsettled = False  # the day could not be settled; tried again with the next turn
         self._transfers = Transfers()
         self.router = Router(self)
         self._new_transfers: dict[str, int] = {}
@@ -154,6 +155,7 @@ class TradeService(Accounts):
         self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
         self._engine.touch_all(day=True)
+        self._unsettled = False
         self.follow_day()
         self.spawn(self.run(), "turn")
         for hook in self.started:
@@ -185,6 +187,7 @@ class TradeService(Accounts):
         """Once a second: the trading day, the phases, the journal's health."""
         while True:
             await asyncio.sleep(TURN_S)
+            self._unsettled = False
             self.follow_day()
             engine = self.engine
             now_ns = self.clock.now_ns()
@@ -267,6 +270,21 @@ class TradeService(Accounts):
     def open_account(self, account_id: str, cash: float = 0.0) -> Answer:
         """Open an account with a first deposit of `cash` CNY."""
         return self._woken(self.engine.open_account(account_id, cash))
+
+    def insert(self, order: InsertOrder) -> Answer:
+        """Enter an order."""
+        self._keep_day()
+        return super().insert(order)
+
+    def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
+        """Withdraw what is left of an order."""
+        self._keep_day()
+        return super().cancel(order, force=force)
+
+    def amend(self, order: AmendOrder) -> Answer:
+        """Set price and volume of a living order."""
+        self._keep_day()
+        return super().amend(order)
 
     @property
     def head_lsn(self) -> int:
@@ -389,6 +407,8 @@ class TradeService(Accounts):
             return
         if not engine.phased:  # the market clock has a time now: the day begins before an order comes
             self.follow_day()
+        if not self._keep_day():
+            return
         engine.on_market()
         for hook in self.on_tick:
             hook()
@@ -397,6 +417,20 @@ class TradeService(Accounts):
             self.wake()
         elif (engine.is_moved or engine.is_dirty) and self._mark is None and self._loop is not None:
             self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
+
+    def _keep_day(self) -> bool:
+        """Settle the day the market clock has left, before anything of the next one is looked at.
+
+        False while it cannot be settled: nothing trades until the next turn has tried again.
+        """
+        engine = self.engine
+        if engine.is_day_over(engine.now_ns()) and not self._unsettled:
+            try:
+                self.follow_day()
+            except StorageError as error:
+                self._unsettled = True
+                _log.error("day_not_settled", trading_day=self.trading_day, reason=str(error))
+        return not self._unsettled
 
     def _marked(self) -> None:
         self._mark = None

@@ -110,6 +110,7 @@ cdef extern from "market/calendar.hpp" namespace "qautlra" nogil:
         int32_t next_trading_day(int32_t)
         int32_t previous_trading_day(int32_t)
         int32_t trading_day(int64_t)
+        int64_t day_end(int32_t)
         cbool has_night(int32_t)
         vector[CBounds] bounds(int32_t, int32_t)
         CPlace place(int32_t, int64_t)

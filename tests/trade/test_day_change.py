@@ -1,0 +1,150 @@
+"""The market goes from one trading day into the next while orders live: each day is dealt with alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qautlra.model.order import AmendOrder
+from tests.trade.rig import ACCOUNT, Rig, run
+
+CU, RB = "SHFE.cu2109", "SHFE.rb2110"
+TODAY: dict[str, float] = {"upper_limit": 82_500, "lower_limit": 67_500, "pre_settlement": 75_000}
+NEXT: dict[str, float] = {"upper_limit": 82_550, "lower_limit": 67_550, "pre_settlement": 75_050}
+
+
+def bought(rig: Rig) -> None:
+    """One lot at 75,000; an order to sell another at 75,500 lives when the market closes at 75,100."""
+    assert rig.trade.open_account(ACCOUNT, 1_000_000).ok
+    rig.quotes()
+    rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=5, **TODAY)
+    assert rig.send("o1", CU, "BUY", "OPEN", 1, 75_000).ok
+    assert rig.send("o2", CU, "SELL", "OPEN", 1, 75_500).ok
+    rig.at("2021-08-02 14:59:59")
+    rig.tick(CU, 75_100, **TODAY)
+
+
+def begins(rig: Rig, **more: Any) -> None:
+    """The next day's first row comes at once, and far above: no second has passed."""
+    rig.at("2021-08-02 21:00:00")
+    rig.tick(CU, 76_000, bid_price1=76_000, bid_volume1=5, **NEXT | more)
+
+
+def test_rows_of_the_next_day_neither_fill_nor_settle_the_day_before(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        begins(rig)
+        assert rig.trade.trading_day == 20210803
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.trading_day == 20210802
+        assert [trade.order_id for trade in found.trades] == ["o1"]
+        # What the next day calls the previous settlement is the day's settlement price.
+        assert found.prices == {CU: 75_050}
+        assert rig.trade.funds(ACCOUNT)["pre_balance"] == pytest.approx(1_000_000 - 18.75 + 250)
+        assert rig.trade.funds(ACCOUNT)["position_profit"] == pytest.approx((76_000 - 75_050) * 5)
+
+    run(tmp_path, body)
+
+
+def test_a_day_left_without_a_word_of_its_settlement_ends_at_its_own_last_price(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        begins(rig, pre_settlement=float("nan"))
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.prices == {CU: 75_100}
+
+    run(tmp_path, body)
+
+
+def test_days_that_were_missed_are_settled_at_what_was_known(tmp_path: Path) -> None:
+    """Nobody looked from Monday on; Thursday's rows say nothing of Monday's end."""
+
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        rig.at("2021-08-05 09:00:00")
+        rig.tick(CU, 76_000, **NEXT)
+        assert rig.trade.trading_day == 20210805
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and (found.trading_day, found.prices) == (20210802, {CU: 75_100})
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("command", ["insert", "cancel", "amend"])
+def test_a_command_between_the_clock_and_the_first_row_is_of_the_next_day(
+    tmp_path: Path, command: str
+) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        rig.at("2021-08-02 21:00:00")
+        if command == "insert":
+            assert rig.send("o3", CU, "BUY", "OPEN", 1, 75_000).ok
+            rig.trade.follow_day()
+            assert [(o.order_id, o.is_alive) for o in rig.trade.orders(ACCOUNT)] == [("o3", True)]
+        elif command == "cancel":
+            assert rig.cancel("o2").code == 3001
+        else:
+            assert rig.trade.amend(AmendOrder(account_id=ACCOUNT, order_id="o2", price=75_400)).code == 3001
+        assert rig.trade.trading_day == 20210803
+
+    run(tmp_path, body)
+
+
+def test_a_day_that_cannot_be_settled_trades_with_no_row_of_the_next(tmp_path: Path) -> None:
+    """The feed goes on for everybody else; the next turn tries again."""
+
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        with sqlite3.connect(tmp_path / "trade" / "statements.db") as other:
+            other.execute("ALTER TABLE statements RENAME TO hidden")
+        begins(rig)
+        assert rig.trade.trading_day == 20210802
+        assert rig.send("o3", CU, "BUY", "OPEN", 1, 75_000).code == 4004
+        begins(rig)
+        assert [trade.order_id for trade in rig.trade.trades(ACCOUNT)] == ["o1"]
+        with sqlite3.connect(tmp_path / "trade" / "statements.db") as other:
+            other.execute("ALTER TABLE hidden RENAME TO statements")
+        rig.trade.follow_day()
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.prices == {CU: 75_050}
+        assert rig.send("o4", CU, "BUY", "OPEN", 1, 75_000).ok
+
+    run(tmp_path, body)
+
+
+def test_a_day_settled_by_hand_is_followed_by_one_that_trades(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        rig.at("2021-08-02 15:20:00")
+        rig.trade.on_batch()
+        assert rig.trade.settling.settle(by="root").ok
+        assert rig.send("o3", CU, "BUY", "OPEN", 1, 75_000).code == 4004
+        rig.at("2021-08-02 20:56:00")
+        assert rig.send("o4", CU, "BUY", "OPEN", 1, 75_000).ok  # the auction
+        begins(rig)
+        assert rig.send("o5", CU, "SELL", "OPEN", 1, 75_500).ok
+        assert [(t.order_id, t.price) for t in rig.trade.trades(ACCOUNT)] == [("o5", 76_000)]
+
+    run(tmp_path, body)
+
+
+def test_the_next_auctions_reference_is_the_days_price_of_what_nobody_held_too(tmp_path: Path) -> None:
+    """Of the prices that trade most, the call auction takes the one closest to it."""
+
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        assert rig.trade.open_account("other", 100_000).ok
+        assert rig.trade.engine.instrument(RB) is not None  # listed, no more
+        rig.tick(RB, 5_100, upper_limit=5_500, lower_limit=4_500, settlement=5_103)
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        assert rig.send("r1", RB, "BUY", "OPEN", 1, 5_105).ok
+        assert rig.send("r2", RB, "SELL", "OPEN", 1, 5_095, account="other").ok
+        rig.at("2021-08-02 21:00:00")
+        rig.tick(RB, 5_001, upper_limit=5_500, lower_limit=4_500)
+        assert [trade.price for trade in rig.trade.trades(ACCOUNT)] == [5_103]
+
+    run(tmp_path, body)
