@@ -521,7 +521,7 @@ def ready(tmp_path: Path) -> CtpBroker:
 
 
 def test_refusals_have_the_houses_codes() -> None:
-    asked = {30: 3005, 31: 1001, 50: 3006, 51: 3007, 15: 1008, 17: 4004, 116: 3010, 999: 1008}
+    asked = {30: 3005, 31: 1001, 50: 3006, 51: 3007, 15: 1008, 17: 4004, 116: 3010, 26: 3001, 999: 4008}
     assert {ctp: ctp_broker.house_code(ctp) for ctp in asked} == asked
 
 

@@ -193,8 +193,8 @@ def test_orders_go_to_the_accounts_broker_and_everything_comes_back(sides: Sides
         assert order(house, name, "o3", high * 2) == (4002, "PRICE_ABOVE_UPPER_LIMIT")
         assert order(house, name, "o3", low, instrument_id="SHFE.zz2701")[0] == 1007
         order(house, name, "o4", high, volume=1_000_000)
-        until(lambda name=name: ask(house, name, f"/api/order/o4?account_id={name}")["message"])
-        assert not ask(house, name, f"/api/order/o4?account_id={name}")["filled_volume"]
+        refused = ask(house, name, f"/api/order/o4?account_id={name}")
+        assert (refused["status"], refused["filled_volume"]) == ("rejected", 0) and refused["error_code"]
         same_account(sides, name)
         cancel = ask(house, name, "/api/order/cancel", account_id=name, order_id="o2")
         assert cancel["order_id"] == "o2"
@@ -207,7 +207,7 @@ def test_orders_go_to_the_accounts_broker_and_everything_comes_back(sides: Sides
             assert moved["transfer_id"] is None and moved["amount"] == 5.0
             until(lambda name=name: len(ask(house, name, f"/api/account/{name}/transfers")) == 2)
         else:
-            assert moved[0] == 1008, moved
+            assert moved == (4009, "NOT_AT_BROKER"), moved
         shown = ask(house, name, f"/api/account/{name}/broker")
         assert (shown["broker"], shown["state"]) == (ACCOUNTS[name], "synced")
         assert not shown.get("differences")

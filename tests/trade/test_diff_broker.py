@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from qautlra.base.errors import UnavailableError
 from qautlra.base.secret import Secret
 from qautlra.link.trade_client import TradeClientOptions
+from qautlra.model import codes
 from qautlra.model.order import CancelOrder, Change, Direction, InsertOrder, Offset
 from qautlra.trade.brokers.base import UNKNOWN
 from qautlra.trade.brokers.diff import DiffBroker
@@ -183,7 +184,7 @@ def test_an_order_that_never_arrived_is_shown_as_unknown_and_not_sent_again() ->
         answer = broker.insert(order("o1"))
         found = broker.find(USER, "o1")
         assert found is not None and found.is_alive and found.number == answer.number
-        assert broker.cancel(CancelOrder(account_id=USER, order_id="o1")).code == 3001  # on its way
+        assert broker.cancel(CancelOrder(account_id=USER, order_id="o1")).ok  # on its way, and so is this
         with pytest.raises(UnavailableError):
             await broker.durable(answer.lsn)
         await until(lambda: broker.health()["connects"] == 2)
@@ -199,6 +200,93 @@ def test_an_order_that_never_arrived_is_shown_as_unknown_and_not_sent_again() ->
         assert broker.orders(USER)[0].volume_left == 0 and len(broker.orders(USER)) == 1
 
     run(body)
+
+
+def test_an_order_the_gateway_refuses_is_a_refused_one() -> None:
+    """Its last word where it has one (a simulated open-trade-gateway has none), its warning in any case."""
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        changes: list[Change] = []
+        broker.subscribe(None, lambda change, _prepared: changes.append(change))
+        await until(lambda: broker.is_synced)
+        gateway.mute = True
+        for order_id, reason in (("o1", "资金不足"), ("o2", "")):
+            answer = broker.insert(order(order_id))
+            ended = shown(order_id, "FINISHED") | {"exchange_order_id": "", "last_msg": reason}
+            warning = {"type": "MESSAGE", "level": "WARNING", "code": 413, "content": "开仓保证金不足"}
+            data = [{"notify": {"n": warning}}, {"trade": {USER: {"orders": {order_id: ended}}}}]
+            await gateway.sockets[-1].send(json.dumps({"aid": "rtn_data", "data": data}))
+            await broker.durable(answer.lsn)
+            found = broker.find(USER, order_id)
+            assert found is not None and not found.is_alive and found.code == codes.REFUSED_THERE
+            assert found.message == (reason or "柜台拒绝报单") and found.update_ns > found.insert_ns
+        said = [one for change in changes for one in change.said]
+        assert [(one.code, one.text, one.level) for one in said] == [(413, "开仓保证金不足", "WARNING")] * 2
+        withdrawn = shown("o3", "FINISHED")
+        packet = {"aid": "rtn_data", "data": [{"trade": {USER: {"orders": {"o3": withdrawn}}}}]}
+        await gateway.sockets[-1].send(json.dumps(packet))
+        await until(lambda: broker.find(USER, "o3") is not None)
+        assert broker.orders(USER)[-1].code == 0
+
+    run(body)
+
+
+def test_an_order_the_gateway_says_nothing_of_is_unknown_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.trade.brokers.diff.CONFIRM_S", 0.1)
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.is_synced)
+        gateway.mute = True
+        answer = broker.insert(order("o1"))
+        assert not broker.is_shown(USER, "o1")
+        with pytest.raises(UnavailableError) as error:
+            await broker.durable(answer.lsn)
+        assert error.value.details["zh"] == UNKNOWN
+        assert broker.orders(USER)[0].message == UNKNOWN and broker.is_shown(USER, "o1")
+        assert broker.cancel(CancelOrder(account_id=USER, order_id="o1")).ok
+        await until(lambda: gateway.got[-1]["aid"] == "cancel_order")
+        assert broker.insert(order("o1")).code == codes.DUPLICATE
+        patch = {"orders": {"o1": shown("o1")}}  # late, and right all the same
+        await gateway.sockets[-1].send(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: patch}}]}))
+        await until(lambda: broker.orders(USER)[0].exchange_order_id == "9")
+        gateway.mute = False
+        await broker.durable(broker.insert(order("o2")).lsn)
+        await asyncio.sleep(0.2)
+        assert broker.orders(USER)[1].message == ""
+
+    run(body)
+
+
+def test_what_a_login_shows_is_in_the_order_of_its_times_and_fees_may_come_later() -> None:
+    def traded(trade_id: str, time_ns: int, commission: float = 0.0) -> dict[str, Any]:
+        words = {"user_id": USER, "trade_id": trade_id, "exchange_id": "SHFE", "instrument_id": "cu2109"}
+        words |= {"order_id": "z", "exchange_trade_id": trade_id, "direction": "BUY", "offset": "OPEN"}
+        return words | {"volume": 1, "price": 5.0, "trade_date_time": time_ns, "commission": commission}
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        changes: list[Change] = []
+        await until(lambda: broker.is_synced)
+        broker.subscribe(None, lambda change, _prepared: changes.append(change))
+        gateway.orders |= {"b": shown("b") | {"insert_date_time": 2}, "z": shown("z")}
+        await gateway.sockets[-1].close()
+        await until(lambda: len(broker.orders(USER)) == 2)
+        assert [one.order_id for one in broker.orders(USER)] == ["z", "b"]
+        for trades in ({"x": traded("x", 2), "y": traded("y", 1)}, {"y": traded("y", 1, 0.5)}):
+            packet = {"aid": "rtn_data", "data": [{"trade": {USER: {"trades": trades}}}]}
+            await gateway.sockets[-1].send(json.dumps(packet))
+        await until(lambda: any(change.reckoned for change in changes))
+        assert [(one.trade_id, one.commission) for one in broker.trades(USER)] == [("y", 0.5), ("x", 0.0)]
+        assert changes[-1].reckoned == (0,) and changes[-1].trades == ()
+
+    run(body)
+
+
+def test_an_account_is_whole_when_the_gateway_says_that_nothing_more_comes() -> None:
+    tree = Tree(USER)
+    tree.read(json.dumps(account(trade_more_data=True)))
+    assert not tree.is_whole
+    tree.read(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: {"trade_more_data": False}}}]}))
+    assert tree.is_whole
 
 
 def test_a_wrong_password_is_not_tried_again() -> None:

@@ -19,7 +19,7 @@ from qautlra.link.documents import SqliteRepository
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
-from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, Change
+from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, Change, Said
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.net.trade_channel import Channel, Channels, News
@@ -156,8 +156,8 @@ def test_one_service_for_accounts_here_and_outside(tmp_path: Path) -> None:
         assert trade.engine.exchange.trades == 1
         assert trade.monitor.level("one") == "low" and trade.status_of("one") == 200
         amended = trade.amend(AmendOrder(account_id="one", order_id="a", price=1.0))
-        assert amended.code == codes.BAD_PARAMETERS
-        assert trade.transfer("one", 5.0).code == codes.BAD_PARAMETERS
+        assert amended.code == codes.NOT_AT_BROKER
+        assert trade.transfer("one", 5.0).code == codes.NOT_AT_BROKER
         with pytest.raises(ValueError, match="no number"):
             trade.order(OUTSIDE + (500 << 20))
 
@@ -288,6 +288,10 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
         house.broker._tell(Change(account_id="one", refused=(refused,)))
         said = b"".join(news[-1].notices).decode()
         assert "撤单失败,CTP:撤单时报单已全成交（26）" in said and '"level":"WARNING"' in said
+        warned = Said(420, "撤单失败,要撤销的单不存在", "WARNING")
+        house.broker._tell(Change(account_id="one", said=(warned,)))
+        said = b"".join(news[-1].notices).decode()
+        assert '"code":420' in said and "柜台提示,撤单失败,要撤销的单不存在" in said
         assert channel.detach(1)
         channels = Channels(trade)
         for key in range(SESSIONS_PER_ACCOUNT_COUNT):
@@ -297,6 +301,38 @@ def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) 
         assert channels.enter("here", "here", 1000, news.append, always_whole=True)
         channels.leave(last, 0)
         assert channels.enter("one", "one", 1001, news.append, always_whole=False) is last
+
+    play(tmp_path, story)
+
+
+def test_the_trade_socket_tells_of_an_order_what_the_broker_says_of_it(tmp_path: Path) -> None:
+    """Not that it succeeded before that, and of one that is refused why, not that it was withdrawn."""
+
+    async def story(house: House) -> None:
+        trade = house.trade
+        news: list[News] = []
+        channel = Channel(trade, "one", "one", always_whole=False)
+        channel.attach(1, news.append)
+
+        def told() -> list[tuple[int, str]]:
+            data = [json.loads(notice) for one in news for notice in one.notices]
+            return [(n["code"], n["content"]) for one in data for n in one["notify"].values()]
+
+        answer = trade.insert(order("rest", "BUY", "OPEN", 1, 74000))
+        assert news[-1].patch.orders and not told()
+        await trade.durable(answer.lsn)
+        await until(lambda: told() == [(417, "下单成功")])
+        await trade.durable(trade.insert(order("much", "BUY", "OPEN", 9000, 75010)).lsn)
+        await until(lambda: len(told()) == 2)
+        assert told()[1] == (413, "下单失败,CTP:资金不足（31）")
+        trade.cancel(CancelOrder(account_id="one", order_id="rest"))
+        await until(lambda: len(told()) == 3)
+        assert told()[2] == (419, "撤单成功")
+        later: list[News] = []
+        again = Channel(trade, "one", "one", always_whole=False)
+        again.attach(2, later.append)
+        house.broker._tell(Change(account_id="one", orders=(0, 1)))
+        assert not later[-1].notices and len(told()) == 3
 
     play(tmp_path, story)
 

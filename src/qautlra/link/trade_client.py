@@ -19,6 +19,7 @@ from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
 from qautlra.link.diff_client import BackOff, check_url
+from qautlra.model.order import Said
 from qautlra.wire import trade_client as wire
 
 UNSENT_BYTES = 1 << 20
@@ -49,7 +50,7 @@ class TradeClient:
     def __init__(
         self,
         options: TradeClientOptions,
-        on_packet: Callable[[dict[str, set[str]], list[wire.Notice]], None],
+        on_packet: Callable[[dict[str, set[str]], list[Said]], None],
         on_lost: Callable[[], None],
     ) -> None:
         check_url(options.url)

@@ -41,6 +41,8 @@ NO_ORDER = 3001
 DUPLICATE = 3002
 PRICE_TYPE = 4001
 NOT_TRADING = 4004
+REFUSED_THERE = 4008
+NOT_AT_BROKER = 4009
 FULL = 5001
 UNAVAILABLE = 5002
 NOT_JOURNALED = 5004
@@ -65,6 +67,8 @@ _OWN = (
     Code(4005, "NO_CANCEL_NOW", 0, 17, "当前时间不允许撤单"),
     Code(4006, "AUCTION_ONLY", 0, 17, "仅集合竞价阶段可下此类报单"),
     Code(4007, "NOT_IN_AUCTION", 0, 17, "集合竞价阶段不可下此类报单"),
+    Code(REFUSED_THERE, "REFUSED_BY_BROKER", 330, 15, "柜台拒绝报单"),
+    Code(NOT_AT_BROKER, "NOT_AT_BROKER", 0, 27, "该交易通道不支持此操作"),
     Code(FULL, "FULL", 0, 116, "系统报单数量已达上限"),
     Code(UNAVAILABLE, "BROKER_UNAVAILABLE", 0, 8, "交易通道不可用"),
     Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统无法记录该指令，未执行"),

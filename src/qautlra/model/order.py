@@ -200,6 +200,14 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     trade_ns: int
 
 
+class Said(msgspec.Struct, frozen=True):
+    """A warning of a broker outside, in its own words and by its own code."""
+
+    code: int
+    text: str
+    level: str
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What is new of one account since the change before; durable when it is handed out."""
 
@@ -226,5 +234,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     day: bool = False
     "The trading day has changed: orders and trades of before are gone, numbers start again."
     alerts: tuple[dict[str, Any], ...] = ()
+    said: tuple[Said, ...] = ()
+    "What the broker warns of, naming no order."
     differences: tuple[str, ...] = ()
     "What the broker shows otherwise than our own reckoning, for people."

@@ -261,6 +261,11 @@ class TradeAmqp(Service):
         line = self._lines.get(change.account_id)
         if line is not None and line.unshown:
             self._settle(line)
+        if self._is_ours(change.account_id):
+            for refused in change.refused:
+                self._refuse(change.account_id, refused)
+            for said in change.said:
+                self._refuse(change.account_id, Answer(code=said.code, text=said.text))
         self._results.take(change, prepared)
 
     def _forget(self, epoch: int) -> None:

@@ -19,7 +19,7 @@ from qautlra.base.errors import LimitError
 from qautlra.base.limits import CLIENTS_COUNT, SESSIONS_PER_ACCOUNT_COUNT
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
-from qautlra.model.order import Change, Trade
+from qautlra.model.order import Change, Order, Trade
 from qautlra.trade.service import TradeService
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import conditions as conditions_wire
@@ -56,7 +56,8 @@ class Channel:
         "Whether the only session was told already of what is being prepared."
         self._end = trade.subscribe(account_id, self._deliver, self._prepare)
         for order in trade.orders(account_id):
-            self._told[order.number] = order.is_alive
+            if not _is_on_its_way(order):
+                self._told[order.number] = order.is_alive
 
     def attach(self, key: int, sink: Callable[[News], None]) -> None:
         """Have a session hear of changes from now on."""
@@ -134,8 +135,11 @@ class Channel:
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
         for number in change.orders:
-            _, alive, left, code = self._brief(core, number)
-            self._tell_order(number, alive, left, code, notices)
+            if core is None:
+                self._tell_outside(self._trade.order(number), notices)
+            else:
+                _, alive, left, code = self._brief(core, number)
+                self._tell_order(number, alive, left, code, notices)
         for number in change.trades:
             one = self._trade.trade(number)
             notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
@@ -147,6 +151,8 @@ class Channel:
             known = codes.describe(refused.code)
             text = refused.text or known.text
             notices.append(self.notice(known.diff or known.ctp, f"撤单失败,{text}", "WARNING"))
+        for said in change.said:
+            notices.append(self.notice(said.code, f"柜台提示,{said.text}", said.level))
         for text in change.differences:
             notices.append(self.notice(wire.DIFFERENCE_CODE, f"账户核对差异,{text}", "WARNING"))
         packets: tuple[bytes, ...] = ()
@@ -248,6 +254,20 @@ class Channel:
         if lived is not False and not alive and left:
             notices.append(self.notice(419, "撤单成功"))
 
+    def _tell_outside(self, order: Order, notices: list[bytes]) -> None:
+        """Tell of an order at a broker outside what that has said of it: nothing while it is on its way."""
+        if _is_on_its_way(order):
+            return
+        if not order.code:
+            self._tell_order(order.number, order.is_alive, order.volume_left, 0, notices)
+            return
+        lived = self._told.get(order.number)
+        self._told[order.number] = False
+        if lived is not False:
+            known = codes.describe(order.code)
+            text = order.message or known.text
+            notices.append(self.notice(known.diff or known.ctp, f"下单失败,{text}", "WARNING"))
+
     def _deliver(self, _change: Change, news: News | None) -> None:
         if news is None:
             return
@@ -309,6 +329,10 @@ class Channels:
             del self._sessions[channel.account_id]
         if channel.detach(key):
             self._open = {name: other for name, other in self._open.items() if other is not channel}
+
+
+def _is_on_its_way(order: Order) -> bool:
+    return order.is_alive and not order.exchange_order_id
 
 
 def _transfer(transfer: Transfer) -> bytes:

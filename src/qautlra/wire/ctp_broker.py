@@ -30,6 +30,8 @@ HOUSE_CODES: Final = {
     codes.INSTRUMENT_NOT_FOUND: house_codes.NO_INSTRUMENT,
     17: house_codes.NOT_TRADING,
     codes.DUPLICATE_REF: house_codes.DUPLICATE,
+    25: house_codes.NO_ORDER,
+    26: house_codes.NO_ORDER,
     29: house_codes.REDUCING,
     30: house_codes.CLOSE_LOTS,
     codes.NO_FUNDS: house_codes.FUNDS,
@@ -72,7 +74,7 @@ def key(record: Record) -> Key:
 
 def house_code(number: int) -> int:
     """Return the house's code of a CTP error."""
-    return HOUSE_CODES.get(number, house_codes.BAD_PARAMETERS)
+    return HOUSE_CODES.get(number, house_codes.REFUSED_THERE)
 
 
 def write_input(order: InsertOrder, *, broker: str, user: str, ref: str) -> bytes:
@@ -150,7 +152,7 @@ def order_of(record: Record, *, number: int, account_id: str, order_id: str, now
         volume=record.whole("VolumeTotalOriginal"),
         volume_left=record.whole("VolumeTotalOriginal") - record.whole("VolumeTraded"),
         is_alive=status not in ENDED,
-        code=house_codes.BAD_PARAMETERS if status == "5" and submitted == "4" else 0,
+        code=house_codes.REFUSED_THERE if status == "5" and submitted == "4" else 0,
         message=record.text("StatusMsg"),
         insert_ns=instant_ns(record.text("InsertDate"), record.text("InsertTime")) or now_ns,
         update_ns=now_ns,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from qautlra.base.errors import InputError
+from qautlra.model import codes, qifi
 from qautlra.model import order as words
-from qautlra.model import qifi
 from qautlra.wire.qifi import from_dict
 
 PEEK: Final = '{"aid":"peek_message"}'
 CONFIRM: Final = '{"aid":"confirm_settlement"}'
 LOGIN_FAILED: Final = "用户登录失败"
 DEPTH_COUNT: Final = 12
+_TIMES: Final = {"orders": "insert_date_time", "trades": "trade_date_time"}
 
 
 def login(bid: str, user: str, password: str, app_id: str = "") -> str:
@@ -67,13 +68,6 @@ def transfer(account: str, amount: float, bank_id: str, bank_password: str, capi
     return orjson.dumps(frame).decode()
 
 
-class Notice:
-    """One line a gateway tells a person."""
-
-    def __init__(self, code: int, text: str, level: str) -> None:
-        self.code, self.text, self.level = code, text, level
-
-
 class Tree:
     """The account as merged from packets; `read` returns what a packet changed. Owner: the loop thread."""
 
@@ -88,7 +82,7 @@ class Tree:
         self.trading_day, self.is_whole = "", False
         self._values = {}
 
-    def read(self, message: str | bytes) -> tuple[dict[str, set[str]], list[Notice]]:
+    def read(self, message: str | bytes) -> tuple[dict[str, set[str]], list[words.Said]]:
         """Merge a packet; return the keys it touched by part, and the notices. ValueError when it is none."""
         try:
             frame = orjson.loads(message)
@@ -97,7 +91,7 @@ class Tree:
         if not isinstance(frame, dict):
             raise ValueError("not a JSON object")
         touched: dict[str, set[str]] = {}
-        notices: list[Notice] = []
+        notices: list[words.Said] = []
         parts = frame.get("data") if frame.get("aid") == "rtn_data" else None
         for part in parts if isinstance(parts, list) else []:
             if not isinstance(part, dict):
@@ -106,7 +100,7 @@ class Tree:
                 if isinstance(item, dict):
                     text, level = str(item.get("content", "")), str(item.get("level", "INFO"))
                     code = item.get("code")
-                    notices.append(Notice(code if isinstance(code, int) else 0, text, level))
+                    notices.append(words.Said(code if isinstance(code, int) else 0, text, level))
             trade = part.get("trade")
             mine = trade.get(self.user) if isinstance(trade, dict) else None
             if isinstance(mine, dict):
@@ -123,7 +117,7 @@ class Tree:
             if isinstance(changes, dict):
                 touched.setdefault(name, set()).update(changes)
         _merge(self._values, mine)
-        if isinstance(mine.get("accounts"), dict) and not self._values.get("trade_more_data"):
+        if isinstance(self._values.get("accounts"), dict) and not self._values.get("trade_more_data"):
             self.is_whole = True
 
     def funds(self) -> dict[str, Any]:
@@ -146,9 +140,14 @@ class Tree:
             found.append(numbers | {"symbol": key.replace("_", ".", 1) if "." not in key else key})
         return found
 
-    def keys(self, part: str) -> list[str]:
-        """Return the keys of a part."""
-        return [key for key, _ in _items(self._values.get(part))]
+    def keys(self, part: str, among: Iterable[str] | None = None) -> list[str]:
+        """Return the keys of a part (all of them without `among`), oldest first where it has times."""
+        rows = self._values.get(part)
+        rows = rows if isinstance(rows, dict) else {}
+        found = _items(rows if among is None else {key: rows.get(key) for key in among})
+        time = _TIMES.get(part, "")
+        found.sort(key=lambda one: (_whole(one[1].get(time)), _whole(one[1].get("seqno")), one[0]))
+        return [key for key, _ in found]
 
     def order(self, key: str) -> qifi.Order | None:
         """Return an order as a document has it, None when it is not readable."""
@@ -177,7 +176,13 @@ class Tree:
 
 
 def order_of(number: int, account: str, found: qifi.Order) -> words.Order | None:
-    """Return an order of the house's words, None when a word of it is unknown."""
+    """Return an order of the house's words, None when a word of it is unknown.
+
+    One that ended whole and without the exchange's number was refused; a gateway does not say by which code.
+    """
+    is_alive, left = found.status == "ALIVE", int(found.volume_left)
+    is_refused = not is_alive and not found.exchange_order_id and left == int(found.volume_orign)
+    code = codes.REFUSED_THERE if is_refused else 0
     try:
         return words.Order(
             number=number,
@@ -192,10 +197,10 @@ def order_of(number: int, account: str, found: qifi.Order) -> words.Order | None
             volume_condition=words.VolumeCondition[found.volume_condition or "ANY"],
             limit_price=found.limit_price or None,
             volume=int(found.volume_orign),
-            volume_left=int(found.volume_left),
-            is_alive=found.status == "ALIVE",
-            code=0,
-            message=found.last_msg,
+            volume_left=left,
+            is_alive=is_alive,
+            code=code,
+            message=found.last_msg or (codes.describe(code).text if code else ""),
             insert_ns=found.insert_date_time,
             update_ns=found.insert_date_time,
         )
@@ -248,6 +253,10 @@ def _items(value: Any) -> list[tuple[str, dict[str, Any]]]:
     if not isinstance(value, dict):
         return []
     return [(key, row) for key, row in value.items() if isinstance(row, dict)]
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _is_number(value: Any) -> bool:

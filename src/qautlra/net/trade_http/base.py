@@ -160,7 +160,11 @@ class Call:
 
     async def done(self, answer: Answer) -> Answer:
         """Return an answer when it is durable; raise what it refuses."""
-        await self.trade.durable(answer.lsn)
+        named = {"order_id": answer.order_id} if answer.order_id else {}
+        try:
+            await self.trade.durable(answer.lsn)
+        except UnavailableError as error:  # what became of it can be asked by its id
+            raise UnavailableError(error.message, status=error.status, **error.details | named) from None
         if not answer.ok:
             raise error_of(answer)
         return answer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.clock import new_token
-from qautlra.base.errors import AuthError, LimitError, QautlraError
+from qautlra.base.errors import AuthError, LimitError, QautlraError, UnavailableError
 from qautlra.model.codes import BAD_VOLUME
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Order
 from qautlra.net import audited
@@ -80,18 +81,19 @@ async def batch(call: Call) -> dict[str, Any]:
     asked = await call.body(wire.BatchRequest)
     account_id = call.account(asked.account_id, Right.TRADE)
     _take_more(call, len(asked.orders) - 1)
-    results: list[dict[str, Any]] = []
-    records: list[int] = []
-    for index, one in enumerate(asked.orders):
+    answers: list[Answer | QautlraError] = []
+    for one in asked.orders:
         try:
-            answer = _enter(call, account_id, one)
-            records.append(answer.lsn)
-            results.append(_result(index, answer))
+            answers.append(_enter(call, account_id, one))
         except QautlraError as error:
-            results.append(_fault(index, one.order_id, error))
-    for lsn in records:
-        await call.trade.durable(lsn)
-    return _summed(results)
+            answers.append(error)
+    entered = [_result(call, index, one) for index, one in enumerate(answers) if isinstance(one, Answer)]
+    faults = [
+        _fault(index, asked.orders[index].order_id, one)
+        for index, one in enumerate(answers)
+        if isinstance(one, QautlraError)
+    ]
+    return _summed(sorted([*await asyncio.gather(*entered), *faults], key=lambda one: one["index"]))
 
 
 async def batch_cancel(call: Call) -> dict[str, Any]:
@@ -100,9 +102,7 @@ async def batch_cancel(call: Call) -> dict[str, Any]:
     account_id = call.account(asked.account_id, Right.CANCEL)
     _take_more(call, len(asked.order_ids) - 1)
     answers = [_withdraw(call, account_id, order_id) for order_id in asked.order_ids]
-    for answer in answers:
-        await call.trade.durable(answer.lsn)
-    return _summed([_result(index, answer) for index, answer in enumerate(answers)])
+    return _summed(await asyncio.gather(*(_result(call, *one) for one in enumerate(answers))))
 
 
 def _take_more(call: Call, count: int) -> None:
@@ -112,7 +112,12 @@ def _take_more(call: Call, count: int) -> None:
         call.auth.orders.take(call.who.user_id, count)
 
 
-def _result(index: int, answer: Answer) -> dict[str, Any]:
+async def _result(call: Call, index: int, answer: Answer) -> dict[str, Any]:
+    """Return what became of one of several, when that is durable; of one it is not known of, that."""
+    try:
+        await call.trade.durable(answer.lsn)
+    except UnavailableError as error:
+        return _fault(index, answer.order_id, error)
     if answer.ok:
         return {"index": index, "success": True, "order_id": answer.order_id, "error": None}
     return _fault(index, answer.order_id, error_of(answer))

@@ -100,11 +100,11 @@ class AccountBroker(Service):
     def amend(self, order: AmendOrder) -> Answer:
         """Refuse: no such protocol has it, and a withdrawal with a new order is two orders."""
         text = "该交易通道不支持改单，请撤单后重报"
-        return Answer(code=codes.BAD_PARAMETERS, order_id=order.order_id, text=text)
+        return Answer(code=codes.NOT_AT_BROKER, order_id=order.order_id, text=text)
 
     def transfer(self, _account_id: str, _amount: float, *, bank_id: str = "") -> Answer:
         """Refuse: bank transfers are made with the broker's own programs."""
-        return Answer(code=codes.BAD_PARAMETERS, text="该交易通道不支持银期转账")
+        return Answer(code=codes.NOT_AT_BROKER, text="该交易通道不支持银期转账")
 
     def transfers(self, _account_id: str) -> list[Transfer]:
         """Return the day's transfers the broker shows, oldest first."""
@@ -165,7 +165,7 @@ class AccountBroker(Service):
         for order_id in list(order_ids):
             future = self._waits.get(self._sent.pop(order_id, 0))
             if future is not None and not future.done():
-                future.set_exception(UnavailableError("the broker has not shown the order it was sent"))
+                future.set_exception(_not_shown())
 
     async def durable(self, lsn: int) -> None:
         """Return when the order of an answer's `lsn` is shown; UnavailableError when that is not known."""
@@ -176,7 +176,7 @@ class AccountBroker(Service):
             async with asyncio.timeout(CONFIRM_S):
                 await asyncio.shield(future)
         except TimeoutError:
-            raise UnavailableError("the broker has not shown an order it was sent") from None
+            raise _not_shown() from None
         finally:
             if future.done():
                 self._waits.pop(lsn, None)
@@ -295,6 +295,10 @@ def answer(number: int, order_id: str = "", order: int | None = None, why: str =
     """Return a refusal by its code."""
     text = codes.describe(number).text + (f"（{why}）" if why else "")
     return Answer(code=number, order_id=order_id, number=order, text=text)
+
+
+def _not_shown() -> UnavailableError:
+    return UnavailableError("the broker has not shown the order it was sent", zh=UNKNOWN)
 
 
 def _check(number: int, found: Sized) -> None:

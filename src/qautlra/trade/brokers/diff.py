@@ -6,6 +6,7 @@ account and day) is what a redelivered order meets. No order waits for a link th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,8 +18,8 @@ from qautlra.base.log import get_logger
 from qautlra.link.trade_client import TradeClient, TradeClientOptions
 from qautlra.model import codes
 from qautlra.model.holding import NO_FUNDS, flat
-from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder
-from qautlra.trade.brokers.base import UNKNOWN, AccountBroker, DayBook, answer, pending
+from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder, Said
+from qautlra.trade.brokers.base import CONFIRM_S, UNKNOWN, AccountBroker, DayBook, answer, pending
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import trade_client as wire
 
@@ -96,13 +97,13 @@ class DiffBroker(AccountBroker):
         number = len(self.book.orders)
         self.book.put(pending(order, number, wall_ns()))
         lsn = self._await_shown(order.order_id)
+        asyncio.get_running_loop().call_later(CONFIRM_S, self._overdue, order.order_id, lsn)
         self._tell(Change(account_id=self.account, orders=(number,)))
         return Answer(code=0, order_id=order.order_id, number=number, lsn=lsn)
 
     def cancel(self, order: CancelOrder) -> Answer:
-        """Ask for an order's withdrawal; 3001 when the gateway shows no such order."""
-        number = self.book.number(order.order_id)
-        if number is None or order.order_id in self._sent:
+        """Ask for an order's withdrawal, also of one on its way: it arrives behind it; 3001 for no order."""
+        if self.book.number(order.order_id) is None:
             return answer(codes.NO_ORDER, order.order_id)
         refused = self._try_send(wire.cancel(order, self._user), order.order_id)
         return refused if refused is not None else Answer(code=0, order_id=order.order_id)
@@ -136,10 +137,12 @@ class DiffBroker(AccountBroker):
 
     # --- what the gateway tells ---
 
-    def _on_packet(self, touched: dict[str, set[str]], notices: list[wire.Notice]) -> None:
-        for notice in notices:
-            if notice.level != "INFO":
-                _log.warning("gateway_says", code=notice.code, text=notice.text[:200])
+    def _on_packet(self, touched: dict[str, set[str]], notices: list[Said]) -> None:
+        warned = tuple(notice for notice in notices if notice.level != "INFO")
+        for notice in warned:
+            _log.warning("gateway_says", account_id=self.account, code=notice.code, text=notice.text[:200])
+        if warned:
+            self._tell(Change(account_id=self.account, said=warned))
         tree = self._client.tree
         if not touched or not tree.is_whole:
             return
@@ -151,6 +154,7 @@ class DiffBroker(AccountBroker):
             self._day = day
             self.book = DayBook()
             self._trade_numbers.clear()
+            self._not_known(self._sent)
         # The first packets of a login may come before the account is whole: then everything is new.
         everything = new_day or self._connects_count != self._client.connects_count
         self._connects_count = self._client.connects_count
@@ -158,8 +162,10 @@ class DiffBroker(AccountBroker):
         self._positions = [flat(row["symbol"]) | row for row in tree.positions()]
         if everything or "transfers" in touched:
             self._transfers = self._shown_transfers()
-        orders = self._take_orders(tree.keys("orders") if everything else touched.get("orders", ()))
-        trades = self._take_trades(tree.keys("trades") if everything else touched.get("trades", ()))
+        parts = ("orders", "trades")
+        changed = [tree.keys(part, None if everything else touched.get(part, ())) for part in parts]
+        orders = self._take_orders(changed[0])
+        trades, reckoned = self._take_trades(changed[1])
         symbols = frozenset(
             key.replace("_", ".", 1) if "." not in key else key for key in touched.get("positions", ())
         )
@@ -168,6 +174,7 @@ class DiffBroker(AccountBroker):
                 account_id=self.account,
                 orders=tuple(orders),
                 trades=tuple(trades),
+                reckoned=tuple(reckoned),
                 symbols=symbols,
                 day=new_day,
             )
@@ -192,32 +199,52 @@ class DiffBroker(AccountBroker):
         if lost:
             self._tell(Change(account_id=self.account, orders=tuple(lost)))
 
+    def _overdue(self, order_id: str, lsn: int) -> None:
+        """The link stands, and the gateway shows nothing of an order: whatever it says later still counts."""
+        number = self.book.number(order_id)
+        if self._sent.get(order_id) != lsn or number is None:
+            return
+        self.book.put(msgspec.structs.replace(self.book.orders[number], message=UNKNOWN))
+        self._not_known((order_id,))
+        self._tell(Change(account_id=self.account, orders=(number,)))
+
     def _take_orders(self, keys: Iterable[str]) -> list[int]:
         book, found = self.book, []
-        for key in sorted(keys):
+        for key in keys:
             shown = self._client.tree.order(key)
             if shown is None:
                 continue
             known = book.number(shown.order_id)
             number = len(book.orders) if known is None else known
             order = wire.order_of(number, self.account, shown)
-            if order is None or (known is not None and book.orders[known] == order):
+            if order is None:
                 continue
+            if known is not None:
+                before = book.orders[known]
+                if msgspec.structs.replace(order, update_ns=before.update_ns) == before:
+                    continue
+                order = msgspec.structs.replace(order, update_ns=wall_ns())
             book.put(order)
             found.append(number)
             self._shown(order.order_id)
         return found
 
-    def _take_trades(self, keys: Iterable[str]) -> list[int]:
-        found = []
-        for key in sorted(keys):
+    def _take_trades(self, keys: Iterable[str]) -> tuple[list[int], list[int]]:
+        """Return the numbers of new trades, and of known ones that are shown otherwise: by their fee."""
+        new, reckoned = [], []
+        for key in keys:
             shown = self._client.tree.trade(key)
-            if shown is None or (shown.trade_id or key) in self._trade_numbers:
+            if shown is None:
                 continue
-            number = len(self.book.trades)
+            number = self._trade_numbers.get(shown.trade_id or key, len(self.book.trades))
             trade = wire.trade_of(number, self.account, key, shown)
-            if trade is not None:
+            if trade is None:
+                continue
+            if number == len(self.book.trades):
                 self.book.trades.append(trade)
                 self._trade_numbers[trade.trade_id] = number
-                found.append(number)
-        return found
+                new.append(number)
+            elif trade != self.book.trades[number]:
+                self.book.trades[number] = trade
+                reckoned.append(number)
+        return new, reckoned
