@@ -42,7 +42,11 @@ def state(now: str, symbol: str, rows: Rows | None = None) -> str:
         ("SHFE.au2106", "2021-01-04 20:56:00", AUCTION),
         ("SHFE.au2106", "2021-01-05 01:00:00", TRADING),
         ("SHFE.au2106", "2021-01-05 02:31:00", NOT_TRADING),
-        ("SHFE.au2106", "2021-01-05 08:57:00", AUCTION),
+        ("SHFE.au2106", "2021-01-05 08:57:00", NOT_TRADING),  # the night had it
+        ("SHFE.au2308", "2023-05-25 08:57:00", NOT_TRADING),
+        ("SHFE.au2308", "2023-05-26 08:54:59", NOT_TRADING),
+        ("SHFE.au2308", "2023-05-26 08:57:00", AUCTION),  # the first with one of its own
+        ("SHFE.au2308", "2023-05-26 10:27:00", NOT_TRADING),
         ("SHFE.au2106", "2021-01-05 10:20:00", NOT_TRADING),
         ("SHFE.au2106", "2021-01-05 13:27:00", NOT_TRADING),
     ],
@@ -62,7 +66,7 @@ def test_stocks_have_their_own_auctions() -> None:
         *(("09:30", TRADING), ("11:29", TRADING), ("12:50", NOT_TRADING), ("14:56", TRADING)),
         *(("14:57", AUCTION), ("15:00", NOT_TRADING)),
     ):  # fmt: skip
-        assert _scheduled("SSE.600000", ns(f"2021-01-04 {at}"), day) == expected, at
+        assert _scheduled("SSE.600000", ns(f"2021-01-04 {at}"), 20210104, day) == expected, at
 
 
 def test_a_row_says_more_than_the_calendar_while_it_is_fresh() -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import Any, NamedTuple, Protocol
 
 from qautlra.base.clock import Clock
+from qautlra.model.auction import auction_openings
 
 TRADING = "CONTINOUS"  # the field's own spelling
 AUCTION = "AUCTIONORDERING"
@@ -14,7 +15,6 @@ NOT_TRADING = "NOTRADING"
 _AUCTION_PHASE, _SUSPENDED_PHASE = 2, 3
 _STOCKS = ("SSE.", "SZSE.", "BSE.")
 _MINUTE_NS = 60_000_000_000
-_BREAK_NS = 120 * _MINUTE_NS  # the night and the day each open with an auction, what follows a break does not
 FRESH_NS = _MINUTE_NS
 """A row tells the market's phase for so long."""
 PLACES_COUNT = 65_536
@@ -128,7 +128,7 @@ class Directory:
             return NOT_TRADING
         if phase == _AUCTION_PHASE and 0 <= now - at_ns < FRESH_NS:
             return AUCTION
-        return _scheduled(symbol, now, bounds) if bounds else TRADING
+        return _scheduled(symbol, now, day, bounds) if bounds else TRADING
 
     def _phase(self, symbol: str) -> tuple[int, int]:
         instrument = self._instruments.find(symbol) if self._phases is not None else -1
@@ -136,17 +136,15 @@ class Directory:
         return found or (0, 0)
 
 
-def _scheduled(symbol: str, now: int, bounds: Any) -> str:
+def _scheduled(symbol: str, now: int, day: int, bounds: Any) -> str:
     """Return the state the calendar gives: orders are collected before an opening and as stocks close."""
     stock = symbol.startswith(_STOCKS)
-    closed_ns = 0
     for opened, closed in bounds:
         if opened <= now < closed:
             ends = stock and (opened, closed) == tuple(bounds[-1]) and now >= closed - 3 * _MINUTE_NS
             return AUCTION if ends else TRADING
-        if opened - closed_ns > _BREAK_NS:
-            first, last = (15, 5) if stock else (5, 0)
-            if opened - first * _MINUTE_NS <= now < opened - last * _MINUTE_NS:
-                return AUCTION
-        closed_ns = closed
+    first, last = (15, 5) if stock else (5, 0)
+    for opened in auction_openings(symbol, day, bounds):
+        if opened - first * _MINUTE_NS <= now < opened - last * _MINUTE_NS:
+            return AUCTION
     return NOT_TRADING

@@ -1,7 +1,7 @@
 """Which phase of its trading day an instrument is in, and until when: sections, and auctions beside them.
 
 Commodities gather orders for four minutes before their first section and match in the fifth, index futures
-likewise; shares gather from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
+likewise, and so does the daytime of what traded at night where its exchange has that auction; shares gather from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
 (trading contract 5.7).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple, Protocol
 
 from qautlra._core import book
+from qautlra.model.auction import auction_openings
 
 SECOND_NS: Final = 1_000_000_000
 _MINUTE_NS: Final = 60 * SECOND_NS
@@ -74,7 +75,12 @@ class Phases:
             then(book.CLOSED, first - 5 * _MINUTE_NS)
             then(book.AUCTION, first - _MINUTE_NS)
         then(book.AUCTION_MATCHED, first)
+        openings = auction_openings(symbol, day, bounds)
         for number, (start, end) in enumerate(bounds):
+            if number and start in openings:
+                then(book.BREAK, start - 5 * _MINUTE_NS)
+                then(book.AUCTION, start - _MINUTE_NS)
+                then(book.AUCTION_MATCHED, start)
             then(book.BREAK, start)
             if share and number == len(bounds) - 1:
                 then(book.CONTINUOUS, end - 3 * _MINUTE_NS)
