@@ -123,12 +123,22 @@ def test_market_time_stays_inside_common_sections(market: Market, run_loop: Run)
         assert market.published.trading_day(i) == section.trading_day
         days[section.trading_day] += 1
     assert set(days) == {20250603, 20250604}
-    number = market.instruments.find("SHFE.au2512")
-    mine = [i for i in range(len(market.published)) if market.published.instrument(i) == number]
-    rows = [market.published.to_dict(i) for i in mine]
-    before = [row for row in rows if row["trading_day"] == 20250603][-1]
+
+    def rows_of(symbol: str) -> list[dict[str, Any]]:
+        number = market.instruments.find(symbol)
+        mine = [i for i in range(len(market.published)) if market.published.instrument(i) == number]
+        return [market.published.to_dict(i) for i in mine]
+
+    rows = rows_of("SHFE.au2512")
+    *earlier, before = [row for row in rows if row["trading_day"] == 20250603]
     after = next(row for row in rows if row["trading_day"] == 20250604)
-    assert after["pre_close"] == before["last_price"]
+    # The day's last row has its close and its settlement price, which the next day begins with.
+    assert after["pre_close"] == before["last_price"] == before["close"]
+    assert after["pre_settlement"] == before["settlement"] != earlier[0]["pre_settlement"]
+    assert {row["close"] for row in (*earlier, after)} == {None}
+    assert {row["settlement"] for row in (*earlier, after)} == {None}
+    share = [row for row in rows_of("SSE.600000") if row["trading_day"] == 20250603][-1]
+    assert (share["close"], share["settlement"]) == (share["last_price"], None)
     assert after["pre_open_interest"] == before["open_interest"]
     assert after["volume"] < before["volume"]
 

@@ -35,6 +35,7 @@ cdef extern from "market/sim.hpp" namespace "qautlra" nogil:
         void open_section(int64_t, int64_t)
         size_t run(int64_t, size_t, vector[Snapshot]&) except +
         size_t blast(int64_t, size_t, vector[Snapshot]&) except +
+        void close_day(vector[Snapshot]&) except +
         int64_t due(size_t) except +
         double ticks_per_s()
         size_t size()
@@ -141,6 +142,11 @@ cdef class Simulator:
         """Put `rows` steps of instruments in turn into `out`, stamped from `now_ns` on, without a cadence."""
         out.data.clear()
         return self.ptr.blast(now_ns, rows, out.data[0])
+
+    def close_day(self, Rows out not None):
+        """Put the day's last row of every instrument into `out`: its close, and what futures settle at."""
+        out.data.clear()
+        self.ptr.close_day(out.data[0])
 
     def due(self, size_t ahead=0):
         """Stamp of the row `ahead` rows after the next one, None when the section holds none."""

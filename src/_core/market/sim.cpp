@@ -129,13 +129,20 @@ void Simulator::retire(std::size_t index) {
   std::make_heap(heap_.begin(), heap_.end(), kLater);
 }
 
+// In ticks; 0 for what is not settled.
+std::int64_t Simulator::settlement_of(const Walk& w) {
+  const SimInstrument& s = w.spec;
+  if (s.pre_settlement <= 0) return 0;
+  const double lots = static_cast<double>(s.volume) * s.volume_multiple;
+  return lots > 0 ? ticks_of(w, s.amount / lots) : s.last;
+}
+
 void Simulator::settle(Walk& w, std::int32_t trading_day) {
   SimInstrument& s = w.spec;
   s.pre_close = s.last;
-  if (s.pre_settlement > 0) {
-    const double lots = static_cast<double>(s.volume) * s.volume_multiple;
-    s.pre_settlement = lots > 0 ? ticks_of(w, s.amount / lots) : s.last;
-  }
+  s.pre_settlement = settlement_of(w);
+  w.row.set_price(kClose, kNoPrice);
+  w.row.set_price(kSettlement, kNoPrice);
   s.open = s.highest = s.lowest = 0;
   s.volume = 0;
   s.amount = 0;
@@ -221,6 +228,19 @@ std::size_t Simulator::blast(std::int64_t now_ns, std::size_t rows, std::vector<
     ++made;
   }
   return made;
+}
+
+void Simulator::close_day(std::vector<Snapshot>& out) {
+  for (Walk& w : walks_) {
+    if (!w.active) continue;
+    w.stamp = std::max(close_ns_ - kGrain, w.stamp + kGrain);
+    w.row.set_count(kDatetime, w.stamp);
+    w.row.ts_recv_ns = w.stamp;
+    w.row.set_price(kClose, price_of(w, w.spec.last));
+    if (const std::int64_t settlement = settlement_of(w); settlement > 0)
+      w.row.set_price(kSettlement, price_of(w, settlement));
+    out.push_back(w.row);
+  }
 }
 
 std::int64_t Simulator::due(std::size_t ahead) const {

@@ -63,6 +63,9 @@ class Simulator {
   // Appends `rows` steps of instruments in turn, all at once and stamped from now_ns: load without a cadence.
   std::size_t blast(std::int64_t now_ns, std::size_t rows, std::vector<Snapshot>& out);
 
+  // Appends the last row of each instrument's day, with close and settlement price, stamped before the section's end.
+  void close_day(std::vector<Snapshot>& out);
+
   // Stamp of the n-th row to come (0: the next), INT64_MAX when the section holds fewer.
   std::int64_t due(std::size_t ahead) const;
   double ticks_per_s() const { return ticks_per_s_; }
@@ -102,6 +105,7 @@ class Simulator {
   static void write_book(Walk& w);
   static void write_totals(Walk& w);
   static void write_day(Walk& w);
+  static std::int64_t settlement_of(const Walk& w);
   static void settle(Walk& w, std::int32_t trading_day);
   static void step(Walk& w, std::int64_t stamp);
   void schedule(std::size_t index, std::int64_t at);

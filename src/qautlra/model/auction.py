@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 DAY_AUCTION_SINCE: Final = 20230526
@@ -19,7 +20,7 @@ def auction_openings(symbol: str, trading_day: int, bounds: Sequence[tuple[int, 
     """
     found = [opened for opened, _ in bounds[:1]]
     if symbol.partition(".")[0] in _DAY_AUCTIONS and trading_day >= DAY_AUCTION_SINCE:
-        for (_, closed), (opened, _) in zip(bounds, bounds[1:], strict=False):
+        for (_, closed), (opened, _) in pairwise(bounds):
             if opened - closed > _OVERNIGHT_NS:
                 found.append(opened)
     return found

@@ -223,6 +223,9 @@ class SimSource(Source):
         section = self._hours.at_or_after(before.trading_day, before.close_ns)
         if section.trading_day != before.trading_day:
             day = section.trading_day
+            self.context.clock.advance_to(before.close_ns - 1)
+            self._simulator.close_day(self._rows)
+            await self.context.pump.publish(self._rows)
             for one in self._listed.values():
                 if one.contract.is_future and one.contract.expiry_day < day:
                     self._simulator.retire(one.index)

@@ -1,8 +1,8 @@
 """Which phase of its trading day an instrument is in, and until when: sections, and auctions beside them.
 
 Commodities gather orders for four minutes before their first section and match in the fifth, index futures
-likewise, and so does the daytime of what traded at night where its exchange has that auction; shares gather from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
-(trading contract 5.7).
+likewise, and so does the daytime of what traded at night where its exchange holds that auction; shares gather
+from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57 (trading contract 5.7).
 """
 
 from __future__ import annotations
