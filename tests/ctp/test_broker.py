@@ -306,8 +306,12 @@ def test_our_ledger_says_what_the_broker_says_and_tells_what_differs(tmp_path: P
     play(tmp_path, story)
 
 
-def test_the_day_after_begins_with_what_was_left(tmp_path: Path) -> None:
-    """Orders and trades are gone, lots are yesterday's, our ledger begins with them at their settlement."""
+@pytest.mark.parametrize("stands", [False, True])
+def test_the_day_after_begins_with_what_was_left(tmp_path: Path, stands: bool) -> None:
+    """Orders and trades are gone, lots are yesterday's, our ledger begins with them at their settlement.
+
+    Where the link stands over the front's settlement, the first order is refused (not confirmed): that tells.
+    """
 
     async def story(venue: Venue, broker: CtpBroker) -> None:
         rig = venue.rig
@@ -322,8 +326,14 @@ def test_the_day_after_begins_with_what_was_left(tmp_path: Path) -> None:
         rig.trade.follow_day()
         venue.day = 20210803
         venue.quote(COPPER, 75100)
-        for connection in list(venue.service.connections):
-            connection.cut("the night")
+        if stands:
+            await until(lambda: not broker._sent and not broker._round._rows)
+            await shown(broker, broker.insert(order("c", "SELL", "CLOSE", 1, 75000)))
+            refused = broker.find("one", "c")
+            assert refused is not None and "（42）" in refused.message
+        else:
+            for connection in list(venue.service.connections):
+                connection.cut("the night")
         await until(lambda: not broker.is_synced)
         await until(lambda: broker.is_synced)
         assert days == [20210803] and broker.orders("one") == [] and broker.trades("one") == []

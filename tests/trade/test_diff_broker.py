@@ -65,6 +65,7 @@ class Gateway:
         self.deaf = False
         self.mute = False
         self.password = "pass"
+        self.why = "用户登录失败"
         self.url = ""
         self.sockets: list[ServerConnection] = []
 
@@ -75,7 +76,7 @@ class Gateway:
             self.got.append(frame)
             kind = frame["aid"]
             if kind == "req_login" and frame["password"] != self.password:
-                text = {"type": "MESSAGE", "level": "WARNING", "code": 403, "content": "用户登录失败"}
+                text = {"type": "MESSAGE", "level": "WARNING", "code": 403, "content": self.why}
                 await socket.send(json.dumps({"aid": "rtn_data", "data": [{"notify": {"n": text}}]}))
             elif kind == "req_login":
                 await socket.send("not json")
@@ -106,13 +107,25 @@ def order(order_id: str) -> InsertOrder:
     )
 
 
-def run(body: Callable[[Gateway, DiffBroker], Awaitable[None]], password: str = "pass") -> None:
+def run(
+    body: Callable[[Gateway, DiffBroker], Awaitable[None]],
+    password: str = "pass",
+    why: str = "用户登录失败",
+    password_there: str = "pass",
+) -> None:
     async def main() -> None:
         gateway = Gateway()
+        gateway.why, gateway.password = why, password_there
         async with asyncio.timeout(20), serve(gateway.talk, "127.0.0.1", 0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             options = TradeClientOptions(
-                f"ws://127.0.0.1:{port}", "simnow", USER, Secret(password), retry_min_s=0.02, retry_max_s=0.05
+                f"ws://127.0.0.1:{port}",
+                "simnow",
+                USER,
+                Secret(password),
+                retry_min_s=0.02,
+                retry_max_s=0.05,
+                refused_s=0.1,
             )
             broker = DiffBroker(options)
             assert broker.insert(order("too early")).code == 5002
@@ -281,6 +294,31 @@ def test_what_a_login_shows_is_in_the_order_of_its_times_and_fees_may_come_later
     run(body)
 
 
+def test_a_day_that_ends_while_the_link_stands_takes_its_orders_and_trades_with_it() -> None:
+    """A gateway need not delete them, and TqSdk would not bear it: nothing of them is of the new day."""
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.is_synced)
+        trade = {"trade_id": "t", "exchange_id": "SHFE", "instrument_id": "cu2109", "order_id": "o1"}
+        trade |= {"direction": "BUY", "offset": "OPEN", "volume": 1, "price": 5.0, "trade_date_time": 1}
+        old = {"orders": {"o1": shown("o1", "FINISHED", 0)}, "trades": {"t": trade}}
+        old |= {"transfers": {"1": {"datetime": 1, "currency": "CNY", "amount": 5.0, "error_id": 0}}}
+        await gateway.sockets[-1].send(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: old}}]}))
+        await until(lambda: broker.trades(USER) and broker.transfers(USER))
+        changes: list[Change] = []
+        broker.subscribe(None, lambda change, _prepared: changes.append(change))
+        packet = account(orders={"o2": shown("o2")}, trading_day="20210803")
+        await gateway.sockets[-1].send(json.dumps(packet))
+        await until(lambda: broker.trading_day == 20210803)
+        assert [one.order_id for one in broker.orders(USER)] == ["o2"]
+        assert broker.trades(USER) == [] and broker.transfers(USER) == []
+        (change,) = changes
+        assert change.day and change.orders == (0,) and change.trades == ()
+        assert broker.insert(order("o1")).ok
+
+    run(body)
+
+
 def test_an_account_is_whole_when_the_gateway_says_that_nothing_more_comes() -> None:
     tree = Tree(USER)
     tree.read(json.dumps(account(trade_more_data=True)))
@@ -297,6 +335,31 @@ def test_a_wrong_password_is_not_tried_again() -> None:
         assert broker.insert(order("o1")).code == 5002
 
     run(body, password="wrong")
+
+
+def test_a_login_is_tried_again_when_the_reason_passes() -> None:
+    """A gateway that starts, or that counts too many logins from one address, says so."""
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: "频繁" in str(broker.health().get("error", "")))
+        assert broker.state == "waiting" and broker.status_of(USER) == 100
+        gateway.password = "pass"
+        await until(lambda: broker.is_synced)
+        assert sum(frame["aid"] == "req_login" for frame in gateway.got) == 2
+
+    gateway_says = "用户登录失败,请求过于频繁"
+    run(body, why=gateway_says, password_there="other")
+
+
+@pytest.mark.parametrize("why", ["交易服务器登录失败,CTP:不合法的登录", "用户登录失败,用户名或密码错误"])
+def test_a_login_refused_in_whatever_words_is_not_tried_again(why: str) -> None:
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.state == "refused")
+        await asyncio.sleep(0.2)
+        assert sum(frame["aid"] == "req_login" for frame in gateway.got) == 1
+        assert broker.health()["error"] == why and broker.status_of(USER) == 600
+
+    run(body, password="wrong", why=why)
 
 
 def test_the_tree_takes_anything() -> None:

@@ -123,12 +123,8 @@ class LoginBrain:
 
     def answered(self, kind: int, error: int, now_s: float) -> Action:
         """Take the answer to a step; of those to anything else only "not logged in" matters here."""
-        if self.is_in and error == codes.NOT_LOGGED_IN:  # on a link that stands: begin with a new Api object
-            self._at = 0
-            self._forgotten = True
-            self.state = State.DOWN
-            self.reason = codes.text(error, "en")
-            return self._later(now_s)
+        if self.is_in and error == codes.NOT_LOGGED_IN:
+            return self.forget(codes.text(error, "en"), now_s)
         if not self._waiting or self.is_in or kind != self._steps[self._at]:
             return None
         self._waiting = False
@@ -145,6 +141,14 @@ class LoginBrain:
         if error in codes.LOCKED or error == codes.AUTH_FAILED or self.tries >= TRIES_COUNT:
             self.state = State.LOCKED
             return None
+        return self._later(now_s)
+
+    def forget(self, reason: str, now_s: float) -> Action:
+        """The login is no more, on a link that stands: begin with a new Api object."""
+        self._at = 0
+        self._forgotten = True
+        self.state = State.DOWN
+        self.reason = reason
         return self._later(now_s)
 
     def refused(self, code: int, now_s: float) -> Action:

@@ -236,6 +236,10 @@ class CtpSession:
         """Whether the front is there."""
         return self.brain.state not in (State.DOWN, State.LOCKED)
 
+    def enter_anew(self, reason: str) -> None:
+        """Log in again by a new Api object: what the login said counts no more."""
+        self._act(self.brain.forget(reason, monotonic_s()))
+
     def request(self, kind: Kind, record: bytes) -> int:
         """Send one request now; 0 or CTP's -1, -2, -3."""
         self._numbers += 1

@@ -23,6 +23,7 @@ from qautlra.model.order import Said
 from qautlra.wire import trade_client as wire
 
 UNSENT_BYTES = 1 << 20
+REFUSED, TURNED_AWAY = "refused", "turned away"
 _log = get_logger("link")
 
 
@@ -42,6 +43,8 @@ class TradeClientOptions:
     retry_min_s: float = 0.5
     retry_max_s: float = 60.0
     settled_s: float = 5.0
+    refused_s: float = 5.0
+    "Before a login that was refused for a reason that passes is tried again, at least."
 
 
 class TradeClient:
@@ -94,16 +97,19 @@ class TradeClient:
             return
 
     async def run(self) -> None:
-        """Stay logged in until cancelled; a refused login is final until a restart."""
+        """Stay logged in until cancelled; a login refused for good is not tried again until a restart."""
         try:
             while True:
                 began_s = monotonic_s()
                 await self._once()
-                if self.state == "refused":
+                if self.state == REFUSED:
+                    _log.error("gateway_refused", url=self.shown_url, user=self.tree.user, error=self.error)
                     await asyncio.get_running_loop().create_future()
                 if monotonic_s() - began_s >= self._options.settled_s:
                     self._back_off.reset()
                 wait_s = self._back_off.next_s()
+                if self.state == TURNED_AWAY:
+                    wait_s = max(wait_s, self._options.refused_s)
                 self.state = "waiting"
                 _log.warning("gateway_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
                 await asyncio.sleep(wait_s)
@@ -159,8 +165,10 @@ class TradeClient:
                 continue
             if touched:
                 await connection.send(wire.PEEK)
-            if any(wire.LOGIN_FAILED in notice.text for notice in notices):
-                self.state, self.error = "refused", notices[-1].text[:200]
+            refusal = None if was_whole else wire.login_refusal(notices)
+            if refusal is not None:
+                self.error, passes = refusal
+                self.state = TURNED_AWAY if passes else REFUSED
                 return
             if self.tree.is_whole and not was_whole:
                 self.state, self.error = "synced", ""

@@ -47,6 +47,7 @@ LSN_BITS: Final = 40
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 30.0
 STOP_S: Final = 2.0
 ERROR_CHARS: Final = 500
+SHOWN_COUNT: Final = 10
 LOST: Final = 500
 _log = get_logger("trade")
 
@@ -221,8 +222,17 @@ class Router(Service):
         found: dict[str, Any] = {"brokers": self.states()}
         away = [one for one in found["brokers"] if one["synced"] < one["accounts"]]
         if away:
-            found["error"] = "; ".join(f"{one['name']}: {', '.join(one['states'])}" for one in away)
+            found["error"] = "; ".join(self._away(one["name"]) for one in away)
         return found
+
+    def _away(self, name: str) -> str:
+        """Say which accounts a broker takes no orders of, by what keeps it from that."""
+        found: dict[str, list[str]] = {}
+        for seat in self._seats.values():
+            if seat.broker.bid == name and not seat.is_synced:
+                found.setdefault(seat.state, []).append(seat.account)
+        shown = [f"{state} ({_listed(accounts)})" for state, accounts in sorted(found.items())]
+        return f"{name}: {', '.join(shown)}"
 
     def states(self) -> list[dict[str, Any]]:
         """Return every broker with how many accounts it has, and how many of them it takes orders of."""
@@ -406,3 +416,8 @@ class Router(Service):
             self.gate.follow(seat.account, (book.orders[n] for n in orders), (book.trades[n] for n in trades))
         self._teller.collect([seat.change(change)], 0)
         self._teller.release(0)
+
+
+def _listed(accounts: list[str]) -> str:
+    more = len(accounts) - SHOWN_COUNT
+    return ", ".join(accounts[:SHOWN_COUNT]) + (f" and {more} more" if more > 0 else "")

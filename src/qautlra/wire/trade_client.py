@@ -14,8 +14,12 @@ from qautlra.wire.qifi import from_dict
 
 PEEK: Final = '{"aid":"peek_message"}'
 CONFIRM: Final = '{"aid":"confirm_settlement"}'
-LOGIN_FAILED: Final = "用户登录失败"
+LOGIN_FAILED: Final = "登录失败"
+_PASSING_WORDS: Final = ("频繁", "上限", "不可用", "稍后", "初始化", "繁忙", "超时")
+_PASSING_CODES: Final = frozenset({7, 60, 90, 154})
+"CTP's: not initialised yet, too many sessions, not ready, busy."
 DEPTH_COUNT: Final = 12
+_OF_DAY: Final = ("orders", "trades", "transfers")
 _TIMES: Final = {"orders": "insert_date_time", "trades": "trade_date_time"}
 
 
@@ -68,6 +72,18 @@ def transfer(account: str, amount: float, bank_id: str, bank_password: str, capi
     return orjson.dumps(frame).decode()
 
 
+def login_refusal(notices: Iterable[words.Said]) -> tuple[str, bool] | None:
+    """Return why a gateway refuses a login, and whether that passes by itself; None when it does not refuse.
+
+    What does not say that it passes is taken for a wrong password: tried again, it would lock the account.
+    """
+    for said in notices:
+        if LOGIN_FAILED in said.text:
+            passes = said.code in _PASSING_CODES or any(word in said.text for word in _PASSING_WORDS)
+            return said.text[:200], passes
+    return None
+
+
 class Tree:
     """The account as merged from packets; `read` returns what a packet changed. Owner: the loop thread."""
 
@@ -90,7 +106,7 @@ class Tree:
             raise ValueError(f"not JSON: {error}") from None
         if not isinstance(frame, dict):
             raise ValueError("not a JSON object")
-        touched: dict[str, set[str]] = {}
+        mine: list[dict[str, Any]] = []
         notices: list[words.Said] = []
         parts = frame.get("data") if frame.get("aid") == "rtn_data" else None
         for part in parts if isinstance(parts, list) else []:
@@ -102,16 +118,28 @@ class Tree:
                     code = item.get("code")
                     notices.append(words.Said(code if isinstance(code, int) else 0, text, level))
             trade = part.get("trade")
-            mine = trade.get(self.user) if isinstance(trade, dict) else None
-            if isinstance(mine, dict):
-                self._touch(mine, touched)
+            patch = trade.get(self.user) if isinstance(trade, dict) else None
+            if isinstance(patch, dict):
+                mine.append(patch)
+        touched: dict[str, set[str]] = {}
+        for patch in mine:
+            self._begin(patch)
+        for patch in mine:
+            self._touch(patch, touched)
         return touched, notices
 
-    def _touch(self, mine: dict[str, Any], touched: dict[str, set[str]]) -> None:
+    def _begin(self, mine: dict[str, Any]) -> None:
+        """Take the trading day; with another one the day before is over, deleted by the gateway or not."""
         session = mine.get("session")
         day = session.get("trading_day") if isinstance(session, dict) else mine.get("trading_day")
-        if isinstance(day, str | int) and str(day):
-            self.trading_day = str(day)
+        if not isinstance(day, str | int) or not str(day) or str(day) == self.trading_day:
+            return
+        if self.trading_day:
+            for name in _OF_DAY:
+                self._values.pop(name, None)
+        self.trading_day = str(day)
+
+    def _touch(self, mine: dict[str, Any], touched: dict[str, set[str]]) -> None:
         for name in ("accounts", "positions", "orders", "trades", "transfers"):
             changes = mine.get(name)
             if isinstance(changes, dict):

@@ -90,6 +90,7 @@ class CtpBroker(AccountBroker):
         self._overdue: set[int] = set()  # orders that the order query of this round decides
         self._outbox = Outbox(lambda kind, record: self._session.request(kind, record), self._ended)
         self._stale = False
+        self._account_day = ""  # of the first figures after the login
         self._differences_count = 0
         self._found = metrics.counter(
             "qautlra_trade_ctp_differences", "What the broker's queries showed otherwise", ["kind"]
@@ -163,6 +164,7 @@ class CtpBroker(AccountBroker):
     def _logged_in(self) -> None:
         login = self._session.login
         assert login is not None
+        self._account_day = ""
         text = login.text("TradingDay")
         day = int(text) if text.isdigit() else 0
         # Opened before anything is forgotten; where the day is the same, the book has all of them already.
@@ -347,6 +349,8 @@ class CtpBroker(AccountBroker):
         refused = self.book.on_refused(key, wire.house_code(got.error), text)
         for number in refused:
             self._note_refusal(number)
+        if got.error == ctp_codes.NOT_CONFIRMED:  # for a day that we do not know of yet
+            self._stale = True
         return refused
 
     def _not_withdrawn(self, got: Frame) -> None:
@@ -402,6 +406,8 @@ class CtpBroker(AccountBroker):
             self._on_trades(rows)
         elif kind == Kind.QRY_POSITION:
             self.standing.show_positions(rows)
+        elif self._is_of_another_day(rows[0]):
+            return
         else:
             self.standing.show_funds(rows[0])
             self._reckon()
@@ -412,6 +418,19 @@ class CtpBroker(AccountBroker):
             self.synced_after_s = monotonic_s() - self._connected_s
             _log.info("ctp_synced", account=self.account, seconds=round(self.synced_after_s, 3))
         self._tell(Change(account_id=self.account, symbols=self.standing.symbols()))
+
+    def _is_of_another_day(self, funds: Record) -> bool:
+        """Begin again where the front has settled under a link that stands: our day is over then.
+
+        What counts is that its figures' day changes: a front may call it otherwise than in its login.
+        """
+        day = funds.text("TradingDay")
+        if not day or self._account_day in ("", day):
+            self._account_day = day
+            return False
+        _log.info("ctp_new_day", account=self.account, trading_day=day)
+        self._session.enter_anew(f"the front's trading day is {day} now")
+        return True
 
     def _on_orders(self, rows: list[Record]) -> None:
         """Take the answer to the order query; while orders go out only those overdue can be decided by it."""
