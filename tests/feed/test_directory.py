@@ -55,6 +55,23 @@ def test_the_calendar_says(symbol: str, now: str, expected: str) -> None:
     assert state(now, symbol) == expected
 
 
+def test_a_contract_that_has_ended_does_not_trade() -> None:
+    market, rows = Market(), Rows()
+    number = market.instruments.find("CFFEX.IF2101")
+
+    def said(now: str) -> str:
+        clock = VirtualClock("replay", ns(now))
+        directory = Directory(market.instruments, market.calendar, clock, rows, lambda _symbol: 20210115)
+        return directory.trading_status("CFFEX.IF2101")
+
+    assert said("2021-01-15 10:00:00") == TRADING
+    assert said("2021-01-18 10:00:00") == NOT_TRADING
+    rows.said[number] = (0, ns("2021-01-15 14:59:59"))
+    assert said("2021-01-18 10:00:00") == NOT_TRADING
+    rows.said[number] = (0, ns("2021-01-18 09:59:59"))  # the market knows better
+    assert said("2021-01-18 10:00:00") == TRADING
+
+
 def test_stocks_have_their_own_auctions() -> None:
     from qautlra.feed.directory import _scheduled
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from qautlra._core.market import Calendar
-from qautlra.model.expiry import Expiry, expiry_day
+from qautlra.model.expiry import Expiry, expiry_day, expiry_rule
 from qautlra.source.contracts import listing
 
 
@@ -17,10 +17,31 @@ from qautlra.source.contracts import listing
         ("second_friday", 2025, 6, 20250613),
         ("tenth_day", 2025, 9, 20250912),
         ("month_before", 2025, 8, 20250731),
+        ("fourth_last_day", 2020, 5, 20200526),
+        ("fourth_last_day", 2020, 6, 20200623),
+        ("fifth_day", 2020, 9, 20200907),
+        ("last_monday", 2024, 4, 20240429),
+        ("last_monday", 2025, 12, 20251229),
+        ("last_monday", 2026, 2, 20260209),  # the 16th and the 23rd are of the Spring Festival
     ],
 )
 def test_expiry_days(calendar: Calendar, rule: Expiry, year: int, month: int, wanted: int) -> None:
     assert expiry_day(rule, year, month, calendar) == wanted
+
+
+@pytest.mark.parametrize(
+    ("product", "year", "month", "wanted"),
+    [
+        ("DCE.eg", 2020, 7, 20200728),
+        ("DCE.jd", 2020, 8, 20200826),
+        ("DCE.m", 2020, 9, 20200914),
+        ("INE.ec", 2024, 8, 20240826),
+        ("INE.nr", 2020, 6, 20200615),
+    ],
+)
+def test_contracts_ended_so(calendar: Calendar, product: str, year: int, month: int, wanted: int) -> None:
+    rule = expiry_rule(*product.split("."))
+    assert rule is not None and expiry_day(rule, year, month, calendar) == wanted
 
 
 def test_no_month_is_listed_twice_and_none_is_dead(calendar: Calendar) -> None:

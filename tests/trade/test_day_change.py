@@ -148,3 +148,20 @@ def test_the_next_auctions_reference_is_the_days_price_of_what_nobody_held_too(t
         assert [trade.price for trade in rig.trade.trades(ACCOUNT)] == [5_103]
 
     run(tmp_path, body)
+
+
+def test_a_contract_takes_no_orders_behind_its_last_day(tmp_path: Path) -> None:
+    """Unless the market shows it on a later day: then the rule that told the day was wrong."""
+
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        rig.trade.engine._last_day = lambda symbol: 20210802 if symbol == CU else 0
+        rig.at("2021-08-03 10:00:00")
+        rig.tick(RB, 5_001)
+        assert rig.send("o3", CU, "BUY", "OPEN", 1, 75_000).code == 4004
+        assert rig.send("r1", RB, "BUY", "OPEN", 1, 5_000).ok
+        rig.at("2021-08-03 10:05:00")
+        rig.tick(CU, 75_000, **NEXT)
+        assert rig.send("o4", CU, "BUY", "OPEN", 1, 75_000).ok
+
+    run(tmp_path, body)

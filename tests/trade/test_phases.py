@@ -42,3 +42,15 @@ def test_the_last_phase_ends_with_its_day() -> None:
     assert last.is_last and last.until_ns == beijing_ns("2025-06-06 18:00:00")
     weekend = PHASES.at("SHFE.au2512", beijing_ns("2025-06-07 12:00:00"))
     assert (weekend.phase, weekend.is_last) == (book.BREAK, False)
+
+
+def test_a_contract_that_has_ended_is_asked_about_again() -> None:
+    ended = ["SHFE.au2506"]
+    phases = Phases(load_calendar(), lambda symbol, day: symbol in ended and day > 20250616)
+    assert phases.at("SHFE.au2506", beijing_ns("2025-06-16 10:00:00")).phase == book.CONTINUOUS
+    now = beijing_ns("2025-06-17 10:00:00")
+    closed = phases.at("SHFE.au2506", now)
+    assert (closed.phase, closed.is_last, closed.until_ns - now) == (book.CLOSED, True, 60_000_000_000)
+    assert phases.at("SHFE.au2508", now).phase == book.CONTINUOUS
+    ended.clear()  # the market shows it still
+    assert phases.at("SHFE.au2506", closed.until_ns).phase == book.CONTINUOUS

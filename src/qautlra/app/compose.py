@@ -92,6 +92,7 @@ def build(loaded: Loaded) -> App:
             instruments=instruments,
             calendar=calendar,
             clock=market_clock,
+            last_day=_last_days(instruments, calendar),
         )
         parts["trade"] = trade
         brokers = _brokers_of(loaded, trade, instruments, tape, market_clock)
@@ -106,7 +107,7 @@ def build(loaded: Loaded) -> App:
         hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
         feed = FeedService(
             hub=hub,
-            directory=Directory(instruments, calendar, market_clock, tape),
+            directory=Directory(instruments, calendar, market_clock, tape, _last_days(instruments, calendar)),
             settings=config.feed,
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,

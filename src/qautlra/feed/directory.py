@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from qautlra.base.clock import Clock
@@ -52,7 +53,10 @@ class Place(NamedTuple):
 
 
 class Directory:
-    """Looks instruments up for sessions and REST."""
+    """Looks instruments up for sessions and REST.
+
+    `ends(symbol)` tells the last trading day (YYYYMMDD) of a contract in the table, 0 where it is not known.
+    """
 
     def __init__(
         self,
@@ -60,11 +64,13 @@ class Directory:
         calendar: Calendar | None = None,
         clock: Clock | None = None,
         phases: Phases | None = None,
+        ends: Callable[[str], int] = lambda _symbol: 0,
     ) -> None:
         self._instruments = instruments
         self._calendar = calendar
         self._clock = clock
         self._phases = phases
+        self._ends = ends
         self._told: dict[str, dict[str, str]] = {}  # by who tells: of products and instruments
         self._places: dict[str, Place] = {}  # of spellings met before: thousands of clients share them
 
@@ -126,6 +132,9 @@ class Directory:
         phase, at_ns = self._phase(symbol)
         if phase == _SUSPENDED_PHASE and self._calendar.trading_day(at_ns) == day:
             return NOT_TRADING
+        last = self._ends(symbol) if self.find(symbol) >= 0 else 0
+        if 0 < last < day and (not at_ns or self._calendar.trading_day(at_ns) <= last):
+            return NOT_TRADING  # unless the market still shows it
         if phase == _AUCTION_PHASE and 0 <= now - at_ns < FRESH_NS:
             return AUCTION
         return _scheduled(symbol, now, day, bounds) if bounds else TRADING

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Literal, Protocol
 
-Expiry = Literal["15th", "tenth_day", "month_before", "third_friday", "second_friday"]
+Expiry = Literal[
+    "15th",
+    "fifth_day",
+    "tenth_day",
+    "fourth_last_day",
+    "last_monday",
+    "month_before",
+    "third_friday",
+    "second_friday",
+]
+"Days are trading days of the delivery month."
 
 _OF_EXCHANGE: Mapping[str, Expiry] = {
     "SHFE": "15th",
@@ -20,6 +30,14 @@ _OF_PRODUCT: Mapping[str, Expiry] = {
     "SHFE.fu": "month_before",
     "INE.sc": "month_before",
     "INE.lu": "month_before",
+    "INE.ec": "last_monday",
+    "CZCE.ZC": "fifth_day",
+    "DCE.bz": "fourth_last_day",
+    "DCE.eb": "fourth_last_day",
+    "DCE.eg": "fourth_last_day",
+    "DCE.jd": "fourth_last_day",
+    "DCE.lh": "fourth_last_day",
+    "DCE.pg": "fourth_last_day",
     "CFFEX.T": "second_friday",
     "CFFEX.TF": "second_friday",
     "CFFEX.TS": "second_friday",
@@ -53,11 +71,22 @@ def expiry_day(rule: Expiry, year: int, month: int, days: Days) -> int:
     first = date(year, month, 1)
     if rule == "month_before":
         return days.previous_trading_day(_number(first))
-    if rule == "tenth_day":
+    if rule in ("fifth_day", "tenth_day"):
         day = days.previous_trading_day(_number(first))
-        for _ in range(10):
+        for _ in range(5 if rule == "fifth_day" else 10):
             day = days.next_trading_day(day)
         return day
+    if rule in ("fourth_last_day", "last_monday"):
+        end = (first + timedelta(days=31)).replace(day=1)
+        if rule == "fourth_last_day":
+            day = _number(end)
+            for _ in range(4):
+                day = days.previous_trading_day(day)
+            return day
+        monday = end - timedelta(days=end.weekday() or 7)
+        while not days.is_trading_day(_number(monday)):
+            monday -= timedelta(weeks=1)
+        return _number(monday)
     if rule == "15th":
         target = first.replace(day=15)
     else:

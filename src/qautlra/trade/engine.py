@@ -81,11 +81,13 @@ class Engine:
         now_ns: Callable[[], int],
         stopped: set[str] | None = None,
         self_trade: bool = True,
+        last_day: Callable[[str], int] = lambda _symbol: 0,
     ) -> None:
         self.exchange = exchange
         self.stopped = stopped if stopped is not None else set()
         "Instruments an operator keeps closed whatever their hours say."
-        self.phases = Phases(calendar)
+        self._last_day = last_day
+        self.phases = Phases(calendar, self._has_ended)
         self.now_ns = now_ns
         self._tape = tape
         self._instruments = instruments
@@ -366,6 +368,11 @@ class Engine:
         self._paper.begin_phase(instrument, phase.since_ns)
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
+
+    def _has_ended(self, symbol: str, day: int) -> bool:
+        """Tell whether a contract's last trading day is over; never of one the market still shows."""
+        last = self._last_day(symbol)
+        return 0 < last < day and self._tape.trading_day(self._instruments.find(symbol)) <= last
 
     def quote(self, symbol: str) -> None:
         """Tell the ledger the newest bid and ask of an instrument, the last price for a missing one."""

@@ -7,6 +7,7 @@ from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from qautlra._core import book
@@ -37,10 +38,16 @@ class Phase(NamedTuple):
 
 
 class Phases:
-    """Answers `at(symbol, now_ns)`; the day's phases of a symbol are made once. Bound: one day per symbol."""
+    """Answers `at(symbol, now_ns)`; the day's phases of a symbol are made once. Bound: one day per symbol.
 
-    def __init__(self, calendar: Sections) -> None:
+    `has_ended(symbol, day)` tells of a contract whose last trading day was before `day`: it is closed.
+    """
+
+    def __init__(
+        self, calendar: Sections, has_ended: Callable[[str, int], bool] = lambda _symbol, _day: False
+    ) -> None:
         self._calendar = calendar
+        self._has_ended = has_ended
         self._days: dict[str, tuple[int, list[Phase]]] = {}
 
     def at(self, symbol: str, now_ns: int) -> Phase:
@@ -48,6 +55,9 @@ class Phases:
         day = self._calendar.trading_day(now_ns)
         known = self._days.get(symbol)
         if known is None or known[0] != day:
+            if self._has_ended(symbol, day):  # asked again: what the market shows may say otherwise
+                until_ns = min(now_ns + _MINUTE_NS, self._calendar.day_end(day))
+                return Phase(book.CLOSED, 0, until_ns, is_last=True)
             known = self._days[symbol] = (day, self._of_day(symbol, day))
         for phase in known[1]:
             if now_ns < phase.until_ns:

@@ -48,7 +48,8 @@ _log = get_logger("trade")
 
 
 class TradeService(Accounts):
-    """What every door of the order path talks to. Bounds: orders of the day (`trade.orders_max`), the
+    """What every door of the order path talks to. `last_day(symbol)` is a contract's last trading day
+    (YYYYMMDD), 0 where it is not known. Bounds: orders of the day (`trade.orders_max`), the
     journal's buffer (then commands are refused with 5004); changes conflate while a commit is under way.
     """
 
@@ -63,8 +64,10 @@ class TradeService(Accounts):
         instruments: Instruments,
         calendar: Calendar,
         clock: Clock,
+        last_day: Callable[[str], int] = lambda _symbol: 0,
     ) -> None:
         super().__init__()
+        self._last_day = last_day
         self.settings = settings
         self.clock = clock
         self.day_ended: list[Callable[[DayEnd], None]] = []
@@ -147,6 +150,7 @@ class TradeService(Accounts):
             now_ns=self.clock.now_ns,
             stopped=self.stopped,
             self_trade=self.settings.limits.self_trade,
+            last_day=self._last_day,
         )
         self._engine.outside = self.router.seat
         self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
