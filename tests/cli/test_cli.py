@@ -129,7 +129,16 @@ def test_doctor_reports_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
     call("doctor", "--json", "--set", "net.listen=127.0.0.1:0")
     report = json.loads(capsys.readouterr().out)
     names = {finding["name"] for finding in report["findings"]}
-    assert {"python", "core", "uvloop", "clock", "open files", "data directory", "free disk"} <= names
+    assert {
+        "python",
+        "core",
+        "uvloop",
+        "clock",
+        "trading calendar",
+        "open files",
+        "data directory",
+        "free disk",
+    } <= names
     assert all(finding["do"] for finding in report["findings"] if finding["state"] == "bad")
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -252,3 +253,23 @@ def test_closed_days_agree_with_an_independent_calendar() -> None:
     # New Year's Eve of 2024 was a working day, but the exchanges closed.
     assert closed - other == {20240209}
     assert not other - closed
+
+
+def test_a_copy_beside_the_users_configuration_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next year's holidays are entered there without a new release."""
+    text = data_file("calendar.toml").read_text("utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert load_calendar().is_trading_day(20270101)
+    (tmp_path / "qautlra").mkdir()
+    own = tmp_path / "qautlra" / "calendar.toml"
+    own.write_text(
+        text.replace("20261231", "20271231").replace("2026 = [", "2027 = [20270101]\n2026 = ["), "utf-8"
+    )
+    found = load_calendar()
+    assert data_file("calendar.toml") == own and found.known_through == 20271231
+    assert not found.is_trading_day(20270101) and found.is_trading_day(20270104)
+    own.write_text("known_through = ", "utf-8")
+    with pytest.raises(ValueError, match=str(own)):
+        load_calendar()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,7 +21,8 @@ from qautlra.app.places import data_directory, runtime_directory
 from qautlra.app.trading import connect as connect_trading
 from qautlra.auth.service import AuthService
 from qautlra.base import log, metrics
-from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock
+from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock, wall_ns
+from qautlra.base.errors import ConfigError
 from qautlra.base.service import Service
 from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
 from qautlra.config.listen import endpoints
@@ -31,7 +33,7 @@ from qautlra.feed.directory import Directory
 from qautlra.feed.lines import Lines
 from qautlra.feed.mains import MainHistory
 from qautlra.feed.service import FeedService
-from qautlra.model.calendar import load_calendar
+from qautlra.model.calendar import data_file, load_calendar
 from qautlra.model.expiry import expiry_day, expiry_rule
 from qautlra.net.admin_socket import AdminSocket
 from qautlra.net.app import NetService
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from qautlra.app.brokers import Brokers
     from qautlra.trade.service import TradeService
 
+DAY_S: Final = 86_400
 _log = log.get_logger("app")
 
 
@@ -52,7 +55,7 @@ def build(loaded: Loaded) -> App:
     config = loaded.config
     rooms = modes.rooms(config.mode, loaded.origin("mode"), with_store=config.store.enabled)
     choice = choose(loaded, rooms)
-    calendar = load_calendar()
+    calendar = _calendar()
     instruments = Instruments(calendar, _reference_day(config, choice))
     tape = Tape(instruments, calendar, config.feed.tape_ticks)
     market_clock = _clock(choice)
@@ -304,6 +307,24 @@ def _reference_day(config: Config, choice: Choice) -> int:
         return first_day(config.source.replay.files)
     day = config.source.sim.trading_day
     return int(day.replace("-", "")) if day else 0
+
+
+def _calendar() -> Calendar:
+    """Return the trading calendar; ConfigError for files that are wrong.
+
+    Behind the holidays that are known every weekday is taken for a trading day: that is said, and measured.
+    """
+    try:
+        calendar = load_calendar()
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+    last = datetime.strptime(f"{calendar.known_through} +0800", "%Y%m%d %z").timestamp()
+    if last + DAY_S < wall_ns() / 1e9:
+        _log.warning(
+            "holidays_unknown", known_through=calendar.known_through, file=str(data_file("calendar.toml"))
+        )
+    metrics.watch("qautlra_calendar_known_through_s", "The last day whose holidays are known", lambda: last)
+    return calendar
 
 
 def _catch_up(market_clock: Clock, tape: Tape) -> None:

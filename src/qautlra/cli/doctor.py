@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from qautlra.config.load import Loaded
 
 FREE_DISK_BYTES = 2 << 30
 OPEN_FILES_COUNT = 8192
+CALENDAR_AHEAD_DAYS = 45
 PARTS = {
     "pandas": (t("data frames in qautlra.qamd", "qautlra.qamd 的 DataFrame"), "qautlra[pandas]"),
     "aiokafka": (t("rows by Kafka", "从 Kafka 接收数据"), "qautlra[kafka]"),
@@ -166,6 +167,24 @@ def _clock() -> list[Finding]:
     return found
 
 
+def _calendar() -> list[Finding]:
+    from qautlra.model.calendar import data_file, load_calendar
+
+    try:
+        known = load_calendar().known_through
+    except (OSError, ValueError) as error:
+        return [Finding("trading calendar", "bad", str(error), t("correct that file", "请更正该文件"))]
+    last = datetime(known // 10000, known // 100 % 100, known % 100, tzinfo=UTC)
+    soon = last < datetime.fromtimestamp(clock.wall_ns() / 1e9, UTC) + timedelta(days=CALENDAR_AHEAD_DAYS)
+    advice = t(
+        "enter the next holidays in a copy, ~/.config/qautlra/calendar.toml: until then every weekday trades",
+        "请在 ~/.config/qautlra/calendar.toml 中补充下一年度休市安排；在此之前所有工作日均视为交易日",
+    )
+    seen = t(f"holidays known through {last:%Y-%m-%d}", f"休市安排至 {last:%Y-%m-%d}")
+    seen += f" ({data_file('calendar.toml')})"
+    return [Finding("trading calendar", "warn" if soon else "ok", seen, advice if soon else "")]
+
+
 def _disk(loaded: Loaded) -> list[Finding]:
     from qautlra.app.places import data_directory
 
@@ -217,7 +236,7 @@ def _files() -> list[Finding]:
 def doctor(files: tuple[str, ...], sets: tuple[str, ...], as_json: bool) -> int:
     """Print the findings; 1 when any is bad."""
     findings: list[Finding] = []
-    checks: list[Callable[[], list[Finding]]] = [_python, _core, _loop, _parts, _clock, _files]
+    checks: list[Callable[[], list[Finding]]] = [_python, _core, _loop, _parts, _clock, _calendar, _files]
     try:
         loaded = options.make(files, sets)
     except QautlraError as error:

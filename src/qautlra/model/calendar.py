@@ -1,11 +1,13 @@
 """Markets as data: finds and reads calendar.toml and products.toml and builds the core's calendar from them.
 
-The files lie in `config/` of a checkout and in the package's `data/` once installed; a deployment may name
-its own copies. Arithmetic on trading days and sections lives in the core, not here.
+The files lie in `config/` of a checkout and in the package's `data/` once installed; a copy beside the user's
+own configuration (`~/.config/qautlra/calendar.toml`) takes the place of either. Arithmetic on trading days
+and sections lives in the core, not here.
 """
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def data_file(name: str) -> Path:
-    """Path of one of the project's own data files; FileNotFoundError naming the places looked at."""
-    places = [_PACKAGE / "data" / name]
+    """Path of a data file, the user's own copy first; FileNotFoundError naming the places looked at."""
+    places = [*_own_places(name), _PACKAGE / "data" / name]
     checkout = next((p for p in _PACKAGE.parents if (p / "pyproject.toml").is_file()), None)
     if checkout is not None:
         places.append(checkout / "config" / name)
@@ -25,6 +27,12 @@ def data_file(name: str) -> Path:
         if place.is_file():
             return place
     raise FileNotFoundError(f"{name} is in none of: {', '.join(str(p.parent) for p in places)}")
+
+
+def _own_places(name: str) -> list[Path]:
+    home, base = os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME")
+    directory = Path(base) if base else Path(home) / ".config" if home else None
+    return [] if directory is None else [directory / "qautlra" / name]
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ GONE_S = 1.0
 STDERR_BYTES = 64 << 10
 ENVIRONMENT = (
     "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
     "PYTHONPATH",
     "PYTHONHOME",
     "VIRTUAL_ENV",
