@@ -3,11 +3,27 @@
 import csv
 import io
 import json
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pyarrow.ipc
+import pyarrow.parquet
 import pytest
 
-from tests.e2e.browser import LOOKS, House, Visits, add_user, as_look, chromium, judge, server, visit, wide
+from tests.e2e.browser import (
+    LOOKS,
+    House,
+    Visits,
+    add_user,
+    as_look,
+    choose,
+    chromium,
+    judge,
+    server,
+    visit,
+    wide,
+)
 from tests.e2e.conftest import Serve, Server, free_port
 
 __all__ = ["chromium", "server", "visit"]
@@ -79,6 +95,18 @@ def test_a_phone_is_told_that_prices_are_simulated(server: Server, visit: Visits
     assert wide(person.page) <= 0
 
 
+@pytest.mark.shared
+def test_a_recording_is_told_to_be_one(serve: Serve, real_day: Path, visit: Visits) -> None:
+    server = serve("--source", "replay", "--replay", str(real_day))
+    person = visit(server.base, timezone_id="America/New_York")
+    person.go("market")
+    assert person.see("replayed").inner_text() == "Recorded market"
+    clock = person.see("clock")
+    person.until(
+        lambda: clock.inner_text().startswith("2021-01-0") and clock.inner_text().endswith("Beijing")
+    )
+
+
 def test_a_narrow_window_has_narrow_places(server: Server, visit: Visits) -> None:
     person = visit(server.base, viewport={"width": 1024, "height": 768})
     person.go("market")
@@ -115,6 +143,43 @@ def test_finds_an_instrument_and_switches_the_period(server: Server, visit: Visi
         charts = [json.loads(frame) for frame in person.sent if '"set_chart"' in frame]
         assert any(wanted.items() <= chart.items() for chart in charts)
     assert person.page.locator("canvas").count() > 3
+
+
+def past_of(person: Any, times: int) -> dict[str, Any]:
+    """Scroll the chart back until it has asked for older rows so many times; return the last asking."""
+
+    def asked() -> list[dict[str, Any]]:
+        return [json.loads(frame) for frame in person.sent if '"left_kline_id"' in frame]
+
+    box = person.page.locator('[data-test="kline"]').bounding_box()
+    mouse = person.page.mouse
+    for _ in range(60):
+        if len(asked()) >= times:
+            break
+        mouse.move(box["x"] + 60, box["y"] + 120)
+        mouse.down()
+        mouse.move(box["x"] + box["width"] - 120, box["y"] + 120, steps=3)
+        mouse.up()
+        person.page.wait_for_timeout(60)
+    return asked()[times - 1]
+
+
+def test_a_chart_come_back_to_has_no_gap(server: Server, visit: Visits) -> None:
+    person = visit(server.base)
+    person.go("market")
+    person.live()
+    loaded = person.page.locator('[data-test="kline"][data-loading="false"]')
+    choose(person, "SHFE.cu2701")
+    loaded.wait_for()
+    before = past_of(person, 1)
+    assert before["ins_list"] == "SHFE.cu2701"
+    person.page.wait_for_timeout(500)
+    for symbol in ("SHFE.au2702", "SHFE.cu2701"):
+        choose(person, symbol)
+        loaded.wait_for()
+    after = past_of(person, 2)
+    assert after["ins_list"] == "SHFE.cu2701"
+    assert 0 <= after["left_kline_id"] - before["left_kline_id"] < 60, "older rows begin where the chart ends"
 
 
 def test_filters_stars_and_sorts_the_watch_list(server: Server, visit: Visits) -> None:
@@ -205,6 +270,35 @@ def test_queries_the_store_and_downloads_csv(server: Server, visit: Visits) -> N
     person.see("query-filter").fill("nonsense ===")
     person.see("ask").click()
     person.page.locator(".error").wait_for()
+
+
+def test_every_file_has_the_rows_that_are_shown(server: Server, visit: Visits) -> None:
+    person = visit(server.base, timezone_id="America/New_York")
+    person.go("market")
+    person.live()
+    person.moves()
+    person.go("store")
+    person.see("query-filter").fill("instrument_id='SHFE.rb2701'")
+    person.see("ask").click()
+    table = person.see("answer")
+    head = table.locator("th").all_inner_texts()
+    row = dict(zip(head, table.locator("tbody tr").first.locator("td").all_inner_texts(), strict=False))
+    person.see("query-filter").fill("instrument_id='SHFE.cu2701'")  # written, not asked
+    person.page.wait_for_timeout(500)  # and the market goes on
+    files = {}
+    for kind in ("csv", "parquet", "arrow"):
+        with person.page.expect_download() as waiting:
+            person.see(f"save-{kind}").click()
+        files[kind] = waiting.value.path().read_bytes()
+    text = io.StringIO(files["csv"].decode("utf-8-sig"))
+    rows = [(one["datetime"], one["instrument_id"]) for one in csv.DictReader(text)]
+    assert len(rows) > 10
+    beijing = datetime.fromisoformat(rows[0][0]) + timedelta(hours=8)
+    assert row["datetime (Beijing)"] == beijing.strftime("%Y-%m-%d %H:%M:%S.%f")
+    parquet = pyarrow.parquet.read_table(pyarrow.BufferReader(files["parquet"]))
+    for kept in (parquet, pyarrow.ipc.open_stream(files["arrow"]).read_all()):
+        times = [one.strftime("%Y-%m-%dT%H:%M:%S.%fZ") for one in kept["datetime"].to_pylist()]
+        assert list(zip(times, kept["instrument_id"].to_pylist(), strict=True)) == rows
 
 
 def test_keeps_queries_and_asks_them_again(server: Server, visit: Visits) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,28 @@ from tests.e2e.conftest import Serve, Server
 __all__ = ["chromium", "house", "server", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 ROUTES = ["overview", "trade", "positions", "account", "orders"]
+
+
+def test_an_order_nothing_was_heard_of_is_told_of(serve: Serve, visit: Visits) -> None:
+    server = serve("--source", "sim")
+    house = House(server, visit, add_trader(server))
+    person = house.enter(house.trader)
+    person.cuts_expected = True
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    person.until(lambda: "—" not in person.see("ask1").inner_text())
+    for heard in (True, False):
+        person.see("ask1").click()
+        person.see("submit").click()
+        if not heard:
+            server.process.send_signal(signal.SIGSTOP)
+        person.see("confirm").click()
+        if heard:
+            person.until(lambda: person.see("tab-trades").inner_text() == "Trades 1")
+    server.kill()
+    told = person.page.locator(".toast.bad")
+    told.wait_for()
+    assert "Nothing was heard of 1 orders" in told.inner_text()
 
 
 def test_a_price_stays_with_its_instrument(house: House) -> None:

@@ -3,6 +3,7 @@ import { i18n } from "../i18n";
 import type { Doors } from "./schema";
 
 const TIMEOUT_MS = 15_000;
+export const FILE_MS = 600_000;
 
 export class ApiError extends Error {
   constructor(
@@ -23,13 +24,15 @@ export interface Call {
   query?: Record<string, string | number | undefined>;
   body?: unknown;
   headers?: Record<string, string>;
+  /** How long the whole answer may take; files take longer than figures. */
+  timeoutMs?: number;
 }
 
 let token: string | null = null;
-let onRefused: () => void = () => {};
+let onRefused: (token: string) => void = () => {};
 
-/** Use this login for the calls that follow. */
-export function useToken(value: string | null, refused: () => void): void {
+/** Use this login for the calls that follow; `refused` is told of a token that was not taken. */
+export function useToken(value: string | null, refused: (token: string) => void): void {
   token = value;
   onRefused = refused;
 }
@@ -39,7 +42,8 @@ export async function request(method: string, path: string, call: Call = {}): Pr
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(call.query ?? {})) if (value !== undefined) query.set(key, String(value));
   const headers: Record<string, string> = { "Accept-Language": i18n.global.locale.value, ...call.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
+  const used = token;
+  if (used) headers.Authorization = `Bearer ${used}`;
   if (call.body !== undefined) headers["Content-Type"] = "application/json";
   let reply: Response;
   try {
@@ -48,13 +52,13 @@ export async function request(method: string, path: string, call: Call = {}): Pr
       headers,
       body: call.body === undefined ? undefined : JSON.stringify(call.body),
       cache: "no-store",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(call.timeoutMs ?? TIMEOUT_MS),
     });
   } catch (error) {
     throw new ApiError(error instanceof Error ? error.message : String(error), 0);
   }
   if (reply.ok) return reply;
-  if (reply.status === 401 && token) onRefused();
+  if (reply.status === 401 && used) onRefused(used);
   throw refusal(reply.status, await reply.text());
 }
 

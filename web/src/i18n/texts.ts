@@ -13,6 +13,7 @@ export const texts = {
     lost_banner: ["与服务器的连接已断开，显示的是旧数据；正在重新连接……", "The connection to the server is cut: what you see is old. Connecting again…"],
     starting_banner: ["尚未运行的服务：{names}", "Not running yet: {names}"],
     simulated: ["模拟行情", "Simulated market"], simulated_short: ["模拟", "Simulated"], simulated_hint: ["行情由内置模拟器产生，不是真实市场", "Prices come from the built-in simulator, not from a real market"],
+    replayed: ["历史回放", "Recorded market"], replayed_short: ["回放", "Recorded"], replayed_hint: ["行情是录制数据的回放，不是现在的市场", "Prices are played back from a recording: they are not today's market"], beijing: ["北京时间", "Beijing"],
     market_time: ["行情时间（北京）", "Market time (Beijing)"], pages: ["页面", "Pages"], more: ["更多", "More"], skip: ["跳到正文", "Skip to content"],
     colours_hint: ["切换红涨绿跌 / 绿涨红跌", "Switch red-up / green-up"],
     theme_auto: ["主题：跟随系统", "Theme: as the system"], theme_light: ["主题：浅色", "Theme: light"], theme_dark: ["主题：深色", "Theme: dark"],

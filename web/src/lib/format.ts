@@ -64,7 +64,7 @@ export function span(seconds: unknown): string {
 /** Rows as CSV, quoted where needed; a text that a spreadsheet would take for a formula is disarmed. */
 export function csv(header: string[], rows: unknown[][]): string {
   const cell = (value: unknown): string => {
-    let text = value === null || value === undefined ? "" : String(value);
+    let text = value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
     if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };

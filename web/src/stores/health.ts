@@ -17,6 +17,7 @@ export const useHealth = defineStore("health", () => {
   const services = computed(() => (health.value?.services ?? []) as Service[]);
   const sources = computed(() => (status.value?.sources ?? []) as Source[]);
   const simulated = computed(() => sources.value.some((source) => source.simulated));
+  const replayed = computed(() => sources.value.some((source) => source.name === "replay"));
   const notRunning = computed(() => services.value.filter((one) => !["running", "finished"].includes(one.state)));
   const marketMs = computed(() => Number(health.value?.clock.now_ns ?? 0) / 1e6);
 
@@ -51,5 +52,5 @@ export const useHealth = defineStore("health", () => {
     void loop();
     document.addEventListener("visibilitychange", () => { if (!document.hidden) void poll(); });
   }
-  return { health, status, reachable, services, sources, simulated, notRunning, marketMs, runs, known, poll, start };
+  return { health, status, reachable, services, sources, simulated, replayed, notRunning, marketMs, runs, known, poll, start };
 });

@@ -1,13 +1,14 @@
 // Who is logged in. The token lives in this tab only (sessionStorage) and is renewed before it ends.
 import { defineStore } from "pinia";
 import { computed, ref, shallowRef } from "vue";
-import { ApiError, ask, useToken } from "../api/client";
+import { ask, useToken, type ApiError } from "../api/client";
 import type { LoginReply } from "../api/schema";
 import { say } from "../i18n";
 import { useNotices } from "./notices";
 
 const KEY = "qautlra.session";
 const RENEW_BEFORE_S = 120;
+const AGAIN_MS = 10_000;
 const OFFICE = ["view_risk", "manage_users", "manage_instruments", "settle", "view_audit", "announce"];
 
 type Login = LoginReply;
@@ -24,11 +25,12 @@ export const useSession = defineStore("session", () => {
   /** Whether there is anything on the administration page for this user. */
   const inOffice = computed(() => OFFICE.some(may));
   let renewal: ReturnType<typeof setTimeout> | undefined;
+  let renewing = false;
 
   function adopt(next: Login | null): void {
     login.value = next;
     clearTimeout(renewal);
-    useToken(next?.token ?? null, ended);
+    useToken(next?.token ?? null, refused);
     if (!next) {
       sessionStorage.removeItem(KEY);
       account.value = "";
@@ -36,16 +38,26 @@ export const useSession = defineStore("session", () => {
     }
     sessionStorage.setItem(KEY, JSON.stringify(next));
     if (!(account.value in next.accounts)) account.value = accounts.value[0] ?? "";
-    renewal = setTimeout(() => void renew(), Math.max(5, next.expires_in - RENEW_BEFORE_S) * 1_000);
+    renewal = setTimeout(() => void renew(), (next.expires_in - Math.min(RENEW_BEFORE_S, next.expires_in / 3)) * 1_000);
+  }
+  /** A token was not taken: after a sleep it may only be old, which the other one tells. */
+  function refused(token: string): void {
+    if (login.value?.token === token) void renew();
   }
   async function renew(): Promise<void> {
     const old = login.value;
-    if (!old) return;
+    if (!old || renewing) return;
+    renewing = true;
     try {
-      adopt({ ...old, ...(await ask("POST /api/auth/refresh", { body: { refresh_token: old.refresh_token } })) });
+      const next = await ask("POST /api/auth/refresh", { body: { refresh_token: old.refresh_token } });
+      if (login.value?.user_id === old.user_id) adopt({ ...login.value, ...next }); // not after a logout meanwhile
     } catch (error) {
-      if (error instanceof ApiError && error.status === 0) renewal = setTimeout(() => void renew(), 10_000);
+      const { status } = error as ApiError; // a server that is away, starting or busy says nothing of the login
+      if (login.value?.user_id !== old.user_id) return;
+      if (status === 0 || status === 429 || status >= 500) renewal = setTimeout(() => void renew(), AGAIN_MS);
       else ended();
+    } finally {
+      renewing = false;
     }
   }
   /** The server no longer takes the token. */

@@ -27,6 +27,8 @@ export const useTrade = defineStore("trade", () => {
   const curve = shallowRef<{ at: number; balance: number }[]>([]);
   const conditions = shallowRef<Condition[]>([]);
   const statement = shallowRef<{ day: string; text: string } | null>(null);
+  /** Orders that were sent and of which nothing was heard yet. */
+  const unanswered = new Set<string>();
   const user = computed(() => session.account);
   const offered = computed(() => health.runs("trade"));
 
@@ -36,7 +38,11 @@ export const useTrade = defineStore("trade", () => {
     whole: ["trade"],
     settled: () => market.store.tree.trade?.[user.value]?.trade_more_data === false,
     pace: framePace,
-    onState: (next) => (state.value = next),
+    onState: (next) => {
+      state.value = next;
+      if (next === "lost" && unanswered.size) notices.say("bad", say("trade.unanswered", { n: unanswered.size }));
+      if (next === "lost") unanswered.clear();
+    },
     onPack: take,
   });
 
@@ -54,8 +60,10 @@ export const useTrade = defineStore("trade", () => {
     const bid = mine.find((one) => one.account_id === name)?.broker ?? (brokers.value.includes("paper") ? "paper" : (brokers.value[0] ?? "paper"));
     if (user.value === name && session.login) socket.send({ aid: "req_login", bid, user_name: name, password: session.login.token });
   }
+  watch(() => session.login?.token, () => { if (!live.value && brokers.value.length) void enter(); }); // the one before was too old to enter with
   watch(() => [session.loggedIn, user.value, offered.value], () => {
     socket.stop();
+    unanswered.clear();
     market.store.drop("trade");
     tree.value = {};
     curve.value = [];
@@ -74,6 +82,7 @@ export const useTrade = defineStore("trade", () => {
     const now = (market.store.tree.trade?.[user.value] as Tree | undefined) ?? {};
     if (tree.value === now) triggerRef(tree);
     else tree.value = now;
+    for (const id of unanswered) if (id in ((now.orders as Tree | undefined) ?? {})) unanswered.delete(id);
     follow();
   });
 
@@ -115,7 +124,12 @@ export const useTrade = defineStore("trade", () => {
     notices.say("bad", say("trade.not_sent"));
     return false;
   }
-  const order = (wish: Wish): boolean => send(insertOrder(wish, user.value, `WEB_${crypto.randomUUID()}`));
+  function order(wish: Wish): boolean {
+    const id = `WEB_${crypto.randomUUID()}`;
+    const sent = send(insertOrder(wish, user.value, id));
+    if (sent) unanswered.add(id);
+    return sent;
+  }
   const cancel = (one: Order): boolean => send({ aid: "cancel_order", user_id: user.value, order_id: one.order_id });
   const cancelAll = (symbol?: string): void => { for (const one of working.value) if (!symbol || symbolOf(one) === symbol) cancel(one); };
   const transfer = (amount: number): boolean => send({ aid: "req_transfer", bank_id: "SIM", future_account: user.value, future_password: "", bank_password: "", currency: "CNY", amount });
