@@ -69,13 +69,51 @@ class Broker:
 
         asyncio.run(made())
 
-    def send(self, topic: str, values: Sequence[bytes | None], partition: int = 0, **more: Any) -> None:
+    def topics(self) -> list[str]:
+        """Return what topics there are."""
+
+        async def asked() -> list[str]:
+            from aiokafka.admin import AIOKafkaAdminClient
+
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+            await admin.start()
+            try:
+                found: list[str] = await admin.list_topics()
+                return found
+            finally:
+                await admin.close()
+
+        return asyncio.run(asked())
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic."""
+
+        async def deleted() -> None:
+            from aiokafka.admin import AIOKafkaAdminClient
+
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
+            await admin.start()
+            try:
+                await admin.delete_topics([topic])
+            finally:
+                await admin.close()
+
+        asyncio.run(deleted())
+
+    def send(
+        self,
+        topic: str,
+        values: Sequence[bytes | None],
+        partition: int = 0,
+        compression: str | None = None,
+        **more: Any,
+    ) -> None:
         """Produce messages, in order; on return the broker has them."""
 
         async def sent() -> None:
             from aiokafka import AIOKafkaProducer
 
-            producer = AIOKafkaProducer(bootstrap_servers=self.address)
+            producer = AIOKafkaProducer(bootstrap_servers=self.address, compression_type=compression)
             await producer.start()
             try:
                 told = [await producer.send(topic, v, partition=partition, **more) for v in values]

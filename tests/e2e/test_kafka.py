@@ -122,6 +122,7 @@ def test_a_broker_that_is_away_is_waited_for(serve: Serve, broker: Broker) -> No
     assert ingest(server, "app", {"n": 1})[0] == 200  # nobody else is disturbed
     broker.start()
     until(lambda: kafka(server)["connected"])
+    assert "t" not in broker.topics()  # nobody has made it by asking for it
     broker.make("t")  # a topic may come later
     broker.send("t", lines([{"n": n} for n in range(5)]))
     until(lambda: len(rows(server, "t")) == 5)
@@ -133,6 +134,31 @@ def test_a_broker_that_is_away_is_waited_for(serve: Serve, broker: Broker) -> No
     broker.make("t")
     broker.send("t", lines([{"n": n} for n in range(10, 18)]))
     until(lambda: len(rows(server, "t")) == 13)
+
+
+def test_a_topic_deleted_and_made_again_is_another(serve: Serve, broker: Broker) -> None:
+    """Of the new one no message is passed over, although the broker remembers how far the old was read."""
+    broker.make("t")
+    broker.make("other")
+    server = serve(*settings(broker, "t", "other"), env=ENV, mode="db")
+    broker.send("t", lines([{"n": n} for n in range(5)]))
+    until(lambda: broker.committed("g", "t") == 5)
+    broker.delete("t")
+    until(lambda: "t/0 is gone" in server.log.read_text())
+    broker.send("other", lines([{"n": 1}]))
+    until(lambda: len(rows(server, "other")) == 1)
+    broker.make("t")
+    broker.send("t", lines([{"n": n} for n in range(10, 13)]))
+    until(lambda: len(rows(server, "t")) == 8)
+    assert sorted(row["n"] for row in rows(server, "t")) == [*range(5), *range(10, 13)]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_messages_are_read_however_they_are_packed(serve: Serve, broker: Broker, codec: str) -> None:
+    broker.make("t")
+    broker.send("t", lines([{"n": n} for n in range(3)]), compression=codec)
+    server = serve(*settings(broker, "t"), env=ENV, mode="db")
+    until(lambda: len(rows(server, "t")) == 3)
 
 
 def test_a_broker_that_has_lost_what_was_committed_doubles_nothing(serve: Serve, broker: Broker) -> None:

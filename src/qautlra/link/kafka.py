@@ -6,6 +6,7 @@ waits for no session to expire. The group's name is only where offsets are commi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,12 +43,14 @@ class Message(NamedTuple):
 
 
 class RangeError(LinkError):
-    """A partition has no such offset (any more): begin it again."""
+    """A partition has no such offset (any more), or is gone: begin it again."""
 
-    def __init__(self, places: Iterable[Place]) -> None:
+    def __init__(
+        self, places: Iterable[Place], what: str = "is at an offset the broker does not have"
+    ) -> None:
         self.places = list(places)
         names = ", ".join(f"{place.topic}/{place.partition}" for place in self.places)
-        super().__init__(f"Kafka: the offset of {names} is out of the broker's range")
+        super().__init__(f"Kafka: {names} {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class KafkaReader:
         self._consumer: AIOKafkaConsumer | None = None
         self._admin: AIOKafkaAdminClient | None = None
         self._positions: dict[Place, int] = {}
+        self._missing: set[str] = set()
+        "Topics that were not there when they were looked for last."
 
     async def open(self) -> None:
         """Connect."""
@@ -118,9 +123,19 @@ class KafkaReader:
                 await admin.close()
 
     async def found(self) -> list[Place]:
-        """Return the partitions of the topics that are not read yet; a topic that is not there has none."""
+        """Return the partitions of the topics that are not read yet; a topic that is not there has none.
+
+        RangeError when one that is read is not there twice: another that comes under its name begins anew.
+        """
         assert self._admin is not None
-        described = await _told(self._admin.describe_topics(list(self._options.topics)))
+        # Of all topics: a broker may make the one it is asked for by name.
+        every = await _told(self._admin.describe_topics())
+        described = [topic for topic in every if topic["topic"] in self._options.topics]
+        missing = set(self._options.topics) - {one["topic"] for one in described if not one["error_code"]}
+        gone = [place for place in self._positions if place.topic in missing & self._missing]
+        self._missing = missing
+        if gone:
+            raise RangeError(gone, "is gone")
         places = [
             Place(topic["topic"], partition["partition"])
             for topic in described
@@ -191,6 +206,9 @@ class KafkaReader:
 
         RangeError: nothing is passed over unseen.
         """
+        if not self._positions:  # the client would wait for ever
+            await asyncio.sleep(wait_ms / 1_000)
+            return {}
         batches = await _told(self._reading().getmany(timeout_ms=wait_ms, max_records=most))
         found = {}
         for partition, records in batches.items():

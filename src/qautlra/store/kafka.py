@@ -214,6 +214,7 @@ class KafkaIngest(Service):
             except RangeError as error:
                 self._astray.update(error.places)
                 self.error = str(error)
+                _log.warning("kafka_begins_again", error=self.error)
             except (LinkError, StorageError, UnavailableError, LimitError) as error:
                 if str(error) != self.error:
                     _log.warning("kafka_held_up", error=str(error))
