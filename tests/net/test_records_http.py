@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,29 @@ def test_money_moved_by_any_door_is_among_the_movements(front: TradingFront) -> 
         ("deposit", 0.5, 1_000_007.0, "root", "cheque"),
         ("withdraw", 3.5, 1_000_006.5, "ann", "bank"),
         ("deposit", 10, 1_000_010.0, "ann", "bank"),
+    ]
+
+
+def test_movements_are_kept_in_their_order(front: TradingFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of them the journal's thread wakes first."""
+    amounts = [1.01, 2.02, 3.03]
+
+    async def durable(lsn: int) -> None:
+        await asyncio.sleep(0.2 if lsn == first else 0.0)
+
+    def move() -> int:
+        lsns = [front.trade.transfer("acc001", amount).lsn for amount in amounts]
+        return lsns[0]
+
+    first = front.on_loop(lambda: front.trade.head_lsn) + 2  # the money's record, then the transfer's
+    monkeypatch.setattr(front.trade, "durable", durable)
+    assert front.on_loop(move) == first
+    front.wait_for(front.desk.money_kept())
+    rows = front.get("root", "/api/management/transactions/acc001?limit=3")["transactions"][::-1]
+    assert [(row["amount"], row["balance_after"]) for row in rows] == [
+        (1.01, pytest.approx(1_000_001.01)),
+        (2.02, pytest.approx(1_000_003.03)),
+        (3.03, pytest.approx(1_000_006.06)),
     ]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from qautlra.base.errors import QautlraError, UnavailableError
+from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.trade import board
 from qautlra.trade.board import Board
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 EQUITY_S: Final = 60.0
 EQUITY_COUNT: Final = 1_440
 T = TypeVar("T")
+_log = get_logger("trade")
 
 
 class Desk(Service):
@@ -48,7 +50,7 @@ class Desk(Service):
         self.board = Board(self)
         self._directory = directory
         self._records: Records | None = None
-        self._money: set[asyncio.Task[None]] = set()
+        self._money: deque[tuple[Moved, asyncio.Future[None]]] = deque()
         trade.day_ended.append(self._on_day)
         trade.money_moved.append(self._on_money)
 
@@ -74,8 +76,10 @@ class Desk(Service):
     async def stop(self, grace_s: float) -> None:
         """Write what waits and close."""
         if self._money:
-            await asyncio.wait(set(self._money), timeout=grace_s)
+            await asyncio.wait({self._money[-1][1]}, timeout=grace_s)
         await self.cancel_tasks(grace_s)
+        while self._money:
+            self._money.popleft()[1].cancel()
         records, self._records = self._records, None
         if records is not None:
             await self._in_thread(records.close)
@@ -98,43 +102,44 @@ class Desk(Service):
     async def note_opening(self, account_id: str, cash: float) -> None:
         """Note the deposit of `cash` CNY an account was opened with, as a movement of its money."""
         now_ns, day = self.trade.clock.now_ns(), self.trade.trading_day
-        body = {
-            "account_id": account_id,
-            "type": "deposit",
-            "amount": cash,
-            "balance_after": cash,
-            "trading_day": str(day) if day else "",
-            "method": "opening",
-            "remark": "",
-            "by": "",
-        }
+        body = _money(account_id, cash, cash, day, method="opening")
         await self.ask(self.records.add, "money", now_ns, body, account_id)
 
     def _on_money(self, moved: Moved) -> None:
-        task = self.spawn(self._keep_money(moved), "money")
-        self._money.add(task)
-        task.add_done_callback(self._money.discard)
+        self._money.append((moved, asyncio.get_running_loop().create_future()))
+        if len(self._money) == 1:
+            self.spawn(self._keep_money(), "money")
 
-    async def _keep_money(self, moved: Moved) -> None:
-        """Keep a movement of money once it cannot be lost."""
-        transfer = moved.transfer
-        body = {
-            "account_id": transfer.account_id,
-            "type": "deposit" if transfer.amount > 0 else "withdraw",
-            "amount": abs(transfer.amount),
-            "balance_after": moved.balance,
-            "trading_day": str(transfer.trading_day or ""),
-            "method": moved.method,
-            "remark": moved.remark,
-            "by": moved.by,
-        }
-        await self.trade.durable(moved.lsn)
-        await self.ask(self.records.add, "money", transfer.time_ns, body, transfer.account_id)
+    async def _keep_money(self) -> None:
+        """Keep movements of money in their order, each once it cannot be lost."""
+        while self._money:
+            moved, kept = self._money[0]
+            try:
+                await self.trade.durable(moved.lsn)
+                transfer = moved.transfer
+                body = _money(
+                    transfer.account_id,
+                    transfer.amount,
+                    moved.balance,
+                    transfer.trading_day,
+                    method=moved.method,
+                    remark=moved.remark,
+                    by=moved.by,
+                )
+                await self.ask(self.records.add, "money", transfer.time_ns, body, transfer.account_id)
+                kept.set_result(None)
+            except QautlraError as error:
+                _log.error("money_not_kept", account_id=moved.transfer.account_id, reason=error.message)
+                kept.set_exception(error)
+                kept.exception()  # whoever waits is told; perhaps nobody does
+            finally:
+                kept.cancel()
+                self._money.popleft()
 
     async def money_kept(self) -> None:
-        """Return when every movement of money so far is among the records."""
+        """Return when all money moved so far is among the records; raise what kept the newest out."""
         if self._money:
-            await asyncio.wait(set(self._money))
+            await asyncio.shield(self._money[-1][1])
 
     # --- prices ---
 
@@ -168,3 +173,19 @@ class Desk(Service):
     def _on_day(self, ended: DayEnd) -> None:
         """Keep the day's orders before it is settled: afterwards they are gone. On the loop, once a day."""
         self.records.put_orders(ended.trading_day, [(one.account_id, one.orders) for one in ended.accounts])
+
+
+def _money(
+    account_id: str, amount: float, balance: float, day: int, *, method: str, remark: str = "", by: str = ""
+) -> dict[str, Any]:
+    """Return a movement of money as it is kept."""
+    return {
+        "account_id": account_id,
+        "type": "deposit" if amount > 0 else "withdraw",
+        "amount": abs(amount),
+        "balance_after": balance,
+        "trading_day": str(day or ""),
+        "method": method,
+        "remark": remark,
+        "by": by,
+    }
