@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -209,3 +210,25 @@ def test_profit_adds_up_over_days_whatever_lots_were_closed(front: TradingFront)
             before + day["deposit"] - day["withdraw"] + day["profit"], abs=1e-6
         )
         before = day["balance"]
+
+
+def test_an_instrument_of_our_own_counts_with_its_own_multiple(front: TradingFront) -> None:
+    listed = {
+        "instrument_id": "SHFE.cu2203", "price_tick": 10, "contract_multiplier": 7, "lower_limit": 100,
+        "upper_limit": 1000, "commission_rate": 0.0002,
+    }  # fmt: skip
+    front.post("root", "/api/admin/instrument/create", listed)
+    for direction, offset, price in (("BUY", "OPEN", 500), ("SELL", "CLOSETODAY", 510)):
+        front.post("ann", "/api/order/submit", order("SHFE.cu2203", direction, offset, 1, price))
+        other = order("SHFE.cu2203", "SELL" if direction == "BUY" else "BUY", offset, 1, price)
+        front.post("bob", "/api/order/submit", other | {"account_id": "acc002"})
+    found = front.get("ann", "/api/data/statistics/trades?account_id=acc001")
+    assert (found["total_turnover"], found["max_profit"]) == (7 * 1010, 70)
+    profit = front.get("ann", "/api/data/statistics/pnl?account_id=acc001")
+    assert profit["net"] == pytest.approx(profit["daily_pnl"][0]["profit"], abs=1e-6)
+
+
+@pytest.mark.parametrize("day", ["20261399", "2026-02-30", "00000000", "2026060", "２０２６０６０３"])
+def test_a_day_that_is_none_is_refused(front: TradingFront, day: str) -> None:
+    path = f"/api/data/statistics/pnl?account_id=acc001&start={quote(day)}"
+    assert front.error("ann", "GET", path) == (400, 1008)

@@ -411,6 +411,9 @@ def test_an_instrument_of_our_own(front: TradingFront) -> None:
     ):
         body = asked | {"instrument_id": "SHFE.cu2209"} | wrong
         assert front.error("root", "POST", "/api/admin/instrument/create", body) == (400, 1008)
+    body = asked | {"instrument_id": "SHFE.cu2209", "contract_multiplier": 2.5}
+    assert front.error("root", "POST", "/api/admin/instrument/create", body) == (400, 1008)
+    assert "SHFE.cu2209" not in front.get(None, "/api/market/instruments?pattern=cu22")
 
 
 def listed(front: TradingFront, symbol: str) -> dict[str, Any]:

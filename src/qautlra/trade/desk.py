@@ -156,8 +156,7 @@ class Desk(Service):
 
     def multiple(self, symbol: str) -> float:
         """Return how much of the underlying one lot is."""
-        line = self.instruments.find(symbol)
-        return float(self.instruments.info(line)["volume_multiple"] or 1) if line >= 0 else 1.0
+        return self.board.terms(symbol)[1]
 
     # --- equity ---
 

@@ -317,13 +317,14 @@ class Engine:
 
     def list_own(self, symbol: str, arguments: dict[str, Any]) -> int:
         """List an instrument with terms of an operator's; ValueError when they will not do."""
-        line = self._instruments.intern(symbol)
-        if line < 0 or self._instruments.symbol(line) != symbol:
+        if self._instruments.canonical(symbol) != symbol:
             raise ValueError(f"{symbol} is no full name of an instrument")
         number = self.exchange.list(symbol, self_trade=self._self_trade, **arguments)
         self._listed[symbol] = number
         self._symbols.append(symbol)
-        self._paper.join(number, line)
+        line = self._instruments.intern(symbol)  # not before: what is refused must not be among the instruments
+        if line >= 0:
+            self._paper.join(number, line)
         self._set_phase(number, self.now_ns())
         return number
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final, TypeVar
 
 from aiohttp import web
@@ -96,8 +97,12 @@ class Call:
         given = self.request.query.get(name, "").replace("-", "")
         if not given:
             return default
-        if len(given) != 8 or not given.isascii() or not given.isdigit():
-            raise InputError(f"{name}: expected a day like 20250603", number=1008)
+        try:
+            if len(given) != 8 or not given.isascii() or not given.isdigit():
+                raise ValueError
+            date(int(given[:4]), int(given[4:6]), int(given[6:]))
+        except ValueError:
+            raise InputError(f"{name}: expected a day like 20250603", number=1008) from None
         return int(given)
 
     def days(self) -> tuple[int, int]:
