@@ -14,6 +14,7 @@ from qautlra._core import account as account_module
 from qautlra._core import book, orders
 from qautlra._core.exchange import Exchange
 from qautlra._core.journal import Journal
+from qautlra.model import codes
 from tests.core.test_exchange import BUY, CLOSETODAY, CU, OPEN, SELL, opened, random_day
 from tests.models.diff_orders import decode as naive
 
@@ -237,6 +238,9 @@ def test_every_code_has_a_text() -> None:
         assert orders.CODES[code] == (name, diff, ctp, text)
     assert set(book.CODES) | {5001, 5004, 5005} <= set(orders.CODES)
     assert all(name and text for name, _, _, text in orders.CODES.values())
+    assert {code: codes.describe(code).text for code in orders.CODES} == {
+        code: text for code, (*_, text) in orders.CODES.items()
+    }
 
 
 # In

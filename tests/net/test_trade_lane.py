@@ -182,7 +182,8 @@ def test_the_lane_beside_the_long_way(tmp_path: Path, durability: str) -> None:
 
     asyncio.run(main())
     long_way, lane = found
-    assert long_way["audit"] and b'"code":406' in b"".join(long_way["said"][ACCOUNT])
+    said = b"".join(long_way["said"][ACCOUNT] + long_way["said"]["other"])
+    assert long_way["audit"] and b'"code":406' in said
     for user in (ACCOUNT, "other"):
         for expected, got in zip(long_way["said"][user], lane["said"][user], strict=True):
             assert got == expected
@@ -195,14 +196,33 @@ def test_what_a_lane_takes_means_the_same_to_the_other_reader() -> None:
     print(f"QAUTLRA_SEED={seed}")
     rng = random.Random(seed)
     lane = orders.Lane(opened(), 1, "acc001", "n")
-    values = [None, "", "-", "BUY", "CLOSETODAY", "LIMIT", "ANY", "IOC", "GTD", "MIN", "o2", 1, 2.5, -3, True]
+    values = [
+        None,
+        "",
+        "-",
+        "HEDGE",
+        "BUY",
+        "CLOSETODAY",
+        "LIMIT",
+        "ANY",
+        "IOC",
+        "GTD",
+        "MIN",
+        "o2",
+        1,
+        2.5,
+        -3,
+        True,
+    ]
     values += [[], {"a": [None]}, "é", "\ud83d\ude00", "x" * 257, 1 << 31, 1 << 62, 1e20, "a|b"]
     spellings = [*NUMBERS.split(), "1e400", "-0", "1e0", '"1"']
     taken = 0
     for _ in range(6_000):
         members = list(INSERT.items())
         for _ in range(rng.choice([0, 1, 1, 2, 3])):
-            key = rng.choice([*INSERT, "GTD_date", "min_volume", "contingent_condition", "other"])
+            key = rng.choice(
+                [*INSERT, "GTD_date", "min_volume", "contingent_condition", "hedge_flag", "other"]
+            )
             members.append((key, rng.choice(values)))
             if rng.random() < 0.7:
                 members = [pair for pair in members[:-1] if pair[0] != key] + members[-1:]

@@ -63,26 +63,20 @@ _OWN = (
     Code(CONDITION_MET, "CONDITION_MET", 0, 15, "条件单的条件已经满足"),
     Code(CONDITION_OVER, "CONDITION_OVER", 0, 26, "条件单当前状态不允许该操作"),
     Code(NOT_REVERSED, "NOT_REVERSED", 0, 30, "平仓未全部成交，反手开仓未发出"),
-    Code(4001, "UNSUPPORTED_ORDER_TYPE", 0, 80, "交易所不支持的报单类型"),
+    Code(4001, "UNSUPPORTED_ORDER_TYPE", 0, 80, "交易所不支持该类型的委托"),
     Code(4005, "NO_CANCEL_NOW", 0, 17, "当前时间不允许撤单"),
-    Code(4006, "AUCTION_ONLY", 0, 17, "仅集合竞价阶段可下此类报单"),
-    Code(4007, "NOT_IN_AUCTION", 0, 17, "集合竞价阶段不可下此类报单"),
+    Code(4006, "AUCTION_ONLY", 0, 17, "该委托仅在集合竞价时段有效"),
+    Code(4007, "NOT_IN_AUCTION", 0, 17, "集合竞价时段不接受该类型的委托"),
     Code(REFUSED_THERE, "REFUSED_BY_BROKER", 330, 15, "柜台拒绝报单"),
     Code(NOT_AT_BROKER, "NOT_AT_BROKER", 0, 27, "该交易通道不支持此操作"),
-    Code(FULL, "FULL", 0, 116, "系统报单数量已达上限"),
+    Code(FULL, "FULL", 0, 116, "系统当日委托数量已达上限"),
     Code(UNAVAILABLE, "BROKER_UNAVAILABLE", 0, 8, "交易通道不可用"),
-    Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统无法记录该指令，未执行"),
-    Code(DIVERGED, "DIVERGED", 0, 8, "系统状态异常"),
+    Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统暂时无法记录委托，未受理"),
+    Code(DIVERGED, "DIVERGED", 0, 8, "日志与状态不符"),
 )
 
 
 CLOSING = frozenset({CLOSE_LOTS, CLOSE_TODAY, CLOSE_YESTERDAY})
-
-
-def closing_text(number: int, lots_frozen: int) -> str:
-    """Return the text of a close refused for its lots, with how many of them other orders froze."""
-    text = describe(number).text
-    return f"{text},冻结手数:{lots_frozen}" if lots_frozen else text
 
 
 @cache

@@ -47,18 +47,6 @@ _TIMES = {int(one): one for one in TimeCondition}
 _VOLUMES = {int(one): one for one in VolumeCondition}
 # Of what an operator keeps closed nothing trades; orders may go wherever the hours let them.
 _STOPPED = {book.AUCTION: book.BREAK, book.CONTINUOUS: book.BREAK, book.BREAK: book.BREAK}
-_REASONS = {
-    1: "已撤单",
-    2: "已撤单，剩余未成交部分自动撤销",
-    3: "已撤单，无法立即全部成交",
-    4: "已撤单，无法满足最小成交量",
-    5: "已撤单，可能自成交",
-    6: "已撤单，集合竞价结束",
-    7: "已撤单，本节结束",
-    8: "交易日结束，自动撤销当日有效的委托单（GFD）",
-    9: "已撤单，价格超出新的涨跌停板",
-    10: "已撤单，由系统强制撤销",
-}
 
 
 class Calendar(Sections, Protocol):
@@ -203,7 +191,9 @@ class Engine:
         answer = _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
         if code in codes.CLOSING and number is not None:
             frozen = self.exchange.order(number)["lots_frozen"]
-            return msgspec.structs.replace(answer, lots_frozen=frozen, text=codes.closing_text(code, frozen))
+            return msgspec.structs.replace(
+                answer, lots_frozen=frozen, text=orders.message(self.exchange, number)
+            )
         return answer
 
     def enter(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
@@ -322,7 +312,9 @@ class Engine:
         number = self.exchange.list(symbol, self_trade=self._self_trade, **arguments)
         self._listed[symbol] = number
         self._symbols.append(symbol)
-        line = self._instruments.intern(symbol)  # not before: what is refused must not be among the instruments
+        line = self._instruments.intern(
+            symbol
+        )  # not before: what is refused must not be among the instruments
         if line >= 0:
             self._paper.join(number, line)
         self._set_phase(number, self.now_ns())
@@ -505,7 +497,7 @@ class Engine:
             volume_left=o["left"],
             is_alive=o["alive"],
             code=o["code"],
-            message=_message(o),
+            message=orders.message(self.exchange, number),
             insert_ns=o["insert_ns"],
             update_ns=o["update_ns"],
         )
@@ -536,13 +528,3 @@ class Engine:
 def _answer(code: int, order_id: str = "", number: int | None = None, lsn: int = 0) -> Answer:
     text = codes.describe(code).text if code else ""
     return Answer(code=code, order_id=order_id, number=number, lsn=lsn, text=text)
-
-
-def _message(order: dict[str, Any]) -> str:
-    if order["code"]:
-        return codes.closing_text(order["code"], order["lots_frozen"])
-    if order["alive"]:
-        return "报单成功" if order["left"] == order["volume"] else "部分成交"
-    if not order["left"]:
-        return "全部成交"
-    return _REASONS.get(order["reason"], "已撤单")

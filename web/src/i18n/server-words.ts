@@ -3,12 +3,12 @@
 export const serverWords: Record<string, string> = {
   // how an order stands, and how it ended
   报单成功: "accepted", 部分成交: "partly filled", 全部成交: "filled", 已撤单: "cancelled",
-  "已撤单，剩余未成交部分自动撤销": "cancelled: what could not be filled at once", "已撤单：即时成交剩余撤销": "cancelled: what could not be filled at once",
-  "已撤单：市价指令剩余撤销": "cancelled: what a market order could not fill", "已撤单，无法立即全部成交": "cancelled: could not be filled whole", "已撤单：不能全部成交": "cancelled: could not be filled whole",
-  "已撤单，无法满足最小成交量": "cancelled: less than its least volume", "已撤单：不能达到最小成交量": "cancelled: less than its least volume",
-  "已撤单，可能自成交": "cancelled: it would trade with itself", "已撤单：避免自成交": "cancelled: it would trade with itself",
-  "已撤单，集合竞价结束": "cancelled: the auction is over", "已撤单：集合竞价结束": "cancelled: the auction is over", "已撤单，本节结束": "cancelled: the section is over", "已撤单：本节交易结束": "cancelled: the section is over",
-  "已撤单，价格超出新的涨跌停板": "cancelled: outside the new price limits", "已撤单：价格超出涨跌停板": "cancelled: outside the price limits", "已撤单，由系统强制撤销": "cancelled by the system", "已撤单：系统强制撤单": "cancelled by the system",
+  "已撤单：即时成交剩余撤销": "cancelled: what could not be filled at once",
+  "已撤单：市价指令剩余撤销": "cancelled: what a market order could not fill", "已撤单：不能全部成交": "cancelled: could not be filled whole",
+  "已撤单：不能达到最小成交量": "cancelled: less than its least volume",
+  "已撤单：避免自成交": "cancelled: it would trade with itself",
+  "已撤单：集合竞价结束": "cancelled: the auction is over", "已撤单：本节交易结束": "cancelled: the section is over",
+  "已撤单：价格超出涨跌停板": "cancelled: outside the price limits", "已撤单：系统强制撤单": "cancelled by the system",
   "交易日结束，自动撤销当日有效的委托单（GFD）": "cancelled: the trading day is over", "已报送，等待柜台回报": "sent; the broker has not answered yet", "状态未知：已报送但柜台没有回报，不会重发": "not known: sent, the broker did not answer; it is not sent again",
   // why something was refused
   开仓保证金不足: "not enough money", 持仓超过限额: "more lots than may be held", 下单手数不合法: "such a quantity is not taken", "账户风险度过高，禁止开仓": "the account's risk ratio is too high to open", "可能自成交，拒绝下单": "it could trade with an order of its own",
@@ -17,9 +17,9 @@ export const serverWords: Record<string, string> = {
   单号重复: "this order id was used before", 下单价格不合法: "such a price is not taken", 下单价格不是价格单位的整倍数: "the price is not a multiple of the tick", 平仓手数超过持仓量: "more than is held", 平今手数超过今仓持仓量: "more than was opened today", 平昨手数超过昨仓持仓量: "more than is held from earlier days",
   活动委托数量超过上限: "too many orders alive", 重复委托次数超过上限: "the same order too often", 当日委托次数超过上限: "too many orders today", 当日撤单次数超过上限: "too many cancels today", 当日成交次数超过上限: "too many trades today", 只减仓委托不能开仓: "an order that only reduces cannot open", 委托有效期已过: "its date has passed",
   委托价格偏离最新价过大: "the price is too far from the last", "行情中断，禁止市价委托": "no market orders while prices are old", 当前只允许平仓: "only closing is allowed now", 交易已暂停: "trading is halted", 合约当前不可交易: "the instrument cannot be traded now", 下单价格超过涨停价: "above the upper limit", 下单价格低于跌停价: "below the lower limit",
-  当前时间不允许下单: "no orders at this time", 当前时间不允许撤单: "no cancels at this time", 金额超出系统上限: "more money than the system counts", 报单过于频繁: "too many orders at once", 交易所不支持该类型的委托: "the exchange has no such order type", 交易所不支持的报单类型: "the exchange has no such order type",
-  该委托仅在集合竞价时段有效: "for the auction only", 仅集合竞价阶段可下此类报单: "for the auction only", 集合竞价时段不接受该类型的委托: "not during the auction", 集合竞价阶段不可下此类报单: "not during the auction", 系统当日委托数量已达上限: "the system takes no more orders today", 系统报单数量已达上限: "the system takes no more orders",
-  "系统暂时无法记录委托，未受理": "not taken: it cannot be recorded now", "系统无法记录该指令，未执行": "not done: it cannot be recorded now", 日志与状态不符: "the journal and the state differ", 系统状态异常: "the system's state is broken", 交易通道不可用: "the broker cannot be reached", 不存在: "not found",
+  当前时间不允许下单: "no orders at this time", 当前时间不允许撤单: "no cancels at this time", 金额超出系统上限: "more money than the system counts", 报单过于频繁: "too many orders at once", 交易所不支持该类型的委托: "the exchange has no such order type",
+  该委托仅在集合竞价时段有效: "for the auction only", 集合竞价时段不接受该类型的委托: "not during the auction", 系统当日委托数量已达上限: "the system takes no more orders today",
+  "系统暂时无法记录委托，未受理": "not taken: it cannot be recorded now", 日志与状态不符: "the journal and the state differ", 交易通道不可用: "the broker cannot be reached", 不存在: "not found",
   该交易日已结算: "the day is settled already", "市场尚未收盘，不能结算": "the market is not over: no settlement yet", "平仓未全部成交，反手开仓未发出": "not all was closed: the reverse was not sent", "该交易通道不支持改单，请撤单后重报": "this broker cannot amend: cancel and send anew", 该交易通道不支持银期转账: "this broker takes no transfers", 该交易通道不支持此操作: "this broker does not do that", 柜台拒绝报单: "the broker refused the order",
   // notices
   登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 冻结手数: "frozen by other orders", 转账失败: "The transfer failed", 金额最多两位小数: "amounts have two decimals at most", 转账成功: "Transferred",
