@@ -417,6 +417,41 @@ def test_rabbitmq_tells_of_both_kinds_and_forgets_neither_over_a_restart(tmp_pat
     play(tmp_path, story)
 
 
+def test_an_account_outside_is_of_its_brokers_day(tmp_path: Path) -> None:
+    """Our calendar's day begins hours before or after it: the same trades would be told as another day's."""
+
+    async def story(house: House) -> None:
+        trade, bus = house.trade, MemoryBus(prefetch_count=64)
+        told: list[str] = []
+        publish = bus.publish
+
+        async def listened(messages: Any) -> None:
+            told.extend(m.message_id for m in messages if m.exchange == "QATRANSACTION")
+            await publish(messages)
+
+        bus.publish = listened  # type: ignore[method-assign]
+        house.broker._day = 20210803
+        assert (trade.trading_day, trade.trading_day_of("one")) == (20210802, 20210803)
+        assert trade.trading_day_of("here") == 20210802
+        door = TradeAmqp(
+            trade=trade, bus=bus, cursor=Cursor(house.directory / "cursor"),
+            resolve=house.rig.instruments.canonical, now_ns=house.rig.clock.now_ns,
+        )  # fmt: skip
+        await door.start()
+        for account in ("one", "here"):
+            await trade.durable(trade.insert(order("a", "BUY", "OPEN", 1, 75010, account_id=account)).lsn)
+        await until(lambda: len(told) == 2)
+        (shown,) = trade.trades("one")
+        assert sorted(told) == ["20210802-0", f"20210803-one-{shown.trade_id}"]
+        place = SqliteRepository(house.directory / "documents.sqlite")
+        keeper = Keeper(trade=trade, repository=place, now_ns=house.rig.clock.now_ns)
+        assert keeper.document("one").head.trading_day == "20210803"
+        assert keeper.document("here").head.trading_day == "20210802"
+        await door.stop(1.0)
+
+    play(tmp_path, story)
+
+
 def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         trade = house.trade

@@ -34,6 +34,7 @@ class Accounts(Protocol):
     def head_lsn(self) -> int: ...
     @property
     def trading_day(self) -> int: ...
+    def trading_day_of(self, account_id: str) -> int: ...
     def accounts(self) -> list[str]: ...
     def funds(self, account_id: str) -> Mapping[str, Any]: ...
     def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
@@ -230,7 +231,7 @@ class Results:
             return None
         trade = self._trade
         return (
-            trade.trading_day,
+            trade.trading_day_of(change.account_id),
             [trade.order(number) for number in change.orders],
             [trade.trade(number) for number in change.trades],
         )
@@ -279,8 +280,8 @@ class Results:
             await self._wake.wait()
             self._wake.clear()
             if self._retold and not self._orders:
-                day = self._trade.trading_day
-                again = self._trade.orders(self._retold.pop())
+                name = self._retold.pop()
+                day, again = self._trade.trading_day_of(name), self._trade.orders(name)
                 await self._trade.durable(self._trade.head_lsn)
                 self._orders = {(day, order.number): order for order in again} | self._orders
             if self._trades or self._orders or self._events:

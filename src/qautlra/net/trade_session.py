@@ -81,7 +81,7 @@ class TradeSession:
         self._held: deque[tuple[asks.Request, int]] = deque()
         self.held_bytes: int = 0
         "What waits for a login, as it came."
-        self._packets = Packets(out, lambda: trade.trading_day, push=push)
+        self._packets = Packets(out, lambda: trade.trading_day_of(self._account_id), push=push)
         self._seen_lsn = 0
         self._allowed: dict[Right, float] = {}
         self._renewing = False
@@ -215,7 +215,7 @@ class TradeSession:
             account_id, self._user_id, self._key, self._on_news, always_whole=self._always_whole
         )
         self._packets.tell(401, "登录成功")
-        self._packets.note(wire.session_patch(self._user_id, self._trade.trading_day))
+        self._packets.note(wire.session_patch(self._user_id, self._trade.trading_day_of(account_id)))
         self._packets.push_notices()
         # The tree may hold what is not durable yet: it is shown when it is.
         self._seen_lsn = self._trade.head_lsn

@@ -24,6 +24,11 @@ class Accounts(Service):
     router: Router
 
     @property
+    def trading_day(self) -> int:
+        """Return the day that is traded."""
+        raise NotImplementedError
+
+    @property
     def engine(self) -> Engine:
         """The built-in exchange."""
         raise NotImplementedError
@@ -84,6 +89,11 @@ class Accounts(Service):
         """Tell whether what became of an order that was sent is known, and is so after a restart."""
         seat = self.router.seat(account_id)
         return seat is None or seat.broker.is_shown(account_id, order_id)
+
+    def trading_day_of(self, account_id: str) -> int:
+        """Return the day an account trades in: its broker's, by that one's word, or the house's."""
+        seat = self.router.seat(account_id)
+        return self.trading_day if seat is None else seat.broker.trading_day or self.trading_day
 
     def status_of(self, account_id: str) -> int:
         """Return QIFI's `status`: 200 it trades, 100 not yet, 500 its broker is lost, 600 refused."""

@@ -63,7 +63,7 @@ def account_info(call: Call, account_id: str) -> rows.AccountInfo:
         trading_state=STATES[exchange.gate.account_state(number)],
         currency="CNY",
         risk_level=trade.monitor.level(account_id),
-        trading_day=str(trade.trading_day or ""),
+        trading_day=str(trade.trading_day_of(account_id) or ""),
         broker_state="synced" if seat is None else seat.state,
         **shown,
     )
@@ -107,7 +107,7 @@ async def one(call: Call) -> dict[str, Any]:
         orders=trade.orders(account_id),
         trades=trade.trades(account_id),
         transfers=trade.transfers(account_id),
-        trading_day=trade.trading_day,
+        trading_day=trade.trading_day_of(account_id),
         now_ns=trade.clock.now_ns(),
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
         status=trade.status_of(account_id),

@@ -208,6 +208,10 @@ class AccountBroker(Service):
         """The broker's trading day, 0 before the first login."""
         return self._day
 
+    def trading_day_of(self, _account_id: str) -> int:
+        """Return the broker's trading day."""
+        return self._day
+
     def accounts(self) -> list[str]:
         """Return the one account."""
         return [self.account]
