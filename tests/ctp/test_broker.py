@@ -324,7 +324,6 @@ def test_the_day_after_begins_with_what_was_left(tmp_path: Path, stands: bool) -
         venue.quote(COPPER, 75100)
         rig.at("2021-08-03 09:30:00")
         rig.trade.follow_day()
-        venue.day = 20210803
         venue.quote(COPPER, 75100)
         if stands:
             await until(lambda: not broker._sent and not broker._round._rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from qautlra.auth.audit import Act
@@ -74,7 +75,7 @@ class Desk:
         self.trade = trade
         self.auth = auth
         self.listing = listing
-        self.login = login
+        self._login = login
         self.now_ns = now_ns
         self._flows: dict[str, Flow] = {}
         self._confirmed: dict[str, tuple[int, str, str]] = {}
@@ -88,6 +89,11 @@ class Desk:
     def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
         """Return a session for a trader Api object that has just said hello."""
         return TraderSession(self, send, hello)
+
+    def login(self) -> LoginReply:
+        """Return the reply to a login; its day is the one that is traded: an operator may settle early."""
+        reply = self._login()
+        return replace(reply, trading_day=self.trade.trading_day or reply.trading_day)
 
     def health(self) -> dict[str, Any]:
         """Return what the front knows of its users."""
@@ -155,7 +161,7 @@ class Desk:
 
     def _status(self, product: str) -> bytes:
         phase, before = self._states[product]
-        record = write_status(product, phase, before=before, clock=self.login().clock)
+        record = write_status(product, phase, before=before, clock=self._login().clock)
         return frame(Kind.INSTRUMENT_STATUS, record)
 
     # --- what sessions share ---
