@@ -309,6 +309,18 @@ def test_a_broker_that_is_away_is_waited_for() -> None:
     run(work())
 
 
+def test_a_virtual_host_that_is_not_there_is_named(rabbit_url: str) -> None:
+    async def main() -> None:
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url.rstrip("/") + "/no%20such")))
+        running = asyncio.create_task(bus.run())
+        await until(lambda: "error" in bus.health())
+        assert bus.health()["error"].startswith("the broker has no virtual host 'no such'")
+        running.cancel()
+        await asyncio.wait([running])
+
+    asyncio.run(main())
+
+
 def test_urls() -> None:
     assert check_url("amqp://a:b@localhost:5672/")
     for wrong in ("http://x", "amqp://", "amqp://h:0/", "amqp://h:99999/", "localhost:5672"):

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelPreconditionFailed
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
@@ -285,13 +285,19 @@ class AmqpBus:
                 raise
             self.error = "the broker is gone"  # what the client library raises when its connection ends
         except _FAILURES as error:
-            self.error = _text(error)
+            self.error = self._shut_out if isinstance(error, InvalidFrameError) else _text(error)
         finally:
             self.failures_count += 1
             self._forget()
             if connection is not None:
                 with suppress(*_FAILURES, asyncio.CancelledError):
                     await asyncio.wait_for(connection.close(), 1.0)
+
+    @property
+    def _shut_out(self) -> str:
+        """What an end in the place of the opening's last answer means; the client library hides its text."""
+        vhost = unquote(urlsplit(self._options.url.reveal()).path[1:]) or "/"
+        return f"the broker has no virtual host {vhost!r}, or this user has no rights in it"
 
     async def _open(self, sockets: SocketFactory) -> AbstractConnection:
         url = self._options.url.reveal()
