@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, StorageError
 from qautlra.link.bus import Bus, Message
-from qautlra.model.order import OUTSIDE, Change, Order, Trade
+from qautlra.model.order import Change, Order, Trade
 from qautlra.wire import orders_out
 
 BATCH_COUNT = 512
@@ -36,6 +36,7 @@ class Accounts(Protocol):
     def trading_day(self) -> int: ...
     def trading_day_of(self, account_id: str) -> int: ...
     def accounts(self) -> list[str]: ...
+    def is_outside(self, account_id: str) -> bool: ...
     def funds(self, account_id: str) -> Mapping[str, Any]: ...
     def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
     def orders(self, account_id: str) -> list[Order]: ...
@@ -188,7 +189,7 @@ class Results:
         day = self._trade.trading_day
         names = [name for name in self._trade.accounts() if self._wanted(name)]
         trades = sorted(
-            (t for name in names for t in self._trade.trades(name) if t.number < OUTSIDE),
+            (t for name in names if not self._trade.is_outside(name) for t in self._trade.trades(name)),
             key=lambda t: t.number,
         )
         if kept is None:
@@ -243,7 +244,9 @@ class Results:
         day, orders, trades = prepared
         # Brokers outside tell their day again after a start: the same trades have the same message ids.
         self._trades.extend(
-            (day, trade) for trade in trades if trade.number >= OUTSIDE or (day, trade.number) >= self._begun
+            (day, trade)
+            for trade in trades
+            if self._trade.is_outside(trade.account_id) or (day, trade.number) >= self._begun
         )
         for order in orders:
             self._orders[(day, order.number)] = order
@@ -322,7 +325,7 @@ class Results:
             self._told.set()
         if trades:
             self.trades_count += len(trades)
-            ours = [item for item in trades if item[1].number < OUTSIDE]
+            ours = [item for item in trades if not self._trade.is_outside(item[1].account_id)]
             if ours:
                 self._kept(ours[-1][0], ours[-1][1].number + 1)
         if self.has_room:
@@ -377,7 +380,7 @@ class Results:
         for day, trade in trades:
             name = trade.account_id
             # The same when it is told again; numbers of brokers outside are this process's only.
-            mark = trade.number if trade.number < OUTSIDE else f"{name}-{trade.trade_id}"
+            mark = f"{name}-{trade.trade_id}" if self._trade.is_outside(name) else trade.number
             message_id = f"{day}-{mark}"
             found.append(Message(self._transactions, name, orders_out.bare_trade(trade), message_id))
             body = orders_out.trade(number(name), now_ns, trade)
