@@ -1,13 +1,18 @@
 """Open tables: what one stream's files do to it holds no other up, and it is tried again."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from deltalake import DeltaTable
 
+from qautlra.store import lake
 from qautlra.store.catalogue import DataFile
 from qautlra.store.lake import LakeService, Part
 from tests.store.world import run
@@ -45,5 +50,74 @@ def test_one_streams_files_hold_no_other_up(tmp_path: Path) -> None:
             assert rows == [{"n": 3, "p_file_date": DAY}, {"n": 4, "p_file_date": DAY}]
         finally:
             await service.stop(5.0)
+
+    run(story())
+
+
+async def until(said: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not said():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+
+
+def rewritten(directory: Path, name: str, numbers: list[int]) -> Part:
+    """A date's files anew."""
+    made = part(directory, "app")
+    pq.write_table(pa.table({"n": numbers}), directory / f"{name}.parquet")
+    return replace(made, files=[msgspec.structs.replace(made.files[0], path=f"{name}.parquet")])
+
+
+def test_what_commits_replace_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a date that is written whole every minute is kept a thousand times a day."""
+    monkeypatch.setattr(lake, "KEPT_H", 0)
+    monkeypatch.setattr(lake, "SWEEP_S", -1.0)
+    place = tmp_path / "lake" / "app"
+
+    async def story() -> None:
+        parts = [rewritten(tmp_path, "0", [0])]
+        service = LakeService(lambda: parts, tmp_path, str(tmp_path / "lake"), 0.05, {})
+        await service.start()
+        try:
+            await until(lambda: service.commits == 1)
+            (place / "p_file_date=2026-01-02" / "part-cut-short.parquet").write_bytes(b"PAR1")
+            for at in range(1, 5):
+                parts[:] = [rewritten(tmp_path, str(at), [at, at])]
+                await until(lambda at=at: service.commits == at + 1)  # type: ignore[misc]
+            await until(lambda: len(list(place.rglob("*.parquet"))) == 1)
+            assert not service.error
+            assert DeltaTable(str(place)).to_pyarrow_table().column("n").to_pylist() == [4, 4]
+        finally:
+            await service.stop(5.0)
+
+    run(story())
+
+
+def test_a_table_is_one_stores(tmp_path: Path) -> None:
+    """Another store would put its rows of a date in the place of the first one's."""
+    place = str(tmp_path / "lake")
+
+    def numbers() -> list[int]:
+        found: list[int] = DeltaTable(f"{place}/app").to_pyarrow_table().column("n").to_pylist()
+        return found
+
+    async def write(directory: Path, count: int, *, take_over: bool = False) -> str:
+        directory.mkdir(exist_ok=True)
+        parts = [rewritten(directory, str(count), list(range(count)))]
+        service = LakeService(lambda: parts, directory, place, 0.05, {}, take_over=take_over)
+        await service.start()
+        try:
+            await until(lambda: service.commits == 1 or bool(service.error))
+            return service.error
+        finally:
+            await service.stop(5.0)
+
+    async def story() -> None:
+        assert await write(tmp_path / "one", 3) == ""
+        assert "is the table of another store" in await write(tmp_path / "two", 1)
+        assert numbers() == [0, 1, 2]
+        assert await write(tmp_path / "one", 4) == "" and numbers() == [0, 1, 2, 3]
+        # one that is no more is taken over, by its maker too
+        assert await write(tmp_path / "two", 1, take_over=True) == "" and numbers() == [0]
+        assert "another store" in await write(tmp_path / "one", 5)
 
     run(story())

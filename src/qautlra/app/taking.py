@@ -59,4 +59,11 @@ def lake(settings: Lake, store: StoreService) -> LakeService:
         "AWS_ALLOW_HTTP": Secret("true" if settings.endpoint.startswith("http:") else ""),
     }
     given = {name: value for name, value in options.items() if value.reveal()}
-    return LakeService(store.parts, store.data_dir, settings.url, settings.interval_s, given)
+    return LakeService(
+        store.parts,
+        store.data_dir,
+        settings.url,
+        settings.interval_s,
+        given,
+        take_over=settings.take_over,
+    )

@@ -95,6 +95,8 @@ class Lake(Struct, frozen=True, kw_only=True):
     region: Annotated[str, Meta(max_length=64)] = ""
     access_key_id: Secret = Secret()
     secret_access_key: Secret = Secret()
+    take_over: bool = False
+    "Write tables another store has made, which then is to write them no more."
 
 
 PartitionField = Literal["date", "hour", "instrument", "exchange", "product", "source"]

@@ -2,7 +2,8 @@
 
 A date is written whole, in one commit that takes the place of what the table had of it, whenever its files
 changed; so a date is there as it was at one moment, each row once, however often this is cut short. Of the
-market's streams it is the trading date, of users' the date their files are of, in a column of its own.
+market's streams it is the trading date, of users' the date their files are of, in a column of its own. A
+table is one store's, which its description names; files a commit has replaced are deleted an hour later.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from zlib import crc32
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import Struct
 
 from qautlra.base import log, metrics
-from qautlra.base.errors import ConfigError
+from qautlra.base.clock import monotonic_s, new_token
+from qautlra.base.errors import ConfigError, StorageError
 from qautlra.base.secret import Secret
 from qautlra.base.service import Service
 from qautlra.store.catalogue import DataFile, State, write_durably
@@ -28,12 +31,25 @@ from qautlra.store.schema import BAR_1M, BAR_SCHEMA, ROW_SCHEMA, TRADING_DATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from deltalake import DeltaTable
+
     from qautlra.store.tables.definition import Definition
 
 NOTES = "lake.json"
 DATE_COLUMN = "p_file_date"
 RETRY_S = 10.0
+KEPT_H = 1
+"How long readers that began before a commit find the files it has replaced."
+SWEEP_S = 3_600.0
+_OWNER = "qautlra store "
 _log = log.get_logger("store")
+
+
+class Notes(Struct, kw_only=True):
+    """The store's name in its tables; what is written: marks of dates, and of which making of a stream."""
+
+    id: str
+    written: dict[str, int] = {}
 
 
 class LakeService(Service):
@@ -48,6 +64,8 @@ class LakeService(Service):
         url: str,
         interval_s: float,
         options: dict[str, Secret],
+        *,
+        take_over: bool = False,
     ) -> None:
         super().__init__()
         try:
@@ -64,7 +82,9 @@ class LakeService(Service):
         self._url = url.rstrip("/")
         self._interval_s = interval_s
         self._options = options
-        self._written: dict[str, int] = {}
+        self._take_over = take_over
+        self._notes = Notes(id="")
+        self._swept_s: dict[str, float] = {}
         self.commits = 0
         self.rows = 0
         self.error = ""
@@ -73,9 +93,10 @@ class LakeService(Service):
         """Remember what is written, and begin."""
         path = self._data_dir / NOTES
         try:
-            self._written = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
+            self._notes = msgspec.json.decode(path.read_bytes(), type=Notes)
         except (FileNotFoundError, msgspec.DecodeError):
-            self._written = {}  # everything is written again, in place of itself
+            self._notes = Notes(id=new_token(8))
+            await asyncio.to_thread(write_durably, path, msgspec.json.encode(self._notes))
         metrics.watch("qautlra_lake_commits_total", "Dates written", lambda: self.commits, kind="counter")
         metrics.watch("qautlra_lake_rows_total", "Rows written", lambda: self.rows, kind="counter")
         self.spawn(self._keep_writing(), "write")
@@ -108,33 +129,71 @@ class LakeService(Service):
         table = f"{self._url}/{part.stream}"
         key = f"{table}/{part.day}"
         mark = crc32("\n".join(sorted(file.path for file in part.files)).encode())
-        if self._written.get(key) == mark:
+        written = self._notes.written
+        if written.get(key) == mark:
             return
-        is_anew = self._written.get(table, part.created_us) != part.created_us
+        is_anew = written.get(table, part.created_us) != part.created_us
         await asyncio.to_thread(self._write, table, part, is_anew=is_anew)
         self.commits += 1
         self.rows += sum(file.rows for file in part.files)
         if is_anew:
-            gone = [known for known in self._written if known.startswith(f"{table}/")]
-            for known in gone:
-                del self._written[known]
-        self._written |= {table: part.created_us, key: mark}
-        content = msgspec.json.encode(self._written)
+            for known in [known for known in written if known.startswith(f"{table}/")]:
+                del written[known]
+        written |= {table: part.created_us, key: mark}
+        content = msgspec.json.encode(self._notes)
         await asyncio.to_thread(write_durably, self._data_dir / NOTES, content)
+        if monotonic_s() - self._swept_s.get(table, float("-inf")) > SWEEP_S:
+            await asyncio.to_thread(self._sweep, table)
+            self._swept_s[table] = monotonic_s()
 
     def _write(self, table: str, part: Part, *, is_anew: bool) -> None:
         """Put the rows of a date in the place of what the table has of it, or of all it has. Blocking."""
         from deltalake import write_deltalake
 
         write_deltalake(
-            table,
+            self._owned(table) or table,
             pa.RecordBatchReader.from_batches(part.schema, _batches(part)),
             mode="overwrite",
             schema_mode="overwrite" if is_anew else "merge",
             predicate=None if is_anew else f"{part.date_column} = '{part.day}'",
             partition_by=[part.date_column],
-            storage_options={name: value.reveal() for name, value in self._options.items()} or None,
+            description=f"{_OWNER}{self._notes.id}",
+            storage_options=self._storage(),
         )
+
+    def _owned(self, table: str) -> DeltaTable | None:
+        """Return a table that is there and this store's; StorageError when it is another's. Blocking."""
+        found = self._open(table)
+        if found is None:
+            return None
+        owner = found.metadata().description or ""
+        if owner == f"{_OWNER}{self._notes.id}":
+            return found
+        if owner.startswith(_OWNER) and not self._take_over:
+            raise StorageError(
+                f"{table} is the table of another store ({owner.removeprefix(_OWNER)}), whose rows would be "
+                "replaced: name another store.lake.url, or, if that one is no more, set store.lake.take_over"
+            )
+        found.alter.set_table_description(f"{_OWNER}{self._notes.id}")
+        return self._open(table)
+
+    def _open(self, table: str) -> DeltaTable | None:
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            return DeltaTable(table, storage_options=self._storage())
+        except TableNotFoundError:
+            return None
+
+    def _sweep(self, table: str) -> None:
+        """Delete files no commit of the last hour had, also of a write that was cut short. Blocking."""
+        found = self._open(table)
+        if found is not None:
+            found.vacuum(KEPT_H, dry_run=False, enforce_retention_duration=False, full=True)
+
+    def _storage(self) -> dict[str, str] | None:
+        return {name: value.reveal() for name, value in self._options.items()} or None
 
 
 @dataclass(frozen=True, slots=True)
