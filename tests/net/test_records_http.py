@@ -87,6 +87,24 @@ def test_money_moved_by_any_door_is_among_the_movements(front: TradingFront) -> 
     ]
 
 
+def test_money_that_is_asked_for_twice_moves_once(front: TradingFront) -> None:
+    sent = {"account_id": "acc001", "amount": 100.5, "request_id": "r1"}
+    for _ in range(3):
+        assert front.post("ann", "/api/account/deposit", sent)["balance"] == 1_000_100.5
+    assert front.error("ann", "POST", "/api/account/deposit", sent | {"amount": 100}) == (409, 9409)
+    assert front.error("ann", "POST", "/api/account/withdraw", sent) == (409, 9409)
+    front.post("bob", "/api/account/deposit", sent | {"account_id": "acc002"})
+    too_much = {"account_id": "acc001", "amount": -1e9, "request_id": "r2"}
+    assert front.error("ann", "POST", "/api/account/transfer", too_much) == (400, 2003)
+    found = [front.post("ann", "/api/account/transfer", too_much | {"amount": -0.5}) for _ in range(2)]
+    assert [(one["transfer_id"], one["available"]) for one in found] == [(3, 1_000_100.0)] * 2
+    rows = front.get("root", "/api/management/transactions/acc001")["transactions"]
+    assert [row["amount"] for row in rows][:2] == [0.5, 100.5] and len(rows) == 3
+    settle(front, "2021-08-03 09:31:00")
+    front.post("ann", "/api/account/deposit", sent)
+    assert front.get("ann", "/api/account/acc001")["accounts"]["deposit"] == 100.5
+
+
 def test_movements_are_kept_in_their_order(front: TradingFront, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever of them the journal's thread wakes first."""
     amounts = [1.01, 2.02, 3.03]
@@ -232,3 +250,19 @@ def test_an_instrument_of_our_own_counts_with_its_own_multiple(front: TradingFro
 def test_a_day_that_is_none_is_refused(front: TradingFront, day: str) -> None:
     path = f"/api/data/statistics/pnl?account_id=acc001&start={quote(day)}"
     assert front.error("ann", "GET", path) == (400, 1008)
+
+
+def test_shares_are_paired_whatever_offset_was_said(front: TradingFront) -> None:
+    share = "SSE.600000"
+    front.tick(share, 10, pre_close=10, ask_price1=10, ask_volume1=1000)
+    for offset in ("OPEN", "CLOSE"):
+        front.post("ann", "/api/order/submit", order(share, "BUY", offset, 100, 10))
+    settle(front, "2021-08-03 09:31:00")
+    front.tick(share, 10.5, pre_close=10, bid_price1=10.5, bid_volume1=1000)
+    for offset in ("OPEN", "CLOSE"):
+        front.post("ann", "/api/order/submit", order(share, "SELL", offset, 100, 10.5))
+    found = front.get("ann", "/api/data/statistics/trades?account_id=acc001")
+    assert (found["win_count"], found["loss_count"], found["max_profit"]) == (2, 0, pytest.approx(50))
+    profit = front.get("ann", "/api/data/statistics/pnl?account_id=acc001")
+    assert (profit["realized"], profit["unrealized"]) == (pytest.approx(100), 0)
+    assert profit["net"] == pytest.approx(sum(day["profit"] for day in profit["daily_pnl"]), abs=1e-6)

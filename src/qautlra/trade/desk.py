@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qautlra.base.errors import QautlraError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
-from qautlra.trade import board
+from qautlra.trade import board, listing
 from qautlra.trade.board import Board
 from qautlra.trade.records import Records
 
@@ -157,6 +157,13 @@ class Desk(Service):
     def multiple(self, symbol: str) -> float:
         """Return how much of the underlying one lot is."""
         return self.board.terms(symbol)[1]
+
+    def is_share(self, symbol: str) -> bool:
+        """Tell whether an instrument is bought and sold, not opened and closed."""
+        line = self.instruments.find(symbol)
+        if line < 0 or symbol in self.board.own:
+            return False
+        return self.instruments.info(line)["kind"] in listing.SHARES
 
     # --- equity ---
 

@@ -20,14 +20,14 @@ STOCK_TRANSFER_FEE = 0.00001
 WIDE_BAND = 0.5
 STOCK_LOT = 100
 STAR_MIN = 200
-_SHARES = ("STOCK", "FUND", "BOND")
+SHARES = ("STOCK", "FUND", "BOND")
 _BANDS = {"STAR": 0.2, "CHINEXT": 0.2, "BSE": 0.3}
 
 
 def tradable(info: Mapping[str, Any]) -> bool:
     """Tell whether orders of this instrument can be taken at all: its tick and multiple are known."""
     return (
-        info["kind"] in ("FUTURE", "OPTION", *_SHARES)
+        info["kind"] in ("FUTURE", "OPTION", *SHARES)
         and bool(info["price_tick"])
         and float(info["volume_multiple"] or 0) >= 1
     )
@@ -40,9 +40,9 @@ def listing(info: Mapping[str, Any], snapshot: Mapping[str, Any] | None) -> dict
     if limits is None:
         return None
     kind = info["kind"]
-    terms = _shares(info) if kind in _SHARES else _derivative(info)
+    terms = _shares(info) if kind in SHARES else _derivative(info)
     product = {"OPTION": book.OPTION, "FUTURE": book.FUTURE}.get(kind, book.STOCK)
-    reference = _number(snapshot, "pre_close" if kind in _SHARES else "pre_settlement")
+    reference = _number(snapshot, "pre_close" if kind in SHARES else "pre_settlement")
     return {
         "lower": limits[0],
         "upper": limits[1],
@@ -65,7 +65,7 @@ def band(
     lower, upper = _number(snapshot, "lower_limit"), _number(snapshot, "upper_limit")
     if lower is not None and upper is not None and 0 <= lower < upper:
         return lower, upper
-    share = info["kind"] in _SHARES
+    share = info["kind"] in SHARES
     for name in ("pre_close", "last_price") if share else ("pre_settlement", "pre_close", "last_price"):
         base = _number(snapshot, name)
         if base is not None and base > 0:

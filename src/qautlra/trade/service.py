@@ -304,14 +304,20 @@ class TradeService(Accounts):
         by: str = "",
         method: str = "bank",
         remark: str = "",
+        request_id: str = "",
     ) -> Answer:
         """Move `amount` CNY between account and bank: in when positive, out when negative; whole cents.
 
-        `by`, `method` and `remark` are kept with the movement.
+        `by`, `method` and `remark` are kept with the movement. The same `request_id` again moves nothing and
+        is answered as the first was; with another amount it is refused (9409).
         """
         engine = self.engine
         if not is_money(amount):
             return Answer(code=codes.BAD_AMOUNT, text="转账失败,金额最多两位小数")
+        if (done := self._transfers.done(account_id, request_id)) is not None:
+            if abs(done.amount - amount) < 5e-3:
+                return Answer(code=0, lsn=engine.exchange.head_lsn)
+            return Answer(code=codes.CONFLICT, text=codes.describe(codes.CONFLICT).text)
         seat = self.router.seat(account_id)
         if seat is not None:
             return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
@@ -326,6 +332,7 @@ class TradeService(Accounts):
             code=answer.code,
             text="转账成功" if answer.ok else answer.text,
             time_ns=self.clock.now_ns(),
+            request_id=request_id,
         )
         lsn = self.note(to_bytes(transfer))[1]
         self._transfers.keep(transfer)
@@ -337,6 +344,10 @@ class TradeService(Accounts):
             for hook in self.money_moved:
                 hook(moved)
         return self._woken(msgspec.structs.replace(answer, lsn=lsn))
+
+    def transfer_of(self, account_id: str, request_id: str) -> Transfer | None:
+        """Return the account's transfer of the day that was done for a request."""
+        return self._transfers.done(account_id, request_id)
 
     def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
         """Return the account's transfers of the day, from number `since` on."""

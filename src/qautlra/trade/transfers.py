@@ -23,6 +23,8 @@ class Transfer(Note, frozen=True, kw_only=True, tag="transfer"):
     code: int
     text: str
     time_ns: int
+    request_id: str = ""
+    'Whoever asks again with it on this trading day is told of this one; "" where none was given.'
 
 
 class Moved(NamedTuple):
@@ -57,6 +59,11 @@ class Transfers:
     def keep(self, transfer: Transfer) -> None:
         """Keep a transfer."""
         self._of.setdefault(transfer.account_id, []).append(transfer)
+
+    def done(self, account_id: str, request_id: str) -> Transfer | None:
+        """Return the account's transfer of the day that was done for a request, None without one."""
+        found = (one for one in self._of.get(account_id, ()) if one.request_id == request_id and not one.code)
+        return next(found, None) if request_id else None
 
     def is_full(self, account_id: str) -> bool:
         """Tell whether refused transfers of the day are no longer kept."""

@@ -113,9 +113,10 @@ class OpenAccountRequest(Struct, frozen=True, kw_only=True):
 
 
 class MoneyRequest(Struct, frozen=True, kw_only=True):
-    """Money in or out; `amount` CNY, above 0."""
+    """Money in or out; `amount` CNY, above 0, whole cents. A `request_id` makes sending twice harmless."""
 
     amount: float
+    request_id: Id = ""
     account_id: Id = ""
     user_id: Id = ""
     method: Short = ""
@@ -124,10 +125,13 @@ class MoneyRequest(Struct, frozen=True, kw_only=True):
 
 
 class TransferRequest(Struct, frozen=True, kw_only=True):
-    """Money between bank and account: in when positive, out when negative."""
+    """Money between bank and account: in when positive, out when negative. A `request_id` makes sending twice
+    harmless.
+    """
 
     account_id: Id
     amount: float
+    request_id: Id = ""
     bank_id: Id = "SIM"
     bank_password: Short = ""
     future_password: Short = ""

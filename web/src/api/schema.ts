@@ -84,12 +84,12 @@ export type Opened = { "account_id": string; "broker": string; "opened": boolean
 export type Envelope_list_AccountInfo = { "success": boolean; "data": (AccountInfo)[]; "error"?: null };
 /** An account's money, in CNY. */
 export type AccountInfo = { "account_id": string; "broker": string; "status": string; "trading_state": string; "currency": string; "balance": number; "pre_balance": number; "static_balance": number; "deposit": number; "withdraw": number; "withdraw_quota": number; "available": number; "margin": number; "frozen_margin": number; "frozen_commission": number; "close_profit": number; "position_profit": number; "float_profit": number; "commission": number; "risk_ratio": number | null; "risk_level": string; "trading_day": string; "broker_state": string };
-/** Money in or out; `amount` CNY, above 0. */
-export type MoneyRequest = { "amount": number; "account_id"?: string; "user_id"?: string; "method"?: string; "remark"?: string; "bank_account"?: string };
+/** Money in or out; `amount` CNY, above 0, whole cents. A `request_id` makes sending twice harmless. */
+export type MoneyRequest = { "amount": number; "request_id"?: string; "account_id"?: string; "user_id"?: string; "method"?: string; "remark"?: string; "bank_account"?: string };
 /** A reply with data. */
 export type Envelope_AccountInfo = { "success": boolean; "data": AccountInfo; "error"?: null };
-/** Money between bank and account: in when positive, out when negative. */
-export type TransferRequest = { "account_id": string; "amount": number; "bank_id"?: string; "bank_password"?: string; "future_password"?: string };
+/** Money between bank and account: in when positive, out when negative. A `request_id` makes sending twice harmless. */
+export type TransferRequest = { "account_id": string; "amount": number; "request_id"?: string; "bank_id"?: string; "bank_password"?: string; "future_password"?: string };
 /** A reply with data. */
 export type Envelope_Transferred = { "success": boolean; "data": Transferred; "error"?: null };
 /** A movement between bank and account. */

@@ -131,8 +131,17 @@ async def withdraw(call: Call) -> rows.AccountInfo:
 
 async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> rows.AccountInfo:
     """Move money, write down who had it moved, and show the account."""
+    if asked.request_id and call.trade.is_outside(account_id):
+        raise InputError("request_id: the account's broker knows none", number=1008)
     method = asked.method or "bank"
-    answer = call.trade.transfer(account_id, amount, by=call.who.user_id, method=method, remark=asked.remark)
+    answer = call.trade.transfer(
+        account_id,
+        amount,
+        by=call.who.user_id,
+        method=method,
+        remark=asked.remark,
+        request_id=asked.request_id,
+    )
     act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
     call.record(act, account_id, ok=answer.ok, amount=amount, method=asked.method, remark=asked.remark)
     await call.done(answer)
@@ -147,8 +156,9 @@ async def transfer(call: Call) -> dict[str, Any]:
     if asked.bank_id != BANK["bank_id"]:
         raise NotFoundError(f"no bank {asked.bank_id!r} of this account")
     sign = -1 if asked.amount < 0 else 1
-    note = wire.MoneyRequest(amount=abs(asked.amount), method="bank")
-    number = len(call.trade.transfers(account_id)) + 1
+    note = wire.MoneyRequest(amount=abs(asked.amount), method="bank", request_id=asked.request_id)
+    again = call.trade.transfer_of(account_id, asked.request_id)
+    number = again.seq if again is not None else len(call.trade.transfers(account_id)) + 1
     info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note)
     if call.trade.is_outside(account_id):  # the broker tells later what became of it
         text = "asked of the account's broker"

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from qautlra.auth.rights import Right
-from qautlra.model.order import Direction, Trade
+from qautlra.model.order import Direction, Offset, Trade
 from qautlra.net.trade_http.accounts import account_info
 from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
@@ -37,16 +37,20 @@ async def deals_of(call: Call, account_id: str) -> list[Deal]:
 
 
 def _deals(call: Call, account_id: str, statements: list[Statement]) -> list[Deal]:
-    found = [_deal(trade, kept.trading_day) for kept in statements for trade in kept.trades]
+    found = [_deal(call, trade, kept.trading_day) for kept in statements for trade in kept.trades]
     day = call.trade.trading_day
-    return found + [_deal(trade, day) for trade in call.trade.trades(account_id)]
+    return found + [_deal(call, trade, day) for trade in call.trade.trades(account_id)]
 
 
-def _deal(trade: Trade, day: int) -> Deal:
+def _deal(call: Call, trade: Trade, day: int) -> Deal:
+    is_buy = trade.direction is Direction.BUY
+    offset = trade.offset
+    if call.desk.is_share(trade.symbol):  # whatever was said: what is bought opens, what is sold closes
+        offset = Offset.OPEN if is_buy else Offset.CLOSE
     return Deal(
         trade.symbol,
-        trade.direction is Direction.BUY,
-        trade.offset.name,
+        is_buy,
+        offset.name,
         trade.volume,
         trade.price,
         trade.commission,
