@@ -21,6 +21,7 @@ from qautlra.model import codes
 from qautlra.model.condition import Conditional
 from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, Change, Said
 from qautlra.net.amqp_out import Cursor
+from qautlra.net.ctp_flow import Flow
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.net.trade_channel import Channel, Channels, News
 from qautlra.trade.brokers.base import AccountBroker
@@ -29,6 +30,8 @@ from qautlra.trade.brokers.gate import OutsideGate
 from qautlra.trade.brokers.shadow import Difference
 from qautlra.trade.keeper import Keeper
 from qautlra.wire import ctp_broker
+from qautlra.wire.ctp_frames import QUICK, RESTART, Frame, Kind, Reader
+from qautlra.wire.ctp_records import layout
 from tests.ctp.test_broker import options, order, until
 from tests.ctp.test_trader import Venue
 from tests.trade.rig import Rig
@@ -413,6 +416,44 @@ def test_rabbitmq_tells_of_both_kinds_and_forgets_neither_over_a_restart(tmp_pat
         }
         assert len(house.venue.rig.trade.orders("one")) == 2
         await second.stop(1.0)
+
+    play(tmp_path, story)
+
+
+def test_our_own_front_tells_of_orders_that_left_the_house_what_became_of_them(tmp_path: Path) -> None:
+    """Programs of CTP who trade for an account outside: on its way, queueing, refused, not withdrawn."""
+
+    async def story(house: House) -> None:
+        trade, got = house.trade, []
+        reader = Reader(1 << 20)
+        flow = Flow(trade, "one", "9999", 1)
+        flow.attach("program", lambda made: got.extend(reader.feed(made)), QUICK, 0)
+
+        def told(ref: str) -> list[tuple[str, str]]:
+            rows = [layout("Order").read(one.record) for one in got if one.kind == Kind.RTN_ORDER]
+            mine = [row for row in rows if (row["FrontID"], row["SessionID"], row["OrderRef"]) == (1, 7, ref)]
+            return [(row["OrderStatus"], row["OrderSubmitStatus"]) for row in mine]
+
+        for ref, volume in (("1", 1), ("2", 9000)):
+            await trade.durable(trade.insert(order(f"ctp.1.7.{ref}", "BUY", "OPEN", volume, 74000)).lsn)
+        await until(lambda: told("1")[-1] == ("3", "3") and told("2")[-1] == ("5", "4"))
+        assert told("1")[0] == told("2")[0] == ("a", "0") and len(told("2")) == len(set(told("2"))) == 2
+        resting, refused = trade.find("one", "ctp.1.7.1"), trade.find("one", "ctp.1.7.2")
+        assert resting is not None and refused is not None and "资金不足" in refused.message
+        why = Answer(code=codes.NO_ORDER, order_id=resting.order_id, number=0, text="CTP:（26）")
+        house.broker._tell(Change(account_id="one", refused=(why,)))
+        (action,) = [one for one in got if one.kind == Kind.ERR_ACTION]
+        row = layout("OrderAction").read(action.record)
+        assert (row["OrderRef"], row["SessionID"], action.error) == ("1", 7, 25)
+        assert row["OrderSysID"].strip() == resting.exchange_order_id and row["StatusMsg"] == "CTP:（26）"
+        named = flow.named("SHFE", resting.exchange_order_id)
+        assert named == flow.named("", resting.exchange_order_id) == resting.order_id
+        assert flow.named("DCE", resting.exchange_order_id) == ""  # which numbers for itself
+        later = Flow(trade, "one", "9999", 2)
+        again: list[Frame] = []
+        later.attach("program", lambda made: again.extend(reader.feed(made)), RESTART, 0)
+        ends = [layout("Order").read(one.record)["OrderStatus"] for one in again]
+        assert ends[-1] == "5" and "3" in ends
 
     play(tmp_path, story)
 

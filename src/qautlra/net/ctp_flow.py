@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from qautlra.model import codes
 from qautlra.model.order import Change, Order, Trade
 from qautlra.wire.ctp_frames import FROM_NUMBER, QUICK, RESTART, RESUME, Kind, frame
-from qautlra.wire.ctp_orders import is_own_refusal, write_order, write_trade
+from qautlra.wire.ctp_orders import is_own_refusal, write_order, write_trade, write_unwithdrawn
 from qautlra.wire.ctp_records import layout
 
 FLOW_FRAMES_COUNT: Final = 50_000
@@ -57,8 +58,8 @@ class Flow:
         self.account_id = account_id
         self.flags: dict[str, str] = {}
         "Offset flags as they were sent, where the house's word for it has two."
-        self.by_sys_id: dict[str, str] = {}
-        "Names of orders by the exchange's number."
+        self._by_sys_id: dict[tuple[str, str], str] = {}
+        "Names of orders by exchange and the number it gave: exchanges number each for themselves."
         self._keep(self._day())
         self._end = trade.subscribe(account_id, self._tell, self._prepare)
 
@@ -87,6 +88,12 @@ class Flow:
                 send(self._frames[at])
         if mode in (RESTART, RESUME, QUICK, FROM_NUMBER):
             self._sessions[session] = send
+
+    def named(self, exchange: str, sys_id: str) -> str:
+        """Return an order's name by the exchange's number, any exchange's where none is named; or ""."""
+        if exchange:
+            return self._by_sys_id.get((exchange, sys_id), "")
+        return next((name for (_, known), name in self._by_sys_id.items() if known == sys_id), "")
 
     def detach(self, session: object) -> None:
         """Forget a session."""
@@ -152,9 +159,15 @@ class Flow:
                     made.append((Kind.RTN_TRADE, self._trade_record(trade, found)))
         return made
 
-    def _tell(self, _change: Change, pushed: Pushed) -> None:
+    def _tell(self, change: Change, pushed: Pushed) -> None:
         if pushed:
             self.push(pushed)
+        for refused in change.refused:
+            order = self._trade.find(self.account_id, refused.order_id)
+            if order is not None:
+                error = codes.describe(refused.code).ctp
+                record = write_unwithdrawn(order, broker=self._broker, text=refused.text)
+                self.tell(frame(Kind.ERR_ACTION, record, error=error, text=refused.text, answer=True))
 
     def _begin_day(self) -> None:
         self._frames = []
@@ -163,15 +176,16 @@ class Flow:
         self._known.clear()
         self._traded.clear()
         self.flags.clear()
-        self.by_sys_id.clear()
+        self._by_sys_id.clear()
 
     def _order(self, order: Order) -> Pushed:
         if order.exchange_order_id:
-            self.by_sys_id[order.exchange_order_id] = order.order_id
+            self._by_sys_id[order.symbol.partition(".")[0], order.exchange_order_id] = order.order_id
         states = [False]
         if order.number not in self._known:
             self._known.add(order.number)
-            states = [True, False]
+            if order.exchange_order_id or not order.is_alive:  # else it is in its first state still
+                states = [True, False]
         return [(Kind.RTN_ORDER, self.order_record(order, accepted=accepted)) for accepted in states]
 
     def order_record(self, order: Order, *, accepted: bool = False) -> bytes:

@@ -307,7 +307,7 @@ class TraderSession:
             return
         key = action_key(asked)
         sys_id = asked.text("OrderSysID")
-        order_id = self._flow(account_id).by_sys_id.get(sys_id, "") if sys_id else key.order_id
+        order_id = self._flow(account_id).named(asked.text("ExchangeID"), sys_id) if sys_id else key.order_id
         found = self._desk.trade.find(account_id, order_id) if order_id else None
         if found is None:
             self._refuse_action(got, asked, codes.ORDER_NOT_FOUND)

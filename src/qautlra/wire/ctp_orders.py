@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from qautlra.model import codes as house_codes
 from qautlra.model.order import (
+    OUTSIDE,
     Direction,
     InsertOrder,
     Offset,
@@ -123,7 +124,12 @@ def stamp(ts_ns: int) -> tuple[str, str]:
 
 
 def is_own_refusal(order: Order) -> bool:
-    """Tell whether CTP itself refused it: then nobody but its sender hears of it, and no query shows it."""
+    """Tell whether CTP itself refused it: then nobody but its sender hears of it, and no query shows it.
+
+    What a broker outside refuses had been taken here: its end is told as an exchange's refusal is.
+    """
+    if order.number >= OUTSIDE:
+        return False
     return order.code != 0 and house_codes.describe(order.code).name not in BY_EXCHANGE
 
 
@@ -133,6 +139,8 @@ def status_of(order: Order) -> tuple[str, str, str]:
         return CANCELLED, "4", f"已撤单报单被拒绝{order.symbol.partition('.')[0]}:{order.message}"
     if not order.is_alive:
         return (TRADED, "3", "全部成交") if not order.volume_left else (CANCELLED, "3", order.message)
+    if not order.exchange_order_id:  # on its way to a broker outside
+        return ACCEPTED, "0", order.message
     if order.volume_left < order.volume:
         return PART_TRADED, "3", "部分成交"
     return QUEUEING, "3", "未成交"
@@ -238,6 +246,28 @@ def write_refused(order: InsertOrder, *, broker: str, trading_day: int, text: st
 def action_key(asked: Record) -> Key:
     """Return the keys an action names; its reference is empty when it goes by the exchange's number."""
     return Key(asked.whole("FrontID"), asked.whole("SessionID"), asked.text("OrderRef"))
+
+
+def write_unwithdrawn(order: Order, *, broker: str, text: str) -> bytes:
+    """Return the OrderAction record of a withdrawal that was taken here and refused where the order is."""
+    exchange, _, code = order.symbol.partition(".")
+    key = key_of(order.order_id, order.number)
+    return layout("OrderAction").pack(
+        {
+            "BrokerID": broker,
+            "InvestorID": order.account_id,
+            "UserID": order.account_id,
+            "OrderRef": key.ref,
+            "FrontID": key.front,
+            "SessionID": key.session,
+            "ExchangeID": exchange,
+            "OrderSysID": sys_id(order.exchange_order_id),
+            "ActionFlag": "0",
+            "InstrumentID": code,
+            "OrderActionStatus": "c",
+            "StatusMsg": text,
+        }
+    )
 
 
 def write_action(asked: Record, text: str) -> bytes:
