@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,3 +268,21 @@ def test_shares_are_paired_whatever_offset_was_said(front: TradingFront) -> None
     profit = front.get("ann", "/api/data/statistics/pnl?account_id=acc001")
     assert (profit["realized"], profit["unrealized"]) == (pytest.approx(100), 0)
     assert profit["net"] == pytest.approx(sum(day["profit"] for day in profit["daily_pnl"]), abs=1e-6)
+
+
+def test_a_file_for_spreadsheets(front: TradingFront) -> None:
+    done(front, CU, "BUY", "OPEN", 1, 75000)
+    front.post("ann", "/api/account/deposit", {"account_id": "acc001", "amount": 1})
+
+    def rows(kind: str) -> list[dict[str, str]]:
+        path = f"/api/data/export?account_id=acc001&data_type={kind}&format=excel"
+        reply = front.call("ann", "GET", path)
+        assert reply.headers["Content-Disposition"] == f'attachment; filename="acc001-{kind}.csv"'
+        assert reply.body.startswith(b"\xef\xbb\xbf")
+        return list(csv.DictReader(io.StringIO(reply.body.decode("utf-8-sig"))))
+
+    (told,) = rows("orders")
+    assert (told["message"], told["submit_time"]) == ("全部成交", "2021-08-02 09:30:00.000")
+    assert rows("trades")[0]["timestamp"] == "2021-08-02 09:30:00.000"
+    assert rows("transactions")[-1]["ts_ns"] == "2021-08-02 09:30:00.000"
+    assert rows("positions")[0]["volume_long"] == "1"
