@@ -59,6 +59,38 @@ def test_follow_and_ask(serve: Serve) -> None:
         assert hear(ws, "pong")
 
 
+def test_instruments_of_a_users_stream(serve: Serve) -> None:
+    server = serve(mode="db", env=ENV)
+    with connect(f"ws://127.0.0.1:{server.port}/ws/db", additional_headers=BASIC, max_size=None) as ws:
+        rows = [{"instrument_id": name, "n": n} for n, name in enumerate(("SHFE.au2612", "au2612", "rb2705"))]
+        say(ws, type="ingest", stream="signals", data=rows)
+        say(ws, type="ingest", stream="plain", data={"n": 1})
+        hear(ws, "ack"), hear(ws, "ack")
+        say(ws, type="subscribe", stream="signals", data={"instruments": ["au2612"]})
+        assert hear(ws, "subscribed")["instruments"] == ["au2612"]
+        say(ws, type="subscribe", stream="plain", data={"instruments": ["au2612"]})
+        assert "have no instrument_id" in hear(ws, "error")["message"]
+        say(ws, type="ingest", stream="signals", data=[rows[2]])
+        say(ws, type="ingest", stream="signals", data=[{"n": 9}])
+        say(ws, type="ingest", stream="signals", data=rows)
+        assert [row["n"] for row in hear(ws, "marketData")["data"]] == [0, 1]
+
+
+def test_an_answer_that_is_cut_says_so(serve: Serve) -> None:
+    server = serve(mode="db", env=ENV)
+    text = b"\n".join(b'{"n":1}' for _ in range(100_001))
+    status, _, _ = server.request(
+        "POST", "/api/v1/ingest", text, X_P_Stream="many", Content_Type="application/x-ndjson", **BASIC
+    )
+    assert status == 200
+    with connect(f"ws://127.0.0.1:{server.port}/ws/db", max_size=None) as ws:
+        say(ws, type="query", stream="many")
+        answer = hear(ws, "queryResult")
+        assert len(answer["data"]) == 100_000 and answer["truncated"] is True
+        say(ws, type="query", stream="many", limit=5)
+        assert "truncated" not in hear(ws, "queryResult")
+
+
 def test_wrong_messages_are_answered_and_disturb_nothing(serve: Serve) -> None:
     server = serve(*DAY, env=ENV)
     with connect(f"ws://127.0.0.1:{server.port}/ws/db") as ws:
@@ -69,6 +101,9 @@ def test_wrong_messages_are_answered_and_disturb_nothing(serve: Serve) -> None:
             '{"type":"query","stream":"futures_market","data":{"instruments":["a\' OR 1=1 --"]}}',
             '{"type":"query","stream":"futures_market","data":{"filter":"nosuch = 1"}}',
             '{"type":"ingest","stream":"app","data":[{"n":1}]}',
+            '{"type":"subscribe","stream":"futures_market","data":{"filter":"last_price > 5"}}',
+            '{"type":"subscribe","stream":"futures_market","instruments":["rb2510"]}',
+            '{"type":"subscribe","stream":"futures_market","data":["rb2510"]}',
         ):  # fmt: skip
             ws.send(text)
             assert hear(ws, "error")["message"], text

@@ -142,7 +142,8 @@ class Follower:
         asked = msgspec.structs.replace(decode_query(orjson.dumps(message.body)), who=self._name)
         result = await store.run(asked)
         rows = result.chunks if isinstance(result.chunks, bytes) else b"[]"
-        self._send(db_socket.rows_message("queryResult", message.stream, rows, message.request_id))
+        more = {"truncated": True} if result.truncated else {}  # by the server's cap, not by the limit
+        self._send(db_socket.rows_message("queryResult", message.stream, rows, message.request_id, **more))
 
     async def _ingest(self, message: DbMessage) -> None:
         store = self._deps.taking_in()
@@ -176,7 +177,9 @@ class Follower:
                         self._send(db_socket.rows_message("marketData", stream, rows))
                     if tail.dropped:
                         told, tail.dropped = tail.dropped, 0
-                        text = f"{told} rows were skipped: this client reads too slowly; query them"
+                        text = (
+                            f"{told} rows of {stream} were skipped: this client reads too slowly; query them"
+                        )
                         self._send(db_socket.error_message(LimitError(text)))
 
     def _send(self, message: bytes) -> None:

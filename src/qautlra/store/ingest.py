@@ -130,7 +130,11 @@ class IngestDoor:
         """Return the rows of a stream from now on; NotFoundError when there is none."""
         opened = self._need()
         if name.lower() not in STREAMS:
-            return TableTail(opened.tables, name, self._tail_rows)
+            spelled = None
+            if instruments is not None:  # as they are given, or as the market names them
+                names = map(self._instruments.canonical, instruments)
+                spelled = frozenset(instruments).union(filter(None, names))
+            return TableTail(opened.tables, name, self._tail_rows, spelled)
         stream = STREAMS[name.lower()]
         if name.lower() == BAR_1M:
             raise InputError("bars are not followed here; subscribe to the ticks", key="stream")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qautlra._core.store import render_json
-from qautlra.base.errors import UnavailableError
+from qautlra.base.errors import InputError, UnavailableError
 from qautlra.model.query import QueryFormat
-from qautlra.store.schema import ROW_SCHEMA
+from qautlra.store.schema import INSTRUMENT, ROW_SCHEMA
 from qautlra.store.sqlrender import SqlRenderer
 from qautlra.store.tables.files import unite
 
@@ -86,12 +87,22 @@ class MarketTail:
 
 
 class TableTail:
-    """Rows of a user's stream ingested since the last `take`."""
+    """Rows of a user's stream ingested since the last `take`; with `symbols` those of these instruments.
 
-    def __init__(self, tables: TableStore, name: str, waiting_rows: int) -> None:
+    NotFoundError: no such stream; InputError: its rows name no instruments.
+    """
+
+    def __init__(
+        self, tables: TableStore, name: str, waiting_rows: int, symbols: frozenset[str] | None = None
+    ) -> None:
         self._waiting_rows = waiting_rows
         self._tables = tables
         self._definition = tables.book.get(name)
+        self._symbols = None if symbols is None else pa.array(sorted(symbols), pa.string())
+        kinds = {column.name: column.type for column in self._definition.columns}
+        if symbols is not None and kinds.get(INSTRUMENT) != "utf8":
+            text = f"rows of {self._definition.name!r} have no {INSTRUMENT} to follow them by"
+            raise InputError(text, key="instruments")
         self._name = self._definition.name
         self._waiting: deque[pa.Table] = deque()
         self.waiting = 0
@@ -131,6 +142,12 @@ class TableTail:
     def _heard(self, name: str, table: pa.Table) -> None:
         if name != self._name:
             return
+        if self._symbols is not None:
+            if INSTRUMENT not in table.column_names:
+                return
+            table = table.filter(pc.is_in(table.column(INSTRUMENT), self._symbols))
+            if not table.num_rows:
+                return
         self._waiting.append(table)
         self.waiting += table.num_rows
         while self.waiting > self._waiting_rows and len(self._waiting) > 1:

@@ -12,6 +12,7 @@ from qautlra.base.errors import InputError, QautlraError
 Kind = Literal["subscribe", "unsubscribe", "query", "ingest", "ping"]
 KINDS = ("subscribe", "unsubscribe", "query", "ingest", "ping")
 INSTRUMENTS_COUNT = 5_000
+_SUBSCRIBE_KEYS = {"type", "stream", "data", "id", "request_id"}
 
 
 class DbMessage(Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ def decode_message(text: str, default_stream: str = "") -> DbMessage:
     kind, data = raw["type"], raw.get("data")
     if kind == "ingest":
         return DbMessage(kind=kind, stream=stream, body=data, request_id=request_id)
+    if kind == "subscribe":
+        _check_subscribe(raw, data)
     instruments = data.get("instruments") if isinstance(data, dict) else None
     if instruments is not None and (
         not isinstance(instruments, list)
@@ -59,6 +62,14 @@ def decode_message(text: str, default_stream: str = "") -> DbMessage:
             rest["filter"] = _with_instruments(rest.get("filter"), names)
         body = rest
     return DbMessage(kind=kind, stream=stream, instruments=names, body=body, request_id=request_id)
+
+
+def _check_subscribe(raw: dict[str, Any], data: Any) -> None:
+    """InputError for what a subscription does not have: whoever asks for it would be told other rows."""
+    if not isinstance(data, dict | None):
+        raise InputError("data: expected an object with instruments", key="data")
+    for key in [*(raw.keys() - _SUBSCRIBE_KEYS), *((data or {}).keys() - {"instruments"})]:
+        raise InputError(f"{key[:64]}: a subscription has stream and data.instruments only", key=key[:64])
 
 
 def _with_instruments(given: Any, names: tuple[str, ...]) -> str:
@@ -80,9 +91,11 @@ def answer(kind: str, request_id: str | int | None = None, **facts: Any) -> byte
     return orjson.dumps(head | facts, default=str)
 
 
-def rows_message(kind: str, stream: str, rows: bytes, request_id: str | int | None = None) -> bytes:
+def rows_message(
+    kind: str, stream: str, rows: bytes, request_id: str | int | None = None, **facts: Any
+) -> bytes:
     """Return a message with ready rows (a JSON array)."""
-    head = answer(kind, request_id, stream=stream)
+    head = answer(kind, request_id, stream=stream, **facts)
     return head[:-1] + b',"data":' + rows + b"}"
 
 
