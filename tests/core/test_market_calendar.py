@@ -98,6 +98,18 @@ def test_sections() -> None:
         CALENDAR.sections("zz2512")
 
 
+def test_which_sections_open_with_an_auction() -> None:
+    def openings(symbol: str, day: int) -> list[str]:
+        return [wall(at) for at in CALENDAR.auction_openings(symbol, day)]
+
+    assert openings("SHFE.au2512", 20251124) == ["2025-11-21 21:00:00", "2025-11-24 09:00:00"]
+    assert openings("SHFE.au2512", 20251009) == ["2025-10-09 09:00:00"]  # no night before it
+    assert openings("SHFE.au2306", 20230525) == ["2023-05-24 21:00:00"]
+    assert openings("CZCE.SR601", 20251124) == ["2025-11-21 21:00:00"]
+    assert openings("IF2512", 20251124) == openings("600000", 20251124) == ["2025-11-24 09:30:00"]
+    assert openings("HKEX.00700", 20251124) == []
+
+
 def test_friday_night_opens_monday() -> None:
     bounds = CALENDAR.section_bounds("SHFE.au2512", 20251124)
     assert [(wall(a), wall(b)) for a, b in bounds[:2]] == [
@@ -132,6 +144,12 @@ def test_friday_night_opens_monday() -> None:
         ("SHFE.wr2105", "2021-01-05 08:59:30", "09:00:00"),
         ("SHFE.au2106", "2021-01-06 02:29:59", "02:29:00"),
         ("SHFE.au2106", "2021-01-06 02:30:00.5", "02:29:00"),
+        ("SHFE.au2508", "2025-06-04 08:59:00.5", "09:00:00"),  # the daytime has an auction of its own
+        ("SHFE.au2508", "2025-06-04 08:54:59", None),
+        ("SHFE.au2508", "2025-06-04 10:29:30", None),
+        ("SHFE.au2308", "2023-05-25 08:59:00.5", None),
+        ("DCE.m2309", "2023-05-26 08:59:00.5", "09:00:00"),  # the first one
+        ("CZCE.SR509", "2025-06-04 08:59:00.5", None),  # takes no orders then
         ("600000", "2021-01-04 09:15:03", "09:30:00"),
         ("600000", "2021-01-04 14:59:59", "14:59:00"),
         ("600000", "2021-01-02 10:00:00", None),

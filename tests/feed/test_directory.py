@@ -83,7 +83,7 @@ def test_stocks_have_their_own_auctions() -> None:
         *(("09:30", TRADING), ("11:29", TRADING), ("12:50", NOT_TRADING), ("14:56", TRADING)),
         *(("14:57", AUCTION), ("15:00", NOT_TRADING)),
     ):  # fmt: skip
-        assert _scheduled("SSE.600000", ns(f"2021-01-04 {at}"), 20210104, day) == expected, at
+        assert _scheduled("SSE.600000", ns(f"2021-01-04 {at}"), day, [day[0][0]]) == expected, at
 
 
 def test_a_row_says_more_than_the_calendar_while_it_is_fresh() -> None:

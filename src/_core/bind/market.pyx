@@ -115,6 +115,7 @@ cdef class Calendar:
             sections.night = section_list(entry.get("night", ()), f"sections.{name}.night")
             sections.day = section_list(entry["day"], f"sections.{name}.day")
             sections.auction_s = int(entry.get("auction_minutes", 0)) * 60
+            sections.day_auction_since = int(entry.get("day_auction_since", 0))
             self.ptr.add_sections(sections)
         for name, entry in products["exchanges"].items():
             exchange.id = as_string(name)
@@ -212,6 +213,11 @@ cdef class Calendar:
         """(open_ns, close_ns) of every section of one trading day, night first; closing time excluded."""
         cdef vector[CBounds] found = self.ptr.bounds(self.sections_of(symbol), trading_day)
         return [(b.open_ns, b.close_ns) for b in found]
+
+    def auction_openings(self, str symbol not None, int32_t trading_day):
+        """Opening times in Unix ns of the day's sections that begin with a call auction: the first one, and the
+        daytime behind a night where that has one."""
+        return list(self.ptr.auctions(self.sections_of(symbol), trading_day))
 
     def bar_open(self, str symbol not None, int64_t ts_ns, int64_t period_ns) -> int:
         """Opening time of the bar an instant belongs to, -1 when it makes none."""

@@ -14,6 +14,10 @@ constexpr std::int32_t kLastDay = days_from_date(21001231);
 constexpr std::int64_t kFarNs = std::int64_t{1} << 62;
 constexpr std::int32_t kNightBeginS = 18 * 3600;  // from this on a row belongs to the next trading day
 
+bool opens_again(const Sections& s, std::int32_t trading_day) {
+  return s.day_auction_since > 0 && trading_day >= s.day_auction_since;
+}
+
 std::string folded(std::string_view text) {
   std::string out(text);
   for (char& c : out)
@@ -132,6 +136,17 @@ std::vector<Calendar::Bounds> Calendar::bounds(std::int32_t sections_id, std::in
   return out;
 }
 
+std::vector<std::int64_t> Calendar::auctions(std::int32_t sections_id, std::int32_t trading_day) const {
+  std::vector<std::int64_t> out;
+  const auto all = bounds(sections_id, trading_day);
+  if (all.empty()) return out;
+  const Sections& s = sections_[static_cast<std::size_t>(sections_id)];
+  out.push_back(all.front().open_ns);
+  const std::size_t daytime = all.size() - s.day.size();
+  if (daytime > 0 && !s.day.empty() && opens_again(s, trading_day)) out.push_back(all[daytime].open_ns);
+  return out;
+}
+
 Calendar::Place Calendar::place(std::int32_t sections_id, std::int64_t ts_ns) const {
   Place at;
   ts_ns = std::clamp(ts_ns, -kFarNs, kFarNs);
@@ -148,9 +163,11 @@ Calendar::Place Calendar::place(std::int32_t sections_id, std::int64_t ts_ns) co
   }
   const Sections& s = sections_[static_cast<std::size_t>(sections_id)];
   int number = 0;
+  const bool again = opens_again(s, at.trading_day);
   const auto inside = [&](std::int64_t midnight, const Section& x) {
     const std::int64_t open = midnight + x.open_s * kSecondNs, close = midnight + x.close_s * kSecondNs;
-    const std::int64_t early = number == 0 ? s.auction_s * kSecondNs : 0;
+    const bool auction = number == 0 || (again && &x == s.day.data());
+    const std::int64_t early = auction ? s.auction_s * kSecondNs : 0;
     if (ts_ns < open - early || ts_ns >= close + kSecondNs) {
       ++number;
       return false;

@@ -24,6 +24,7 @@ struct Sections {
   std::vector<Section> night;
   std::vector<Section> day;
   std::int32_t auction_s = 0;  // how long before the trading day's first section its auction begins
+  std::int32_t day_auction_since = 0;  // from this day on the daytime behind a night has one, too; 0: never
 };
 
 struct Exchange {
@@ -75,6 +76,8 @@ class Calendar {
   };
   // [open, close) of each section of one trading day, night first. Empty for sections_id -1.
   std::vector<Bounds> bounds(std::int32_t sections_id, std::int32_t trading_day) const;
+  // Opening times of the sections of `bounds` that begin with a call auction: the first one, maybe the daytime's.
+  std::vector<std::int64_t> auctions(std::int32_t sections_id, std::int32_t trading_day) const;
   struct Place {
     int section = -1;  // index into bounds(); -1 when the row lies in none
     std::int32_t trading_day = 0;

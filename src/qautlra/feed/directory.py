@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from qautlra.base.clock import Clock
-from qautlra.model.auction import auction_openings
 
 TRADING = "CONTINOUS"  # the field's own spelling
 AUCTION = "AUCTIONORDERING"
@@ -37,6 +36,7 @@ class Calendar(Protocol):
 
     def trading_day(self, ts_ns: int) -> int: ...
     def section_bounds(self, symbol: str, trading_day: int) -> Any: ...
+    def auction_openings(self, symbol: str, trading_day: int) -> list[int]: ...
 
 
 class Phases(Protocol):
@@ -137,7 +137,9 @@ class Directory:
             return NOT_TRADING  # unless the market still shows it
         if phase == _AUCTION_PHASE and 0 <= now - at_ns < FRESH_NS:
             return AUCTION
-        return _scheduled(symbol, now, day, bounds) if bounds else TRADING
+        if not bounds:
+            return TRADING
+        return _scheduled(symbol, now, bounds, self._calendar.auction_openings(symbol, day))
 
     def _phase(self, symbol: str) -> tuple[int, int]:
         instrument = self._instruments.find(symbol) if self._phases is not None else -1
@@ -145,7 +147,7 @@ class Directory:
         return found or (0, 0)
 
 
-def _scheduled(symbol: str, now: int, day: int, bounds: Any) -> str:
+def _scheduled(symbol: str, now: int, bounds: Any, auctions: list[int]) -> str:
     """Return the state the calendar gives: orders are collected before an opening and as stocks close."""
     stock = symbol.startswith(_STOCKS)
     for opened, closed in bounds:
@@ -153,7 +155,7 @@ def _scheduled(symbol: str, now: int, day: int, bounds: Any) -> str:
             ends = stock and (opened, closed) == tuple(bounds[-1]) and now >= closed - 3 * _MINUTE_NS
             return AUCTION if ends else TRADING
     first, last = (15, 5) if stock else (5, 0)
-    for opened in auction_openings(symbol, day, bounds):
+    for opened in auctions:
         if opened - first * _MINUTE_NS <= now < opened - last * _MINUTE_NS:
             return AUCTION
     return NOT_TRADING

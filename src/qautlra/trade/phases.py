@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from qautlra._core import book
-from qautlra.model.auction import auction_openings
 
 SECOND_NS: Final = 1_000_000_000
 _MINUTE_NS: Final = 60 * SECOND_NS
@@ -25,6 +24,7 @@ class Sections(Protocol):
     def next_trading_day(self, day: int) -> int: ...
     def day_end(self, day: int) -> int: ...
     def section_bounds(self, symbol: str, trading_day: int) -> list[tuple[int, int]]: ...
+    def auction_openings(self, symbol: str, trading_day: int) -> list[int]: ...
 
 
 class Phase(NamedTuple):
@@ -85,7 +85,7 @@ class Phases:
             then(book.CLOSED, first - 5 * _MINUTE_NS)
             then(book.AUCTION, first - _MINUTE_NS)
         then(book.AUCTION_MATCHED, first)
-        openings = auction_openings(symbol, day, bounds)
+        openings = self._calendar.auction_openings(symbol, day)
         for number, (start, end) in enumerate(bounds):
             if number and start in openings:
                 then(book.BREAK, start - 5 * _MINUTE_NS)

@@ -67,6 +67,7 @@ cdef extern from "market/calendar.hpp" namespace "qautlra" nogil:
         vector[CSection] night
         vector[CSection] day
         int32_t auction_s
+        int32_t day_auction_since
     cdef cppclass CExchange "qautlra::Exchange":
         string id
         string case_rule
@@ -113,6 +114,7 @@ cdef extern from "market/calendar.hpp" namespace "qautlra" nogil:
         int64_t day_end(int32_t)
         cbool has_night(int32_t)
         vector[CBounds] bounds(int32_t, int32_t)
+        vector[int64_t] auctions(int32_t, int32_t)
         CPlace place(int32_t, int64_t)
         int64_t bar_open(int32_t, int64_t, int64_t)
         const vector[CProduct]& products()
