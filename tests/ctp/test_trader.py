@@ -316,6 +316,7 @@ def test_refusals_have_ctps_numbers_and_ways(tmp_path: Path) -> None:
             (15, {"VolumeTotalOriginal": 0}),
             (15, {"Direction": "7"}),
             (15, {"CombOffsetFlag": "9"}),
+            (15, {"CombHedgeFlag": "9"}),
             (15, {"LimitPrice": float("nan")}),
             (27, {"ContingentCondition": "2"}),
             (80, {"OrderPriceType": "8"}),

@@ -30,6 +30,8 @@ from qautlra.wire.ctp_records import Layout, Record, layout
 _ID = re.compile(r"ctp\.(\d+)\.(-?\d+)\.(.{1,12})")
 OFFSETS: Final = {"0": Offset.OPEN, "1": Offset.CLOSE, "3": Offset.CLOSETODAY, "4": Offset.CLOSE}
 OFFSET_FLAGS: Final = {Offset.OPEN: "0", Offset.CLOSE: "1", Offset.CLOSETODAY: "3"}
+HEDGE_FLAGS: Final = frozenset({"", "1", "2", "3", "5", "6", "7"})
+"""Speculation, arbitrage, hedge, market making and the two mixed ones; without one it is speculation."""
 PRICE_TYPES: Final = {
     "1": PriceType.ANY,
     "2": PriceType.LIMIT,
@@ -92,6 +94,7 @@ def read_order(asked: Record, account_id: str, symbol: str, key: Key) -> InsertO
         raise RefusedError(codes.UNSUPPORTED)
     if (
         offset is None
+        or asked.text("CombHedgeFlag")[:1] not in HEDGE_FLAGS
         or direction not in ("0", "1")
         or condition not in set("123456")
         or volume_condition not in set("123")
