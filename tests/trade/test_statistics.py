@@ -10,9 +10,12 @@ from qautlra.trade.statistics import (
     Deal,
     closings,
     day_profit,
+    money,
+    open_lots,
     returns,
     risk_statistics,
     trade_statistics,
+    unrealized,
 )
 
 
@@ -118,3 +121,15 @@ def test_pairs_are_a_naive_twin_s(plan: list[tuple[bool, bool, int, int]]) -> No
                 expected.append((len(taken), sum((price - one) * sign for one in taken) * 10))
         deals.append(deal(is_buy, "OPEN" if opens else "CLOSE", volume, price))
     assert [(one.volume, one.profit) for one in closings(deals, ten)] == expected
+
+
+def test_money_has_no_noise() -> None:
+    assert money(0.1, 0.2) == 0.3 and money(5_999.400000000023) == 5_999.4
+    assert day_profit({"balance": 1_000_998.9, "static_balance": 994_999.5}) == 5_999.4
+    lots = open_lots([deal(True, "OPEN", 3, 0.1), deal(False, "CLOSE", 1, 0.4)], ten)
+    assert [(lot.volume, lot.price) for lot in lots] == [(2, 0.1)]
+    row = {"symbol": "X", "volume_long": 2, "volume_short": 0, "last_price": 0.4, "float_profit_long": 9.0}
+    assert unrealized(lots, [row], ten) == {"X": 6.0}
+    assert unrealized(lots, [row | {"volume_long": 3}], ten) == {"X": 9.0}, (
+        "lots nobody knows: its own figure"
+    )

@@ -17,6 +17,7 @@ from qautlra.base.errors import InputError
 from qautlra.base.log import get_logger
 from qautlra.model.order import Direction, InsertOrder, Offset, Order
 from qautlra.trade.notes import Note, to_bytes
+from qautlra.trade.statistics import money
 
 if TYPE_CHECKING:
     from qautlra.trade.days import DayEnd
@@ -232,7 +233,7 @@ class Liquidator:
     def _finish(self, record: Liquidation, status: str) -> None:
         trade = self._trade
         funds = trade.funds(record.account_id)
-        profit = funds["balance"] - record.balance_before - (_moved(funds) - record.moved)
+        profit = money(funds["balance"], -record.balance_before, -_moved(funds), record.moved)
         record = msgspec.structs.replace(
             record,
             status=status,

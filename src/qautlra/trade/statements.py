@@ -19,6 +19,7 @@ import msgspec
 from qautlra.base.errors import StorageError
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Trade
+from qautlra.trade.statistics import money
 from qautlra.trade.transfers import Transfer
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ class Statements:
             accounts_count=len(ended.accounts),
             orders_count=sum(len(one.orders) for one in ended.accounts),
             trades_count=sum(len(one.trades) for one in ended.accounts),
-            commission=sum(one["commission"] for one in funds),
-            profit=sum(one["close_profit"] + one["position_profit"] for one in funds),
-            balance=sum(one["balance"] for one in funds),
+            commission=money(*(one["commission"] for one in funds)),
+            profit=money(*(one[name] for one in funds for name in ("close_profit", "position_profit"))),
+            balance=money(*(one["balance"] for one in funds)),
             prices=ended.prices,
         )
         with self._use() as database, transaction(database):

@@ -49,6 +49,11 @@ class Lot(NamedTuple):
     trading_day: int
 
 
+def money(*parts: float) -> float:
+    """Return a sum in CNY to the millionth, in which the ledger counts: without the noise of doubles."""
+    return round(math.fsum(parts), 6)
+
+
 def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Closing]:
     """Pair closing trades with what they close, oldest lots first (CLOSETODAY: the day's own first)."""
     return _pair(deals, multiple)[0]
@@ -90,7 +95,7 @@ def _pair(deals: Iterable[Deal], multiple: Callable[[str], float]) -> tuple[list
                     deal.symbol,
                     not deal.is_buy,
                     taken,
-                    profit,
+                    money(profit),
                     deal.time_ns,
                     deal.trading_day,
                     held_ns / taken,
@@ -119,7 +124,7 @@ def unrealized(
             elif volume:
                 moves = [(last - lot.price) * lot.volume for lot in known]
                 found[symbol] += sign * math.fsum(moves) * multiple(symbol)
-    return dict(found)
+    return {symbol: money(value) for symbol, value in found.items()}
 
 
 def trade_statistics(
@@ -150,8 +155,8 @@ def _sums(deals: Sequence[Deal], multiple: Callable[[str], float]) -> dict[str, 
     return {
         "total_trades": len(deals),
         "total_volume": sum(deal.volume for deal in deals),
-        "total_turnover": math.fsum(deal.volume * deal.price * multiple(deal.symbol) for deal in deals),
-        "total_commission": math.fsum(deal.commission for deal in deals),
+        "total_turnover": money(*(deal.volume * deal.price * multiple(deal.symbol) for deal in deals)),
+        "total_commission": money(*(deal.commission for deal in deals)),
     }
 
 
@@ -168,7 +173,7 @@ def _grouped(
     for closing in done:
         parts.setdefault(key(closing), ([], []))[1].append(closing)
     return [
-        {name: str(value), **_sums(part, multiple), "profit": math.fsum(c.profit for c in closed)}
+        {name: str(value), **_sums(part, multiple), "profit": money(*(c.profit for c in closed))}
         for value, (part, closed) in sorted(parts.items())
     ]
 
@@ -183,7 +188,7 @@ def _streak(done: Sequence[Closing], sign: int) -> int:
 
 def day_profit(funds: dict[str, float]) -> float:
     """Return what a day brought, fees taken off, money moved in and out left out."""
-    return funds["balance"] - funds["static_balance"]
+    return money(funds["balance"], -funds["static_balance"])
 
 
 def returns(days: Sequence[dict[str, float]]) -> list[float]:

@@ -9,6 +9,7 @@ from qautlra.auth.audit import Act
 from qautlra.auth.rights import Access, Right
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.trade.statistics import day_profit
 from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
@@ -218,7 +219,7 @@ def _point(day: int, funds: dict[str, Any]) -> dict[str, Any]:
         "trading_day": str(day),
         **{name: funds[name] for name in names},
         "withdraw": funds["withdraw"],
-        "profit": funds["balance"] - funds["static_balance"],
+        "profit": day_profit(funds),
         "risk_ratio": risk_ratio(funds),
     }
 

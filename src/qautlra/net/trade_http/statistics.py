@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any
 
 from qautlra.auth.rights import Right
@@ -13,7 +12,7 @@ from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade import statistics as figures
 from qautlra.trade.statements import Statement
-from qautlra.trade.statistics import Closing, Deal
+from qautlra.trade.statistics import Closing, Deal, money
 from qautlra.wire import settlement
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
@@ -99,11 +98,10 @@ async def pnl(call: Call) -> dict[str, Any]:
         return figures.unrealized(lots, kept[-1].positions if kept else [], multiple)
 
     before, after = open_at(start - 1), open_at(end)
-    rows: dict[str, dict[str, Any]] = {}
+    rows: dict[str, dict[str, float]] = {}
 
-    def row(symbol: str) -> dict[str, Any]:
-        empty = {"instrument_id": symbol, "profit": 0.0, "unrealized": 0.0, "commission": 0.0}
-        return rows.setdefault(symbol, empty)
+    def row(symbol: str) -> dict[str, float]:
+        return rows.setdefault(symbol, {"profit": 0.0, "unrealized": 0.0, "commission": 0.0})
 
     for one in done:
         row(one.symbol)["profit"] += one.profit
@@ -111,20 +109,24 @@ async def pnl(call: Call) -> dict[str, Any]:
         row(deal.symbol)["commission"] += deal.commission
     for symbol in before.keys() | after.keys():
         row(symbol)["unrealized"] += after.get(symbol, 0.0) - before.get(symbol, 0.0)
-    realized = math.fsum(one.profit for one in done)
-    commission = math.fsum(deal.commission for deal in deals)
-    unrealized = math.fsum(after.values()) - math.fsum(before.values())
+    realized = money(*(one.profit for one in done))
+    commission = money(*(deal.commission for deal in deals))
+    unrealized = money(*after.values(), *(-value for value in before.values()))
     return {
         "account_id": account_id,
         "realized": realized,
         "unrealized": unrealized,
-        "total": realized + unrealized,
+        "total": money(realized, unrealized),
         "commission": commission,
-        "net": realized + unrealized - commission,
+        "net": money(realized, unrealized, -commission),
         "daily_pnl": [_day(day, funds) for day, funds in _funds(call, account_id, statements, start, end)],
         "instrument_pnl": [
-            one | {"net": one["profit"] + one["unrealized"] - one["commission"]}
-            for _, one in sorted(rows.items())
+            {
+                "instrument_id": symbol,
+                **{name: money(one[name]) for name in ("profit", "unrealized", "commission")},
+                "net": money(one["profit"], one["unrealized"], -one["commission"]),
+            }
+            for symbol, one in sorted(rows.items())
         ],
     }
 
