@@ -356,6 +356,29 @@ def test_a_process_for_this_account_alone_tells_its_trades_by_names_of_their_own
     run(body)
 
 
+def test_a_position_that_the_gateway_shows_no_more_is_flat() -> None:
+    """Deleted on a link that stands, or left out at the next login: who was told of it is told of its end."""
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.is_synced)
+        held = {"SHFE.cu2109": {"volume_long": 2, "margin": 9.0}, "DCE.m2109": {"volume_short": 3}}
+        packet = {"aid": "rtn_data", "data": [{"trade": {USER: {"positions": held}}}]}
+        await gateway.sockets[-1].send(json.dumps(packet))
+        await until(lambda: len(broker.positions(USER)) == 2)
+        told: set[str] = set()
+        broker.subscribe(None, lambda change, _prepared: told.update(change.symbols))
+        deleted = {"positions": {"SHFE.cu2109": None}}
+        await gateway.sockets[-1].send(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: deleted}}]}))
+        await until(lambda: told == {"SHFE.cu2109"})
+        await gateway.sockets[-1].close()
+        await until(lambda: told == {"SHFE.cu2109", "DCE.m2109"})
+        shown = {row["symbol"]: row for row in broker.positions(USER)}
+        assert set(shown) == {"SHFE.cu2109", "DCE.m2109"}
+        assert not any(row["volume_long"] or row["volume_short"] or row["margin"] for row in shown.values())
+
+    run(body)
+
+
 def test_an_account_is_whole_when_the_gateway_says_that_nothing_more_comes() -> None:
     tree = Tree(USER)
     tree.read(json.dumps(account(trade_more_data=True)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 NO_FUNDS: Final[Mapping[str, float]] = dict.fromkeys(
@@ -31,3 +31,16 @@ def flat(symbol: str) -> dict[str, Any]:
             held[f"{name}_{side}"] = 0.0
         held[f"cost_{side}_today"] = 0.0
     return held | dict.fromkeys(("float_profit", "position_profit", "margin"), 0.0)
+
+
+def with_gone(
+    shown: list[dict[str, Any]], before: Iterable[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Return positions with a flat one for each that was shown before and is not now, and which had lots.
+
+    Who keeps what was told of an account would keep lots that nobody shows any more.
+    """
+    names = {held["symbol"] for held in shown}
+    gone = [held for held in before if held["symbol"] not in names]
+    news = {held["symbol"] for held in gone if held["volume_long"] or held["volume_short"]}
+    return shown + [flat(held["symbol"]) for held in gone], news

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from qautlra.model.holding import NO_FUNDS
+from qautlra.model.holding import NO_FUNDS, with_gone
 from qautlra.model.order import Trade
 from qautlra.trade.brokers.ctp_book import CtpBook
 from qautlra.trade.brokers.ctp_rates import Rates
@@ -42,7 +42,7 @@ class Standing:
 
     def show_positions(self, rows: list[Record]) -> None:
         """Take the answer to the position query."""
-        self._positions = wire.positions(rows, self._multiple)
+        self._positions, _ = with_gone(wire.positions(rows, self._multiple), self._positions)
 
     def show_funds(self, row: Record) -> None:
         """Take the answer to the account query."""

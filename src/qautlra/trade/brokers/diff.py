@@ -17,7 +17,7 @@ from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.link.trade_client import TradeClient, TradeClientOptions
 from qautlra.model import codes
-from qautlra.model.holding import NO_FUNDS, flat
+from qautlra.model.holding import NO_FUNDS, flat, with_gone
 from qautlra.model.order import Answer, CancelOrder, Change, InsertOrder, Said
 from qautlra.trade.brokers.base import CONFIRM_S, UNKNOWN, AccountBroker, DayBook, answer, pending
 from qautlra.trade.transfers import Transfer
@@ -159,7 +159,8 @@ class DiffBroker(AccountBroker):
         everything = new_day or self._connects_count != self._client.connects_count
         self._connects_count = self._client.connects_count
         self._funds = {**NO_FUNDS, **tree.funds()}
-        self._positions = [flat(row["symbol"]) | row for row in tree.positions()]
+        shown = [flat(row["symbol"]) | row for row in tree.positions()]
+        self._positions, gone = with_gone(shown, self._positions)
         if everything or "transfers" in touched:
             self._transfers = self._shown_transfers()
         parts = ("orders", "trades")
@@ -175,7 +176,7 @@ class DiffBroker(AccountBroker):
                 orders=tuple(orders),
                 trades=tuple(trades),
                 reckoned=tuple(reckoned),
-                symbols=symbols,
+                symbols=symbols | gone,
                 day=new_day,
             )
         )
