@@ -13,6 +13,7 @@ from qautlra.link.kafka import Message, Place, RangeError
 from qautlra.model.streams import StreamOptions
 from qautlra.store import kafka
 from qautlra.store.kafka import KafkaIngest, KafkaSettings, check_names
+from qautlra.store.kafka_notes import Mark, Notes, write
 
 APP = Place("app", 0)
 
@@ -208,6 +209,37 @@ def test_what_was_stored_after_the_last_note_is_known(world: World, monkeypatch:
         assert world.store.numbers() == list(range(10))
 
     asyncio.run(work())
+
+
+def test_a_copy_of_a_store_reads_what_only_the_other_has(world: World) -> None:
+    """A backup that is put back is behind what the group has committed since."""
+
+    async def work() -> None:
+        world.broker.send(*range(5))
+        await world.until(lambda _s: world.broker.committed == 5)
+        kept = list(world.store.streams["app"])
+        notes = Notes.load(world.directory).copied()
+        world.broker.send(*range(5, 9))
+        await world.until(lambda _s: world.broker.committed == 9)
+        world.store.streams["app"] = kept
+        write(world.directory, notes.encoded())
+        await world.until_stored(9)
+        assert world.store.numbers() == list(range(9))
+        # from then on the group's offsets count again
+        world.broker.send(9, 10)
+        world.broker.committed = 10
+        await world.until(lambda _s: world.broker.committed == 11)
+        assert world.store.numbers() == [*range(9), 10]
+        assert not Notes.load(world.directory).is_copy
+
+    asyncio.run(work())
+
+
+def test_a_copys_own_group_is_its_own() -> None:
+    notes = Notes(id="one", since_us={"qautlra-one/a.b/0": 5}, stored={"g/t/12": Mark(3, 4, 5)})
+    copy = notes.copied()
+    assert copy.is_copy and copy.id != "one" and copy.stored == notes.stored
+    assert copy.since_us == {f"qautlra-{copy.id}/a.b/0": 5}
 
 
 def test_another_log_of_the_same_name_is_read_whole(world: World) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from qautlra.base.errors import InputError
+from qautlra.base.errors import InputError, StorageError
+from qautlra.store import upkeep
 from qautlra.store.catalogue import MANIFEST, State
 from qautlra.store.upkeep import copy_store, verify
 from tests.store.world import CALENDAR, OPENING, S, World, run, tick, world
@@ -104,6 +105,41 @@ def test_a_copy_made_while_rows_come_answers_as_of_a_moment(tmp_path: Path) -> N
             copy_store(source, tmp_path / "copy-0")
 
     run(story())
+
+
+def test_a_copy_that_was_cut_short_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it has is whole and passes every check, but it is not all there was."""
+    source, target = tmp_path / "source", tmp_path / "half"
+    copied = upkeep._copy_place
+
+    async def fill() -> None:
+        async with world(source) as w:
+            await filled(w)
+
+    run(fill())
+
+    def cut(place: Path, into: Path, told: Any) -> int:
+        if place.name == "tables":
+            raise KeyboardInterrupt
+        return copied(place, into, told)
+
+    monkeypatch.setattr(upkeep, "_copy_place", cut)
+    with pytest.raises(KeyboardInterrupt):
+        copy_store(source, target)
+    monkeypatch.undo()
+    assert "was cut short" in verify(target, CALENDAR).errors[0]
+    for what in (lambda: copy_store(target, tmp_path / "again"), lambda: copy_store(source, target)):
+        with pytest.raises(StorageError, match="was cut short"):
+            what()
+
+    async def serve() -> None:
+        async with world(target):
+            raise AssertionError("half a store is served")
+
+    with pytest.raises(StorageError, match="was cut short"):
+        run(serve())
+    copy_store(source, tmp_path / "whole")
+    assert verify(tmp_path / "whole", CALENDAR).errors == []
 
 
 def test_the_commands(tmp_path: Path) -> None:

@@ -126,6 +126,12 @@ def _check_stream(stream: str, key: str, given: str) -> None:
         raise ConfigError("the stream is made of others", key=key, value=given)
 
 
+def _place(key: str) -> tuple[Place, str]:
+    """Return of what partition and group a note is; no group and no topic has a slash in it."""
+    group, topic, partition = key.split("/")
+    return Place(topic, int(partition)), group
+
+
 def _stream_of(topic: str) -> str:
     return topic.replace(".", "_")
 
@@ -163,7 +169,7 @@ class KafkaIngest(Service):
         self._write_due_s = 0.0
         self._reader: Reader | None = None
         self._astray: set[Place] = set()
-        "Partitions that do not have the offset the group has committed."
+        "Partitions whose committed offset says nothing: they do not have it, or another store is that far."
         self._stored: dict[Place, Counter[int]] = {}
         self._dead: dict[Place, Counter[int]] = {}
         self.messages = 0
@@ -175,7 +181,9 @@ class KafkaIngest(Service):
 
     async def start(self) -> None:
         """Begin to connect; a broker that is away is waited for."""
-        self._notes = await asyncio.to_thread(Notes.load, self._directory)
+        self._notes = notes = await asyncio.to_thread(Notes.load, self._directory)
+        if notes.is_copy:
+            self._astray = {place for place, key in map(_place, notes.stored) if key == self._group}
         self._watch()
         self.spawn(self._keep_reading(), "read")
 
@@ -203,7 +211,7 @@ class KafkaIngest(Service):
 
     @property
     def _group(self) -> str:
-        return self._settings.group or f"qautlra-{self._notes.id}"
+        return self._settings.group or self._notes.group
 
     async def _keep_reading(self) -> None:
         wait_s = RETRY_MIN_S
@@ -272,11 +280,14 @@ class KafkaIngest(Service):
             self._stored[place] = await self._offsets(self._stream(place), place, at, since_us)
             self._dead[place] = await self._offsets(self._settings.dead_letters, place, at, since_us)
             starts[place] = at
-            self._astray.discard(place)
+            if place in self._astray:
+                new[place] = at
         if starts:
             reader.read_from(starts)
             if new:
                 await reader.commit(new)
+            self._astray.difference_update(starts)
+            self._notes.is_copy = self._notes.is_copy and bool(self._astray)
             _log.info("kafka_reads", places=[f"{p.topic}/{p.partition}@{at}" for p, at in starts.items()])
 
     async def _behind(self, reader: Reader, place: Place, first: int) -> int | None:
@@ -285,8 +296,8 @@ class KafkaIngest(Service):
         A topic made anew, or a broker that has lost all it had, begins at 0 again with other messages: a log
         that ends before the mark, or has another message there, is not the one that was read.
         """
-        committed = None if place in self._astray else await reader.committed(place)
         mark = self._notes.stored.get(self._key(place))
+        committed = None if place in self._astray else await reader.committed(place)
         if committed is not None and (mark is None or committed > mark.offset):
             return max(committed, first)
         if mark is None:

@@ -39,6 +39,22 @@ class Notes(Struct, kw_only=True):
     id: str
     since_us: dict[str, int] = {}
     stored: dict[str, Mark] = {}
+    is_copy: bool = False
+    "The group may have committed what only the store has that this is copied from: first marks alone count."
+
+    @property
+    def group(self) -> str:
+        """The consumer group that is this store's own."""
+        return f"qautlra-{self.id}"
+
+    def copied(self) -> Notes:
+        """Return the notes of a copy of the store, which has a name and a group of its own."""
+        other = Notes(id=new_token(4), is_copy=True)
+        for name in ("since_us", "stored"):
+            for key, value in getattr(self, name).items():
+                group, _, place = key.partition("/")
+                getattr(other, name)[f"{other.group if group == self.group else group}/{place}"] = value
+        return other
 
     @classmethod
     def load(cls, directory: Path) -> Notes:

@@ -42,6 +42,7 @@ from qautlra.store.query import StoreQuery
 from qautlra.store.recovery import restore
 from qautlra.store.schema import BAR_1M, INSTRUMENT, TIME
 from qautlra.store.watching import watch
+from qautlra.store.whole import check_whole
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -103,6 +104,7 @@ class StoreService(Service):
 
         One that `follows` locks nothing and takes nothing: it answers what another process's directory says.
         """
+        await asyncio.get_running_loop().run_in_executor(None, check_whole, self.data_dir)
         if self._follows:
             given = self._given
             canonical = given.instruments.canonical

@@ -19,12 +19,14 @@ from qautlra._core import journal
 from qautlra._core.journal import JournalError
 from qautlra._core.market import Calendar
 from qautlra.base.errors import InputError, StorageError
-from qautlra.store.catalogue import MANIFEST, DataFile, State, checksum, sync_directory, write_durably
+from qautlra.store import kafka_notes
+from qautlra.store.catalogue import MANIFEST, DataFile, State, checksum, write_durably
 from qautlra.store.compaction import IDENTITY
 from qautlra.store.names import TABLES
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
 from qautlra.store.tables.filing import ASIDE
 from qautlra.store.tables.keys import KEYS
+from qautlra.store.whole import begin_copy, check_whole, end_copy
 
 GAP_S = 300
 GAPS_KEPT_COUNT = 100
@@ -58,9 +60,14 @@ def verify(
     data_dir: Path, calendar: Calendar, gap_s: float = GAP_S, told: Told = lambda _rows: None
 ) -> Verdict:
     """Read every record and every page and compare counts, order, identities; look for gaps in ticks."""
+    verdict = Verdict()
+    try:
+        check_whole(data_dir)
+    except StorageError as error:
+        verdict.errors.append(str(error))
+        return verdict
     if not (data_dir / "log").is_dir():
         raise InputError(f"{data_dir}: there is no store here")
-    verdict = Verdict()
     for place in (data_dir, data_dir / TABLES):
         if (place / "log").is_dir():
             _verify_log(place / "log", verdict)
@@ -165,19 +172,30 @@ def _find_gaps(day: date, tables: list[pa.Table], calendar: Calendar, gap_s: flo
 def copy_store(source: Path, target: Path, told: Told = lambda _bytes: None) -> int:
     """Copy a store as it is at one moment into an empty directory, also while it is written; return bytes.
 
-    StorageError when it changes too fast, or the target is not empty. The copy counts when this returns.
+    StorageError when it changes too fast, or is itself a copy that was cut short; InputError when the target
+    is not empty. The copy counts when this returns; until then it has a note that it is none.
     """
+    check_whole(source)
     if not (source / "log").is_dir():
         raise InputError(f"{source}: there is no store here")
     if target.exists() and any(target.iterdir()):
+        check_whole(target)
         raise InputError(f"{target} is not empty")
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    begin_copy(target)
+    _copy_notes(source, target)  # before the rows they speak of: what they say is stored then is
     copied = 0
     for place in ("", TABLES):
         if (source / place / "log").is_dir():
             copied += _copy_place(source / place, target / place, lambda done, base=copied: told(base + done))  # type: ignore[misc]
-    sync_directory(target)
+    end_copy(target)
     return copied
+
+
+def _copy_notes(source: Path, target: Path) -> None:
+    """Copy how far Kafka's topics are read, as another store's."""
+    if (source / kafka_notes.NAME).exists():
+        kafka_notes.write(target, kafka_notes.Notes.load(source).copied().encoded())
 
 
 def _copy_place(source: Path, target: Path, told: Told) -> int:
