@@ -134,6 +134,45 @@ def test_the_index_is_weighed_by_open_interest(bench: Bench) -> None:
     assert index["pre_settlement"] == 300.0 and index["bid_price1"] is None and index["upper_limit"] is None
 
 
+def test_an_index_begins_its_day_with_most_of_its_contracts(bench: Bench) -> None:
+    """The quickest contract's price is not the product's: it would stay the day's open, or its highest."""
+    bench.demand.put(frozenset({INDEX}))
+    bench.tick("SHFE.au2106", 390.0, 300.0)
+    bench.tick("SHFE.au2112", 394.0, 100.0)
+    bench.now_ns += DAY_NS
+    bench.tick("SHFE.au2112", 398.0, 100.0)
+    before = bench.last(INDEX)
+    assert before is not None and before["trading_day"] == 20210104
+    bench.tick("SHFE.au2106", 394.0, 300.0)
+    index = bench.last(INDEX)
+    assert index is not None and index["trading_day"] == 20210105
+    assert (index["open"], index["highest"], index["last_price"]) == (395.0, 395.0, 395.0)
+    bench.now_ns += DAY_NS  # the other one is silent: a minute is enough
+    bench.tick("SHFE.au2112", 400.0, 100.0)
+    bench.now_ns += 60_000_000_000
+    bench.tick("SHFE.au2112", 401.0, 100.0)
+    index = bench.last(INDEX)
+    assert index is not None and (index["trading_day"], index["open"]) == (20210106, 401.0)
+
+
+def test_an_index_keeps_its_days_open_over_a_restart(bench: Bench) -> None:
+    bench.demand.put(frozenset({INDEX}))
+    bench.tick("SHFE.au2106", 390.0, 100.0)
+    bench.tick("SHFE.au2106", 380.0, 100.0)
+    bench.made = Continuous(bench.tape, bench.market.instruments, Follower(bench.tape), Demand(()))
+    bench.demand = bench.made._demand
+    bench.demand.put(frozenset({INDEX}))
+    bench.tick("SHFE.au2106", 385.0, 100.0)
+    index = bench.last(INDEX)
+    assert index is not None
+    assert (index["open"], index["highest"], index["lowest"], index["last_price"]) == (
+        390.0,
+        390.0,
+        380.0,
+        385.0,
+    )
+
+
 def test_a_source_that_shows_the_series_itself_is_left_alone(bench: Bench) -> None:
     bench.tick(MAIN, 380.0, 1.0, source="sina")
     bench.demand.put(frozenset({MAIN}))

@@ -165,3 +165,16 @@ def test_a_contract_takes_no_orders_behind_its_last_day(tmp_path: Path) -> None:
         assert rig.send("o4", CU, "BUY", "OPEN", 1, 75_000).ok
 
     run(tmp_path, body)
+
+
+def test_a_settlement_price_that_stands_before_the_close_is_no_settlement_price(tmp_path: Path) -> None:
+    """CZCE sends one from the night on; an operator who forces the day's end gets the last price."""
+
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        rig.tick(CU, 75_110, settlement=74_000, **TODAY)
+        assert rig.trade.settling.settle(by="root", force=True).ok
+        found = await rig.trade.settling.statement_of(ACCOUNT)
+        assert found is not None and found.prices == {CU: 75_110}
+
+    run(tmp_path, body)

@@ -16,6 +16,9 @@ from qautlra.source.base import Demand
 MAIN, INDEX = "KQ.m@", "KQ.i@"
 SERIES_COUNT = 500
 INDEX_EVERY_NS = 500_000_000
+OPENING_RATIO = 0.9
+OPENING_NS = 60_000_000_000
+"An index waits with its day for contracts of so much of the open interest, but no longer than that."
 _SUMMED = ("volume", "amount", "open_interest", "pre_open_interest")
 _WEIGHED = ("last_price", "pre_close", "pre_settlement")
 _DECIMALS = 4
@@ -43,6 +46,7 @@ class _Series:
         self.product = symbol.partition("@")[2]
         self.is_index = symbol.startswith(INDEX)
         self.day = 0  # of an index: the trading day `open` is of
+        self.begins = (0, 0)  # of an index: a trading day, and when the first of its rows was seen
         self.made_ns = 0
         self.open = self.highest = self.lowest = 0.0
         self.owed = True  # the first row does not wait for a tick
@@ -210,6 +214,8 @@ class Continuous:
         newest = max(parts, key=lambda x: (x["datetime"], x["seq"]))
         if not series.owed and newest["datetime"] < series.made_ns + INDEX_EVERY_NS:
             return
+        if day != series.day and not self._begin_index(series, day, newest["datetime"], parts, found):
+            return
         weight = sum(x["open_interest"] for x in parts)
         row: dict[str, Any] = {key: newest[key] for key in ("datetime", "trading_day", "recv_time_ns")}
         for key in _WEIGHED:
@@ -220,9 +226,28 @@ class Continuous:
         price = row["last_price"]
         if day != series.day:
             series.day, series.open, series.highest, series.lowest = day, price, price, price
+            own = self._tape.last(self._instruments.intern(series.symbol))
+            if own is not None and own["trading_day"] == day:  # made before a restart
+                series.open, series.highest, series.lowest = own["open"], own["highest"], own["lowest"]
         series.highest, series.lowest = max(series.highest, price), min(series.lowest, price)
         row |= {"open": series.open, "highest": series.highest, "lowest": series.lowest}
         self._add(series, row, rows)
+
+    def _begin_index(
+        self,
+        series: _Series,
+        day: int,
+        now_ns: int,
+        parts: list[Mapping[str, Any]],
+        found: list[Mapping[str, Any]],
+    ) -> bool:
+        """Tell whether a day's first index is one of the product, not of the contract that was quickest."""
+        if series.begins[0] != day:
+            series.begins = day, now_ns
+        shown = sum(x["open_interest"] for x in parts)
+        before = max((x["trading_day"] for x in found if x["trading_day"] < day), default=day)
+        known = sum(x["open_interest"] or 0 for x in found if x["trading_day"] >= before)
+        return shown >= OPENING_RATIO * known or now_ns >= series.begins[1] + OPENING_NS
 
     def _add(self, series: _Series, row: dict[str, Any], rows: Rows) -> None:
         series.owed = False

@@ -188,7 +188,9 @@ class Days:
 
         names: tuple[str, ...] = ()
         if day == ended or not ended:
-            names = ("settlement", "last_price")
+            # CZCE sends a settlement price from the night on: it is the day's own when the day is over.
+            is_over = self._engine.has_closed(instrument, self._clock.now_ns())
+            names = ("settlement", "last_price") if is_over else ("last_price",)
         elif day == self._calendar.next_trading_day(ended):
             names = ("pre_settlement",)
         for name in names:

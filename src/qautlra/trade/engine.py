@@ -387,6 +387,10 @@ class Engine:
         """Tell whether nothing listed will trade again on the trading day of `now_ns`."""
         return all(self.phases.at(symbol, now_ns).is_last for symbol in self._symbols)
 
+    def has_closed(self, instrument: int, now_ns: int) -> bool:
+        """Tell whether an instrument will not trade again on the traded day."""
+        return self.is_day_over(now_ns) or self.phases.at(self._symbols[instrument], now_ns).is_last
+
     def forget_prices(self) -> None:
         """Settlement prices are of one day."""
         self.settlement_prices.clear()
