@@ -77,6 +77,12 @@ def test_the_documented_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert shown["link.amqp.url"] == "***" and shown["trade.trader.password"] == "***"
 
 
+def test_the_documented_form_without_rabbitmq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, _, _ = DOCUMENTED.partition("[mq]")
+    config = trader(tmp_path, text, monkeypatch).config
+    assert config.trade.trader.account == "YOUR_ACCOUNT" and config.link.amqp.url.reveal() == ""
+
+
 def test_the_running_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = trader(tmp_path, BOOT, monkeypatch).config
     own = config.trade.trader

@@ -62,7 +62,8 @@ FLAGS: Final = (
 
 def is_trader(data: Mapping[str, Any]) -> bool:
     """Tell whether `data` is a configuration of the trading engine."""
-    if {"account", "mq"} <= set(data):
+    account = data.get("account")
+    if isinstance(account, Mapping) and ("mq" in data or any(f"account.{name}" in _KEYS for name in account)):
         return True
     common = data.get("common")
     return isinstance(common, Mapping) and bool(_MARKS & set(common)) and set(data) <= TABLES
