@@ -1,17 +1,21 @@
 """Figures of trades and days: worked cases, and pairs of lots against a naive twin."""
 
+import asyncio
+import gc
 import math
+import time
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qautlra.trade.statistics import (
+    Closing,
     Deal,
-    closings,
+    Pairing,
     day_profit,
     money,
-    open_lots,
     returns,
     risk_statistics,
     trade_statistics,
@@ -25,6 +29,12 @@ def ten(_symbol: str) -> float:
 
 def deal(is_buy: bool, offset: str, volume: int, price: float, at: int = 0, day: int = 1) -> Deal:
     return Deal("X", is_buy, offset, volume, price, 1.0, at, day)
+
+
+def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Closing]:
+    pairing = Pairing(multiple)
+    pairing.take(deals)
+    return pairing.closings
 
 
 def test_oldest_lots_are_closed_first() -> None:
@@ -126,10 +136,40 @@ def test_pairs_are_a_naive_twin_s(plan: list[tuple[bool, bool, int, int]]) -> No
 def test_money_has_no_noise() -> None:
     assert money(0.1, 0.2) == 0.3 and money(5_999.400000000023) == 5_999.4
     assert day_profit({"balance": 1_000_998.9, "static_balance": 994_999.5}) == 5_999.4
-    lots = open_lots([deal(True, "OPEN", 3, 0.1), deal(False, "CLOSE", 1, 0.4)], ten)
+    pairing = Pairing(ten)
+    pairing.take([deal(True, "OPEN", 3, 0.1), deal(False, "CLOSE", 1, 0.4)])
+    lots = pairing.open_lots()
     assert [(lot.volume, lot.price) for lot in lots] == [(2, 0.1)]
     row = {"symbol": "X", "volume_long": 2, "volume_short": 0, "last_price": 0.4, "float_profit_long": 9.0}
     assert unrealized(lots, [row], ten) == {"X": 6.0}
     assert unrealized(lots, [row | {"volume_long": 3}], ten) == {"X": 9.0}, (
         "lots nobody knows: its own figure"
     )
+
+
+@pytest.mark.alone
+def test_a_year_s_trades_are_paired_beside_the_loop() -> None:
+    deals = [
+        deal(bool(at & 1), "OPEN" if at & 2 else "CLOSE", 1 + at % 5, 3_000 + at % 97, at, at // 500)
+        for at in range(125_000)
+    ]
+
+    async def longest_gap(work: asyncio.Task[None]) -> float:
+        longest, before = 0.0, time.perf_counter()
+        while not work.done():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            longest, before = max(longest, now - before), now
+        return longest
+
+    async def measured() -> tuple[float, float]:
+        start = time.perf_counter()
+        gap = await longest_gap(asyncio.create_task(asyncio.to_thread(Pairing(ten).take, deals)))
+        return gap, time.perf_counter() - start
+
+    gc.disable()  # a process that serves freezes what it began with
+    try:
+        gap, took = asyncio.run(measured())
+    finally:
+        gc.enable()
+    assert gap < took / 5, (gap, took)  # on the loop it is all of it

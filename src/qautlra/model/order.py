@@ -177,7 +177,7 @@ def order_from(
     )
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One side of a match."""
 
     number: int

@@ -1,6 +1,7 @@
 """What an account's trades and days say: realised profit, first in first out; ratios of daily returns.
 
-Pure functions. Undefined figures are None, never 0. Formulas: trading contract 7.4.
+Pure functions. Undefined figures are None, never 0. Formulas: trading contract 7.4. Those that go through all
+trades are for a thread beside the event loop's: a program has a hundred thousand of them a year.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from qautlra.base.loop import in_slices
 
 DAYS_A_YEAR = 252
 
@@ -54,25 +57,30 @@ def money(*parts: float) -> float:
     return round(math.fsum(parts), 6)
 
 
-def closings(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Closing]:
-    """Pair closing trades with what they close, oldest lots first (CLOSETODAY: the day's own first)."""
-    return _pair(deals, multiple)[0]
+class Pairing:
+    """Pairs closing trades with what they close, oldest lots first (CLOSETODAY: the day's own first)."""
 
+    def __init__(self, multiple: Callable[[str], float]) -> None:
+        self._multiple = multiple
+        self._lots: defaultdict[tuple[str, bool], deque[Lot]] = defaultdict(deque)
+        self.closings: list[Closing] = []
 
-def open_lots(deals: Iterable[Deal], multiple: Callable[[str], float]) -> list[Lot]:
-    """Return what such pairs leave open."""
-    return _pair(deals, multiple)[1]
+    def take(self, deals: Iterable[Deal]) -> None:
+        """Go on with trades later than all before."""
+        for deal in in_slices(deals):
+            if deal.offset == "OPEN":
+                key = deal.symbol, deal.is_buy
+                self._lots[key].append(Lot(*key, deal.volume, deal.price, deal.time_ns, deal.trading_day))
+            else:
+                self._close(deal)
 
+    def open_lots(self) -> list[Lot]:
+        """Return what is open so far."""
+        return [lot for held in self._lots.values() for lot in held]
 
-def _pair(deals: Iterable[Deal], multiple: Callable[[str], float]) -> tuple[list[Closing], list[Lot]]:
-    lots: defaultdict[tuple[str, bool], deque[Lot]] = defaultdict(deque)
-    found = []
-    for deal in deals:
-        if deal.offset == "OPEN":
-            lot = Lot(deal.symbol, deal.is_buy, deal.volume, deal.price, deal.time_ns, deal.trading_day)
-            lots[deal.symbol, deal.is_buy].append(lot)
-            continue
-        held = lots[deal.symbol, not deal.is_buy]
+    def _close(self, deal: Deal) -> None:
+        key = deal.symbol, not deal.is_buy
+        held = self._lots[key]
         left, profit, held_ns, taken = deal.volume, 0.0, 0.0, 0
         if deal.offset == "CLOSETODAY":
             today = [lot for lot in held if lot.trading_day == deal.trading_day]
@@ -81,27 +89,17 @@ def _pair(deals: Iterable[Deal], multiple: Callable[[str], float]) -> tuple[list
             lot = held.popleft()
             volume = min(left, lot.volume)
             move = deal.price - lot.price
-            profit += (-move if deal.is_buy else move) * volume * multiple(deal.symbol)
+            profit += (-move if deal.is_buy else move) * volume * self._multiple(deal.symbol)
             held_ns += (deal.time_ns - lot.time_ns) * volume
             left -= volume
             taken += volume
             if volume < lot.volume:
                 held.appendleft(lot._replace(volume=lot.volume - volume))
         if deal.offset == "CLOSETODAY":
-            lots[deal.symbol, not deal.is_buy] = deque(sorted(held, key=lambda lot: lot.trading_day))
+            self._lots[key] = deque(sorted(held, key=lambda lot: lot.trading_day))
         if taken:  # what was opened before the first record is not known
-            found.append(
-                Closing(
-                    deal.symbol,
-                    not deal.is_buy,
-                    taken,
-                    money(profit),
-                    deal.time_ns,
-                    deal.trading_day,
-                    held_ns / taken,
-                )
-            )
-    return found, [lot for held in lots.values() for lot in held]
+            mean_ns = held_ns / taken
+            self.closings.append(Closing(*key, taken, money(profit), deal.time_ns, deal.trading_day, mean_ns))
 
 
 def unrealized(
@@ -154,9 +152,11 @@ def trade_statistics(
 def _sums(deals: Sequence[Deal], multiple: Callable[[str], float]) -> dict[str, Any]:
     return {
         "total_trades": len(deals),
-        "total_volume": sum(deal.volume for deal in deals),
-        "total_turnover": money(*(deal.volume * deal.price * multiple(deal.symbol) for deal in deals)),
-        "total_commission": money(*(deal.commission for deal in deals)),
+        "total_volume": sum(deal.volume for deal in in_slices(deals)),
+        "total_turnover": money(
+            math.fsum(deal.volume * deal.price * multiple(deal.symbol) for deal in in_slices(deals))
+        ),
+        "total_commission": money(math.fsum(deal.commission for deal in in_slices(deals))),
     }
 
 
@@ -168,12 +168,12 @@ def _grouped(
     key: Callable[[Any], Any],
 ) -> list[dict[str, Any]]:
     parts: dict[Any, tuple[list[Deal], list[Closing]]] = {}
-    for deal in deals:
+    for deal in in_slices(deals):
         parts.setdefault(key(deal), ([], []))[0].append(deal)
-    for closing in done:
+    for closing in in_slices(done):
         parts.setdefault(key(closing), ([], []))[1].append(closing)
     return [
-        {name: str(value), **_sums(part, multiple), "profit": money(*(c.profit for c in closed))}
+        {name: str(value), **_sums(part, multiple), "profit": money(math.fsum(c.profit for c in closed))}
         for value, (part, closed) in sorted(parts.items())
     ]
 

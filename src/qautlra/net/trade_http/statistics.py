@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 from qautlra.auth.rights import Right
+from qautlra.base.loop import in_slices
 from qautlra.model.order import Direction, Offset, Trade
 from qautlra.net.trade_http.accounts import account_info
 from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade import statistics as figures
 from qautlra.trade.statements import Statement
-from qautlra.trade.statistics import Closing, Deal, money
+from qautlra.trade.statistics import Deal, money
 from qautlra.wire import settlement
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
@@ -30,21 +32,44 @@ async def statements_of(call: Call, account_id: str, start: int, end: int) -> li
     return await asyncio.to_thread(call.trade.settling.statements.of_account, account_id, start, end)
 
 
-async def deals_of(call: Call, account_id: str) -> list[Deal]:
-    """Return every trade of an account there is a statement of, today's last."""
-    return _deals(call, account_id, await statements_of(call, account_id, 0, call.trade.trading_day - 1))
+class _History(NamedTuple):
+    """An account's days as far as there are statements, and today."""
+
+    statements: list[Statement]
+    deals: list[Deal]  # oldest first
+    multiples: dict[str, float]
+
+    def between(self, start: int, end: int) -> list[Deal]:
+        return [deal for deal in in_slices(self.deals) if start <= deal.trading_day <= end]
+
+    def multiple(self, symbol: str) -> float:
+        return self.multiples[symbol]
 
 
-def _deals(call: Call, account_id: str, statements: list[Statement]) -> list[Deal]:
-    found = [_deal(call, trade, kept.trading_day) for kept in statements for trade in kept.trades]
-    day = call.trade.trading_day
-    return found + [_deal(call, trade, day) for trade in call.trade.trades(account_id)]
+async def _history(call: Call, account_id: str) -> _History:
+    """Return every trade there is a record of; what goes through them all runs beside the loop."""
+    today = call.trade.trading_day
+    statements = await statements_of(call, account_id, 0, today - 1)
+    days = [(kept.trading_day, kept.trades) for kept in statements]
+    days.append((today, list(call.trade.trades(account_id))))
+    symbols = await asyncio.to_thread(
+        lambda: {trade.symbol for _, trades in days for trade in in_slices(trades)}
+    )
+    shares = {symbol for symbol in symbols if call.desk.is_share(symbol)}
+    deals = await asyncio.to_thread(
+        lambda: [
+            _deal(trade, day, trade.symbol in shares) for day, trades in days for trade in in_slices(trades)
+        ]
+    )
+    held = {row["symbol"] for kept in statements for row in kept.positions}
+    held |= {row["symbol"] for row in call.trade.positions(account_id)}
+    return _History(statements, deals, {symbol: call.desk.multiple(symbol) for symbol in symbols | held})
 
 
-def _deal(call: Call, trade: Trade, day: int) -> Deal:
+def _deal(trade: Trade, day: int, is_share: bool) -> Deal:
     is_buy = trade.direction is Direction.BUY
     offset = trade.offset
-    if call.desk.is_share(trade.symbol):  # whatever was said: what is bought opens, what is sold closes
+    if is_share:  # whatever was said: what is bought opens, what is sold closes
         offset = Offset.OPEN if is_buy else Offset.CLOSE
     return Deal(
         trade.symbol,
@@ -58,23 +83,19 @@ def _deal(call: Call, trade: Trade, day: int) -> Deal:
     )
 
 
-async def _ranged(call: Call) -> tuple[str, list[Deal], list[Closing]]:
-    """Return account, trades and closings of the days asked for; lots are paired over all days."""
-    account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
-    deals = await deals_of(call, account_id)
-    start, end = call.days()
-    done = figures.closings(deals, call.desk.multiple)
-    return (
-        account_id,
-        [deal for deal in deals if start <= deal.trading_day <= end],
-        [one for one in done if start <= one.trading_day <= end],
-    )
-
-
 async def trades(call: Call) -> dict[str, Any]:
-    """Sum up trades."""
-    account_id, deals, done = await _ranged(call)
-    return {"account_id": account_id, **figures.trade_statistics(deals, done, call.desk.multiple)}
+    """Sum up trades; lots are paired over all days."""
+    account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
+    start, end = call.days()
+    history = await _history(call, account_id)
+
+    def summed() -> dict[str, Any]:
+        pairing = figures.Pairing(history.multiple)
+        pairing.take(history.deals)
+        done = [one for one in in_slices(pairing.closings) if start <= one.trading_day <= end]
+        return figures.trade_statistics(history.between(start, end), done, history.multiple)
+
+    return {"account_id": account_id, **await asyncio.to_thread(summed)}
 
 
 async def pnl(call: Call) -> dict[str, Any]:
@@ -83,43 +104,53 @@ async def pnl(call: Call) -> dict[str, Any]:
     """
     account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
     start, end = call.days()
-    today, multiple = call.trade.trading_day, call.desk.multiple
-    statements = await statements_of(call, account_id, 0, today - 1)
-    every = _deals(call, account_id, statements)
-    deals = [deal for deal in every if start <= deal.trading_day <= end]
-    done = [one for one in figures.closings(every, multiple) if start <= one.trading_day <= end]
+    history = await _history(call, account_id)
+    today, now = call.trade.trading_day, call.trade.positions(account_id)
+    days = _funds(call, account_id, history.statements, start, end)
+    sums = await asyncio.to_thread(_profit, history, start, end, today, now)
+    return {
+        "account_id": account_id,
+        **{name: sums[name] for name in ("realized", "unrealized", "total", "commission", "net")},
+        "daily_pnl": [_day(day, funds) for day, funds in days],
+        "instrument_pnl": sums["instrument_pnl"],
+    }
+
+
+def _profit(history: _History, start: int, end: int, today: int, now: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the sums of `pnl`; `now` are the positions of today."""
+    pairing = figures.Pairing(history.multiple)
 
     def open_at(day: int) -> dict[str, float]:
         """Return what was not realised at the end of a day, by instrument."""
-        lots = figures.open_lots([deal for deal in every if deal.trading_day <= day], multiple)
-        if day >= today:
-            return figures.unrealized(lots, call.trade.positions(account_id), multiple)
-        kept = [one for one in statements if one.trading_day <= day]
-        return figures.unrealized(lots, kept[-1].positions if kept else [], multiple)
+        kept = [one for one in history.statements if one.trading_day <= day]
+        positions = now if day >= today else kept[-1].positions if kept else []
+        return figures.unrealized(pairing.open_lots(), positions, history.multiple)
 
-    before, after = open_at(start - 1), open_at(end)
+    pairing.take(history.between(0, start - 1))
+    before, earlier = open_at(start - 1), len(pairing.closings)
+    deals = history.between(start, end)
+    pairing.take(deals)
+    after, done = open_at(end), pairing.closings[earlier:]
     rows: dict[str, dict[str, float]] = {}
 
     def row(symbol: str) -> dict[str, float]:
         return rows.setdefault(symbol, {"profit": 0.0, "unrealized": 0.0, "commission": 0.0})
 
-    for one in done:
+    for one in in_slices(done):
         row(one.symbol)["profit"] += one.profit
-    for deal in deals:
+    for deal in in_slices(deals):
         row(deal.symbol)["commission"] += deal.commission
     for symbol in before.keys() | after.keys():
         row(symbol)["unrealized"] += after.get(symbol, 0.0) - before.get(symbol, 0.0)
-    realized = money(*(one.profit for one in done))
-    commission = money(*(deal.commission for deal in deals))
+    realized = money(math.fsum(one.profit for one in in_slices(done)))
+    commission = money(math.fsum(deal.commission for deal in in_slices(deals)))
     unrealized = money(*after.values(), *(-value for value in before.values()))
     return {
-        "account_id": account_id,
         "realized": realized,
         "unrealized": unrealized,
         "total": money(realized, unrealized),
         "commission": commission,
         "net": money(realized, unrealized, -commission),
-        "daily_pnl": [_day(day, funds) for day, funds in _funds(call, account_id, statements, start, end)],
         "instrument_pnl": [
             {
                 "instrument_id": symbol,
