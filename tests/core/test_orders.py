@@ -12,7 +12,7 @@ import pytest
 
 from qautlra._core import account as account_module
 from qautlra._core import book, orders
-from qautlra._core.exchange import Exchange
+from qautlra._core.exchange import STATUSES, Exchange
 from qautlra._core.journal import Journal
 from qautlra.model import codes
 from tests.core.test_exchange import BUY, CLOSETODAY, CU, OPEN, SELL, opened, random_day
@@ -231,6 +231,42 @@ def test_everything_equals_what_the_accounts_say() -> None:
             ) == sorted(
                 (t["price"], t["volume"], t["commission"]) for t in map(x.trade, x.trades_of(account))
             )
+
+
+def test_counts_of_a_day_are_those_of_its_orders_and_trades() -> None:
+    seed = int(os.environ.get("QAUTLRA_SEED", random.SystemRandom().getrandbits(32)))
+    print(f"QAUTLRA_SEED={seed}")
+    x, met = opened(), set()
+    for _ in range(8):
+        random_day(x, random.Random(seed := seed + 1), 150)
+        rows = [x.order(number) for number in range(x.orders)]
+        states = [
+            4 if row["code"]
+            else (row["left"] < row["volume"]) if row["alive"]
+            else 3 if row["left"]
+            else 2
+            for row in rows
+        ]  # fmt: skip
+        met |= set(states)
+        counts, lots, by_instrument = x.tally_orders()
+        assert counts == [states.count(state) for state in range(5)] and len(STATUSES) == 5
+        assert lots == sum(row["volume"] - row["left"] for row in rows)
+        instruments = [row["instrument"] for row in rows]
+        assert by_instrument == {one: instruments.count(one) for one in set(instruments)}
+        for bits in (0, 0b11, 0b10100, 0b11111):
+            chosen = [number for number, state in enumerate(states) if bits >> state & 1]
+            assert x.chosen_orders(bits) == chosen
+            for account in (1, 2):
+                own = [number for number in chosen if rows[number]["account"] == account]
+                assert x.chosen_orders(bits, account) == own
+        matches = {trade["match"]: trade for trade in map(x.trade, range(x.trades))}.values()
+        value = dict.fromkeys(set(instruments), 0.0)
+        for trade in matches:
+            value[trade["instrument"]] += trade["price"] * trade["volume"]
+        number, volume, worth = x.tally_trades()
+        assert (number, volume) == (len(matches), sum(trade["volume"] for trade in matches))
+        assert worth == pytest.approx({one: found for one, found in value.items() if found})
+    assert met == {0, 1, 2, 3, 4}
 
 
 def test_every_code_has_a_text() -> None:

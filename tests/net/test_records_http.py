@@ -7,11 +7,14 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from qautlra.base.errors import UnavailableError
+from qautlra.net.trade_http import base
 from tests.net.trading_front import TradingFront
 
 CU, RB, DCE_M = "SHFE.cu2109", "SHFE.rb2110", "DCE.m2109"
@@ -178,6 +181,31 @@ def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> 
         "well": ("SUCCESS", 0),
         "one": ("FAILED", 1007),
     }
+
+
+def test_many_orders_are_shown_a_few_at_a_time(front: TradingFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for all rows of somebody's list; and none is of two days."""
+    monkeypatch.setattr(base, "SLICE_COUNT", 2)
+    for number in range(7):
+        front.post("ann", "/api/order/submit", order(CU, "BUY", "OPEN", 1, 74000, order_id=f"o{number}"))
+    front.post("ann", "/api/order/cancel", {"account_id": "acc001", "order_id": "o3"})
+    asked = "/api/order/user/ann"
+    assert [row["order_id"] for row in front.get("ann", asked)] == [f"o{number}" for number in range(7)]
+    alive = [row["order_id"] for row in front.get("ann", f"{asked}?status=alive&page=2&page_size=3")]
+    assert alive == ["o2", "o1", "o0"]
+    assert [row["order_id"] for row in front.get("ann", f"{asked}?status=cancelled")] == ["o3"]
+    found = front.get("root", "/api/management/orders?status=submitted&page=2&page_size=4")
+    assert (found["total"], [row["order_id"] for row in found["orders"]]) == (6, ["o1", "o0"])
+
+    async def over_a_settlement() -> None:
+        call = base.Call(None, SimpleNamespace(trade=front.trade))  # type: ignore[arg-type]
+        making = asyncio.create_task(call.made(front.trade.order, range(7)))
+        await asyncio.sleep(0)
+        assert front.trade.settling.settle(by="clerk", force=True).ok
+        with pytest.raises(UnavailableError, match="the trading day has ended"):
+            await making
+
+    front.wait_for(over_a_settlement())
 
 
 @pytest.mark.parametrize("field", ["hedge_flag", "contingent_condition"])

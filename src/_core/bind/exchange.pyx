@@ -59,6 +59,18 @@ cdef class _Core:
         del self.ptr
 
 
+STATUSES = ("submitted", "partially_filled", "filled", "cancelled", "rejected")
+"What an order's state is called, in the order of `tally_orders` and of the bits of `chosen_orders`."
+
+
+cdef int _status(const OrderRecord& r) noexcept:
+    if r.code != 0:
+        return 4
+    if <int>r.status == 0:
+        return 0 if r.left == r.volume else 1
+    return 3 if r.left != 0 else 2
+
+
 cdef class Exchange:
     """Books, accounts, risk and journal of one process; everything that changes an account goes through here.
 
@@ -354,6 +366,61 @@ cdef class Exchange:
             "close_profit": to_cny(t.close_profit),
             "time_ns": t.time_ns,
         }
+
+    def chosen_orders(self, int statuses, account=None):
+        """Numbers of the day's orders whose status is among the bits `1 << STATUSES` has it, oldest first; of one
+        account if named."""
+        cdef vector[uint32_t] found, own
+        cdef uint32_t n
+        if account is None:
+            for n in range(self.ptr.orders().size()):
+                if statuses >> _status(self.ptr.orders().at(n)) & 1:
+                    found.push_back(n)
+            return found
+        self.ledger.account(account)
+        own = self.ptr.orders_of(account)
+        for n in own:
+            if statuses >> _status(self.ptr.orders().at(n)) & 1:
+                found.push_back(n)
+        return found
+
+    def tally_orders(self):
+        """The day's orders: counts in the order of STATUSES, lots that traded, counts by instrument."""
+        cdef int64_t counts[5]
+        cdef int64_t lots = 0
+        cdef vector[int64_t] by_instrument
+        cdef const OrderRecord* r
+        cdef uint32_t n
+        cdef int i
+        for i in range(5):
+            counts[i] = 0
+        by_instrument.resize(self.ptr.instruments())
+        for n in range(self.ptr.orders().size()):
+            r = &self.ptr.orders().at(n)
+            counts[_status(r[0])] += 1
+            lots += r.volume - r.left
+            by_instrument[r.instrument()] += 1
+        return [counts[i] for i in range(5)], lots, {n: by_instrument[n] for n in range(by_instrument.size()) if by_instrument[n]}
+
+    def tally_trades(self):
+        """The day's matches, each once though it has two sides: how many, their lots, lots times price by
+        instrument."""
+        cdef int64_t matches = 0, lots = 0
+        cdef uint64_t before = 0
+        cdef vector[double] value
+        cdef const TradeRecord* t
+        cdef uint32_t n, instrument
+        value.resize(self.ptr.instruments())
+        for n in range(self.ptr.trades().size()):
+            t = &self.ptr.trades().at(n)
+            if t.match == before:  # the sides of a match follow each other
+                continue
+            before = t.match
+            matches += 1
+            lots += t.volume
+            instrument = self.ptr.orders().at(t.order).instrument()
+            value[instrument] += to_cny(t.price) * t.volume
+        return matches, lots, {n: value[n] for n in range(value.size()) if value[n]}
 
     def orders_of(self, uint32_t account):
         """Numbers of the account's orders of the day, oldest first."""

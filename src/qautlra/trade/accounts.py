@@ -9,6 +9,7 @@ import msgspec
 from qautlra.base.errors import InputError
 from qautlra.base.service import Service
 from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, InsertOrder, Order, Trade
+from qautlra.wire import trade_rows as rows
 
 if TYPE_CHECKING:
     from qautlra.trade.engine import Engine
@@ -152,6 +153,20 @@ class Accounts(Service):
         """Return the account's trades of the day."""
         seat = self.router.seat(account_id)
         return self.engine.trades(account_id) if seat is None else seat.trades()
+
+    def order_numbers(self, account_id: str, statuses: int) -> list[int]:
+        """Return the numbers of the account's orders of the day, oldest first: of states given as bits."""
+        seat = self.router.seat(account_id)
+        if seat is None:
+            return self.engine.exchange.chosen_orders(statuses, self.engine.number(account_id))
+        return [one.number for one in seat.orders() if rows.statuses(rows.status_of(one)) & statuses]
+
+    def trade_numbers(self, account_id: str) -> list[int]:
+        """Return the numbers of the account's trades of the day, oldest first."""
+        seat, number = self.router.seat(account_id), self.engine.number(account_id)
+        if seat is not None or number is None:
+            return [one.number for one in self.trades(account_id)]
+        return self.engine.exchange.trades_of(number)
 
     def order(self, number: int) -> Order:
         """Return an order of the day by number."""

@@ -6,10 +6,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from qautlra._core import exchange
 from qautlra.model.order import Order, PriceType, Trade
 
-STATUSES: Final = ("submitted", "partially_filled", "filled", "cancelled", "rejected")
-"""What `status_of` answers."""
+STATUSES: Final = exchange.STATUSES
+"""What an order's state is called."""
+ALIVE: Final = 0b11
+"""Of the bits of STATUSES, those of orders that live."""
 
 
 class OrderInfo(Struct, frozen=True, kw_only=True):
@@ -88,6 +91,11 @@ class AccountInfo(Struct, frozen=True, kw_only=True):
     "`synced` when orders go to the broker; what else it may be is the broker's."
 
 
+def statuses(word: str) -> int:
+    """Return the bits of a status, those of all without one."""
+    return 1 << STATUSES.index(word) if word else (1 << len(STATUSES)) - 1
+
+
 def order_info(order: Order, user_id: str = "") -> OrderInfo:
     """Return an order as it is shown."""
     return OrderInfo(
@@ -112,7 +120,7 @@ def order_info(order: Order, user_id: str = "") -> OrderInfo:
 
 
 def status_of(order: Order) -> str:
-    """Return an order's state in a word."""
+    """Return an order's state in a word, one of STATUSES."""
     if order.code:
         return "rejected"
     if order.is_alive:

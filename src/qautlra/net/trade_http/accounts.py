@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Access, Right
 from qautlra.base.errors import InputError, NotFoundError
-from qautlra.net.trade_http.base import RANGE, Call, Door
+from qautlra.net.trade_http.base import RANGE, SLICE_COUNT, Call, Door
 from qautlra.trade.statistics import day_profit
 from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_replies as replies
@@ -101,19 +102,27 @@ async def one(call: Call) -> dict[str, Any]:
     """Show an account as a QIFI document."""
     account_id = call.account(call.part("account_id"))
     trade = call.trade
-    document = qifi_account.document(
+    orders = await call.made(trade.order, trade.order_numbers(account_id, rows.statuses("")))
+    trades = await call.made(trade.trade, trade.trade_numbers(account_id))
+    render = partial(
+        _document,
         account_id,
         funds=trade.funds(account_id),
         positions=trade.positions(account_id),
-        orders=trade.orders(account_id),
-        trades=trade.trades(account_id),
-        transfers=trade.transfers(account_id),
+        orders=orders,
+        trades=trades,
+        transfers=list(trade.transfers(account_id)),
         trading_day=trade.trading_day_of(account_id),
         now_ns=trade.clock.now_ns(),
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
         status=trade.status_of(account_id),
     )
-    return qifi.to_dict(document)
+    is_long = len(orders) + len(trades) > SLICE_COUNT
+    return await asyncio.to_thread(render) if is_long else render()
+
+
+def _document(account_id: str, **parts: Any) -> dict[str, Any]:
+    return qifi.to_dict(qifi_account.document(account_id, **parts))
 
 
 async def deposit(call: Call) -> rows.AccountInfo:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, TypeVar
@@ -28,6 +29,8 @@ from qautlra.wire.trade_errors import TABLE, refused
 
 T = TypeVar("T")
 PAGE_COUNT: Final = 500
+SLICE_COUNT: Final = 200
+"""Orders or trades that are made into rows at once: some milliseconds."""
 _STATUSES: Final = {
     400: "refused: the code says why",
     401: "not logged in",
@@ -190,7 +193,25 @@ class Call:
         """Return who owns an account, the account itself when nobody is known."""
         return self.auth.users.owner_of(account_id) or account_id
 
-    def paged(self, found: list[T]) -> list[T]:
+    async def made(self, make: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
+        """Return what orders or trades of the day are made into, a few at a time: others wait for a few, not
+        for all. UnavailableError when the day ends meanwhile, with which numbers begin anew.
+        """
+        found: list[T] = []
+        for first in range(0, len(numbers), SLICE_COUNT):
+            if first:
+                await self.give_way()
+            found += [make(number) for number in numbers[first : first + SLICE_COUNT]]
+        return found
+
+    async def give_way(self) -> None:
+        """Let others have the loop; UnavailableError when the trading day ends meanwhile."""
+        engine, day = self.trade.engine, self.trade.trading_day
+        await asyncio.sleep(0)
+        if self.trade.engine is not engine or self.trade.trading_day != day:
+            raise UnavailableError("the trading day has ended meanwhile; ask again")
+
+    def paged(self, found: Sequence[T]) -> Sequence[T]:
         """Return the page asked for, newest first; everything, oldest first, when none was asked for."""
         if not self.asks_page:
             return found

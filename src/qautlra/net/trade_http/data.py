@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import csv
 import io
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -87,19 +88,22 @@ async def export(call: Call) -> web.Response:
     account_id = call.chosen(call.text("account_id"), "", Right.VIEW)
     kind, form = call.word("data_type", KINDS, "trades"), call.word("format", FORMS, "csv")
     rows = await _rows(call, account_id, kind)
+    body = await asyncio.to_thread(_file, rows, kind, form)
     name = f"{account_id}-{kind}.{'json' if form == 'json' else 'csv'}"
-    if form == "json":
-        body = orjson.dumps(rows)
-    elif form == "csv":
-        body = to_csv(_HEADS[kind], rows)
-    else:
-        body = codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in rows])
     return web.Response(
         body=body,
         content_type="application/json" if form == "json" else "text/csv",
         charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
+
+
+def _file(rows: list[dict[str, Any]], kind: str, form: str) -> bytes:
+    if form == "json":
+        return orjson.dumps(rows)
+    if form == "csv":
+        return to_csv(_HEADS[kind], rows)
+    return codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in rows])
 
 
 async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
@@ -115,14 +119,21 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
     owner = call.owner(account_id)
     if kind == "orders":
         kept = await ask(records.orders, account_id, start, min(end, today - 1))
-        past: list[tuple[int, Any]] = [(day, rows.order_info(order, owner)) for day, order in kept]
-        now: list[Any] = [rows.order_info(order, owner) for order in trade.orders(account_id)]
-    else:
-        days = await statements_of(call, account_id, start, min(end, today - 1))
-        past = [(day.trading_day, rows.trade_info(one, owner)) for day in days for one in day.trades]
-        now = [rows.trade_info(one, owner) for one in trade.trades(account_id)]
-    every = [*past, *((today, row) for row in now if fresh)]
-    return [{"trading_day": str(day), **msgspec.to_builtins(row)} for day, row in every]
+        numbers = trade.order_numbers(account_id, rows.statuses("")) if fresh else []
+        made: list[Any] = await call.made(trade.order, numbers)
+        return await asyncio.to_thread(
+            _table, [*kept, *((today, one) for one in made)], rows.order_info, owner
+        )
+    days = await statements_of(call, account_id, start, min(end, today - 1))
+    past = [(day.trading_day, one) for day in days for one in day.trades]
+    made = await call.made(trade.trade, trade.trade_numbers(account_id) if fresh else [])
+    return await asyncio.to_thread(_table, [*past, *((today, one) for one in made)], rows.trade_info, owner)
+
+
+def _table(
+    found: list[tuple[int, Any]], shown: Callable[[Any, str], Any], owner: str
+) -> list[dict[str, Any]]:
+    return [{"trading_day": str(day), **msgspec.to_builtins(shown(one, owner))} for day, one in found]
 
 
 async def _money(call: Call, account_id: str) -> list[dict[str, Any]]:

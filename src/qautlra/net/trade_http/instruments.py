@@ -129,14 +129,13 @@ async def _set(call: Call, status: str) -> dict[str, Any]:
 async def order_stats(call: Call) -> dict[str, Any]:
     """Count the day's orders, of accounts that trade outside too."""
     trade, outside, exchange = call.trade, call.trade.router, call.trade.engine.exchange
-    counts = {"submitted": 0, "partially_filled": 0, "filled": 0, "cancelled": 0, "rejected": 0}
-    by_instrument: dict[str, int] = {}
-    volume = 0
-    for account_id in trade.accounts():
-        for order in trade.orders(account_id):
-            counts[rows.status_of(order)] += 1
-            by_instrument[order.symbol] = by_instrument.get(order.symbol, 0) + 1
-            volume += order.volume - order.volume_left
+    tally, volume, listed = exchange.tally_orders()
+    counts = dict(zip(rows.STATUSES, tally, strict=True))
+    by_instrument = {trade.engine.symbol(number): count for number, count in listed.items()}
+    for order in outside.orders():
+        counts[rows.status_of(order)] += 1
+        by_instrument[order.symbol] = by_instrument.get(order.symbol, 0) + 1
+        volume += order.volume - order.volume_left
     busiest = sorted(by_instrument.items(), key=lambda item: item[1], reverse=True)[:20]
     return {
         "trading_day": str(trade.trading_day),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from qautlra.auth.rights import Right
 from qautlra.net.route import OneOf
 from qautlra.net.trade_http.accounts import LOCKS, account_info, frozen_info, move
-from qautlra.net.trade_http.base import PAGE, Call, Door
+from qautlra.net.trade_http.base import PAGE, SLICE_COUNT, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
 
+T = TypeVar("T")
 LOCKED: Final = OneOf(LOCKS)
 STATUSES: Final = OneOf(rows.STATUSES)
 
@@ -47,31 +49,42 @@ async def detail(call: Call) -> dict[str, Any]:
 
 async def orders(call: Call) -> dict[str, Any]:
     """List the day's orders, newest first, by page."""
-    engine, outside = call.trade.engine, call.trade.router.orders()
-    first, last = call.page()
-    total = engine.exchange.orders + len(outside)
     status = call.word("status", STATUSES)
-    found = []
-    seen = 0
-    here = (engine.order(number) for number in range(engine.exchange.orders - 1, -1, -1))
-    for order in merge(reversed(outside), here, key=lambda one: -one.insert_ns):
-        if status in ("", rows.status_of(order)):
-            if first <= seen < last:
-                found.append(rows.order_info(order, call.owner(order.account_id)))
-            seen += 1
-            if status == "" and seen >= last:
-                break
-    return {"total": total if status == "" else seen, "orders": found}
+    here = call.trade.engine.exchange.chosen_orders(rows.statuses(status))
+    outside = [one for one in call.trade.router.orders() if status in ("", rows.status_of(one))]
+    found = await _newest(call, call.trade.engine.order, here, outside, lambda one: one.insert_ns)
+    return {
+        "total": len(here) + len(outside),
+        "orders": [rows.order_info(one, call.owner(one.account_id)) for one in found],
+    }
 
 
 async def trades(call: Call) -> dict[str, Any]:
     """List the day's trades, newest first, by page."""
     engine, outside = call.trade.engine, call.trade.router.trades()
+    here = range(engine.exchange.trades)
+    found = await _newest(call, engine.trade, here, outside, lambda one: one.trade_ns)
+    return {
+        "total": len(here) + len(outside),
+        "trades": [rows.trade_info(one, call.owner(one.account_id)) for one in found],
+    }
+
+
+async def _newest(
+    call: Call, make: Callable[[int], T], here: Sequence[int], outside: list[T], moment: Callable[[T], int]
+) -> list[T]:
+    """Return the page asked for, newest first, of what is made of numbers and of `outside`."""
     first, last = call.page()
-    total = engine.exchange.trades + len(outside)
-    here = (engine.trade(number) for number in range(engine.exchange.trades - 1, -1, -1))
-    found = list(islice(merge(reversed(outside), here, key=lambda one: -one.trade_ns), first, last))
-    return {"total": total, "trades": [rows.trade_info(one, call.owner(one.account_id)) for one in found]}
+    if not outside:
+        return [make(number) for number in here[::-1][first:last]]
+    found = []
+    merged = merge(outside[::-1], (make(number) for number in here[::-1]), key=lambda one: -moment(one))
+    for place, one in enumerate(islice(merged, last)):
+        if place % SLICE_COUNT == SLICE_COUNT - 1:
+            await call.give_way()
+        if place >= first:
+            found.append(one)
+    return found
 
 
 async def deposit(call: Call) -> rows.AccountInfo:

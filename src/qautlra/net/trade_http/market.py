@@ -9,7 +9,7 @@ from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.feed.series import BAR_FIELDS
 from qautlra.model.naming import instrument_name
-from qautlra.net.trade_http.base import Call, Door
+from qautlra.net.trade_http.base import SLICE_COUNT, Call, Door
 from qautlra.wire.qamd import rfc3339
 
 PERIODS_S: Final = {0: 86_400, 4: 60, 5: 300, 6: 900, 7: 1_800, 8: 3_600}
@@ -98,6 +98,8 @@ async def trades(call: Call) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     instrument = engine.exchange.instrument(symbol)
     for number in range(engine.exchange.trades - 1, -1, -1):
+        if number % SLICE_COUNT == 0:
+            await call.give_way()
         raw = engine.exchange.trade(number)
         if raw["instrument"] != instrument:
             continue

@@ -67,22 +67,15 @@ async def orders(call: Call) -> dict[str, Any]:
 async def trades(call: Call) -> dict[str, Any]:
     """Sum up the day's trades, each match of the built-in exchange once; those made outside stand alone."""
     exchange, outside = call.trade.engine.exchange, call.trade.router.trades()
-    turnover, volume, matches = 0.0, 0, set()
-    for number in range(exchange.trades):
-        raw = exchange.trade(number)
-        if raw["match"] in matches:
-            continue
-        matches.add(raw["match"])
-        volume += raw["volume"]
-        turnover += (
-            raw["volume"] * raw["price"] * call.desk.multiple(call.trade.engine.symbol(raw["instrument"]))
-        )
+    matches, volume, value = exchange.tally_trades()
+    engine, multiple = call.trade.engine, call.desk.multiple
+    turnover = sum(worth * multiple(engine.symbol(number)) for number, worth in value.items())
     for trade in outside:
         volume += trade.volume
         turnover += trade.volume * trade.price * call.desk.multiple(trade.symbol)
     return {
         "total_count": exchange.trades + len(outside),
-        "matches": len(matches),
+        "matches": matches,
         "total_volume": volume,
         "total_turnover": turnover,
     }

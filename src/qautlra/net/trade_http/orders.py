@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from qautlra.auth.audit import Act
@@ -178,18 +179,21 @@ def _shown(call: Call, order: Order) -> rows.OrderInfo:
     return rows.order_info(order, call.owner(order.account_id))
 
 
-async def of_user(call: Call) -> list[rows.OrderInfo]:
+async def of_user(call: Call) -> Sequence[rows.OrderInfo]:
     """Show the day's orders of a user's accounts: of one status if asked, `alive` those that live."""
-    accounts = call.accounts_of(call.part("user_id"))
-    status = call.word("status", STATUSES)
-    found = [
-        order
-        for account_id in accounts
-        for order in call.trade.orders(account_id)
-        if not status or (order.is_alive if status == ALIVE else rows.status_of(order) == status)
-    ]
-    found.sort(key=lambda order: order.insert_ns)  # of several accounts
-    return [_shown(call, order) for order in call.paged(found)]
+    accounts, status = call.accounts_of(call.part("user_id")), call.word("status", STATUSES)
+    statuses = rows.ALIVE if status == ALIVE else rows.statuses(status)
+    numbers = [number for name in accounts for number in call.trade.order_numbers(name, statuses)]
+    if len(accounts) < 2:
+        return await call.made(lambda number: _shown(call, call.trade.order(number)), call.paged(numbers))
+
+    def dated(number: int) -> tuple[int, rows.OrderInfo]:
+        order = call.trade.order(number)
+        return order.insert_ns, _shown(call, order)
+
+    found = await call.made(dated, numbers)
+    found.sort(key=lambda row: row[0])
+    return [row for _, row in call.paged(found)]
 
 
 DOORS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qautlra.auth.rights import Right
@@ -38,19 +39,27 @@ async def of_user(call: Call) -> list[dict[str, Any]]:
     return [row for account_id in accounts for row in positions_of(call, account_id)]
 
 
-async def trades_of_account(call: Call) -> list[rows.TradeInfo]:
+async def trades_of_account(call: Call) -> Sequence[rows.TradeInfo]:
     """Show the day's trades of an account."""
     account_id = call.account(call.part("account_id"))
-    owner = call.owner(account_id)
-    return [rows.trade_info(trade, owner) for trade in call.paged(list(call.trade.trades(account_id)))]
+    owner, numbers = call.owner(account_id), call.paged(call.trade.trade_numbers(account_id))
+    return await call.made(lambda number: rows.trade_info(call.trade.trade(number), owner), numbers)
 
 
-async def trades_of_user(call: Call) -> list[rows.TradeInfo]:
+async def trades_of_user(call: Call) -> Sequence[rows.TradeInfo]:
     """Show the day's trades of a user's accounts."""
     accounts = call.accounts_of(call.part("user_id"))
-    found = [trade for account_id in accounts for trade in call.trade.trades(account_id)]
-    found.sort(key=lambda trade: trade.trade_ns)  # of several accounts
-    return [rows.trade_info(trade, call.owner(trade.account_id)) for trade in call.paged(found)]
+    numbers = [number for account_id in accounts for number in call.trade.trade_numbers(account_id)]
+
+    def dated(number: int) -> tuple[int, rows.TradeInfo]:
+        trade = call.trade.trade(number)
+        return trade.trade_ns, rows.trade_info(trade, call.owner(trade.account_id))
+
+    if len(accounts) < 2:
+        return [row for _, row in await call.made(dated, call.paged(numbers))]
+    found = await call.made(dated, numbers)
+    found.sort(key=lambda row: row[0])
+    return [row for _, row in call.paged(found)]
 
 
 _ROWS, _TRADES = list[dict[str, Any]], list[rows.TradeInfo]
