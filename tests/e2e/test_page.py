@@ -116,6 +116,16 @@ def test_a_narrow_window_has_narrow_places(server: Server, visit: Visits) -> Non
     assert box["width"] == 60, "icons only"
 
 
+def test_what_is_looked_at_has_prices_where_a_client_gets_few(serve: Serve, visit: Visits) -> None:
+    server = serve("--source", "sim", "--set", "feed.max_symbols=20", mode="md")
+    person = visit(server.base)
+    person.go("market")
+    person.live()
+    choose(person, "SSE.600000")  # of the last in the list
+    person.until(lambda: "—" not in person.see("ask1").inner_text())
+    person.page.locator('[data-test="book"]:not(.stale)').wait_for()
+
+
 def test_another_page_is_read_from_its_top(server: Server, visit: Visits) -> None:
     person = visit(server.base, viewport={"width": 390, "height": 844})
     person.go("market")

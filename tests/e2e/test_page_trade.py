@@ -58,6 +58,50 @@ def test_an_order_nothing_was_heard_of_is_told_of(serve: Serve, visit: Visits) -
     assert "Nothing was heard of 1 orders" in told.inner_text()
 
 
+def test_what_one_may_not_do_is_not_offered(house: House) -> None:
+    add_user(house.server, "looker", "--role", "read_only", "--account", "looker", "--broker", "paper")
+    person = house.enter("looker")
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    person.until(lambda: "—" not in person.see("ask1").inner_text())
+    person.see("ask1").click()
+    assert person.see("objection").inner_text() == "This user may not trade"
+    assert person.see("submit").is_disabled()
+    person.page.keyboard.press("Control+Enter")
+    person.go("account")
+    person.see("amount").fill("100")
+    assert person.see("deposit").is_disabled()
+    assert not [frame for frame in person.sent if '"insert_order"' in frame]
+
+
+def test_a_key_held_down_is_one_order_and_the_wheel_changes_no_price(house: House) -> None:
+    person = house.enter(house.trader)
+    ready(person)
+    choose(person, "SHFE.rb2701")
+    person.until(lambda: "—" not in person.see("bid5").inner_text())
+    person.see("confirm-switch").uncheck()
+    person.see("bid5").click()
+    person.see("buy").click()
+    price = person.see("price")
+    before = price.input_value()
+    price.focus()
+    box = price.bounding_box()
+    person.page.mouse.move(box["x"] + 20, box["y"] + 10)
+    person.page.mouse.wheel(0, -300)
+    person.page.wait_for_timeout(200)
+    assert price.input_value() == before
+    for place in ("price", "submit"):
+        person.see(place).focus()
+        for _ in range(5):
+            person.page.keyboard.down("Enter")
+        person.page.keyboard.up("Enter")
+    person.until(lambda: person.see("tab-working").inner_text() == "Working 2")
+    assert sum('"insert_order"' in frame for frame in person.sent) == 2
+    person.see("cancel-all").click()
+    person.see("confirm").click()
+    person.page.locator(".toast", has_text="×2").wait_for()
+
+
 def test_a_price_stays_with_its_instrument(house: House) -> None:
     person = house.enter(house.trader, "market")
     person.live()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qautlra.model import codes, condition
 from qautlra.trade import alerts
+from qautlra.wire import trade_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ROOT / "web" / "src" / "i18n" / "server-words.ts"
@@ -19,6 +20,7 @@ def said() -> Iterator[str]:
     """Every sentence, or part of one, with a value in place of what is put in."""
     yield from (code.text for code in codes.table().values())
     yield from condition.TEXTS.values()
+    yield from (error.zh for error in trade_errors.TABLE.values())
     for kind in ("level_escalation", "near_liquidation", "liquidation_triggered", "margin_insufficient"):
         for level in alerts.LEVELS:
             yield alert(kind, level)

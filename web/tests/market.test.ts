@@ -12,7 +12,8 @@ class Line {
   onclose: (() => void) | null = null;
   onmessage: ((event: { data: string }) => void) | null = null;
   constructor() { Line.last = this; }
-  send(text: string): void { const pack = JSON.parse(text); if (pack.aid === "ins_query" && pack.query) this.asked += 1; }
+  wanted = "";
+  send(text: string): void { const pack = JSON.parse(text); if (pack.aid === "subscribe_quote") this.wanted = pack.ins_list; if (pack.aid === "ins_query" && pack.query) this.asked += 1; }
   close(): void {}
   tell(...data: unknown[]): void { this.onmessage?.({ data: JSON.stringify({ aid: "rtn_data", data }) }); }
   list(...names: string[]): void {
@@ -80,6 +81,17 @@ describe("the market", () => {
     expect(useMarket().byId.get("SHFE.cu2201")?.upper_limit).toBe(77_000);
     told(78_500);
     expect(useMarket().byId.get("SHFE.cu2201")?.upper_limit).toBe(78_500);
+  });
+
+  it("asks first for what is looked at and held, last for the list", async () => {
+    await visit("SHFE.cu2201");
+    const { useMarket } = await import("../src/stores/market");
+    const market = useMarket();
+    market.want("watch", ["CFFEX.IF2201", "SHFE.cu2201", "SHFE.rb2205"]);
+    market.want("focus", ["SHFE.rb2205"]);
+    market.want("positions", ["SHFE.au2206"]);
+    await nextTick();
+    expect(Line.last.wanted).toBe("SHFE.rb2205,SHFE.au2206,CFFEX.IF2201,SHFE.cu2201");
   });
 
   it("does not hold back what is computed of what is computed of a quote", async () => {

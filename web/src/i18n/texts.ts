@@ -83,7 +83,7 @@ export const texts = {
     trade_journal: ["交易日志缓冲", "Trading journal buffer"], trade_orders: ["当日委托", "Orders of the day"], trade_ctp_held: ["待报 CTP 的指令", "Commands held for a CTP front"], trade_shadow: ["外部柜台的待核回报", "Reports of outside brokers to apply"], trade_ended_days: ["待存的结算文档", "Ended days to store"],
   },
   when_full: { refuse: ["满了就拒绝新的", "refuses more when full"], coalesce: ["满了只发最新状态", "sends only the newest state when full"], disconnect: ["满了断开连接", "disconnects when full"], block: ["满了就等待", "waits when full"], drop: ["满了丢弃最旧的并计数", "drops the oldest when full, counted"] },
-  latency: { net_loop_lag_seconds: ["事件循环延迟", "Event loop lag"] },
+  latency: { app_gc_pause_seconds: ["内存回收停顿", "Pauses to collect garbage"], net_loop_lag_seconds: ["事件循环延迟", "Event loop lag"] },
   console: {
     title: ["WebSocket 调试", "Socket console"], about: ["直接收发报文，不影响页面自己的连接", "Messages as they go over the line, apart from the page's own connections"], socket: ["连接", "Socket"], message: ["要发送的 JSON", "JSON to send"], open: ["连接", "Connect"], close: ["断开", "Disconnect"], send: ["发送", "Send"], clear: ["清空", "Clear"], log: ["收发记录", "What was sent and received"], nothing: ["还没有报文", "Nothing sent or received yet"],
     opened: ["已连接 {path}", "connected to {path}"], closed: ["已断开：{code} {reason}", "closed: {code} {reason}"], binary: ["（二进制报文）", "(a binary message)"], closed_state: ["未连接", "not connected"], connecting_state: ["连接中", "connecting"], open_state: ["已连接", "connected"],

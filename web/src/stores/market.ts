@@ -61,8 +61,10 @@ export const useMarket = defineStore("market", () => {
     if (list !== "" && (store.tree.ins_list ?? "") !== list) return false;
     return [...charts].every((id) => store.tree.charts?.[id]?.ready);
   }
+  /** The watch list comes last: the server takes so many instruments of one client and no more. */
   function union(): string {
-    return [...new Set([...wanted.values()].flat())].sort().join(",");
+    const parts = [...wanted].sort(([a], [b]) => Number(a === "watch") - Number(b === "watch"));
+    return [...new Set(parts.flatMap(([, symbols]) => symbols))].join(",");
   }
 
   let due = false;

@@ -3,7 +3,8 @@ import { defineStore } from "pinia";
 import { ref } from "vue";
 
 export type Level = "info" | "good" | "warn" | "bad";
-export interface Notice { id: number; level: Level; text: string; at: number }
+/** `times`: how often it was said while it is shown. */
+export interface Notice { id: number; level: Level; text: string; at: number; times: number }
 
 const SHOWN_COUNT = 4;
 const KEPT_COUNT = 100;
@@ -15,7 +16,9 @@ export const useNotices = defineStore("notices", () => {
   let last = 0;
 
   function say(level: Level, text: string): void {
-    const notice = { id: ++last, level, text, at: Date.now() };
+    const same = shown.value.find((one) => one.text === text && one.level === level);
+    const notice = { id: ++last, level, text, at: Date.now(), times: (same?.times ?? 0) + 1 };
+    if (same) dismiss(same.id);
     kept.value = [notice, ...kept.value].slice(0, KEPT_COUNT);
     shown.value = [...shown.value, notice].slice(-SHOWN_COUNT);
     setTimeout(() => dismiss(notice.id), SHOWN_MS[level]);

@@ -97,6 +97,11 @@ export const useTrade = defineStore("trade", () => {
   const transfers = computed(() => Object.entries((tree.value.transfers as Record<string, Transfer> | undefined) ?? {}).map(([seq, one]) => ({ seq, ...one })).reverse());
   const tradingDay = computed(() => String(tree.value.trading_day ?? ""));
   const live = computed(() => state.value === "live");
+  /** What the login may do on this account now: as its owner, or by a role that may on every one. */
+  const can = computed(() => {
+    const holds = (right: string, ...roles: string[]): boolean => live.value && session.may(right) && (session.login?.accounts[user.value] === "own" || roles.some((role) => session.login?.roles.includes(role)));
+    return { trade: holds("trade", "admin"), cancel: holds("cancel", "admin", "risk_manager"), transfer: holds("transfer", "admin") };
+  });
   // A new trading day begins with nothing: what the last one left is not this day's.
   watch(tradingDay, (now, before) => {
     if (!now || !before) return;
@@ -138,5 +143,5 @@ export const useTrade = defineStore("trade", () => {
   const changeCondition = (one: Condition, what: "cancel" | "pause" | "resume"): boolean => send({ aid: `${what}_condition_order`, user_id: user.value, order_id: one.order_id });
   const askStatement = (day: string): boolean => send({ aid: "qry_settlement_info", trading_day: Number(day.replaceAll("-", "")) || 0 });
 
-  return { conditions, condition, changeCondition, statement, askStatement, state, live, offered, tree, account, orders, trades, working, positions, legs, transfers, tradingDay, curve, user, order, cancel, cancelAll, transfer };
+  return { conditions, condition, changeCondition, statement, askStatement, state, live, can, offered, tree, account, orders, trades, working, positions, legs, transfers, tradingDay, curve, user, order, cancel, cancelAll, transfer };
 });
