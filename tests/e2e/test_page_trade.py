@@ -99,7 +99,7 @@ def test_a_key_held_down_is_one_order_and_the_wheel_changes_no_price(house: Hous
     assert sum('"insert_order"' in frame for frame in person.sent) == 2
     person.see("cancel-all").click()
     person.see("confirm").click()
-    person.page.locator(".toast", has_text="×2").wait_for()
+    person.page.locator(".toast", has_text="Order cancelled ×2").wait_for()
 
 
 def test_a_price_stays_with_its_instrument(house: House) -> None:

@@ -60,7 +60,7 @@ export const useTrade = defineStore("trade", () => {
     const bid = mine.find((one) => one.account_id === name)?.broker ?? (brokers.value.includes("paper") ? "paper" : (brokers.value[0] ?? "paper"));
     if (user.value === name && session.login) socket.send({ aid: "req_login", bid, user_name: name, password: session.login.token });
   }
-  watch(() => session.login?.token, () => { if (!live.value && brokers.value.length) void enter(); }); // the one before was too old to enter with
+  watch(() => session.login?.token, (now, before) => { if (now && before && !live.value) void enter(); }); // the one before was too old to enter with
   watch(() => [session.loggedIn, user.value, offered.value], () => {
     socket.stop();
     unanswered.clear();
