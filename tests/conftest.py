@@ -1,8 +1,9 @@
 """Shared fixtures: the reference data beside the checkout, hypothesis profiles, and tests that run alone."""
 
-import fcntl
+import contextlib
 import os
-import tempfile
+import signal
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 import qautlra
+from tests.turns import turn
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -22,15 +24,55 @@ ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = str(Path(qautlra.__file__).parents[1])  # PYTHONPATH of child processes: the product under test
 
 
+# Folders whose files take longest: each test a process or a browser. One begun last would be waited for.
+LONG = ("benchmarks", "contract", "e2e", "fault", "ctp", "store", "cli")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long first, files of tests that run alone last; the order inside a file stays."""
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        module = item.getparent(pytest.Module)
+        alone = module is not None and any(mark.name == "alone" for mark in module.iter_markers())
+        return alone, LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """With `-n`: a test marked `alone` waits until none runs and lets none begin, outside its timeout."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     if run is None:
         return (yield)
-    with open(Path(tempfile.gettempdir(), f"qautlra-{run}.lock"), "w") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
-        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with turn(run, alone=alone):
+        if not alone:
+            return (yield)
+        tell_beside(signal.SIGSTOP)
+        try:
+            return (yield)
+        finally:
+            tell_beside(signal.SIGCONT)
+
+
+def tell_beside(number: int) -> bool:
+    """Send a signal to the process group that .ci/run has working beside the tests, if one does."""
+    group = os.environ.get("QAUTLRA_BESIDE")
+    if group is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(group), number)
+            return True
+    return False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The summary comes last: what works beside the tests ends before it, and has shown what it said."""
+    if not hasattr(session.config, "workerinput"):
+        while tell_beside(signal.SIGCONT):
+            time.sleep(0.2)
 
 
 @pytest.fixture(autouse=True)

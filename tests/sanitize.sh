@@ -33,9 +33,10 @@ case $kind in
   # CPython never frees everything it allocates, so leak reports would be about the interpreter.
   under_pytest() {
     PYTHONPATH="$PWD/$out/package" LD_PRELOAD="$preload" ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
-      HYPOTHESIS_PROFILE=short "$python" -m pytest -q -o cache_dir="$PWD/$out/pytest" --capture=sys "$@" tests/core tests/property
+      HYPOTHESIS_PROFILE=short "$python" -m pytest -q -o cache_dir="$PWD/$out/pytest" -o timeout=600 \
+      --capture=sys "$@" tests/core tests/property
   }
   rm -rf "$out/pytest"
-  under_pytest -n 3 || { [ "$tries" -gt 1 ] && under_pytest --last-failed; }
+  under_pytest -n 2 || { [ "$tries" -gt 1 ] && under_pytest --last-failed; }
   ;;
 esac

@@ -1,13 +1,14 @@
 #!/bin/sh
 # Runs every fuzz target for the given seconds each, several at a time, from its seed corpus, under address and undefined-behaviour
-# sanitizers. New inputs go to build/fuzz; a finding fails the run, with its file.
+# sanitizers. New inputs go to build/fuzz; a finding fails the run, with its file. For no seconds it compiles the core only.
 set -eu
 seconds=${1:-60}
 cxx=${FUZZ_CXX:-clang++}
 command -v "$cxx" >/dev/null || { echo "fuzzing needs clang with its fuzzer runtime (FUZZ_CXX)"; exit 1; }
 out=build/fuzz
 mkdir -p "$out/facts"
-python3 ctp/abi/generate.py ctp/abi/facts.toml "$out/facts/facts.hpp"
+python3 ctp/abi/generate.py ctp/abi/facts.toml "$out/facts.hpp"
+cmp -s "$out/facts.hpp" "$out/facts/facts.hpp" || cp "$out/facts.hpp" "$out/facts/"  # what is newer is compiled again
 includes="-Isrc/_core -Ictp/front -I$out/facts -Itests/fuzz"
 flags="-std=c++20 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $includes"
 newest=$(find src/_core ctp/front "$out/facts" -name '*.hpp' -printf '%T@ %p\n' | sort -n | tail -1 | cut -d' ' -f2-)
@@ -20,6 +21,7 @@ for source in src/_core/base/*.cpp src/_core/market/*.cpp src/_core/tape/*.cpp s
   [ "$(jobs -p 2>/dev/null | wc -l)" -lt 2 ] || wait
 done
 wait
+[ "$seconds" -gt 0 ] || exit 0
 # The parsers that are Python; the package is the checkout's where it is compiled there, else the installed one.
 ls src/qautlra/_core/feed.*.so >/dev/null 2>&1 || unset PYTHONPATH
 export seconds cxx flags objects out
