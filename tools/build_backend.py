@@ -55,6 +55,16 @@ def get_requires_for_build_sdist(config_settings: Settings = None) -> list[str]:
     return [*core.get_requires_for_build_sdist(config_settings), *_node()]
 
 
+def prepare_metadata_for_build_wheel(directory: str, config_settings: Settings = None) -> str:
+    """Write the wheel's metadata; without it pip builds a whole wheel to read them, and then another."""
+    return core.prepare_metadata_for_build_wheel(directory, config_settings)
+
+
+def prepare_metadata_for_build_editable(directory: str, config_settings: Settings = None) -> str:
+    """Write the metadata of an editable install."""
+    return core.prepare_metadata_for_build_editable(directory, config_settings)
+
+
 def build_wheel(directory: str, config_settings: Settings = None, metadata: str | None = None) -> str:
     """Build the wheel, with the page."""
     _page()
