@@ -201,6 +201,16 @@ def test_tables_leave_as_files(front: TradingFront) -> None:
         assert front.error("ann", "GET", f"/api/data/export?account_id=acc001&{wrong}") == (400, 1008)
 
 
+def test_a_file_of_orders_is_whole_or_refused(front: TradingFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    long_of(front, 2)
+    front.post("root", "/api/admin/settlement/execute", {"force": True})
+    path = "/api/data/export?account_id=acc001&data_type=orders&format=json"
+    monkeypatch.setattr("qautlra.net.trade_http.data.ORDERS_COUNT", 2)
+    assert len(json.loads(front.call("ann", "GET", path).body)) == 1
+    monkeypatch.setattr("qautlra.net.trade_http.data.ORDERS_COUNT", 0)
+    assert front.error("ann", "GET", path) == (400, 1008)
+
+
 def test_a_file_without_rows_names_its_columns(front: TradingFront) -> None:
     def head(query: str) -> list[str]:
         body = front.call("ann", "GET", f"/api/data/export?account_id=acc001&{query}").body.decode()

@@ -18,6 +18,7 @@ import msgspec
 import orjson
 
 from qautlra.base.errors import StorageError
+from qautlra.base.loop import in_slices
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Order
 
@@ -76,7 +77,7 @@ class Records:
             "ORDER BY trading_day DESC, number DESC LIMIT ?",
             (account_id, start, end, count),
         )
-        return [(day, msgspec.json.decode(body, type=Order)) for day, body in reversed(rows)]
+        return [(day, msgspec.json.decode(body, type=Order)) for day, body in in_slices(reversed(rows))]
 
     # --- lists that grow: money, announcements ---
 

@@ -16,11 +16,13 @@ from aiohttp import web
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, UnavailableError
+from qautlra.base.loop import in_slices
 from qautlra.model.query import QueryRequest
 from qautlra.net.route import OneOf, Parameters
 from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.net.trade_http.statistics import statements_of
+from qautlra.trade.records import ORDERS_COUNT
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
 
@@ -100,10 +102,10 @@ async def export(call: Call) -> web.Response:
 
 def _file(rows: list[dict[str, Any]], kind: str, form: str) -> bytes:
     if form == "json":
-        return orjson.dumps(rows)
+        return b"[" + b",".join(orjson.dumps(row) for row in in_slices(rows)) + b"]"
     if form == "csv":
         return to_csv(_HEADS[kind], rows)
-    return codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in rows])
+    return codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in in_slices(rows)])
 
 
 async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
@@ -118,7 +120,9 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
         return [row for row in await _money(call, account_id) if start <= int(row["trading_day"] or 0) <= end]
     owner = call.owner(account_id)
     if kind == "orders":
-        kept = await ask(records.orders, account_id, start, min(end, today - 1))
+        kept = await ask(records.orders, account_id, start, min(end, today - 1), ORDERS_COUNT + 1)
+        if len(kept) > ORDERS_COUNT:
+            raise InputError(f"start, end: more than {ORDERS_COUNT} orders in these days", number=1008)
         numbers = trade.order_numbers(account_id, rows.statuses("")) if fresh else []
         made: list[Any] = await call.made(trade.order, numbers)
         return await asyncio.to_thread(
@@ -133,7 +137,9 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
 def _table(
     found: list[tuple[int, Any]], shown: Callable[[Any, str], Any], owner: str
 ) -> list[dict[str, Any]]:
-    return [{"trading_day": str(day), **msgspec.to_builtins(shown(one, owner))} for day, one in found]
+    return [
+        {"trading_day": str(day), **msgspec.to_builtins(shown(one, owner))} for day, one in in_slices(found)
+    ]
 
 
 async def _money(call: Call, account_id: str) -> list[dict[str, Any]]:
@@ -151,10 +157,10 @@ async def _money(call: Call, account_id: str) -> list[dict[str, Any]]:
 def to_csv(head: tuple[str, ...], rows: list[dict[str, Any]]) -> bytes:
     """Return rows as CSV under `head`; a text that a spreadsheet would run as a formula is quoted."""
     out = io.StringIO()
-    names = list(dict.fromkeys((*head, *(name for row in rows for name in row))))
+    names = list(dict.fromkeys((*head, *(name for row in in_slices(rows) for name in row))))
     writer = csv.writer(out)
     writer.writerow(names)
-    for row in rows:
+    for row in in_slices(rows):
         writer.writerow([_harmless(row.get(name, "")) for name in names])
     return out.getvalue().encode()
 

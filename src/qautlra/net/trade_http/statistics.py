@@ -51,7 +51,7 @@ async def _history(call: Call, account_id: str) -> _History:
     today = call.trade.trading_day
     statements = await statements_of(call, account_id, 0, today - 1)
     days = [(kept.trading_day, kept.trades) for kept in statements]
-    days.append((today, list(call.trade.trades(account_id))))
+    days.append((today, await call.made(call.trade.trade, call.trade.trade_numbers(account_id))))
     symbols = await asyncio.to_thread(
         lambda: {trade.symbol for _, trades in days for trade in in_slices(trades)}
     )
