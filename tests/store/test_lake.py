@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import msgspec
@@ -119,5 +119,35 @@ def test_a_table_is_one_stores(tmp_path: Path) -> None:
         # one that is no more is taken over, by its maker too
         assert await write(tmp_path / "two", 1, take_over=True) == "" and numbers() == [0]
         assert "another store" in await write(tmp_path / "one", 5)
+
+    run(story())
+
+
+def test_old_dates_leave_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those the store has no more of, too; dates that would leave at once are not written."""
+    monkeypatch.setattr(lake, "KEPT_H", 0)
+    today = lake._today()
+
+    def dated(age_days: int) -> Part:
+        return replace(rewritten(tmp_path, str(age_days), [age_days]), day=today - timedelta(days=age_days))
+
+    def ages() -> list[int]:
+        found = DeltaTable(str(tmp_path / "lake" / "app")).to_pyarrow_table()
+        return sorted(found.column("n").to_pylist())
+
+    async def write(parts: list[Part], days: int, wanted: list[int]) -> None:
+        place = str(tmp_path / "lake")
+        service = LakeService(lambda: parts, tmp_path, place, 0.05, {}, retention_days=days)
+        await service.start()
+        try:
+            await until(lambda: (tmp_path / "lake" / "app").exists() and ages() == wanted)
+            assert not service.error
+        finally:
+            await service.stop(5.0)
+
+    async def story() -> None:
+        await write([dated(900), dated(400), dated(40)], 0, [40, 400, 900])
+        await write([dated(400), dated(40)], 30, [40])  # the newest stays
+        await write([dated(400), dated(40), dated(3)], 30, [3])
 
     run(story())

@@ -66,4 +66,5 @@ def lake(settings: Lake, store: StoreService) -> LakeService:
         settings.interval_s,
         given,
         take_over=settings.take_over,
+        retention_days=settings.retention_days,
     )

@@ -97,6 +97,8 @@ class Lake(Struct, frozen=True, kw_only=True):
     secret_access_key: Secret = Secret()
     take_over: bool = False
     "Write tables another store has made, which then is to write them no more."
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    "How long dates stay in the tables; 0: for ever, also when the store's own retention takes them."
 
 
 PartitionField = Literal["date", "hour", "instrument", "exchange", "product", "source"]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -21,15 +22,16 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from qautlra.base import log, metrics
-from qautlra.base.clock import monotonic_s, new_token
+from qautlra.base.clock import monotonic_s, new_token, wall_ns
 from qautlra.base.errors import ConfigError, StorageError
 from qautlra.base.secret import Secret
 from qautlra.base.service import Service
 from qautlra.store.catalogue import DataFile, State, write_durably
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, ROW_SCHEMA, TRADING_DATE
+from qautlra.store.timegrammar import BEIJING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from deltalake import DeltaTable
 
@@ -66,6 +68,7 @@ class LakeService(Service):
         options: dict[str, Secret],
         *,
         take_over: bool = False,
+        retention_days: int = 0,
     ) -> None:
         super().__init__()
         try:
@@ -83,6 +86,8 @@ class LakeService(Service):
         self._interval_s = interval_s
         self._options = options
         self._take_over = take_over
+        self._retention_days = retention_days
+        self._retired_on = date.min
         self._notes = Notes(id="")
         self._swept_s: dict[str, float] = {}
         self.commits = 0
@@ -96,7 +101,6 @@ class LakeService(Service):
             self._notes = msgspec.json.decode(path.read_bytes(), type=Notes)
         except (FileNotFoundError, msgspec.DecodeError):
             self._notes = Notes(id=new_token(8))
-            await asyncio.to_thread(write_durably, path, msgspec.json.encode(self._notes))
         metrics.watch("qautlra_lake_commits_total", "Dates written", lambda: self.commits, kind="counter")
         metrics.watch("qautlra_lake_rows_total", "Rows written", lambda: self.rows, kind="counter")
         self.spawn(self._keep_writing(), "write")
@@ -114,16 +118,40 @@ class LakeService(Service):
     async def _keep_writing(self) -> None:
         while True:
             wait_s, held_up = self._interval_s, ""
-            for part in list(self._parts()):
+            parts = list(self._parts())
+            newest = {part.stream: part.day for part in sorted(parts, key=lambda one: one.day)}
+            steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+                (part.stream, partial(self._write_new, part))
+                for part in parts
+                if part.day >= self._first_kept(newest[part.stream])
+            ]
+            steps.append(("retention", self._retire))
+            for stream, step in steps:
                 try:
-                    await self._write_new(part)
+                    await step()
                 except Exception as error:  # the client's errors have no common root
-                    text = f"{part.stream}: {type(error).__name__}: {error}"[:500]
+                    text = f"{stream}: {type(error).__name__}: {error}"[:500]
                     if text != self.error:
                         _log.error("lake_held_up", error=text)
                     held_up, wait_s = held_up or text, min(RETRY_S, self._interval_s)
             self.error = held_up
             await asyncio.sleep(wait_s)
+
+    def _first_kept(self, newest: date) -> date:
+        """Return the first date a table keeps whose newest is that: the newest stays, whatever its age."""
+        if not self._retention_days:
+            return date.min
+        return min(_today() - timedelta(days=self._retention_days), newest)
+
+    async def _retire(self) -> None:
+        """Once a day, take dates out of the tables that are older than they are kept."""
+        today = _today()
+        if not self._retention_days or self._retired_on == today:
+            return
+        tables = {key.rpartition("/")[0] for key in self._notes.written} - {self._url}
+        for table in sorted(tables):
+            await asyncio.to_thread(self._take_out, table)
+        self._retired_on = today
 
     async def _write_new(self, part: Part) -> None:
         table = f"{self._url}/{part.stream}"
@@ -133,6 +161,8 @@ class LakeService(Service):
         if written.get(key) == mark:
             return
         is_anew = written.get(table, part.created_us) != part.created_us
+        if not written:  # a table names its store, which must know its name from then on
+            await self._keep_notes()
         await asyncio.to_thread(self._write, table, part, is_anew=is_anew)
         self.commits += 1
         self.rows += sum(file.rows for file in part.files)
@@ -140,11 +170,14 @@ class LakeService(Service):
             for known in [known for known in written if known.startswith(f"{table}/")]:
                 del written[known]
         written |= {table: part.created_us, key: mark}
-        content = msgspec.json.encode(self._notes)
-        await asyncio.to_thread(write_durably, self._data_dir / NOTES, content)
+        await self._keep_notes()
         if monotonic_s() - self._swept_s.get(table, float("-inf")) > SWEEP_S:
             await asyncio.to_thread(self._sweep, table)
             self._swept_s[table] = monotonic_s()
+
+    async def _keep_notes(self) -> None:
+        content = msgspec.json.encode(self._notes)
+        await asyncio.to_thread(write_durably, self._data_dir / NOTES, content)
 
     def _write(self, table: str, part: Part, *, is_anew: bool) -> None:
         """Put the rows of a date in the place of what the table has of it, or of all it has. Blocking."""
@@ -160,6 +193,19 @@ class LakeService(Service):
             description=f"{_OWNER}{self._notes.id}",
             storage_options=self._storage(),
         )
+
+    def _take_out(self, table: str) -> None:
+        """Delete a table's dates that are not kept any more, and what such deletes have left. Blocking."""
+        found = self._owned(table)
+        if found is None:
+            return
+        (column,) = found.metadata().partition_columns
+        days = [date.fromisoformat(one[column]) for one in found.partitions()]
+        first = self._first_kept(max(days, default=date.max))
+        if any(day < first for day in days):
+            found.delete(f"{column} < '{first}'")
+            _log.info("lake_retired", table=table, before=str(first))
+        self._sweep(table)
 
     def _owned(self, table: str) -> DeltaTable | None:
         """Return a table that is there and this store's; StorageError when it is another's. Blocking."""
@@ -194,6 +240,10 @@ class LakeService(Service):
 
     def _storage(self) -> dict[str, str] | None:
         return {name: value.reveal() for name, value in self._options.items()} or None
+
+
+def _today() -> date:
+    return datetime.fromtimestamp(wall_ns() / 1e9, BEIJING).date()
 
 
 @dataclass(frozen=True, slots=True)
