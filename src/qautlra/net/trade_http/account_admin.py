@@ -83,7 +83,7 @@ async def commission_statistics(call: Call) -> dict[str, Any]:
     """Sum up the day's fees of an account, by instrument."""
     account_id = call.meant(call.part("id"))
     by_instrument: dict[str, dict[str, float]] = {}
-    for trade in call.trade.trades(account_id):
+    for trade in await call.made(call.trade.trade, call.trade.trade_numbers(account_id)):
         one = by_instrument.setdefault(trade.symbol, {"commission": 0.0, "volume": 0, "trades": 0})
         one["commission"] += trade.commission
         one["volume"] += trade.volume

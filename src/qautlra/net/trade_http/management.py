@@ -36,13 +36,20 @@ async def accounts(call: Call) -> dict[str, Any]:
 async def detail(call: Call) -> dict[str, Any]:
     """Show an account whole."""
     account_id = call.meant(call.part("user_id"))
-    owner = call.owner(account_id)
+    owner, trade = call.owner(account_id), call.trade
+    orders = await call.made(
+        lambda number: rows.order_info(trade.order(number), owner),
+        trade.order_numbers(account_id, rows.statuses("")),
+    )
+    trades = await call.made(
+        lambda number: rows.trade_info(trade.trade(number), owner), trade.trade_numbers(account_id)
+    )
     return {
         "user_id": owner,
         "account": account_info(call, account_id),
         "positions": positions_of(call, account_id),
-        "orders": [rows.order_info(order, owner) for order in call.trade.orders(account_id)],
-        "trades": [rows.trade_info(trade, owner) for trade in call.trade.trades(account_id)],
+        "orders": orders,
+        "trades": trades,
         "freeze": frozen_info(call, account_id),
     }
 
