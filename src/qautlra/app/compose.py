@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -59,6 +60,7 @@ def build(loaded: Loaded) -> App:
     instruments = Instruments(calendar, _reference_day(config, choice))
     tape = Tape(instruments, calendar, config.feed.tape_ticks)
     market_clock = _clock(choice)
+    last_days = _last_days(instruments, calendar)
     late = _Late()
     services: list[Service] = [LoopLag()]
     parts: dict[str, Any] = {"tape": tape, "instruments": instruments, "calendar": calendar}
@@ -95,7 +97,7 @@ def build(loaded: Loaded) -> App:
             instruments=instruments,
             calendar=calendar,
             clock=market_clock,
-            last_day=_last_days(instruments, calendar),
+            last_day=last_days,
         )
         parts["trade"] = trade
         brokers = _brokers_of(loaded, trade, instruments, tape, market_clock)
@@ -110,7 +112,7 @@ def build(loaded: Loaded) -> App:
         hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
         feed = FeedService(
             hub=hub,
-            directory=Directory(instruments, calendar, market_clock, tape, _last_days(instruments, calendar)),
+            directory=Directory(instruments, calendar, market_clock, tape, last_days),
             settings=config.feed,
             text_frame=text_frame,
             market_now_ns=market_clock.now_ns,
@@ -127,7 +129,7 @@ def build(loaded: Loaded) -> App:
                 calendar,
                 tape,
                 now_ns=market_clock.now_ns,
-                ends=_last_days(instruments, calendar),
+                ends=last_days,
                 continuous=continuous,
             ),
         )
@@ -191,7 +193,7 @@ def build(loaded: Loaded) -> App:
         if auth is not None:
             connect_trading(auth, trade, desk)
         if auth is not None and ctp_front is not None:
-            ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, _last_days(instruments, calendar))
+            ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, last_days)
     kafka = imports = lake = None
     if store is not None and modes.INGEST in rooms:
         from qautlra.app import taking
@@ -268,6 +270,7 @@ def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], 
     Of options it is CFFEX's only: its index options end with the futures. The others' rules have changed.
     """
 
+    @cache  # of what is in the table: asked every second for each status that is watched
     def last_day(symbol: str) -> int:
         info = instruments.info(instruments.find(symbol))
         product, year, month = info["product_id"], info["delivery_year"], info["delivery_month"]
