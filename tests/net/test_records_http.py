@@ -237,6 +237,10 @@ def test_profit_adds_up_over_days_whatever_lots_were_closed(front: TradingFront)
     def pnl(query: str = "") -> Any:
         return front.get("ann", f"/api/data/statistics/pnl?account_id=acc001{query}")
 
+    kept = front.trade.settling.statements
+    days = [(one.trading_day, one.funds) for one in kept.of_account("acc001")]
+    assert [(one.trading_day, one.funds) for one in kept.funds_of("acc001")] == days and len(days) == 2
+    assert [one.trading_day for one in kept.funds_of("acc001", start=20210803)] == [20210803]
     funds = front.get("ann", "/api/account/acc001")["accounts"]
     whole = pnl()
     assert whole["net"] == pytest.approx(funds["balance"] - 1_000_000 - 1234.56 + 1000, abs=1e-6)

@@ -49,6 +49,13 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     "Settlement prices by symbol."
 
 
+class DayFunds(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a statement, what is read without its trades."""
+
+    trading_day: int
+    funds: dict[str, float]
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """One day's end over all accounts; money in CNY."""
 
@@ -134,9 +141,15 @@ class Statements:
 
     def of_account(self, account_id: str, start: int = 0, end: int = 99_999_999) -> list[Statement]:
         """Return the account's statements of the days from `start` to `end`, oldest first."""
+        return [msgspec.json.decode(body, type=Statement) for body in self._between(account_id, start, end)]
+
+    def funds_of(self, account_id: str, start: int = 0, end: int = 99_999_999) -> list[DayFunds]:
+        """Return the account's money at the end of the days from `start` to `end`, oldest first."""
+        return [msgspec.json.decode(body, type=DayFunds) for body in self._between(account_id, start, end)]
+
+    def _between(self, account_id: str, start: int, end: int) -> list[bytes]:
         query = "SELECT body FROM statements WHERE account_id = ? AND trading_day BETWEEN ? AND ?"
-        rows = self._all(f"{query} ORDER BY trading_day", (account_id, start, end))
-        return [msgspec.json.decode(body, type=Statement) for (body,) in rows]
+        return [body for (body,) in self._all(f"{query} ORDER BY trading_day", (account_id, start, end))]
 
     def days(self, account_id: str) -> list[int]:
         """Return the days there are statements of, oldest first."""

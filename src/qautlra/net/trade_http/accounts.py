@@ -210,7 +210,7 @@ async def equity_curve(call: Call) -> dict[str, Any]:
     account_id = call.meant(call.part("user_id"))
     start, end = call.days()
     statements = call.trade.settling.statements
-    days = await asyncio.to_thread(statements.of_account, account_id, start, end)
+    days = await asyncio.to_thread(statements.funds_of, account_id, start, end)
     points = [_point(day.trading_day, day.funds) for day in days]
     today = call.trade.trading_day
     if start <= today <= end and (not days or days[-1].trading_day < today):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qautlra.auth.rights import Right
@@ -13,7 +14,7 @@ from qautlra.net.trade_http.accounts import account_info
 from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
 from qautlra.net.trade_http.positions import positions_of
 from qautlra.trade import statistics as figures
-from qautlra.trade.statements import Statement
+from qautlra.trade.statements import DayFunds, Statement
 from qautlra.trade.statistics import Deal, money
 from qautlra.wire import settlement
 from qautlra.wire import trade_replies as replies
@@ -173,11 +174,12 @@ def _day(day: int, funds: dict[str, float]) -> dict[str, Any]:
 
 async def _days(call: Call, account_id: str) -> list[tuple[int, dict[str, float]]]:
     start, end = call.days()
-    return _funds(call, account_id, await statements_of(call, account_id, start, end), start, end)
+    days = await asyncio.to_thread(call.trade.settling.statements.funds_of, account_id, start, end)
+    return _funds(call, account_id, days, start, end)
 
 
 def _funds(
-    call: Call, account_id: str, statements: list[Statement], start: int, end: int
+    call: Call, account_id: str, statements: Sequence[Statement | DayFunds], start: int, end: int
 ) -> list[tuple[int, dict[str, float]]]:
     """Return each day's money, today's as it stands."""
     found = [(kept.trading_day, kept.funds) for kept in statements if start <= kept.trading_day <= end]
