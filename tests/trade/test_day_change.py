@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from qautlra.model.order import AmendOrder
+from qautlra.model.condition import (
+    Condition,
+    Conditional,
+    Effect,
+    Kind,
+    Leg,
+    Pricing,
+    Relation,
+    State,
+    Validity,
+)
+from qautlra.model.order import AmendOrder, Direction
 from tests.trade.rig import ACCOUNT, Rig, run
 
 CU, RB = "SHFE.cu2109", "SHFE.rb2110"
@@ -176,5 +187,37 @@ def test_a_settlement_price_that_stands_before_the_close_is_no_settlement_price(
         assert rig.trade.settling.settle(by="root", force=True).ok
         found = await rig.trade.settling.statement_of(ACCOUNT)
         assert found is not None and found.prices == {CU: 75_110}
+
+    run(tmp_path, body)
+
+
+def waiting(rig: Rig, name: str, validity: Validity) -> None:
+    """A conditional order for a price that only the next day shows."""
+    leg = Leg(
+        symbol=CU,
+        direction=Direction.BUY,
+        effect=Effect.OPEN,
+        volume=1,
+        pricing=Pricing.LIMIT,
+        limit_price=75_000.0,
+    )
+    condition = Condition(kind=Kind.PRICE, symbol=CU, price=75_900, relation=Relation.GE)
+    order = Conditional(
+        account_id=ACCOUNT, order_id=name, conditions=(condition,), legs=(leg,), validity=validity
+    )
+    assert rig.trade.conditions.insert(order).ok
+
+
+def test_the_next_days_first_row_touches_no_conditional_order_of_the_day(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        waiting(rig, "today", Validity.GFD)
+        waiting(rig, "ever", Validity.GTC)
+        rig.at("2021-08-02 21:00:00")
+        waiting(rig, "next", Validity.GFD)  # the clock says so, and no row yet
+        begins(rig)
+        states = {order.order_id: order.state for order in rig.trade.conditions.list(ACCOUNT)}
+        assert states == {"today": State.DISCARD, "ever": State.TOUCHED, "next": State.TOUCHED}
+        assert [order.order_id for order in rig.trade.orders(ACCOUNT)] == ["CO.ever.1", "CO.next.1"]
 
     run(tmp_path, body)

@@ -93,6 +93,7 @@ class Conditions:
     def insert(self, order: Conditional) -> ConditionAnswer:
         """Begin to wait; the state, the day and the times of `order` are set here."""
         trade = self._trade
+        trade.keep_day()
         now_ns = trade.clock.now_ns()
         order = msgspec.structs.replace(
             order,

@@ -277,17 +277,17 @@ class TradeService(Accounts):
 
     def insert(self, order: InsertOrder) -> Answer:
         """Enter an order."""
-        self._keep_day()
+        self.keep_day()
         return super().insert(order)
 
     def cancel(self, order: CancelOrder, *, force: bool = False) -> Answer:
         """Withdraw what is left of an order."""
-        self._keep_day()
+        self.keep_day()
         return super().cancel(order, force=force)
 
     def amend(self, order: AmendOrder) -> Answer:
         """Set price and volume of a living order."""
-        self._keep_day()
+        self.keep_day()
         return super().amend(order)
 
     @property
@@ -422,7 +422,7 @@ class TradeService(Accounts):
             return
         if not engine.phased:  # the market clock has a time now: the day begins before an order comes
             self.follow_day()
-        if not self._keep_day():
+        if not self.keep_day():
             return
         engine.on_market()
         for hook in self.on_tick:
@@ -433,7 +433,7 @@ class TradeService(Accounts):
         elif (engine.is_moved or engine.is_dirty) and self._mark is None and self._loop is not None:
             self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
 
-    def _keep_day(self) -> bool:
+    def keep_day(self) -> bool:
         """Settle the day the market clock has left, before anything of the next one is looked at.
 
         False while it cannot be settled: nothing trades until the next turn has tried again.
