@@ -18,6 +18,17 @@ from tests.store.world import MINUTE, OPENING, S, run, tick, world
 AU = "SHFE.au2102"
 
 
+def test_a_disk_above_its_ceiling_is_told(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, max_disk_percent=1e-6) as w:
+            assert "max_disk_percent" in w.store.health()["error"]
+        async with world(tmp_path, max_disk_percent=100) as w:
+            health = w.store.health()
+            assert "error" not in health and 0 < health["disk_percent"] < 100
+
+    run(story())
+
+
 def test_recovery_brings_tape_and_rows_back(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as w:

@@ -45,12 +45,17 @@ class DiskGuard:
         """Whether the ceiling is reached."""
         return self.used_percent >= self._max_percent
 
+    @property
+    def error(self) -> str:
+        """What is wrong while the ceiling is reached; else empty."""
+        if not self.is_full:
+            return ""
+        return (
+            f"the disk is {self.used_percent:.1f}% full and may be {self._max_percent:g}% "
+            "(store.max_disk_percent); nothing is taken until there is room"
+        )
+
     def check(self) -> None:
         """StorageError 507 while the ceiling is reached."""
-        if self.is_full:
-            raise StorageError(
-                f"the disk is {self.used_percent:.1f}% full and may be {self._max_percent:g}% "
-                "(store.max_disk_percent); nothing is taken until there is room",
-                status=507,
-                retry_after_s=10,
-            )
+        if error := self.error:
+            raise StorageError(error, status=507, retry_after_s=10)

@@ -188,6 +188,7 @@ class StoreService(Service):
                 "file_rows": sum(file.rows for file in state.files),
                 "file_bytes": sum(file.bytes for file in state.files),
                 "blocked": opened.log.blocked,
+                "disk_percent": round(self.disk.used_percent, 1),
                 "filing_starts": opened.filer.starts,
                 "filing_ended": opened.filer.ended,
             }
@@ -198,7 +199,7 @@ class StoreService(Service):
             if aside := opened.tables.aside_files:
                 facts["aside_files"] = aside
             logs = opened.journal.error or opened.tables.log_error
-            error = logs or self._error or opened.tables.error or opened.aggregates.error()
+            error = logs or self.disk.error or self._error or opened.tables.error or opened.aggregates.error()
             if error:
                 facts["error"] = error
         return facts
