@@ -99,6 +99,8 @@ def test_what_a_column_of_a_text_file_is_depends_on_all_its_lines(tmp_path: Path
             note = await send(service, "day", "code,price,flag,n\n" + "\n".join(lines) + "\n")
             assert (note.state, note.new_rows, note.total_rows) == ("done", 10_001, 10_001)
             kinds = {column["name"]: column["data_type"] for column in w.store.ingest.schema("app")}
+            assert note.new_columns == ["code", "price", "flag", "n", "price_utf8"]
+            assert (await send(service, "more", "n,x\n5,y\n")).new_columns == ["x"]
             assert kinds["code"] == kinds["flag"] == "Utf8" and kinds["price"] == "Float64"
             request = QueryRequest(stream="app", start_time="1h", end_time="2200-01-01", filter="n <= 1")
             result = await w.store.query.run(request)

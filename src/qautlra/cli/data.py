@@ -106,6 +106,7 @@ def _send(uploader: Uploader, paths: list[Path], stream: str, as_json: bool) -> 
         report = ImportReport(str(path), note["rows"], note["new_rows"], note["rows"] - note["new_rows"])
         report.known_rows -= note["bad_rows"]
         report.bad_rows, report.error, report.is_done = note["bad_rows"], note["error"], True
+        report.new_columns = note["new_columns"]
         _print_report(report, as_json)
         failed |= bool(report.error)
     return int(failed)
@@ -125,6 +126,7 @@ async def _import_stream(loaded: Loaded, paths: list[Path], stream: str, as_json
                 note = await work.run(name_of(path, stream))
             report = ImportReport(str(path), note.rows, note.new_rows, note.rows - note.new_rows)
             report.error, report.is_done = note.error, True
+            report.new_columns = note.new_columns
             _print_report(report, as_json)
             reports.append(report)
     return reports
@@ -168,6 +170,8 @@ def _print_report(report: ImportReport, as_json: bool) -> None:
         line += t(f", {bad} unreadable", f"，无法读取 {bad} 行")
         if report.bad_lines:
             line += t(" (lines ", "（行号 ") + ", ".join(map(str, report.bad_lines[:5])) + t(")", "）")
+    if report.new_columns:
+        line += t("; new columns: ", "；新增列：") + ", ".join(report.new_columns)
     click.echo(line)
     if report.error:
         click.echo(t("error: ", "错误：") + report.error, err=True)

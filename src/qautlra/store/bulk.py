@@ -32,7 +32,7 @@ from qautlra.store.catalogue import write_durably
 from qautlra.store.filerows import FORMS, Batch, Form, batches, digest_of
 from qautlra.store.importer import ImportReport, RecordedFile, ahead, import_file
 from qautlra.store.schema import BAR_1M, STREAMS
-from qautlra.store.tables.definition import check_table_name
+from qautlra.store.tables.definition import GIVEN_COLUMNS, check_table_name
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments, Rows
@@ -59,6 +59,8 @@ class Note(Struct, kw_only=True):
     new_rows: int = 0
     bad_rows: int = 0
     total_rows: int = 0
+    new_columns: list[str] = []
+    "What the stream has by this import; values its columns could not hold are in `<name>_<type>`."
     error: str = ""
     begun_us: int = 0
     digest: str = ""
@@ -95,6 +97,7 @@ class Filling:
         if not note.digest:
             note.digest = await asyncio.to_thread(digest_of, path)
         known = await self._known(note)
+        before = self._columns(note.stream)
         at = 0
 
         def total(rows: int) -> None:
@@ -107,7 +110,17 @@ class Filling:
                 await self._take(note, _part(batch, skipped, count), at + skipped)
                 at += count
                 note.rows, note.error = at, ""
+                new = [name for name in self._columns(note.stream) if name not in before]
+                if new:
+                    note.new_columns = list(dict.fromkeys([*note.new_columns, *new]))
                 await told()
+
+    def _columns(self, stream: str) -> list[str]:
+        """Return the columns of a stream that are not the store's own; none when it is not there."""
+        if stream.lower() not in map(str.lower, self._door.names()):
+            return []
+        names = [column["name"] for column in self._door.schema(stream)]
+        return [name for name in names if name not in GIVEN_COLUMNS]
 
     async def _take(self, note: Note, batch: Batch, at: int) -> None:
         """Store rows of a file from row `at` on; InputError names the first that cannot be."""

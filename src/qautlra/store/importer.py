@@ -66,6 +66,7 @@ class ImportReport:
     refused_rows: int = 0
     bad_rows: int = 0
     bad_lines: list[int] = field(default_factory=list)
+    new_columns: list[str] = field(default_factory=list)
     error: str = ""
     is_done: bool = False
 
