@@ -172,8 +172,20 @@ def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> 
     front.call(
         "ann", "POST", "/api/order/submit", order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, order_id="one")
     )
+    waiting = order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, trigger_price=76000, trigger_condition="GE")
+    assert front.error("ann", "POST", "/api/order/conditional", waiting) == (404, 1007)
+    (log,) = front.get("root", "/api/audit/logs?type=ORDER_SUBMIT&account_id=acc001&limit=1")["logs"]
+    assert (log["result"], log["detail"]["instrument"], log["detail"]["code"]) == (
+        "FAILED",
+        "SHFE.zz9999",
+        1007,
+    )
     logs = front.get("root", "/api/audit/logs?type=ORDER_SUBMIT&account_id=acc001")["logs"]
-    told = {log["detail"]["order_id"]: (log["result"], log["detail"].get("code", 0)) for log in logs}
+    told = {
+        log["detail"]["order_id"]: (log["result"], log["detail"].get("code", 0))
+        for log in logs
+        if "order_id" in log["detail"]
+    }
     assert told == {
         "unknown": ("FAILED", 1007),
         "word": ("FAILED", 1008),

@@ -10,7 +10,7 @@ import msgspec
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.clock import new_token
-from qautlra.base.errors import InputError
+from qautlra.base.errors import InputError, QautlraError
 from qautlra.model.condition import (
     Condition,
     Conditional,
@@ -24,7 +24,7 @@ from qautlra.net.route import OneOf
 from qautlra.net.trade_http.base import Call, Door
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
-from qautlra.wire.trade_errors import refused
+from qautlra.wire.trade_errors import number_of, refused
 
 PURPOSES: Final = ("STOP_LOSS", "TAKE_PROFIT", "PRICE_TOUCH")
 _STATUS: Final = {
@@ -42,6 +42,24 @@ async def insert(call: Call) -> dict[str, Any]:
     """Have an order wait for a price."""
     asked = await call.body(wire.ConditionalRequest)
     account_id = call.account(asked.account_id, Right.TRADE)
+    try:
+        order = _read(call, account_id, asked)
+    except QautlraError as error:
+        said = {"instrument": asked.instrument_id, "price": asked.trigger_price, "code": number_of(error)}
+        call.record(Act.ORDER_SUBMIT, account_id, ok=False, conditional="", **said)
+        raise
+    answer = call.trade.conditions.insert(order)
+    detail = {
+        "conditional": order.order_id,
+        "instrument": order.legs[0].symbol,
+        "price": asked.trigger_price,
+    }
+    call.record(Act.ORDER_SUBMIT, account_id, ok=answer.ok, **detail)
+    return shown(await _done(call, answer))
+
+
+def _read(call: Call, account_id: str, asked: wire.ConditionalRequest) -> Conditional:
+    """Return the conditional order that was asked for; InputError says what is wrong with it."""
     now_ns = call.trade.clock.now_ns()
     if not math.isfinite(asked.trigger_price) or asked.trigger_price <= 0:
         raise InputError("trigger_price: expected a number above 0", number=1008)
@@ -54,7 +72,6 @@ async def insert(call: Call) -> dict[str, Any]:
     if asked.trigger_condition.strip().upper() not in ("GE", "LE"):
         raise InputError("trigger_condition: expected GE or LE", number=1008)
     wire.check_waiting_type(asked.order_type)
-    symbol = call.symbol(asked.instrument_id)
     order = wire.insert_of(
         wire.SubmitOrder(
             instrument_id=asked.instrument_id,
@@ -66,28 +83,23 @@ async def insert(call: Call) -> dict[str, Any]:
         ),
         account_id=account_id,
         order_id=f"C{new_token(9)}",
-        symbol=symbol,
+        symbol=call.symbol(asked.instrument_id),
     )
-    answer = call.trade.conditions.insert(
-        price_order(
-            account_id=account_id,
-            order_id=order.order_id,
-            symbol=symbol,
-            direction=order.direction,
-            offset=order.offset,
-            volume=order.volume,
-            trigger_price=asked.trigger_price,
-            relation=Relation(asked.trigger_condition.strip().upper()),
-            limit_price=order.limit_price,
-            price_type=order.price_type,
-            until_ns=until_ns,
-            purpose=purpose,
-            user_id=call.who.user_id,
-        )
+    return price_order(
+        account_id=account_id,
+        order_id=order.order_id,
+        symbol=order.symbol,
+        direction=order.direction,
+        offset=order.offset,
+        volume=order.volume,
+        trigger_price=asked.trigger_price,
+        relation=Relation(asked.trigger_condition.strip().upper()),
+        limit_price=order.limit_price,
+        price_type=order.price_type,
+        until_ns=until_ns,
+        purpose=purpose,
+        user_id=call.who.user_id,
     )
-    detail = {"conditional": order.order_id, "instrument": symbol, "price": asked.trigger_price}
-    call.record(Act.ORDER_SUBMIT, account_id, ok=answer.ok, **detail)
-    return shown(await _done(call, answer))
 
 
 async def _done(call: Call, answer: ConditionAnswer) -> Conditional:
