@@ -69,6 +69,11 @@ def test_put_and_get(serve: Serve) -> None:
     assert put(client, "futures_market", ticks) == [3] and put(client, "futures_market", ticks) == [3]
     assert get(client, stream="futures_market", start_time="2024-12-01", end_time="2024-12-04").num_rows == 3
     assert calls(server) == 0
+    # what is not served is said, without the server's insides
+    assert client.list_actions() == []
+    with pytest.raises(pa.ArrowInvalid, match="there is no action 'x'") as refused:
+        list(client.do_action(fl.Action("x", b"")))
+    assert "Traceback" not in str(refused.value)
 
 
 def test_rows_as_they_come(serve: Serve) -> None:

@@ -19,7 +19,7 @@ import pyarrow.flight as fl
 from qautlra.auth.rights import Right
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import ConfigError, LinkError
+from qautlra.base.errors import ConfigError, InputError, LinkError
 from qautlra.base.service import Service
 from qautlra.net.deps import Deps
 from qautlra.net.flight_desk import CALLS_COUNT, POLL_S, Desk, cut, peer_host, telling, told
@@ -230,6 +230,26 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
     def list_flights(self, context: fl.ServerCallContext, criteria: bytes) -> Iterator[fl.FlightInfo]:
         """List the streams; a stream's schema is in its flight info."""
         return iter(self._flights(context))
+
+    def list_actions(self, context: fl.ServerCallContext) -> list[Any]:
+        """Return none: everything is a query or a put."""
+        return []
+
+    @telling
+    def do_action(self, context: fl.ServerCallContext, action: fl.Action) -> None:
+        """Refuse."""
+        raise InputError(f"there is no action {action.type[:64]!r} here")
+
+    @telling
+    def do_exchange(
+        self,
+        context: fl.ServerCallContext,
+        descriptor: fl.FlightDescriptor,
+        reader: fl.MetadataRecordBatchReader,
+        writer: fl.MetadataRecordBatchWriter,
+    ) -> None:
+        """Refuse."""
+        raise InputError("DoExchange is not served; ask with DoGet, send with DoPut")
 
     @telling
     def _flights(self, context: fl.ServerCallContext) -> list[fl.FlightInfo]:
