@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
-from qautlra.base.errors import UnavailableError
+from qautlra.base.errors import StorageError, UnavailableError
 from qautlra.net.trade_http import base
 from tests.net.trading_front import TradingFront
 
@@ -90,6 +90,35 @@ def test_money_moved_by_any_door_is_among_the_movements(front: TradingFront) -> 
         ("withdraw", 3.5, 1_000_006.5, "ann", "bank"),
         ("deposit", 10, 1_000_010.0, "ann", "bank"),
     ]
+
+
+def test_a_movement_a_kill_kept_out_of_the_records_is_added_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = TradingFront(tmp_path, durability="process")
+    front.quotes()
+    front.post("ann", "/api/account/deposit", {"account_id": "acc001", "amount": 1})
+
+    def lost(*_: Any) -> int:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(front.desk.records, "add", lost)
+        sent = {"account_id": "acc001", "amount": 2.5}
+        assert front.call("ann", "POST", "/api/account/deposit", sent).status >= 500
+    front.post("ann", "/api/account/withdraw", {"account_id": "acc001", "amount": 0.5})
+    front.stop()
+    for _ in range(2):
+        front = TradingFront(tmp_path, durability="process")
+        rows = front.get("root", "/api/management/transactions/acc001")["transactions"]
+        told = [(row["transfer_id"], row["type"], row["amount"], row["balance_after"]) for row in rows]
+        assert told == [
+            (2, "deposit", 2.5, None),
+            (3, "withdraw", 0.5, 1_000_003.0),
+            (1, "deposit", 1.0, 1_000_001.0),
+            (0, "deposit", 1_000_000.0, 1_000_000.0),
+        ]
+        front.stop()
 
 
 def test_money_that_is_asked_for_twice_moves_once(front: TradingFront) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qautlra.trade.service import TradeService
     from qautlra.trade.transfers import Moved
 
+OPENING: Final = "opening"
 EQUITY_S: Final = 60.0
 EQUITY_COUNT: Final = 1_440
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Desk(Service):
         self._money: deque[tuple[Moved, asyncio.Future[None]]] = deque()
         trade.day_ended.append(self._on_day)
         trade.money_moved.append(self._on_money)
+        trade.started.append(self._complete_money)
 
     # --- life ---
 
@@ -102,7 +104,7 @@ class Desk(Service):
     async def note_opening(self, account_id: str, cash: float) -> None:
         """Note the deposit of `cash` CNY an account was opened with, as a movement of its money."""
         now_ns, day = self.trade.clock.now_ns(), self.trade.trading_day
-        body = _money(account_id, cash, cash, day, method="opening")
+        body = _money(account_id, cash, cash, day, method=OPENING)
         await self.ask(self.records.add, "money", now_ns, body, account_id)
 
     def _on_money(self, moved: Moved) -> None:
@@ -125,6 +127,7 @@ class Desk(Service):
                     method=moved.method,
                     remark=moved.remark,
                     by=moved.by,
+                    transfer_id=transfer.seq,
                 )
                 await self.ask(self.records.add, "money", transfer.time_ns, body, transfer.account_id)
                 kept.set_result(None)
@@ -135,6 +138,23 @@ class Desk(Service):
             finally:
                 kept.cancel()
                 self._money.popleft()
+
+    async def _complete_money(self) -> None:
+        """Keep what moved today by the journal and, for a kill or a full disk, is not among the records."""
+        if not self.trade.trading_day or self._records is None:
+            return
+        for account_id in self.trade.accounts():
+            done = [one for one in self.trade.transfers(account_id) if not one.code]
+            if not done or self.trade.is_outside(account_id):
+                continue
+            rows = await self.ask(self._records.money_of_day, account_id, str(self.trade.trading_day))
+            known = {row.get("transfer_id") for row in rows if row["method"] != OPENING}
+            for one in done if None not in known else ():  # else: of a build that did not note which
+                if one.seq not in known:
+                    body = _money(
+                        account_id, one.amount, None, one.trading_day, method="bank", transfer_id=one.seq
+                    )
+                    await self.ask(self._records.add, "money", one.time_ns, body, account_id)
 
     async def money_kept(self) -> None:
         """Return when all money moved so far is among the records; raise what kept the newest out."""
@@ -182,9 +202,17 @@ class Desk(Service):
 
 
 def _money(
-    account_id: str, amount: float, balance: float, day: int, *, method: str, remark: str = "", by: str = ""
+    account_id: str,
+    amount: float,
+    balance: float | None,
+    day: int,
+    *,
+    method: str,
+    remark: str = "",
+    by: str = "",
+    transfer_id: int = 0,
 ) -> dict[str, Any]:
-    """Return a movement of money as it is kept."""
+    """Return a movement of money as it is kept; `transfer_id` counts those of the account and day."""
     return {
         "account_id": account_id,
         "type": "deposit" if amount > 0 else "withdraw",
@@ -194,4 +222,5 @@ def _money(
         "method": method,
         "remark": remark,
         "by": by,
+        "transfer_id": transfer_id,
     }

@@ -106,6 +106,11 @@ class Records:
         )
         return [{"id": number, "ts_ns": ts_ns} | orjson.loads(body) for number, ts_ns, body in rows]
 
+    def money_of_day(self, account_id: str, trading_day: str) -> list[dict[str, Any]]:
+        """Return the movements of an account's money of one day."""
+        query = "SELECT body FROM money WHERE account_id = ? AND json_extract(body, '$.trading_day') = ?"
+        return [orjson.loads(body) for (body,) in self._all(query, (account_id, trading_day))]
+
     def one(self, table: str, number: int) -> dict[str, Any] | None:
         """Return a row of a list."""
         assert table in _LISTS

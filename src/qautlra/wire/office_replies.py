@@ -262,11 +262,12 @@ class MoneyMoved(TypedDict):
     account_id: str
     type: str
     amount: float
-    balance_after: float
+    balance_after: float | None
     trading_day: str
     method: str
     remark: str
     by: str
+    transfer_id: int | None
 
 
 class MoneyPage(TypedDict):

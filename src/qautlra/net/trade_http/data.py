@@ -40,7 +40,7 @@ _HEADS: Final = {
     ),
     "transactions": (
         "id", "ts_ns", "account_id", "type", "amount", "balance_after", "trading_day", "method", "remark",
-        "by",
+        "by", "transfer_id",
     ),
 }  # fmt: skip
 """The columns of each table: a file without rows has them too."""

@@ -119,7 +119,7 @@ async def transactions(call: Call) -> dict[str, Any]:
         call.desk.records.listed, "money", account_id=account_id, before=before, count=count
     )
     rows = [
-        {"transaction_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000}
+        {"transaction_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000, "transfer_id": None}
         | {key: value for key, value in row.items() if key not in ("id", "ts_ns")}
         for row in found
     ]
