@@ -2,6 +2,7 @@
 
 import datetime as dt
 import random
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -86,3 +87,15 @@ def test_times_without_a_zone_are_beijings() -> None:
     naive = KEYS | {"datetime": pa.array([dt.datetime(2026, 1, 5, 9, 0)] * 2, pa.timestamp("ns"))}
     for schema in (ROW_SCHEMA, BAR_SCHEMA):
         assert market_table(pa.table(naive), schema, 0).column("datetime").to_pylist() == [NOW, NOW]
+
+
+def test_days_and_decimals_are_what_they_say() -> None:
+    given = KEYS | {
+        "trading_date": pa.array([dt.datetime(2026, 1, 5)] * 2, pa.timestamp("ns")),
+        "last_price": pa.array([Decimal("0.35"), Decimal("930.0001")], pa.decimal128(18, 4)),
+        "volume": pa.array([Decimal(2**53 + 1), None], pa.decimal128(20, 0)),
+    }
+    found = market_table(pa.table(given), ROW_SCHEMA, 0)
+    assert found.column("trading_date").to_pylist() == [dt.date(2026, 1, 5)] * 2
+    assert found.column("last_price").to_pylist() == [0.35, 930.0001]
+    assert found.column("volume").to_pylist() == [2**53 + 1, None]

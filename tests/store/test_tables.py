@@ -181,6 +181,13 @@ def test_arrow_columns_enter_what_holds_all_of_them() -> None:
     }  # fmt: skip
 
 
+def test_decimals_become_the_nearest_doubles() -> None:
+    prices = [Decimal(n).scaleb(-2) for n in range(2_000)] + [Decimal("930.0001"), None]
+    for kind in (pa.decimal128(18, 4), pa.decimal256(50, 4)):
+        found = table_rows(pa.table({"v": pa.array(prices, kind)}), EMPTY, {}, may_grow=True).table
+        assert found.column("v").to_pylist() == [None if one is None else float(one) for one in prices]
+
+
 def test_times_of_arrow_without_a_zone_are_beijings_too() -> None:
     naive, morning = datetime(2026, 11, 30, 9, 30), datetime(2026, 11, 30, 1, 30, tzinfo=UTC)
     for unit in ("s", "ms", "us", "ns"):

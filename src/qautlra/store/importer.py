@@ -24,7 +24,7 @@ from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, ORDINAL, ROW_SCHEMA, STREAMS, TIME
-from qautlra.store.tables.infer import zoned
+from qautlra.store.tables.infer import cast
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -275,7 +275,7 @@ def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:
             return values.cast(kind)
         except pa.ArrowInvalid:  # no zone
             values = values.cast(pa.timestamp("us"))
-    return zoned(values).cast(kind)
+    return cast(values, kind)
 
 
 def _ours(batch: pa.RecordBatch) -> pa.RecordBatch:

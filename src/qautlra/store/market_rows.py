@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from qautlra.base.errors import InputError
 from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME, TRADING_DATE
-from qautlra.store.tables.infer import fit, zoned
+from qautlra.store.tables.infer import cast, fit
 from qautlra.store.timegrammar import parse_time
 
 NO_VALUE = ("-", "", None)
@@ -60,7 +60,7 @@ def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
             raise InputError(f"{name}: is missing", key=name)
     try:
         for at, field in found.casts:
-            table = table.set_column(at, field, zoned(table.column(at)).cast(field.type))
+            table = table.set_column(at, field, cast(table.column(at), field.type))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise InputError(f"the columns have other types: {error}", key="body") from None
     if plan is None:
