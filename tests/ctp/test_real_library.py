@@ -158,7 +158,7 @@ def test_other_releases_do_all_of_it_alike(release: str) -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=30,
+            timeout=100,
         )
         if run.returncode != -signal.SIGSEGV:
             break

@@ -1,6 +1,7 @@
 """Reads a Delta table with Ray Data, in a process of its own: Ray's daemons begin and end with it.
 
-Standard input: JSON with `url` and `options` (storage). Standard output: JSON of rows, max, sum of `volume`.
+Standard input: JSON with `url`, `version` and `options` (storage). Standard output: JSON of rows, max, sum of
+`volume`.
 """
 
 import json
@@ -26,7 +27,9 @@ def main() -> None:
             _temp_dir=place,
         )
         try:
-            table = ray.data.read_delta(asked["url"], storage_options=asked["options"], columns=["volume"])
+            table = ray.data.read_delta(
+                asked["url"], asked["version"], storage_options=asked["options"], columns=["volume"]
+            )
             volumes = [
                 n for part in table.iter_batches(batch_format="numpy") for n in part["volume"].tolist()
             ]

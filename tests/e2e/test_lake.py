@@ -61,11 +61,11 @@ def volumes(table: Any) -> list[int]:
     return found
 
 
-def by_ray(url: str, options: dict[str, str]) -> dict[str, int]:
-    """Return what Ray Data reads of a table, in a process of its own."""
+def by_ray(url: str, options: dict[str, str], version: int) -> dict[str, int]:
+    """Return what Ray Data reads of a table's version, in a process of its own."""
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("ray_reader.py"))],
-        input=json.dumps({"url": url, "options": options}).encode(),
+        input=json.dumps({"url": url, "options": options, "version": version}).encode(),
         capture_output=True,
         timeout=90,
     )
@@ -120,9 +120,10 @@ def test_tables_in_object_storage(serve: Serve, s3: str) -> None:
     assert "2024-12-02" in days
     arrow = table.to_pyarrow_table()
     (count, top) = duckdb.sql("SELECT count(*), max(volume) FROM arrow").fetchall()[0]
-    frame = polars.read_delta(url, storage_options=options)
+    version = table.version()  # the store goes on writing
+    frame = polars.read_delta(url, version=version, storage_options=options)
     assert (frame.height, frame["volume"].max()) == (count, top) == (len(arrow), max(volumes(table)))
-    assert by_ray(url, options) == {"rows": count, "max": top, "sum": sum(volumes(table))}
+    assert by_ray(url, options, version) == {"rows": count, "max": top, "sum": sum(volumes(table))}
     asked = {"stream": "futures_market", "start_time": "2024-12-01", "end_time": "2024-12-10"}
     right = {(row["datetime"], row["instrument_id"]): row["last_price"] for row in server.query(**asked)}
     for row in frame.select("datetime", "instrument_id", "last_price").head(200).iter_rows(named=True):

@@ -188,6 +188,18 @@ def test_lots_that_other_orders_keep_are_told_of(front: TradingFront) -> None:
     assert "3 lots are frozen" in result["error"]["message"]
 
 
+def test_what_nobody_would_read_of_an_order_is_refused(front: TradingFront) -> None:
+    plain = order("cu2109", "BUY", "OPEN", 1, 74000)
+    for path, body in (
+        ("/api/order/submit", plain | {"price_type": "ANY"}),
+        ("/api/order/batch", {"account_id": "acc001", "orders": [plain | {"stop_price": 1}]}),
+        ("/api/account/deposit", {"amount": 1, "currency": "USD"}),
+    ):
+        assert front.error("ann", "POST", path, body) == (400, 1008)
+    assert front.error("ann", "POST", "/api/order/submit", plain | {"exchange_id": "DCE"}) == (404, 1007)
+    assert front.post("ann", "/api/order/submit", plain | {"exchange_id": "SHFE"})["order_id"]
+
+
 def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> None:
     orders = [
         order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, order_id="unknown"),
@@ -202,6 +214,7 @@ def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> 
         "ann", "POST", "/api/order/submit", order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, order_id="one")
     )
     waiting = order("SHFE.zz9999", "BUY", "OPEN", 1, 75000, trigger_price=76000, trigger_condition="GE")
+    waiting["limit_price"] = waiting.pop("price")
     assert front.error("ann", "POST", "/api/order/conditional", waiting) == (404, 1007)
     (log,) = front.get("root", "/api/audit/logs?type=ORDER_SUBMIT&account_id=acc001&limit=1")["logs"]
     assert (log["result"], log["detail"]["instrument"], log["detail"]["code"]) == (

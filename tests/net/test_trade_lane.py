@@ -96,7 +96,11 @@ def cancel(order_id: str, user: str = ACCOUNT) -> bytes:
 def script(seed: int, length: int) -> list[tuple[str, Any]]:
     """Return what two users and the market do; most of it as users mostly do it."""
     rng = random.Random(seed)
-    steps: list[tuple[str, Any]] = []
+    # One match for certain: what rests may soon keep so much margin that nothing opens any more.
+    steps: list[tuple[str, Any]] = [
+        (ACCOUNT, insert("first", limit_price=75_010)),
+        ("other", insert("first", user_id="other", direction="SELL", limit_price=75_010)),
+    ]
     made: dict[str, list[str]] = {ACCOUNT: [], "other": []}
     for number in range(length):
         user = ACCOUNT if rng.random() < 0.7 else "other"

@@ -199,7 +199,7 @@ class StoreService(Service):
             if aside := opened.tables.aside_files:
                 facts["aside_files"] = aside
             logs = opened.journal.error or opened.tables.log_error
-            error = logs or self.disk.error or self._error or opened.tables.error or opened.aggregates.error()
+            error = logs or self._error or opened.tables.error or self.disk.error or opened.aggregates.error()
             if error:
                 facts["error"] = error
         return facts

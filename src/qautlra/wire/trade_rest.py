@@ -1,6 +1,7 @@
 """Bodies of the trading REST: what users and operators send, and the rows they are shown.
 
-Times are Unix milliseconds, days YYYYMMDD; what has no value is null.
+Times are Unix milliseconds, days YYYYMMDD; what has no value is null. A field that a body does not have is
+refused: an order whose `price_type` nobody reads would be another order.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ _WAITING_TYPES: Final = ("LIMIT", "MARKET", "ANY")
 _PRICE_TYPES: Final = {"MARKET": PriceType.ANY, **{kind.name: kind for kind in PriceType}}
 
 
-class SubmitOrder(Struct, frozen=True, kw_only=True):
-    """An order. Who owns one account need not name it; `order_id` makes sending twice harmless."""
+class SubmitOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order. Who owns one account need not name it; `order_id` makes sending twice harmless. An
+    `exchange_id` may stand beside a bare name.
+    """
 
     instrument_id: Short
+    exchange_id: Short = ""
     direction: str
     volume: float
     offset: str = "OPEN"
@@ -53,7 +57,7 @@ class SubmitOrder(Struct, frozen=True, kw_only=True):
     order_id: OrderId | None = None
 
 
-class CancelRequest(Struct, frozen=True, kw_only=True):
+class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Withdraw an order."""
 
     order_id: OrderId
@@ -61,21 +65,21 @@ class CancelRequest(Struct, frozen=True, kw_only=True):
     user_id: Id = ""
 
 
-class BatchRequest(Struct, frozen=True, kw_only=True):
+class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up to 100 orders of one account."""
 
     account_id: Id
     orders: Annotated[list[SubmitOrder], Meta(min_length=1, max_length=BATCH_COUNT)]
 
 
-class BatchCancelRequest(Struct, frozen=True, kw_only=True):
+class BatchCancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Up to 100 orders of one account to withdraw."""
 
     account_id: Id
     order_ids: Annotated[list[OrderId], Meta(min_length=1, max_length=BATCH_COUNT)]
 
 
-class ModifyRequest(Struct, frozen=True, kw_only=True):
+class ModifyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to change of a living order; the volume counts what has traded."""
 
     account_id: Id = ""
@@ -83,11 +87,12 @@ class ModifyRequest(Struct, frozen=True, kw_only=True):
     new_volume: float | None = None
 
 
-class ConditionalRequest(Struct, frozen=True, kw_only=True):
+class ConditionalRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order that waits for the last price: GE at or above the trigger, LE at or below."""
 
     account_id: Id
     instrument_id: Short
+    exchange_id: Short = ""
     direction: str
     offset: str
     volume: float
@@ -99,7 +104,7 @@ class ConditionalRequest(Struct, frozen=True, kw_only=True):
     valid_until: int | None = None
 
 
-class OpenAccountRequest(Struct, frozen=True, kw_only=True):
+class OpenAccountRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new account of a user (of oneself, unless one manages users): of `paper`, or of a broker outside."""
 
     user_id: Id = ""
@@ -112,7 +117,7 @@ class OpenAccountRequest(Struct, frozen=True, kw_only=True):
     password: Short = ""
 
 
-class MoneyRequest(Struct, frozen=True, kw_only=True):
+class MoneyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money in or out; `amount` CNY, above 0, whole cents. A `request_id` makes sending twice harmless."""
 
     amount: float
@@ -124,7 +129,7 @@ class MoneyRequest(Struct, frozen=True, kw_only=True):
     bank_account: Short = ""
 
 
-class TransferRequest(Struct, frozen=True, kw_only=True):
+class TransferRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money between bank and account: in when positive, out when negative. A `request_id` makes sending twice
     harmless.
     """
@@ -137,7 +142,7 @@ class TransferRequest(Struct, frozen=True, kw_only=True):
     future_password: Short = ""
 
 
-class FreezeRequest(Struct, frozen=True, kw_only=True):
+class FreezeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stop an account from trading, from taking money out, or both."""
 
     account_id: Id
@@ -146,7 +151,7 @@ class FreezeRequest(Struct, frozen=True, kw_only=True):
     admin_token: Short = ""
 
 
-class UnfreezeRequest(Struct, frozen=True, kw_only=True):
+class UnfreezeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Let it go on."""
 
     account_id: Id
@@ -154,14 +159,14 @@ class UnfreezeRequest(Struct, frozen=True, kw_only=True):
     admin_token: Short = ""
 
 
-class LiquidateRequest(Struct, frozen=True, kw_only=True):
+class LiquidateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Close everything an account holds."""
 
     account_id: Id
     reason: Short = ""
 
 
-class StateRequest(Struct, frozen=True, kw_only=True):
+class StateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The kill switch: ACTIVE, REDUCING or HALTED, of one account or of all."""
 
     state: str
@@ -169,14 +174,14 @@ class StateRequest(Struct, frozen=True, kw_only=True):
     cancel_orders: bool = True
 
 
-class AlertRequest(Struct, frozen=True, kw_only=True):
+class AlertRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An alert that was seen to."""
 
     account_id: Id
     alert_id: Short
 
 
-class SettlementPrice(Struct, frozen=True, kw_only=True):
+class SettlementPrice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A settlement price of the traded day; by `force` off the tick or beyond its limits, too."""
 
     instrument_id: Short
@@ -184,14 +189,14 @@ class SettlementPrice(Struct, frozen=True, kw_only=True):
     force: bool = False
 
 
-class SettlementPrices(Struct, frozen=True, kw_only=True):
+class SettlementPrices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Several of them, all or none; `force` is for each."""
 
     prices: Annotated[list[SettlementPrice], Meta(min_length=1, max_length=10_000)]
     force: bool = False
 
 
-class ExecuteRequest(Struct, frozen=True, kw_only=True):
+class ExecuteRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """End the trading day, by `force` while its market is open."""
 
     force: bool = False
@@ -224,7 +229,7 @@ class UpdateInstrument(Limits, frozen=True, kw_only=True, forbid_unknown_fields=
     """New price limits of an instrument; other terms hold from its listing on."""
 
 
-class AnnouncementRequest(Struct, frozen=True, kw_only=True):
+class AnnouncementRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something everybody is told."""
 
     title: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -233,7 +238,7 @@ class AnnouncementRequest(Struct, frozen=True, kw_only=True):
     priority: Annotated[str, Meta(max_length=32)] = "NORMAL"
 
 
-class PasswordChange(Struct, frozen=True, kw_only=True):
+class PasswordChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A changed password (of the user: accounts have none of their own)."""
 
     old_password: Annotated[str, Meta(max_length=256)]
@@ -242,7 +247,7 @@ class PasswordChange(Struct, frozen=True, kw_only=True):
     account_id: Id = ""
 
 
-class PasswordReset(Struct, frozen=True, kw_only=True):
+class PasswordReset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A password set by an administrator."""
 
     user_id: Id

@@ -112,8 +112,8 @@ export type EquityDay = { "available": number; "balance": number; "close_profit"
 export type EquityMinute = { "available": number; "balance": number; "margin": number; "timestamp": number };
 /** A reply with data. */
 export type Envelope_dict_str__typing_Any = { "success": boolean; "data": Record<string, unknown>; "error"?: null };
-/** An order. Who owns one account need not name it; `order_id` makes sending twice harmless. */
-export type SubmitOrder = { "instrument_id": string; "direction": string; "volume": number; "offset"?: string; "price"?: number | null; "order_type"?: string; "time_condition"?: string; "volume_condition"?: string; "min_volume"?: number; "hedge_flag"?: string; "contingent_condition"?: string; "reduce_only"?: boolean; "account_id"?: string; "user_id"?: string; "order_id"?: string | null };
+/** An order. Who owns one account need not name it; `order_id` makes sending twice harmless. `exchange_id` may stand beside an instrument's bare name. */
+export type SubmitOrder = { "instrument_id": string; "exchange_id"?: string; "direction": string; "volume": number; "offset"?: string; "price"?: number | null; "order_type"?: string; "time_condition"?: string; "volume_condition"?: string; "min_volume"?: number; "hedge_flag"?: string; "contingent_condition"?: string; "reduce_only"?: boolean; "account_id"?: string; "user_id"?: string; "order_id"?: string | null };
 /** A reply with data. */
 export type Envelope_OrderReply = { "success": boolean; "data": OrderReply; "error"?: null };
 /** What became of a command. */
@@ -141,7 +141,7 @@ export type OrderInfo = { "order_id": string; "account_id": string; "user_id": s
 /** A reply with data. */
 export type Envelope_list_OrderInfo = { "success": boolean; "data": (OrderInfo)[]; "error"?: null };
 /** An order that waits for the last price: GE at or above the trigger, LE at or below. */
-export type ConditionalRequest = { "account_id": string; "instrument_id": string; "direction": string; "offset": string; "volume": number; "trigger_price": number; "trigger_condition": string; "condition_type"?: string; "order_type"?: string; "limit_price"?: number | null; "valid_until"?: number | null };
+export type ConditionalRequest = { "account_id": string; "instrument_id": string; "exchange_id"?: string; "direction": string; "offset": string; "volume": number; "trigger_price": number; "trigger_condition": string; "condition_type"?: string; "order_type"?: string; "limit_price"?: number | null; "valid_until"?: number | null };
 /** A reply with data. */
 export type Envelope_ConditionalRow = { "success": boolean; "data": ConditionalRow; "error"?: null };
 /** A conditional order; of a richer one its first condition and order, and all of both. */

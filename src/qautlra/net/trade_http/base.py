@@ -159,11 +159,11 @@ class Call:
             return self.trade.accounts()
         return [name for name in self.who.accounts if self.who.may(Right.VIEW, name) and self.trade.has(name)]
 
-    def symbol(self, spelling: str) -> str:
-        """Return the full name of an instrument; 1007 when it is not known."""
+    def symbol(self, spelling: str, exchange_id: str = "") -> str:
+        """Return an instrument's full name (of that exchange, if one is named); 1007 when it is not known."""
         found = self.trade.engine.canonical(spelling)
-        if found is None:
-            raise refused(1007, f"no instrument {spelling[:64]!r}")
+        if found is None or (exchange_id and not found.startswith(f"{exchange_id}.")):
+            raise refused(1007, f"no instrument {f'{exchange_id} {spelling}'.strip()[:64]!r}")
         return found
 
     async def done(self, answer: Answer) -> Answer:

@@ -83,7 +83,7 @@ def _read(call: Call, account_id: str, asked: wire.ConditionalRequest) -> Condit
         ),
         account_id=account_id,
         order_id=f"C{new_token(9)}",
-        symbol=call.symbol(asked.instrument_id),
+        symbol=call.symbol(asked.instrument_id, asked.exchange_id),
     )
     return price_order(
         account_id=account_id,

@@ -40,7 +40,7 @@ def _enter(call: Call, account_id: str, asked: wire.SubmitOrder) -> Answer:
     try:
         if asked.account_id and asked.account_id != account_id:
             raise AuthError("an order of another account", status=403)
-        symbol = call.symbol(asked.instrument_id)
+        symbol = call.symbol(asked.instrument_id, asked.exchange_id)
         order = wire.insert_of(asked, account_id=account_id, order_id=order_id, symbol=symbol)
     except QautlraError as error:
         said = audited.of_words(
