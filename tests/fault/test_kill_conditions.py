@@ -166,7 +166,7 @@ def test_no_kill_loses_or_repeats_one(serve: Serve, tmp_path: Path) -> None:
                 break
             last.listen(socket, 0.2)
     assert set(told.states) <= set(last.states)
-    assert told.ever_touched and waiting_at_kill
+    assert told.ever_touched and waiting_at_kill, (waiting_at_kill, now, last.states)
     assert told.ever_touched <= last.ever_touched
     assert last.entered == last.expected
     # An id that was entered twice would have frozen its margin twice.
