@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import _bench
 
@@ -83,6 +84,8 @@ def main() -> None:
                 if found is not None:
                     times.setdefault(name, []).append(found)
         spreads = {name: _bench.spread(values, 1) for name, values in times.items()}
+        stream = stream_figures(generate(min(streamed, calls), books), streamed, books, rounds)
+        array_ns = stream["ns"]["books"]["median"]
         figures[f"books {books}"] = {
             "call_ns": spreads,
             "times_slower_than_core": {
@@ -90,8 +93,11 @@ def main() -> None:
                 for name in spreads
                 if name != "core"
             },
+            "times_slower_than_one_call_with_an_array": {
+                name: round(spreads[name]["median"] / array_ns, 1) for name in spreads if name in PEERS
+            },
             "trades": result[0],
-            "stream": stream_figures(generate(min(streamed, calls), books), streamed, books, rounds),
+            "stream": stream,
         }
     _bench.report(
         "matching",
@@ -99,7 +105,8 @@ def main() -> None:
         calls=calls,
         control="engines of PyPI and plain Python per call, the bare C++ ladder for the stream; same trades",
         note="CPU time per operation; call_ns is one Python call per operation, loop included, on the books "
-        "alone; a stream is one native call, `books_risk_accounts` that on 1,000 accounts: risk, margin, "
+        "alone; a stream is one call from Python with all operations in an array, "
+        "`books_risk_accounts` that on 1,000 accounts: risk, margin, "
         "positions, fees, orders by number; `exchange` all that and ids as text, records of the day, events, "
         "no journal; both on their second day (the ladder's memory is touched beforehand too); "
         "self-trades allowed everywhere; no -march=native anywhere",
@@ -345,7 +352,7 @@ def next_day(x: Exchange, count: int) -> None:
         x.set_phase(book, CONTINUOUS)
 
 
-def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict[str, object]:
+def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict[str, Any]:
     """Return the figures of one native call over the stream, beside the C++ ladder where there is one."""
     packed = b"".join(struct.pack("<BBHIii", *op) for op in check)
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as place:
@@ -387,7 +394,7 @@ def stream_figures(check: list[Op], count: int, books: int, rounds: int) -> dict
             assert not expected or result[:4] == expected, (result, expected)
             del x, parts
     spreads = {name: _bench.spread(values, 1) for name, values in times.items()}
-    figures: dict[str, object] = {"ns": spreads, "operations": len(packed) // 16}
+    figures: dict[str, Any] = {"ns": spreads, "operations": len(packed) // 16}
     if isinstance(program, Path):
         median = {name: one["median"] for name, one in spreads.items()}
         figures |= {
