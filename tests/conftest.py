@@ -43,7 +43,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """With `-n`: a test marked `alone` waits until none runs and lets none begin, outside its timeout."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    # Not the environment's: a pytest that a test starts has that too, and would wait for the end of that test.
+    run = getattr(item.config, "workerinput", {}).get("testrunuid")
     if run is None:
         return (yield)
     alone = item.get_closest_marker("alone") is not None

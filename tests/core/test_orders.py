@@ -236,8 +236,12 @@ def test_everything_equals_what_the_accounts_say() -> None:
 def test_counts_of_a_day_are_those_of_its_orders_and_trades() -> None:
     seed = int(os.environ.get("QAUTLRA_SEED", random.SystemRandom().getrandbits(32)))
     print(f"QAUTLRA_SEED={seed}")
-    x, met = opened(), set()
-    for _ in range(8):
+    met = set()
+    for days in range(40):
+        if days >= 8 and met == {0, 1, 2, 3, 4}:
+            break
+        if days % 4 == 0:  # accounts of many such days have no money left
+            x = opened()
         random_day(x, random.Random(seed := seed + 1), 150)
         rows = [x.order(number) for number in range(x.orders)]
         states = [

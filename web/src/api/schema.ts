@@ -112,7 +112,7 @@ export type EquityDay = { "available": number; "balance": number; "close_profit"
 export type EquityMinute = { "available": number; "balance": number; "margin": number; "timestamp": number };
 /** A reply with data. */
 export type Envelope_dict_str__typing_Any = { "success": boolean; "data": Record<string, unknown>; "error"?: null };
-/** An order. Who owns one account need not name it; `order_id` makes sending twice harmless. `exchange_id` may stand beside an instrument's bare name. */
+/** An order. Who owns one account need not name it; `order_id` makes sending twice harmless. An `exchange_id` may stand beside a bare name. */
 export type SubmitOrder = { "instrument_id": string; "exchange_id"?: string; "direction": string; "volume": number; "offset"?: string; "price"?: number | null; "order_type"?: string; "time_condition"?: string; "volume_condition"?: string; "min_volume"?: number; "hedge_flag"?: string; "contingent_condition"?: string; "reduce_only"?: boolean; "account_id"?: string; "user_id"?: string; "order_id"?: string | null };
 /** A reply with data. */
 export type Envelope_OrderReply = { "success": boolean; "data": OrderReply; "error"?: null };
