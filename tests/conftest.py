@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """With `-n`: a test marked `alone` waits until none runs and lets none begin, outside its timeout."""
-    # Not the environment's: a pytest that a test starts has that too, and would wait for the end of that test.
+    # Not of the environment: a pytest that a test starts has that too, and would wait for that test's end.
     run = getattr(item.config, "workerinput", {}).get("testrunuid")
     if run is None:
         return (yield)
