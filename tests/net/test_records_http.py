@@ -121,6 +121,22 @@ def test_a_movement_a_kill_kept_out_of_the_records_is_added_at_the_next_start(
         front.stop()
 
 
+def test_movements_beyond_the_bound_wait_for_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = TradingFront(tmp_path, durability="process")
+    monkeypatch.setattr("qautlra.trade.desk.MONEY_COUNT", 2)
+    front.on_loop(lambda: [front.trade.transfer("acc001", amount) for amount in (1.0, 2.0, 3.0)])
+    front.wait_for(front.desk.money_kept())
+    path = "/api/management/transactions/acc001"
+    assert [row["amount"] for row in front.get("root", path)["transactions"]][:-1] == [2.0, 1.0]
+    front.stop()
+    front = TradingFront(tmp_path, durability="process")
+    rows = front.get("root", path)["transactions"]
+    assert {row["transfer_id"]: row["amount"] for row in rows} == {0: 1_000_000.0, 1: 1.0, 2: 2.0, 3: 3.0}
+    front.stop()
+
+
 def test_money_that_is_asked_for_twice_moves_once(front: TradingFront) -> None:
     sent = {"account_id": "acc001", "amount": 100.5, "request_id": "r1"}
     for _ in range(3):
@@ -198,6 +214,15 @@ def test_what_nobody_would_read_of_an_order_is_refused(front: TradingFront) -> N
         assert front.error("ann", "POST", path, body) == (400, 1008)
     assert front.error("ann", "POST", "/api/order/submit", plain | {"exchange_id": "DCE"}) == (404, 1007)
     assert front.post("ann", "/api/order/submit", plain | {"exchange_id": "SHFE"})["order_id"]
+
+
+def test_an_exchange_tells_which_of_two_of_a_name_is_meant(front: TradingFront) -> None:
+    """000001 is an index on one exchange of shares and a share on the other."""
+    front.on_loop(lambda: front.rig.instruments.intern("SSE.000001"))
+    asked = order("000001", "BUY", "OPEN", 100, 10, exchange_id="SSE")
+    front.call("ann", "POST", "/api/order/submit", asked)
+    (log,) = front.get("root", "/api/audit/logs?type=ORDER_SUBMIT&account_id=acc001&limit=1")["logs"]
+    assert log["detail"]["instrument"] == "SSE.000001"
 
 
 def test_a_refused_order_of_a_batch_is_in_the_audit_log(front: TradingFront) -> None:

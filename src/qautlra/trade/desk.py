@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from qautlra.base import metrics
 from qautlra.base.errors import QautlraError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
 OPENING: Final = "opening"
 EQUITY_S: Final = 60.0
 EQUITY_COUNT: Final = 1_440
+MONEY_COUNT: Final = 10_000
+"""Movements of money that wait for their record; the next start adds one beyond them to the records."""
 T = TypeVar("T")
 _log = get_logger("trade")
 
 
 class Desk(Service):
-    """What doors ask for besides orders. Bounds: those of `records`; EQUITY_COUNT points an account."""
+    """What doors ask for besides orders. Bounds: those of `records`; EQUITY_COUNT points an account;
+    MONEY_COUNT movements that wait.
+    """
 
     name = "desk"
 
@@ -52,6 +57,7 @@ class Desk(Service):
         self._directory = directory
         self._records: Records | None = None
         self._money: deque[tuple[Moved, asyncio.Future[None]]] = deque()
+        metrics.bound("trade_money", lambda: len(self._money), MONEY_COUNT, when_full="drop")
         trade.day_ended.append(self._on_day)
         trade.money_moved.append(self._on_money)
         trade.started.append(self._complete_money)
@@ -108,6 +114,9 @@ class Desk(Service):
         await self.ask(self.records.add, "money", now_ns, body, account_id)
 
     def _on_money(self, moved: Moved) -> None:
+        if len(self._money) >= MONEY_COUNT:
+            _log.error("money_not_kept", account_id=moved.transfer.account_id, reason="too many wait")
+            return
         self._money.append((moved, asyncio.get_running_loop().create_future()))
         if len(self._money) == 1:
             self.spawn(self._keep_money(), "money")

@@ -312,9 +312,7 @@ class Engine:
         number = self.exchange.list(symbol, self_trade=self._self_trade, **arguments)
         self._listed[symbol] = number
         self._symbols.append(symbol)
-        line = self._instruments.intern(
-            symbol
-        )  # not before: what is refused must not be among the instruments
+        line = self._instruments.intern(symbol)  # not before: what is refused is no instrument
         if line >= 0:
             self._paper.join(number, line)
         self._set_phase(number, self.now_ns())

@@ -161,7 +161,8 @@ class Call:
 
     def symbol(self, spelling: str, exchange_id: str = "") -> str:
         """Return an instrument's full name (of that exchange, if one is named); 1007 when it is not known."""
-        found = self.trade.engine.canonical(spelling)
+        bare = exchange_id and "." not in spelling  # 000001 is one on either exchange of shares
+        found = self.trade.engine.canonical(f"{exchange_id}.{spelling}" if bare else spelling)
         if found is None or (exchange_id and not found.startswith(f"{exchange_id}.")):
             raise refused(1007, f"no instrument {f'{exchange_id} {spelling}'.strip()[:64]!r}")
         return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qautlra.auth.rights import Right
+from qautlra.base.errors import UnavailableError
 from qautlra.base.loop import in_slices
 from qautlra.model.order import Direction, Offset, Trade
 from qautlra.net.trade_http.accounts import account_info
@@ -36,6 +37,7 @@ async def statements_of(call: Call, account_id: str, start: int, end: int) -> li
 class _History(NamedTuple):
     """An account's days as far as there are statements, and today."""
 
+    today: int
     statements: list[Statement]
     deals: list[Deal]  # oldest first
     multiples: dict[str, float]
@@ -62,9 +64,13 @@ async def _history(call: Call, account_id: str) -> _History:
             _deal(trade, day, trade.symbol in shares) for day, trades in days for trade in in_slices(trades)
         ]
     )
+    if call.trade.trading_day != today:
+        raise UnavailableError("the trading day has ended meanwhile; ask again")
     held = {row["symbol"] for kept in statements for row in kept.positions}
     held |= {row["symbol"] for row in call.trade.positions(account_id)}
-    return _History(statements, deals, {symbol: call.desk.multiple(symbol) for symbol in symbols | held})
+    return _History(
+        today, statements, deals, {symbol: call.desk.multiple(symbol) for symbol in symbols | held}
+    )
 
 
 def _deal(trade: Trade, day: int, is_share: bool) -> Deal:
@@ -106,9 +112,9 @@ async def pnl(call: Call) -> dict[str, Any]:
     account_id = call.chosen(call.text("account_id"), call.text("user_id"), Right.VIEW)
     start, end = call.days()
     history = await _history(call, account_id)
-    today, now = call.trade.trading_day, call.trade.positions(account_id)
+    now = call.trade.positions(account_id)
     days = _funds(call, account_id, history.statements, start, end)
-    sums = await asyncio.to_thread(_profit, history, start, end, today, now)
+    sums = await asyncio.to_thread(_profit, history, start, end, now)
     return {
         "account_id": account_id,
         **{name: sums[name] for name in ("realized", "unrealized", "total", "commission", "net")},
@@ -117,14 +123,14 @@ async def pnl(call: Call) -> dict[str, Any]:
     }
 
 
-def _profit(history: _History, start: int, end: int, today: int, now: list[dict[str, Any]]) -> dict[str, Any]:
+def _profit(history: _History, start: int, end: int, now: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the sums of `pnl`; `now` are the positions of today."""
     pairing = figures.Pairing(history.multiple)
 
     def open_at(day: int) -> dict[str, float]:
         """Return what was not realised at the end of a day, by instrument."""
         kept = [one for one in history.statements if one.trading_day <= day]
-        positions = now if day >= today else kept[-1].positions if kept else []
+        positions = now if day >= history.today else kept[-1].positions if kept else []
         return figures.unrealized(pairing.open_lots(), positions, history.multiple)
 
     pairing.take(history.between(0, start - 1))
