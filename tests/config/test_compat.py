@@ -142,6 +142,11 @@ def test_store_variables() -> None:
     assert len(enabled.endpoints) == 7
     assert [w for w in loaded.warnings if "QADB_BOGUS" in w]
     assert [w for w in loaded.warnings if "P_GRPC_PORT" in w]
+    mistyped = plain(env={"P_ADDR": "127.0.0.1:18000", "P_KAFKA_CONSUMER_TOPIC": "ticks"})
+    (warning,) = mistyped.warnings
+    assert "P_KAFKA_CONSUMER_TOPIC is not a known setting" in warning
+    assert "did you mean P_KAFKA_CONSUMER_TOPICS" in warning
+    assert plain(env={"P_SOMETHING": "of another program", "P_ADDRESS": "1"}).warnings == []
 
 
 def test_precedence_of_the_two_worlds(tmp_path: Path) -> None:

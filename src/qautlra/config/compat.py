@@ -107,6 +107,7 @@ _ENV_WEBSOCKET = frozenset(
         "QADB_WEBSOCKET_PORT",
     }
 )
+_ENV_READ_APART = frozenset({"P_QUERY_MEMORY_LIMIT", "P_FLIGHT_PORT", "P_S3_BUCKET", "P_ADDR"})
 _ENV_WITHOUT_PLACE: Final = {
     "P_STAGING_DIR": "rows wait in the log under the data directory",
     "P_GRPC_PORT": "there is no gRPC door besides Flight",
@@ -228,16 +229,22 @@ def read_qadb(data: Mapping[str, Any], origin: str) -> Reading:
 
 
 def read_environment(env: Mapping[str, str]) -> Reading:
-    """Return what `QADB_*`, `P_*` and `RUST_LOG` say; an unknown `QADB_` name is a warning."""
+    """Return what `QADB_*`, `P_*` and `RUST_LOG` say.
+
+    An unknown `QADB_` name is a warning, and so is an unknown `P_` one beside others that are known: alone it
+    may be another program's.
+    """
     reading = Reading()
+    known = {*_ENV_KEYS, *_ENV_WEBSOCKET, *_ENV_WITHOUT_PLACE, *_ENV_READ_APART}
+    prefixes = ("QADB_", "P_") if any(name.startswith("P_") and name in known for name in env) else ("QADB_",)
     for name, key in _ENV_KEYS.items():
         if name in env:
             reading.set(key, env[name], f"environment {name}")
     for name in sorted(env):
         if name in _ENV_WITHOUT_PLACE:
             reading.warnings.append(f"environment {name} is not used: {_ENV_WITHOUT_PLACE[name]}")
-        elif name.startswith("QADB_") and name not in _ENV_KEYS and name not in _ENV_WEBSOCKET:
-            _unknown(reading, name, "environment", [*_ENV_KEYS, *_ENV_WEBSOCKET])
+        elif name.startswith(prefixes) and name not in known:
+            _unknown(reading, name, "environment", known)
     if "P_QUERY_MEMORY_LIMIT" in env:
         origin = "environment P_QUERY_MEMORY_LIMIT"
         try:
