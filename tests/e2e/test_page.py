@@ -311,6 +311,46 @@ def test_every_file_has_the_rows_that_are_shown(server: Server, visit: Visits) -
         assert list(zip(times, kept["instrument_id"].to_pylist(), strict=True)) == rows
 
 
+def test_asks_in_sql_and_takes_no_more_rows_than_wanted(server: Server, visit: Visits) -> None:
+    person = visit(server.base)
+    person.go("market")
+    person.live()
+    person.moves()
+    person.go("store")
+    person.see("by-sql").click()
+    statement = "SELECT instrument_id, count(*) AS n FROM futures_market GROUP BY 1 ORDER BY 1"
+    person.see("query-sql").fill(statement)
+    person.see("query-sql").press("Control+Enter")
+    rows = person.page.locator('[data-test="answer"] tbody tr')
+    rows.first.wait_for()
+    answer = person.see("answer")
+    assert answer.locator("th").all_inner_texts() == ["instrument_id", "n"]
+    count = rows.count()
+    assert count > 5
+    with person.page.expect_download() as waiting:
+        person.see("save-parquet").click()
+    assert pyarrow.parquet.read_table(waiting.value.path()).num_rows >= count
+    person.page.get_by_label("Rows at most").fill("2")
+    person.see("ask").click()
+    person.until(lambda: rows.count() == 2)
+    assert "the first 2 only" in person.see("answered").inner_text()
+    person.see("query-sql").fill("SELECT nonsense FROM futures_market")
+    person.see("ask").click()
+    assert "nonsense" in person.page.locator(".error").inner_text()
+    person.see("query-sql").fill("SELECT count(*) FROM futures_market a, futures_market b, futures_market c")
+    person.see("ask").click()
+    person.see("stop").click()
+    person.until(lambda: person.see("answered").inner_text() == "Cancelled")
+    person.see("query-sql").fill(statement)
+    person.see("keep").click()
+    person.see("fill-name").fill("counts")
+    person.see("confirm").click()
+    person.page.reload()
+    person.see("saved").click()
+    rows.first.wait_for()
+    assert person.see("query-sql").input_value() == statement
+
+
 def test_keeps_queries_and_asks_them_again(server: Server, visit: Visits) -> None:
     person = visit(server.base)
     person.go("market")

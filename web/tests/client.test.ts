@@ -45,4 +45,13 @@ describe("a call", () => {
     await ask("GET /healthz");
     expect(asked).toEqual(["zh", "en"]);
   });
+
+  it("that has no answer says whether the server is away, slow, or nobody waited", async () => {
+    const failing = (error: unknown): void => { vi.stubGlobal("fetch", async () => { throw error; }); };
+    i18n.global.locale.value = "en";
+    for (const [error, text] of [[new TypeError("Failed to fetch"), "cannot be reached"], [new DOMException("", "TimeoutError"), "in time"], [new DOMException("", "AbortError"), "Cancelled"]] as const) {
+      failing(error);
+      await expect(ask("GET /healthz")).rejects.toMatchObject({ status: 0, message: expect.stringContaining(text) });
+    }
+  });
 });

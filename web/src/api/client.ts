@@ -1,5 +1,5 @@
 // The one way the page calls REST: typed by the server's own description, errors as values with a text to show.
-import { i18n } from "../i18n";
+import { i18n, say } from "../i18n";
 import type { Doors } from "./schema";
 
 const TIMEOUT_MS = 15_000;
@@ -8,7 +8,7 @@ export const FILE_MS = 600_000;
 export class ApiError extends Error {
   constructor(
     message: string,
-    /** HTTP status; 0 when the server could not be reached. */
+    /** HTTP status; 0 when there was no answer: the server could not be reached, was too slow, or nobody waited any more. */
     readonly status: number,
     readonly code?: string | number,
   ) {
@@ -26,6 +26,8 @@ export interface Call {
   headers?: Record<string, string>;
   /** How long the whole answer may take; files take longer than figures. */
   timeoutMs?: number;
+  /** Whoever asked may not want the answer any more. */
+  signal?: AbortSignal;
 }
 
 let token: string | null = null;
@@ -52,14 +54,20 @@ export async function request(method: string, path: string, call: Call = {}): Pr
       headers,
       body: call.body === undefined ? undefined : JSON.stringify(call.body),
       cache: "no-store",
-      signal: AbortSignal.timeout(call.timeoutMs ?? TIMEOUT_MS),
+      signal: AbortSignal.any([AbortSignal.timeout(call.timeoutMs ?? TIMEOUT_MS), ...(call.signal ? [call.signal] : [])]),
     });
   } catch (error) {
-    throw new ApiError(error instanceof Error ? error.message : String(error), 0);
+    throw unanswered(error);
   }
   if (reply.ok) return reply;
   if (reply.status === 401 && used) onRefused(used);
   throw refusal(reply.status, await reply.text());
+}
+
+/** Why there was no answer, or no end of it. */
+export function unanswered(error: unknown): ApiError {
+  const { name } = error as { name?: string };
+  return new ApiError(say(name === "AbortError" ? "common.cancelled" : name === "TimeoutError" ? "common.late" : "common.unreachable"), 0);
 }
 
 /** Both error forms of the server: `{"error": text}` and `{"success": false, "error": {code, message}}`. */

@@ -20,7 +20,7 @@ export const texts = {
   },
   common: {
     close: ["关闭", "Close"], cancel: ["取消", "Cancel"], confirm: ["确认", "Confirm"], save: ["保存", "Save"], busy: ["请稍候……", "Please wait…"], name: ["名称", "Name"], time: ["时间", "Time"], state: ["状态", "State"],
-    actions: ["操作", "Actions"], unreachable: ["连接不到服务器", "The server cannot be reached"], none: ["无", "None"], refresh: ["刷新", "Refresh"], export: ["导出 CSV", "Export CSV"], add: ["添加", "Add"], search: ["查找", "Search"], yes: ["是", "Yes"], no: ["否", "No"], done: ["完成", "Done"], all: ["全部", "All"], type_word: ["输入 {word} 以确认", "Type {word} to confirm"],
+    actions: ["操作", "Actions"], unreachable: ["连接不到服务器", "The server cannot be reached"], late: ["服务器没有及时回答", "The server did not answer in time"], cancelled: ["已取消", "Cancelled"], none: ["无", "None"], refresh: ["刷新", "Refresh"], export: ["导出 CSV", "Export CSV"], add: ["添加", "Add"], search: ["查找", "Search"], yes: ["是", "Yes"], no: ["否", "No"], done: ["完成", "Done"], all: ["全部", "All"], type_word: ["输入 {word} 以确认", "Type {word} to confirm"],
   },
   absent: {
     title: ["{name}没有运行", "{name} is not running"],
@@ -64,7 +64,9 @@ export const texts = {
   store: { keep_text: ["保存在此浏览器中。", "Kept in this browser."],
     streams: ["数据流", "Streams"], schema: ["字段", "Columns"], rows: ["行数", "Rows"], size: ["大小", "Size"], no_schema: ["没有字段信息", "No column information"],
     question: ["查询", "Query"], stream: ["数据流", "Stream"], start: ["开始", "Start"], end: ["结束（不含）", "End (excluded)"], limit: ["最多行数", "Rows at most"], order: ["顺序", "Order"], asc: ["从旧到新", "oldest first"], desc: ["从新到旧", "newest first"], filter: ["条件", "Filter"], fields: ["字段（空 = 全部）", "Columns (empty = all)"],
-    ask: ["查询", "Run"], keep: ["保存查询", "Save query"], name_query: ["名称", "Name of the query"], forget: ["删除 {name}", "Delete {name}"],
+    ask: ["查询", "Run"], by_form: ["表单", "Form"], by_sql: ["SQL", "SQL"], way: ["提问方式", "How to ask"], statement: ["SQL 语句", "Statement"],
+    sql_hint: ["一条 SELECT（DuckDB 语法），数据流即表名，只看开始与结束之间的行；宏：latest_on、sample_by、rolling_mean、asof_join。", "One SELECT of DuckDB's dialect; streams are its tables, of the rows between start and end. Macros: latest_on, sample_by, rolling_mean, asof_join."],
+    first: ["只取前 {n} 行；Parquet 和 Arrow 文件有全部", "the first {n} only; files of Parquet and Arrow have all"], answered_sql: ["{n} 行，{ms} 毫秒", "{n} rows in {ms} ms"], keep: ["保存查询", "Save query"], name_query: ["名称", "Name of the query"], forget: ["删除 {name}", "Delete {name}"],
     hint: ["时间可写 now、1h-ago、yesterday、2026-11-27 21:00（北京时间）；条件如 last_price > 3000 AND volume > 100。", "Times: now, 1h-ago, yesterday, 2026-11-27 21:00 (Beijing). Filters: last_price > 3000 AND volume > 100."],
     answered: ["{n} 行，{ms} 毫秒（行情时钟：{clock}）", "{n} rows in {ms} ms (clock: {clock})"], truncated: ["已达服务器上限", "cut by the server's cap"],
     view: ["显示方式", "View"], table: ["表格", "Table"], curve: ["曲线", "Chart"], column: ["曲线的字段", "Column of the chart"], answer: ["查询结果", "Answer"],

@@ -1,7 +1,5 @@
 // A call that a button makes: busy while it runs, its refusal as text, its success as a notice.
 import { ref } from "vue";
-import { ApiError } from "../api/client";
-import { say } from "../i18n";
 import { useNotices } from "../stores/notices";
 
 export function useAct() {
@@ -16,7 +14,7 @@ export function useAct() {
       if (done) notices.say("good", done);
       return found;
     } catch (error) {
-      wrong.value = error instanceof ApiError && error.status === 0 ? say("common.unreachable") : (error as Error).message;
+      wrong.value = (error as Error).message;
       return undefined;
     } finally {
       busy.value = false;

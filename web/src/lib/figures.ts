@@ -1,7 +1,5 @@
 // Figures asked for again and again: the newest answer, what they are of, and whether they are old.
 import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from "vue";
-import { ApiError } from "../api/client";
-import { say } from "../i18n";
 
 export interface Figures<T> {
   /** The newest answer; null before there is one, and from the moment something else is asked about. */
@@ -39,7 +37,7 @@ export function useFigures<T>(work: () => Promise<T | null>, everyMs: number, ke
     } catch (error) {
       if (mine !== turn) return;
       old.value = found.value !== null;
-      wrong.value = error instanceof ApiError && error.status === 0 ? say("common.unreachable") : (error as Error).message;
+      wrong.value = (error as Error).message;
     }
     wait();
   }
