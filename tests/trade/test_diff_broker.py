@@ -20,7 +20,7 @@ from qautlra.model.order import CancelOrder, Change, Direction, InsertOrder, Off
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import TradeAmqp
 from qautlra.trade.brokers.base import UNKNOWN
-from qautlra.trade.brokers.diff import DiffBroker
+from qautlra.trade.brokers.diff import GONE, DiffBroker
 from qautlra.wire.trade_client import Tree
 from tests.link.test_bus import until
 
@@ -215,6 +215,60 @@ def test_an_order_that_never_arrived_is_shown_as_unknown_and_not_sent_again() ->
             await socket.close()
         await until(lambda: not broker.orders(USER)[0].is_alive)
         assert broker.orders(USER)[0].volume_left == 0 and len(broker.orders(USER)) == 1
+
+    run(body)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_order_that_no_login_shows_was_never_placed(monkeypatch: pytest.MonkeyPatch, late: bool) -> None:
+    monkeypatch.setattr("qautlra.trade.brokers.diff.CONFIRM_S", 0.3)
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.is_synced)
+        await broker.durable(broker.insert(order("kept")).lsn)
+        gateway.deaf = True
+        answer = broker.insert(order("o1"))
+        with pytest.raises(UnavailableError):
+            await broker.durable(answer.lsn)
+        await until(lambda: broker.health()["connects"] == 2)
+        changes: list[Change] = []
+        broker.subscribe(None, lambda change, _prepared: changes.append(change))
+        lost = broker.orders(USER)[1]
+        assert lost.is_alive and lost.message == UNKNOWN  # not yet: it may be behind the login
+        packet = {"aid": "rtn_data", "data": [{"trade": {USER: {"orders": {"o1": shown("o1")}}}}]}
+        if late:
+            await gateway.sockets[-1].send(json.dumps(packet))
+            await asyncio.sleep(0.5)
+            assert all(one.is_alive and not one.message for one in broker.orders(USER))
+            return
+        await until(lambda: not broker.orders(USER)[1].is_alive)
+        lost = broker.orders(USER)[1]
+        assert (lost.code, lost.volume_left, lost.update_ns > lost.insert_ns) == (
+            codes.NEVER_ARRIVED,
+            1,
+            True,
+        )
+        assert "未到达柜台" in lost.message and changes[-1].orders == (1,)
+        assert broker.orders(USER)[0].is_alive
+        assert broker.insert(order("o1")).code == codes.DUPLICATE
+        assert sum(frame["aid"] == "insert_order" for frame in gateway.got) == 2
+        await gateway.sockets[-1].send(json.dumps(packet))  # later than anybody waits: it counts as it comes
+        await until(lambda: broker.orders(USER)[1].is_alive)
+        assert (broker.orders(USER)[1].code, broker.orders(USER)[1].exchange_order_id) == (0, "9")
+
+    run(body)
+
+
+def test_an_order_that_a_gateway_has_forgotten_does_not_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.trade.brokers.diff.CONFIRM_S", 0.1)
+
+    async def body(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.is_synced)
+        await broker.durable(broker.insert(order("o1")).lsn)
+        gateway.orders.clear()
+        await gateway.sockets[-1].close()
+        await until(lambda: not broker.orders(USER)[0].is_alive)
+        assert (broker.orders(USER)[0].code, broker.orders(USER)[0].message) == (0, GONE)
 
     run(body)
 

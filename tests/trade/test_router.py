@@ -18,7 +18,7 @@ from qautlra.link.bus import Message
 from qautlra.link.documents import SqliteRepository
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model import codes
-from qautlra.model.condition import Conditional
+from qautlra.model.condition import Conditional, State
 from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, Change, Said
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.ctp_flow import Flow
@@ -522,5 +522,61 @@ def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Pa
         await until(lambda: not house.broker.is_synced)
         assert keeper.document("one").head.status == 500
         assert trade.cancel(CancelOrder(account_id="one", order_id="nobody")).code == codes.NO_ORDER
+
+    play(tmp_path, story)
+
+
+def test_a_condition_says_what_the_broker_made_of_its_order(tmp_path: Path) -> None:
+    async def story(house: House) -> None:
+        trade = house.trade
+        news: list[News] = []
+        channel = Channel(trade, "one", "one", always_whole=False)
+        channel.attach(1, news.append)
+
+        def kept(name: str) -> Conditional:
+            found = trade.conditions.get("one", name)
+            assert found is not None
+            return found
+
+        def wait(name: str, price: float, volume: float = 1) -> None:
+            asked = leg(volume=volume, limit_price=75200.0)
+            order = Conditional(account_id="one", order_id=name, conditions=(at_price(price),), legs=(asked,))
+            assert trade.conditions.insert(order).ok
+
+        wait("big", 75100, volume=1000)  # more than the account can pay
+        house.quote(75100)
+        assert [one.code for one in kept("big").releases] == [0]
+        await until(lambda: kept("big").releases[0].code)
+        refused = trade.find("one", "CO.big.1")
+        assert refused is not None and kept("big").releases[0].code == refused.code == codes.FUNDS
+        assert kept("big").state is State.TOUCHED
+        assert kept("big").text == f"已触发,委托未成功:{refused.message}"
+        assert trade.conditions.statistics("one")["failed"] == 1
+        said = b"".join(notice for one in news for notice in one.notices).decode()
+        assert f"条件单提示,big,{kept('big').text}" in said and b"".join(news[-1].packets).count(b"big")
+
+        wait("away", 75110)
+        trade.conditions._began_s -= 100
+        for connection in list(house.venue.service.connections):
+            connection.cut("test")
+        await until(lambda: not house.broker.is_synced)
+        house.quote(75110)
+        assert [one.code for one in kept("away").releases] == [codes.UNAVAILABLE]
+        assert kept("away").text == "已触发,委托未成功:交易通道不可用"
+        await until(lambda: any("条件单提示,away" in b"".join(one.notices).decode() for one in news))
+        await until(lambda: house.broker.is_synced)
+        house.quote(75120)
+        await asyncio.sleep(0.1)
+        assert trade.find("one", "CO.away.1") is None  # never sent late
+
+        wait("starting", 75130)  # just after a start a broker's first login is waited for
+        trade.conditions._began_s += 100
+        for connection in list(house.venue.service.connections):
+            connection.cut("test")
+        await until(lambda: not house.broker.is_synced)
+        house.quote(75130)
+        assert [one.code for one in kept("starting").releases] == [None]
+        await until(lambda: trade.find("one", "CO.starting.1"))
+        assert [one.code for one in kept("starting").releases] == [0]
 
     play(tmp_path, story)

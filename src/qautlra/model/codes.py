@@ -43,6 +43,7 @@ PRICE_TYPE = 4001
 NOT_TRADING = 4004
 REFUSED_THERE = 4008
 NOT_AT_BROKER = 4009
+NEVER_ARRIVED = 4010
 FULL = 5001
 UNAVAILABLE = 5002
 NOT_JOURNALED = 5004
@@ -71,6 +72,9 @@ _OWN = (
     Code(4007, "NOT_IN_AUCTION", 0, 17, "集合竞价时段不接受该类型的委托"),
     Code(REFUSED_THERE, "REFUSED_BY_BROKER", 330, 15, "柜台拒绝报单"),
     Code(NOT_AT_BROKER, "NOT_AT_BROKER", 0, 27, "该交易通道不支持此操作"),
+    Code(
+        NEVER_ARRIVED, "NEVER_ARRIVED", 330, 15, "委托未到达柜台：重新登录后柜台的全部委托中没有它，不会重发"
+    ),
     Code(FULL, "FULL", 0, 116, "系统当日委托数量已达上限"),
     Code(UNAVAILABLE, "BROKER_UNAVAILABLE", 0, 8, "交易通道不可用"),
     Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统暂时无法记录委托，未受理"),

@@ -52,6 +52,7 @@ class Channel:
         self._prefix = new_token(6)
         self._sinks: dict[int, Callable[[News], None]] = {}
         self._lane: orders.Lane | None = None
+        self._refused: dict[str, int] = {}  # conditional orders whose refusal was told today: its code
         self._is_told = False
         "Whether the only session was told already of what is being prepared."
         self._end = trade.subscribe(account_id, self._deliver, self._prepare)
@@ -134,6 +135,7 @@ class Channel:
         core = self._core()
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
+            self._refused.clear()
         for number in change.orders:
             if core is None:
                 self._tell_outside(self._trade.order(number), notices)
@@ -160,7 +162,10 @@ class Channel:
             changed = [
                 self._trade.conditions.get(self._account_id, order_id) for order_id in change.conditions
             ]
-            packets = (self._conditions([order for order in changed if order is not None]),)
+            found = [order for order in changed if order is not None]
+            packets = (self._conditions(found),)
+            for order in found:
+                self._tell_condition(order, notices)
         return News(change.lsn, patch, notices, change.day, packets)
 
     def _changed(self, change: Change, core: tuple[Exchange, int] | None) -> wire.Patch:
@@ -259,6 +264,8 @@ class Channel:
         if _is_on_its_way(order):
             return
         if not order.code:
+            if order.is_alive and self._told.get(order.number) is False:
+                del self._told[order.number]  # it was thought lost, and lives
             self._tell_order(order.number, order.is_alive, order.volume_left, 0, notices)
             return
         lived = self._told.get(order.number)
@@ -267,6 +274,15 @@ class Channel:
             known = codes.describe(order.code)
             text = order.message or known.text
             notices.append(self.notice(known.diff or known.ctp, f"下单失败,{text}", "WARNING"))
+
+    def _tell_condition(self, order: Conditional, notices: list[bytes]) -> None:
+        """Say once what keeps a released order from the market: of some there is no order to show it."""
+        code = next((release.code for release in order.releases if release.code), 0)
+        if code and self._refused.get(order.order_id) != code:
+            self._refused[order.order_id] = code
+            known = codes.describe(code)
+            text = f"条件单提示,{order.order_id},{order.text}"
+            notices.append(self.notice(known.diff or known.ctp, text, "WARNING"))
 
     def _deliver(self, _change: Change, news: News | None) -> None:
         if news is None:

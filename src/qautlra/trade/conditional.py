@@ -1,7 +1,8 @@
 """Conditional orders: what waits for a price, a time or an opening, and the orders it then releases.
 
 A change of state is a note in the journal before it takes effect, and the ids of released orders derive from
-the conditional order's: a kill neither loses one nor enters one twice.
+the conditional order's: a kill neither loses one nor enters one twice. What a broker outside makes of a
+released order is written to it as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.log import get_logger
 from qautlra.model import codes
 from qautlra.model.condition import (
@@ -26,8 +28,9 @@ from qautlra.model.condition import (
     State,
     Validity,
 )
-from qautlra.model.order import CancelOrder, Offset
+from qautlra.model.order import CancelOrder, Change, Offset
 from qautlra.trade import condition_checks as checks
+from qautlra.trade.brokers.base import UNKNOWN
 from qautlra.trade.notes import Note, to_bytes
 from qautlra.trade.releasing import PREFIX, fixed_price_of, releases
 from qautlra.trade.watching import Key, Watch
@@ -40,6 +43,9 @@ if TYPE_CHECKING:
 
 FINISHED_MAX: Final = 1000
 "Of an account; the oldest are forgotten."
+LOGIN_S: Final = 60.0
+"After a start what is released waits at most so long for the first login at a broker outside."
+TOUCHED_TEXT: Final = "已触发"
 _FAR_NS: Final = 1 << 62
 _log = get_logger("trade")
 
@@ -59,7 +65,8 @@ class Conditions:
         self._of: dict[str, dict[str, Conditional]] = {}
         self._timed: dict[Key, None] = {}
         self._next_ns = _FAR_NS
-        self._releasing: dict[Key, bool] = {}  # whether a replay found it so
+        self._releasing: dict[Key, bool] = {}  # whether it may wait for what a start brings
+        self._began_s = monotonic_s()
         self._ends = metrics.counter(
             "qautlra_trade_conditions_ended_count", "Conditional orders by how they ended", ["state"]
         )
@@ -72,12 +79,14 @@ class Conditions:
         trade.day_ended.append(self._on_day_end)
         trade.on_tick.append(self.on_tick)
         trade.on_turn.append(self.on_turn)
+        trade.router.subscribe(None, self._follow)
 
     def _kept(self) -> list[ConditionNote]:
         return [ConditionNote(order=order) for account in self._of.values() for order in account.values()]
 
     def _restore(self, notes: list[ConditionNote]) -> None:
         self._watch.clear()
+        self._began_s = monotonic_s()
         for table in (self._of, self._timed, self._releasing):
             table.clear()
         for note in notes:
@@ -240,11 +249,11 @@ class Conditions:
 
     def _touch(self, order: Conditional) -> None:
         made = releases(order, self._watch.snapshot, lambda symbol: self._position(order.account_id, symbol))
-        text = "已触发" if made else "已触发,无持仓可平"
+        text = TOUCHED_TEXT if made else f"{TOUCHED_TEXT},无持仓可平"
         touched = msgspec.structs.replace(self._ended(order, State.TOUCHED, text), releases=made)
         if self._change(touched).ok and made:
             _log.info("condition_touched", account_id=order.account_id, order_id=order.order_id)
-            self._release(touched, again=False)
+            self._release(touched, again=self._is_starting)
 
     def _release(self, order: Conditional, *, again: bool) -> None:
         """Enter what is not entered yet; what was entered before a kill is met by its id."""
@@ -256,12 +265,8 @@ class Conditions:
                 code = self._enter(release, again=again)
                 if code is not None:
                     made[number] = msgspec.structs.replace(release, code=code)
-        refused = next((codes.describe(one.code).text for one in made if one.code), "")
         if tuple(made) != order.releases:
-            text = (
-                f"{order.text},委托未成功:{refused}" if refused and refused not in order.text else order.text
-            )
-            order = msgspec.structs.replace(order, releases=tuple(made), text=text)
+            order = self._said(msgspec.structs.replace(order, releases=tuple(made)))
             self._change(order)
         key = (order.account_id, order.order_id)
         if order.is_releasing:
@@ -279,14 +284,56 @@ class Conditions:
             if closing is None or closing.volume_left:
                 return codes.NOT_REVERSED
         answer = trade.insert(order)
-        if answer.code == codes.NOT_JOURNALED or (
-            again and answer.code in (codes.NO_INSTRUMENT, codes.UNAVAILABLE)
-        ):
-            return None  # after a start its first price, or its broker, may not be there yet
+        if answer.code == codes.NOT_JOURNALED or (again and answer.code == codes.NO_INSTRUMENT):
+            return None  # after a start its first price may not be there yet
+        if again and answer.code == codes.UNAVAILABLE and self._is_starting:
+            return None
         if answer.code == codes.DUPLICATE and again:
             before = trade.find(order.account_id, order.order_id)
             return 0 if before is None else before.code
         return answer.code
+
+    @property
+    def _is_starting(self) -> bool:
+        return monotonic_s() < self._began_s + LOGIN_S
+
+    def _said(self, order: Conditional) -> Conditional:
+        """Return it with a text that says what became of its orders, as far as that is known."""
+        refused = unknown = ""
+        for release in order.releases:
+            if release.code is None:
+                continue
+            found = self._trade.find(order.account_id, release.order.order_id)
+            if release.code and not refused:
+                told = found.message if found is not None and found.code == release.code else ""
+                refused = told or codes.describe(release.code).text
+            elif found is not None and found.is_alive and found.message == UNKNOWN:
+                unknown = UNKNOWN
+        what = f",委托未成功:{refused}" if refused else f",{unknown}" if unknown else ""
+        return msgspec.structs.replace(order, text=f"{TOUCHED_TEXT}{what}")
+
+    def _follow(self, change: Change, _prepared: object) -> None:
+        """Take what a broker outside says of released orders; one it never got may yet turn up there."""
+        for number in change.orders if self._trade.is_running else ():
+            found = self._trade.order(number)
+            if not found.order_id.startswith(PREFIX):
+                continue
+            order = self.get(change.account_id, found.order_id[len(PREFIX) :].rpartition(".")[0])
+            if order is None or order.state is not State.TOUCHED:
+                continue
+            judged = self._said(
+                msgspec.structs.replace(
+                    order,
+                    releases=tuple(
+                        msgspec.structs.replace(one, code=found.code)
+                        if one.order.order_id == found.order_id and one.code not in (None, codes.DUPLICATE)
+                        else one
+                        for one in order.releases
+                    ),
+                )
+            )
+            if judged != order:
+                self._change(judged)
 
     def _go_on(self) -> None:
         for key, again in list(self._releasing.items()):
@@ -302,7 +349,7 @@ class Conditions:
             one if one.code is not None else msgspec.structs.replace(one, code=codes.NOT_TRADING)
             for one in order.releases
         ]
-        self._change(msgspec.structs.replace(order, releases=tuple(late)))
+        self._change(self._said(msgspec.structs.replace(order, releases=tuple(late))))
         self._releasing.pop((order.account_id, order.order_id), None)
 
     def _cancel_closing(self, order: Conditional) -> None:

@@ -2,13 +2,14 @@
 
 The gateway is the ledger: an order is durable when the gateway shows it, and its table of ids (one per
 account and day) is what a redelivered order meets. No order waits for a link that is down: it is refused.
+What a login of the same day does not show, and the gateway not CONFIRM_S later either, is not alive there.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,6 +24,7 @@ from qautlra.trade.brokers.base import CONFIRM_S, UNKNOWN, AccountBroker, DayBoo
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import trade_client as wire
 
+GONE: Final = "重新登录后柜台的全部委托中已没有该委托"
 _log = get_logger("trade")
 
 
@@ -48,6 +50,9 @@ class DiffBroker(AccountBroker):
         self._bank_password, self._capital_password = bank_password, capital_password
         self._trade_numbers: dict[str, int] = {}
         self._connects_count = 0
+        self._seen: set[str] = set()
+        "Orders of the day that the gateway has shown."
+        self._verdict: asyncio.TimerHandle | None = None
         self._funds: dict[str, Any] = dict(NO_FUNDS)
         self._positions: list[dict[str, Any]] = []
         self._transfers: list[Transfer] = []
@@ -153,6 +158,7 @@ class DiffBroker(AccountBroker):
         if new_day:
             self._day = day
             self.book = DayBook()
+            self._seen.clear()
             self._trade_numbers.clear()
             self._not_known(self._sent)
         # The first packets of a login may come before the account is whole: then everything is new.
@@ -166,6 +172,8 @@ class DiffBroker(AccountBroker):
         parts = ("orders", "trades")
         changed = [tree.keys(part, None if everything else touched.get(part, ())) for part in parts]
         orders = self._take_orders(changed[0])
+        if everything:
+            self._judge_later(set(changed[0]))
         trades, reckoned = self._take_trades(changed[1])
         symbols = frozenset(
             key.replace("_", ".", 1) if "." not in key else key for key in touched.get("positions", ())
@@ -193,6 +201,7 @@ class DiffBroker(AccountBroker):
 
     def _on_lost(self) -> None:
         """The link is gone: what was sent and not shown is unknown until a login shows it, if one does."""
+        self._judge_no_more()
         lost = [number for name in self._sent if (number := self.book.number(name)) is not None]
         for number in lost:
             self.book.put(msgspec.structs.replace(self.book.orders[number], message=UNKNOWN))
@@ -209,6 +218,43 @@ class DiffBroker(AccountBroker):
         self._not_known((order_id,))
         self._tell(Change(account_id=self.account, orders=(number,)))
 
+    def _judge_later(self, keys: set[str]) -> None:
+        """A login has shown everything: what it does not show gets CONFIRM_S to come after all."""
+        self._judge_no_more()
+        tree = self._client.tree
+        there = {shown.order_id for key in keys if (shown := tree.order(key)) is not None}
+        missing = [
+            order.number for order in self.book.orders if order.is_alive and order.order_id not in there
+        ]
+        if missing:
+            loop = asyncio.get_running_loop()
+            self._verdict = loop.call_later(CONFIRM_S, self._judge, missing)
+
+    def _judge_no_more(self) -> None:
+        if self._verdict is not None:
+            self._verdict.cancel()
+            self._verdict = None
+
+    def _judge(self, numbers: list[int]) -> None:
+        """End the orders that are not alive at the gateway; one that comes even later counts as it comes."""
+        self._verdict = None
+        tree = self._client.tree
+        there = {shown.order_id for key in tree.keys("orders") if (shown := tree.order(key)) is not None}
+        ended = []
+        for number in numbers:
+            order = self.book.orders[number]
+            if not order.is_alive or order.order_id in there:
+                continue
+            code = 0 if order.order_id in self._seen else codes.NEVER_ARRIVED
+            text = codes.describe(code).text if code else GONE
+            self.book.put(
+                msgspec.structs.replace(order, is_alive=False, code=code, message=text, update_ns=wall_ns())
+            )
+            _log.warning("order_not_there", account_id=self.account, order_id=order.order_id, code=code)
+            ended.append(number)
+        if ended:
+            self._tell(Change(account_id=self.account, orders=tuple(ended)))
+
     def _take_orders(self, keys: Iterable[str]) -> list[int]:
         book, found = self.book, []
         for key in keys:
@@ -220,6 +266,7 @@ class DiffBroker(AccountBroker):
             order = wire.order_of(number, self.account, shown)
             if order is None:
                 continue
+            self._seen.add(order.order_id)
             if known is not None:
                 before = book.orders[known]
                 if msgspec.structs.replace(order, update_ns=before.update_ns) == before:
