@@ -134,8 +134,10 @@ def test_9_rate(make: Make) -> None:
     answers = many(rig, 22)
     assert answers == [(0, 0)] * 20 + [(9429, 9)] * 2
     assert many(rig, 2, replace(BUY, order_id="l", now_ns=SECOND // 20)) == [(0, 0), (9429, 9)]
-    # A clock that goes back gives nothing.
+    # A clock that goes back gives nothing, and keeps nobody out until it is where it was.
+    assert many(rig, 21, replace(BUY, order_id="h", now_ns=3_600 * SECOND))[-2:] == [(0, 0), (9429, 9)]
     assert many(rig, 1, replace(BUY, order_id="b", now_ns=0)) == [(9429, 9)]
+    assert many(rig, 2, replace(BUY, order_id="c", now_ns=SECOND // 20)) == [(0, 0), (9429, 9)]
     assert many(rig, 21, replace(BUY, order_id="m", now_ns=10 * SECOND))[-2:] == [(0, 0), (9429, 9)]
 
 

@@ -197,3 +197,7 @@ def test_no_feed_at_all_is_shown_and_ends_nothing(serve: Serve) -> None:
     (source,) = server.get_json("/api/status")["sources"]
     assert not source["connected"]
     assert server.request("GET", "/readyz")[0] == 200
+    deadline = time.monotonic() + 20  # and in the end the paper exchange takes no orders
+    while not any(one["name"] == "trade" and one["error"] for one in server.get_json("/healthz")["services"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

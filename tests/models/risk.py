@@ -99,7 +99,7 @@ class Bucket:
             self.tokens, self.at = Fraction(burst), now_ns
         elif now_ns > self.at:
             self.tokens = min(Fraction(burst), self.tokens + Fraction((now_ns - self.at) * per_s, 10**9))
-            self.at = now_ns
+        self.at = now_ns
         if self.tokens < 1:
             return False
         self.tokens -= 1

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from qautlra.base.errors import UnavailableError
+from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Change
 from qautlra.trade.days import DayEnd
+from tests.link.test_bus import until
 from tests.trade.rig import ACCOUNT, Rig, run
 
 CU = "SHFE.cu2109"
@@ -376,3 +378,38 @@ def test_what_traded_just_before_the_day_ended_is_told(tmp_path: Path) -> None:
         assert heard == [("last", False)]
 
     run(tmp_path, body, durability="process")
+
+
+def test_a_lost_feed_is_no_market(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what stands there: paper orders traded with the last book for ever."""
+    monkeypatch.setattr("qautlra.trade.service.FEED_LOST_S", 0.1)
+    monkeypatch.setattr("qautlra.trade.service.TURN_S", 0.02)
+
+    async def body(rig: Rig) -> None:
+        trade, fed = rig.trade, True
+        trade.is_fed = lambda: fed
+        assert trade.open_account(ACCOUNT, 1_000_000).ok
+        book = {"bid_price1": 74_990, "ask_price1": 75_010, "bid_volume1": 9, "ask_volume1": 9}
+        rig.tick(CU, 75_000, **book)
+        assert rig.send("resting", CU, "BUY", "OPEN", 1, 74_000).ok
+        await asyncio.sleep(0.3)
+        assert rig.send("good", CU, "BUY", "OPEN", 1, 75_010).ok and len(trade.trades(ACCOUNT)) == 1
+        fed = False
+        await asyncio.sleep(0.05)
+        assert rig.send("soon", CU, "BUY", "OPEN", 1, 75_010).ok and len(trade.trades(ACCOUNT)) == 2
+        await until(lambda: trade.engine.is_blind)
+        refused = rig.send("lost", CU, "BUY", "OPEN", 1, 75_010)
+        assert (refused.code, trade.find(ACCOUNT, "lost")) == (codes.FEED_LOST, None)
+        assert trade.amend(AmendOrder(account_id=ACCOUNT, order_id="resting", price=75_010.0)).code == 4011
+        assert "no source" in trade.health()["error"]
+        rig.tick(CU, 73_000, **{**book, "bid_price1": 72_990, "ask_price1": 73_010})
+        resting = trade.find(ACCOUNT, "resting")
+        assert resting is not None and resting.is_alive  # from whom did that come, while none is connected?
+        assert rig.cancel("resting").ok
+        fed = True
+        await until(lambda: not trade.engine.is_blind)
+        assert not trade.health()["error"]
+        assert rig.send("back", CU, "BUY", "OPEN", 1, 75_000).ok
+        assert trade.trades(ACCOUNT)[-1].price == 73_010
+
+    run(tmp_path, body)

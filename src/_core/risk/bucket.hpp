@@ -12,7 +12,7 @@ struct Pace {
 };
 constexpr std::int64_t kMaxPace = 1'000'000'000;
 
-// Owner: the gate. Starts full; a clock that goes back adds nothing.
+// Owner: the gate. Starts full; a clock that goes back adds nothing, and counts from where it is then.
 class Bucket {
  public:
   bool take(const Pace& pace, std::int64_t now_ns) {
@@ -30,6 +30,8 @@ class Bucket {
       const auto pace_u = static_cast<std::uint64_t>(rate);
       level_ = passed >= missing / pace_u + 1 ? full
                                               : std::min(full, level_ + static_cast<std::int64_t>(passed * pace_u));
+      at_ns_ = now_ns;
+    } else {
       at_ns_ = now_ns;
     }
     if (level_ < kToken) return false;

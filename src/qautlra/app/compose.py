@@ -172,6 +172,8 @@ def build(loaded: Loaded) -> App:
             demand=demand,
         )
         sources = source_rooms.make(choice.kinds, config, context)
+        if trade is not None:
+            trade.is_fed = lambda: any(source.health().get("connected", True) for source in sources)
         parts["pump"] = pump
 
     app: App

@@ -44,6 +44,7 @@ NOT_TRADING = 4004
 REFUSED_THERE = 4008
 NOT_AT_BROKER = 4009
 NEVER_ARRIVED = 4010
+FEED_LOST = 4011
 FULL = 5001
 UNAVAILABLE = 5002
 NOT_JOURNALED = 5004
@@ -75,6 +76,7 @@ _OWN = (
     Code(
         NEVER_ARRIVED, "NEVER_ARRIVED", 330, 15, "委托未到达柜台：重新登录后柜台的全部委托中没有它，不会重发"
     ),
+    Code(FEED_LOST, "FEED_LOST", 0, 17, "行情连接中断，模拟交易所暂不接受委托"),
     Code(FULL, "FULL", 0, 116, "系统当日委托数量已达上限"),
     Code(UNAVAILABLE, "BROKER_UNAVAILABLE", 0, 8, "交易通道不可用"),
     Code(NOT_JOURNALED, "NOT_JOURNALED", 0, 8, "系统暂时无法记录委托，未受理"),

@@ -97,6 +97,8 @@ class Engine:
         self.settlement_prices: dict[int, float] = {}
         "By instrument: what an operator set for the day that is traded; the exchange hears of it at its end."
         self.phased = False
+        self.is_blind = False
+        "Whether the feed is lost: what it showed last is no book, and no order is taken."
         self._adopt()
 
     def _adopt(self) -> None:
@@ -165,6 +167,8 @@ class Engine:
             instrument = self.instrument(order.symbol)
             if instrument is None:
                 return _answer(codes.NO_INSTRUMENT, order.order_id)
+        if self.is_blind and not order.force:
+            return _answer(codes.FEED_LOST, order.order_id)
         now_ns = self.now_ns()
         if now_ns >= self._until.get(instrument, 0):
             self._set_phase(instrument, now_ns)
@@ -202,6 +206,8 @@ class Engine:
         if now_ns >= self._next_phase_ns:
             return None
         if lane.is_insert:
+            if self.is_blind:
+                return None
             instrument = lane.instrument
             if self._limited.get(instrument) != self.exchange.trading_day:
                 return None
@@ -237,6 +243,8 @@ class Engine:
         number = self.exchange.find(account, order.order_id)
         if number is None:
             return _answer(codes.NO_ORDER, order.order_id)
+        if self.is_blind:
+            return _answer(codes.FEED_LOST, order.order_id)
         before = self.exchange.order(number)
         instrument = before["instrument"]
         self._paper.refresh(instrument)
@@ -356,9 +364,17 @@ class Engine:
         if self.is_day_over(now_ns):  # and not settled yet: nothing of it trades with what the next day shows
             now = book.CLOSED
         self.exchange.set_phase(instrument, now, now_ns=now_ns)
-        self._paper.begin_phase(instrument, phase.since_ns)
+        self._paper.begin_phase(instrument, _FAR_NS if self.is_blind else phase.since_ns)
         self._until[instrument] = phase.until_ns
         self._next_phase_ns = min(self._next_phase_ns, phase.until_ns)
+
+    def follow_feed(self, *, is_lost: bool) -> None:
+        """Take the feed's book away while nobody knows whether it still stands, and show it again."""
+        self.is_blind = is_lost
+        now_ns = self.now_ns()
+        for instrument, symbol in enumerate(self._symbols):
+            since_ns = _FAR_NS if is_lost else self.phases.at(symbol, now_ns).since_ns
+            self._paper.begin_phase(instrument, since_ns)
 
     def _has_ended(self, symbol: str, day: int) -> bool:
         """Tell whether a contract's last trading day is over; never of one the market still shows."""

@@ -17,6 +17,7 @@ import msgspec
 from qautlra._core import book, orders
 from qautlra._core import journal as journals
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InvariantError, StorageError, UnavailableError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from qautlra.config.tree import Trade as Settings
 
 TURN_S: Final = 1.0
+FEED_LOST_S: Final = 10.0
+FEED_LOST: Final = "no source is connected: paper orders are refused"
 CLOSE_S: Final = 10.0
 _log = get_logger("trade")
 
@@ -80,6 +83,8 @@ class TradeService(Accounts):
         "Instruments an operator keeps closed; full names."
         self.on_tick: list[Callable[[], None]] = []
         "Called after the engine has taken a batch of the market: conditional orders, monitors."
+        self.is_fed: Callable[[], bool] = lambda: True
+        "Whether any source of the market is connected; set by who composes the process."
         self.on_turn: list[Callable[[], None]] = []
         "Called once a second."
         self.notes = Notes()
@@ -98,6 +103,7 @@ class TradeService(Accounts):
         self._mark: asyncio.TimerHandle | None = None
         self._recovery: Recovery | None = None
         self._fd = -1
+        self._unfed_s: float | None = None  # monotonic second since which no source is connected
         self._unsettled = False  # the day could not be settled; tried again with the next turn
         self._transfers = Transfers()
         self.router = Router(self)
@@ -196,6 +202,7 @@ class TradeService(Accounts):
             engine = self.engine
             now_ns = self.clock.now_ns()
             engine.follow_phases(now_ns)
+            self._follow_feed(engine)
             for hook in self.on_turn:
                 hook()
             self.wake()
@@ -203,6 +210,22 @@ class TradeService(Accounts):
                 raise StorageError(f"the trading journal failed: {self._journal.error}")
             if engine.exchange.broken:
                 raise InvariantError("an account would not take a fill or a settlement of its own orders")
+
+    def _follow_feed(self, engine: Engine) -> None:
+        """Have the exchange take no orders without a feed; with one, from the turn after its return on."""
+        was_fed = self._unfed_s is None
+        if not self.is_fed():
+            now_s = monotonic_s()
+            if self._unfed_s is None:
+                self._unfed_s = now_s
+            if not engine.is_blind and now_s - self._unfed_s >= FEED_LOST_S:
+                _log.warning("feed_lost", orders="refused")
+                engine.follow_feed(is_lost=True)
+            return
+        self._unfed_s = None
+        if engine.is_blind and was_fed:  # the newest snapshots have come
+            _log.info("feed_is_back")
+            engine.follow_feed(is_lost=False)
 
     async def stop(self, grace_s: float) -> None:
         """Tell what is durable, close the journal; commands are refused from now on."""
@@ -241,7 +264,7 @@ class TradeService(Accounts):
             "lsn": self._journal.head_lsn,
             "replayed": self._recovery.records if self._recovery else 0,
             "recovered_hash": self._recovery.state_hash if self._recovery else "",
-            "error": self._journal.error,
+            "error": self._journal.error or (FEED_LOST if engine.is_blind else ""),
         }
 
     # --- what the doors use ---

@@ -77,6 +77,7 @@ _ENGINE: Final = {
     4008: (400, "Refused by the broker"),
     4009: (400, "The account's broker does not do this"),
     4010: (503, "The order never reached the broker"),
+    4011: (503, "The feed is lost: the paper exchange takes no orders"),
     5001: (503, "The engine is full"),
     5002: (503, "The broker is unavailable"),
     5003: (400, "Beyond what an account can hold"),
