@@ -321,3 +321,17 @@ def test_even_sql_of_a_user_could_reach_nothing(tmp_path: Path, statement: str) 
 
     run(story())
     assert not Path("/tmp/qautlra-test").exists()
+
+
+def test_a_chart_s_past_is_one_table_wherever_its_rows_lie(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await settle(w, "files")
+            w.publish(tick(AU, OPENING + n * S, last_price=100.0 + n, volume=n) for n in range(100, 110))
+            columns, every = ("last_price", "volume"), (OPENING // 1_000, (OPENING + 200 * S) // 1_000)
+            for newest, expected in ((None, 20), (20, 20), (15, 15)):
+                table = await w.store.history.ticks(AU, columns, *every, newest)
+                assert table.column("volume").to_pylist() == [*range(10), *range(100, 110)][-expected:]
+                assert table.schema.field("instrument_id").type == pa.string()
+
+    run(story())

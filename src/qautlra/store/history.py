@@ -114,11 +114,11 @@ class StoreHistory:
         plan = Plan(
             stream, columns, start_us, stop_us, _DAYS, frozenset((symbol,)), None, limit, newest, False
         )
+        schema = pa.schema([stream.schema.field(name) for name in plan.read_columns])
         async with aclosing(query.tables(plan)) as tables:
-            found = [table async for table in tables]
-        if not found:
-            return pa.schema([stream.schema.field(name) for name in plan.read_columns]).empty_table()
-        table = pa.concat_tables(found)
+            # Rows of the hot tier have their texts as dictionaries, those of files have none.
+            found = [table if table.schema == schema else table.cast(schema) async for table in tables]
+        table = pa.concat_tables(found) if found else schema.empty_table()
         return table.take(pa.array(range(table.num_rows - 1, -1, -1))) if newest else table
 
     def _need(self) -> Opened:
