@@ -67,13 +67,16 @@ class Keeper:
     # Old files
 
     async def retire(self, work: Work) -> None:
-        """Delete whole trading dates that are older than they are kept; never the newest."""
+        """Delete whole trading dates that are older than they are kept; never the newest.
+
+        Counted from the newest that is stored: a clock that is wrong by a year deletes nothing.
+        """
         state = self._opened.catalogue.state
         if not self._retention_days or not state.files:
             return
-        first_kept = self._today() - timedelta(days=self._retention_days)
         newest = max(file.day for file in state.files)
-        gone = [file for file in state.files if file.day < min(first_kept, newest)]
+        first_kept = min(self._today(), newest) - timedelta(days=self._retention_days)
+        gone = [file for file in state.files if file.day < first_kept]
         if gone:
             await self._replace(work, state, gone, [])
             self.retired += len(gone)

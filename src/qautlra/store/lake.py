@@ -138,10 +138,10 @@ class LakeService(Service):
             await asyncio.sleep(wait_s)
 
     def _first_kept(self, newest: date) -> date:
-        """Return the first date a table keeps whose newest is that: the newest stays, whatever its age."""
+        """Return the first date a table keeps whose newest is that, from which days are counted."""
         if not self._retention_days:
             return date.min
-        return min(_today() - timedelta(days=self._retention_days), newest)
+        return min(_today(), newest) - timedelta(days=self._retention_days)
 
     async def _retire(self) -> None:
         """Once a day, take dates out of the tables that are older than they are kept."""
