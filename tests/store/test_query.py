@@ -333,5 +333,7 @@ def test_a_chart_s_past_is_one_table_wherever_its_rows_lie(tmp_path: Path) -> No
                 table = await w.store.history.ticks(AU, columns, *every, newest)
                 assert table.column("volume").to_pylist() == [*range(10), *range(100, 110)][-expected:]
                 assert table.schema.field("instrument_id").type == pa.string()
+            before = await w.store.history.ticks(AU, columns, 0, every[0], 10)
+            assert before.num_rows == 0 and before.schema == table.schema
 
     run(story())

@@ -119,7 +119,7 @@ class StoreHistory:
             # Rows of the hot tier have their texts as dictionaries, those of files have none.
             found = [table if table.schema == schema else table.cast(schema) async for table in tables]
         table = pa.concat_tables(found) if found else schema.empty_table()
-        return table.take(pa.array(range(table.num_rows - 1, -1, -1))) if newest else table
+        return table.take(pa.array(range(table.num_rows - 1, -1, -1), pa.int64())) if newest else table
 
     def _need(self) -> Opened:
         opened = self._opened()
