@@ -52,7 +52,10 @@ metrics.bound(
 
 
 class Follower:
-    """One client of the store. Messages are answered in order; WAITING_COUNT may wait, more are refused."""
+    """One client of the store. Messages are answered in order; WAITING_COUNT may wait, more are refused.
+
+    With more than SEND_BUFFER_BYTES to read, nothing is taken from it: one answer may stand beyond that.
+    """
 
     def __init__(self, deps: Deps, socket: Socket, who: Principal | None, name: str) -> None:
         _followers.add(self)
@@ -64,6 +67,9 @@ class Follower:
         self._tails: dict[str, Tail] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = True
+        self._reads = asyncio.Event()
+        "Whether the client reads what it is sent."
+        self._reads.set()
 
     def opened(self) -> None:
         loop = asyncio.get_running_loop()
@@ -97,6 +103,7 @@ class Follower:
     async def _answer(self) -> None:
         while True:
             text = await self._messages.get()
+            await self._reads.wait()
             request_id = None
             try:
                 message = db_socket.decode_message(text, self._deps.settings.db_stream)
@@ -157,10 +164,15 @@ class Follower:
 
     async def _push(self) -> None:
         """Send new rows every PUSH_S, not to a client that does not read; cut one that is silent."""
-        quiet_s = 0.0
+        quiet_s, waiting = 0.0, 0
         while True:
             await asyncio.sleep(PUSH_S)
             quiet_s += PUSH_S
+            before, waiting = waiting, self._socket.buffered()
+            self._heard = self._heard or waiting < before  # it reads, however slowly
+            if not self._reads.is_set() and waiting <= SEND_BUFFER_BYTES // 2:
+                self._reads.set()
+                self._socket.hold(False)
             if quiet_s >= PING_S:
                 if not self._heard and quiet_s >= IDLE_S:
                     self._socket.close(1001, "no answer to pings")
@@ -168,9 +180,9 @@ class Follower:
                 if self._heard:
                     quiet_s, self._heard = 0.0, False
                 self._socket.ping()
-            if self._socket.buffered() > SEND_BUFFER_BYTES:
-                continue
             for stream, tail in list(self._tails.items()):
+                if self._socket.buffered() > SEND_BUFFER_BYTES:
+                    break
                 with contextlib.suppress(UnavailableError):
                     rows, count = tail.take()
                     if count:
@@ -184,6 +196,9 @@ class Follower:
 
     def _send(self, message: bytes) -> None:
         self._socket.write(text_frame(message))
+        if self._reads.is_set() and self._socket.buffered() > SEND_BUFFER_BYTES:
+            self._reads.clear()
+            self._socket.hold(True)
 
 
 def routes(deps: Deps) -> list[Route]:
