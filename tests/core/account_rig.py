@@ -85,6 +85,19 @@ class CoreAccount:
         number = self.numbers.get(symbol, 60_000)
         return self.account.trade(number, SIDES[direction], OFFSETS[offset], volume, float(price))[0]
 
+    def expire(self, symbol: str, price: Decimal, fee: Decimal = Decimal(0)) -> int:
+        number, held = self.numbers[symbol], self.position(symbol)
+        for name, side in (("long", 0), ("short", 1)):
+            today, his = held[f"volume_{name}_today"], held[f"volume_{name}_his"]
+            if today or his:
+                code = self.account.close_out(number, side, today, his, float(price), float(fee))[0]
+                if code:
+                    return code
+        return 0
+
+    def assign(self, symbol: str, direction: str, volume: int, price: Decimal) -> int:
+        return self.account.assign(self.numbers[symbol], SIDES[direction], volume, float(price))
+
     def mark(self, symbol: str, price: Decimal) -> None:
         assert self.ledger.mark(self.numbers[symbol], float(price)) == 0
 

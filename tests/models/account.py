@@ -318,6 +318,31 @@ class Account:
         self.apply(order, volume, price)
         return 0
 
+    # The end of a contract
+    def expire(self, symbol: str, price: Decimal, fee: Decimal = ZERO) -> int:
+        """Everything held of it goes at a price, for a fee on the value, by no order."""
+        held = [(side, self.leg(symbol, side)) for side in (BUY, SELL) if self.leg(symbol, side).volume]
+        if held and any(order.symbol == symbol for order in self.orders.values()):
+            return 2005
+        for side, leg in held:
+            value = price * leg.volume * self.terms[symbol].multiple
+            if self.terms[symbol].asset == "option":
+                self.premium += value if side == BUY else -value
+            else:
+                self.close_profit += value - leg.cost if side == BUY else leg.cost - value
+            self.commission += value * fee
+            leg.today, leg.his = Lots(), Lots()
+        return 0
+
+    def assign(self, symbol: str, direction: str, volume: int, price: Decimal) -> int:
+        """Lots of a future that exercise brings: opened today at the strike, for nothing."""
+        today, value = self.leg(symbol, direction).today, price * volume * self.terms[symbol].multiple
+        today.lots += volume
+        today.cost += value
+        today.open_cost += value
+        self.last.setdefault(symbol, price)
+        return 0
+
     # Prices and days
     def mark(self, symbol: str, price: Decimal) -> None:
         self.last[symbol] = price

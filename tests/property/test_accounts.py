@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.core.account_rig import CoreAccount
-from tests.models.account import BUY, SELL, TERMS, Account, Terms
+from tests.models.account import BUY, IF, OPTION, SELL, STOCK, TERMS, Account, Terms
 
 D = Decimal
 CENT = D("0.01")
@@ -122,6 +122,26 @@ class Accounts(RuleBasedStateMachine):
         fees = self.twin.commission
         assert self.both("settle") == 0
         self.fees += fees
+
+    @rule(symbol=st.sampled_from([s for s in SYMBOLS if s != STOCK]), step=steps, fee=st.sampled_from([0, 1]))
+    def expire(self, symbol: str, step: int, fee: int) -> None:
+        """A contract ends: with orders of it alive not, else both legs go."""
+        held = [(side, self.twin.leg(symbol, side).volume) for side in (BUY, SELL)]
+        price = price_of(symbol, step)
+        if self.both("expire", symbol, price, fee * D("0.0001")) == 0:
+            for side, volume in held:
+                self.traded(symbol, SELL if side == BUY else BUY, volume, price)
+
+    @rule(direction=sides, volume=lots, step=steps)
+    def exercise(self, direction: str, volume: int, step: int) -> None:
+        """Options into their underlying: worth nothing then, futures at the strike."""
+        price = price_of(IF, step)
+        self.both("expire", OPTION, D(0))
+        assert self.both("assign", IF, direction, volume, price) == 0
+        self.lots[OPTION] = sum(
+            (1 if side == BUY else -1) * self.twin.leg(OPTION, side).volume for side in (BUY, SELL)
+        )
+        self.traded(IF, direction, volume, price)
 
     @rule(symbol=symbols, old=lots, new=lots, volume=lots, part=lots, left=lots, step=steps)
     def over_night(

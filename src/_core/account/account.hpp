@@ -263,6 +263,13 @@ class alignas(64) Account {
   // A trade of no order known here.
   Code trade(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Filled& out);
 
+  // Lots of a future or an option go at the end of their contract: at a price, for a fee on their value, by no order.
+  // kOrdersAlive while an order of that instrument keeps something. See expire.cpp.
+  Code close_out(std::uint32_t instrument, Side side, std::int64_t today, std::int64_t his, Price price, Ratio fee,
+                 Filled& out);
+  // What exercise brings: lots of a future opened today at a price. Neither fee nor funds are asked for.
+  Code assign(std::uint32_t instrument, Side side, std::int64_t volume, Price price);
+
   Code mark(std::uint32_t instrument, Price last);
   // Before and after the board's terms of an instrument change.
   void lift(std::uint32_t instrument);

@@ -277,6 +277,19 @@ cdef class Account:
         return (int(<uint16_t>code), to_cny(filled.commission), to_cny(filled.close_profit),
                 filled.closed_today, filled.closed_his)
 
+    def close_out(self, uint32_t instrument, int side, today, his, double price, double fee=0):
+        """Have lots of one side of a position go at the end of their contract, for a fee on their value; answers as
+        `fill`."""
+        cdef Filled filled
+        cdef Code code = self.ptr.close_out(instrument, side_of(side), _lots(today), _lots(his), to_price(price),
+                                            to_ratio(fee), filled)
+        return (int(<uint16_t>code), to_cny(filled.commission), to_cny(filled.close_profit),
+                filled.closed_today, filled.closed_his)
+
+    def assign(self, uint32_t instrument, int side, volume, double price):
+        """Take lots of a future that exercise brings; the number of a code."""
+        return int(<uint16_t>self.ptr.assign(instrument, side_of(side), _lots(volume), to_price(price)))
+
     def settle(self):
         """Close the day at the last marks; the number of a code (2005 while orders live)."""
         return int(<uint16_t>self.ptr.settle())

@@ -18,6 +18,7 @@ from libcpp.vector cimport vector
 
 from qautlra._core.account cimport (
     Ledger, MarginSide, Side, kNoValue, offset_of, side_of, to_cny, to_money, to_price,
+    to_ratio,
 )
 from qautlra._core.journal cimport CJournal, Journal
 from qautlra._core.risk cimport Gate, limits_of
@@ -26,6 +27,8 @@ from qautlra._core.journal import JournalError
 
 
 NOTE = 49  # kind of the owner's records, in the journal
+# Reasons of the orders by which a contract ends.
+DELIVERED, EXERCISED, LAPSED = <int>kDelivered, <int>kExercised, <int>kLapsed
 
 
 class Recovered(NamedTuple):
@@ -259,6 +262,27 @@ cdef class Exchange:
         """The day's settlement price; an instrument without one settles at its last mark."""
         return self.answer(self.ptr.set_settlement(instrument, to_price(price)))
 
+    def expire(self, uint32_t instrument, int how, double price, *, double fee=0, into=None, double strike=0,
+               bint is_put=False, int64_t now_ns=0):
+        """Have everything held of a contract go, behind the end of its last day: DELIVERED, EXERCISED or LAPSED, at
+        `price`, for a fee on the value; options exercised `into` a future open it at `strike`.
+
+        Nothing held: nothing done, and no record. 2005 while it takes orders or one lives; 5001 where not all had
+        room among the day's orders and trades: the rest goes with another call on another day.
+        """
+        if how not in (DELIVERED, EXERCISED, LAPSED):
+            raise ValueError(f"{how} is no end of a contract")
+        cdef Expiry e
+        e.instrument = instrument
+        e.how = <Reason>how
+        e.price = to_price(price)
+        e.fee = to_ratio(fee)
+        e.into = kNone if into is None else into
+        e.strike = to_price(strike)
+        e.is_put = is_put
+        e.now_ns = now_ns
+        return self.answer(self.ptr.expire(e))
+
     def settle(self, int32_t next_day):
         """Settle all accounts and begin `next_day` (YYYYMMDD); orders of the day before are forgotten."""
         return self.answer(self.ptr.settle(next_day))
@@ -358,6 +382,7 @@ cdef class Exchange:
             "order": t.order,
             "account": t.account,
             "instrument": self.ptr.orders().at(t.order).instrument(),
+            "reason": <int>self.ptr.orders().at(t.order).reason,
             "match": t.match,
             "seq": t.seq,
             "volume": t.volume,

@@ -64,6 +64,10 @@ enum class Reason : std::uint8_t {
   kDayEnd,
   kBand,        // outside new price limits
   kForced,      // by an operator or the exchange, in any phase
+  // Of orders no book ever had, by which a contract's end closes what is held of it.
+  kDelivered,   // a future, at its settlement price
+  kExercised,   // an option, for its value or for what underlies it
+  kLapsed,      // an option that is worth nothing
 };
 
 // The new order, prices in whole ticks.

@@ -34,6 +34,7 @@ class TradeTable {
       : trades_max_(trades_max), room_(trades_max + spare), records_(reserved<TradeRecord>(room_)) {}
   bool ready() const { return records_ != nullptr; }
   bool full() const { return count_ >= trades_max_; }
+  bool has_room(std::size_t more) const { return more <= room_ - count_; }
   std::uint32_t size() const { return count_; }
   const TradeRecord& at(std::uint32_t number) const { return records_[number]; }
   // The next one, for its owner to fill in; null when there is no room.

@@ -28,7 +28,7 @@ void Exchange::recount() {
   for (std::uint32_t n = 0; n < trades_.size(); ++n) ++trades[trades_.at(n).order];
   for (std::uint32_t n = 0; n < orders_.size(); ++n) {
     const OrderRecord& r = orders_.at(n);
-    if (r.code == kOk)
+    if (r.code == kOk && r.reason < Reason::kDelivered)  // those are nobody's
       gate_.count(r.account, r.instrument(), r.volume, r.hold.opens, r.reason == Reason::kUser, trades[n]);
   }
 }

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "account/ledger.hpp"
@@ -110,6 +111,10 @@ class Exchange {
   // Ends every order of the day and closes all books. Then settlement prices, then settle() into the next day.
   Outcome end_day();
   Outcome set_settlement(std::uint32_t instrument, Price price);
+  // Between the two, of a contract whose last day it was: everything held of it goes, as orders and trades of the day.
+  // Nothing, not even a record, where nothing is held; kFull when the day's tables have no room for all of it, which is
+  // then for another day. See expiry.cpp.
+  Outcome expire(const Expiry& expiry);
   Outcome settle(std::int32_t next_day);
   // Appends the whole state, which is small between settle() and the day's first order (kOrdersAlive after it): a
   // replay may begin at its first record. See checkpoint.cpp.
@@ -197,6 +202,39 @@ class Exchange {
                  book::TimeCondition time);
   void do_end_day();
   Code do_settle(std::int32_t next_day);
+  Code check_expiry(const Expiry& e) const;
+  Code do_expire(const Expiry& e);
+  bool expire_leg(const Expiry& e, std::uint32_t account, Side leg, std::int64_t today, std::int64_t his);
+  void keep_expiry(const Expiry& e, std::uint32_t account, std::uint32_t instrument, Side side, Offset offset,
+                   std::int64_t volume, Price price, const account::Filled& filled);
+  // Tells of an order's trade and keeps it.
+  void keep_trade(std::uint32_t number, std::int32_t volume, Price price, std::uint64_t match,
+                  const account::Filled& filled) {
+    const OrderRecord& r = orders_.at(number);
+    Desk& desk = desks_[r.account];
+    Event& e = event(EventKind::kTrade, number, r);
+    e.volume = volume;
+    e.price = price;
+    e.seq = ++desk.seq;
+    e.trade = match;
+    e.commission = filled.commission;
+    e.close_profit = filled.close_profit;
+    TradeRecord* const t = trades_.add(e.record);
+    if (t == nullptr) {
+      ++broken_;
+      return;
+    }
+    t->order = number;
+    t->account = r.account;
+    t->before = std::exchange(desk.last_trade, e.record);
+    t->volume = volume;
+    t->price = price;
+    t->match = match;
+    t->seq = e.seq;
+    t->commission = filled.commission;
+    t->close_profit = filled.close_profit;
+    t->time_ns = clock_ns_;
+  }
   void set_quote(std::uint32_t instrument);
   void do_show_street(std::uint32_t instrument, std::span<const StreetLevel> bids, std::span<const StreetLevel> asks,
                       std::int64_t now_ns, bool any_volume);

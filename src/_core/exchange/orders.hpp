@@ -72,6 +72,7 @@ class OrderTable {
   static std::uint32_t tag_of(std::uint32_t account, std::string_view client_id) {
     return static_cast<std::uint32_t>(TextHash::of(client_id, account) >> 32);
   }
+  bool has_room(std::uint32_t more) const { return more <= orders_max_ - count_; }
   // Room for one more; false at the bound, and when there is no memory.
   bool make_room(std::size_t text_bytes) {
     if (count_ == orders_max_ || (4 * std::size_t{count_} > 3 * mask_ && !grow())) return false;

@@ -38,9 +38,10 @@ enum class RecordKind : std::uint8_t {
   kCheckpoint,
   kFundedAccount,  // opened with its first deposit
   kStreetShown,    // as kStreetBook, by which levels in no whole lots did not stand
+  kExpiry,         // the end of a contract
 };
 constexpr std::uint8_t kFirstRecordKind = 32;
-constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kStreetShown);
+constexpr std::uint8_t kLastRecordKind = static_cast<std::uint8_t>(RecordKind::kExpiry);
 
 class RecordWriter {
  public:

@@ -140,6 +140,13 @@ Code Exchange::replay(std::uint8_t raw, const void* payload, std::size_t size) {
         in.get(volume);
         if (in.done() && settle(volume).code != kOk) return kDiverged;
         break;
+      case RecordKind::kExpiry: {
+        Expiry e;
+        in.get(e.instrument).get(e.how).get(e.price).get(e.fee).get(e.into).get(e.strike).get(e.is_put).get(e.now_ns);
+        if (!in.done() || check_expiry(e) != kOk) return kDiverged;
+        do_expire(e);
+        return kOk;
+      }
       case RecordKind::kStreetBook:
       case RecordKind::kStreetShown: return replay_street(in, kind == RecordKind::kStreetShown);
       case RecordKind::kCheckpoint:

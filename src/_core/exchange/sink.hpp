@@ -72,29 +72,7 @@ struct Exchange::Sink {
     r.left = left;
     if (left == 0) x.finish(r);
     x.tell(number);
-    Desk& desk = x.desks_[r.account];
-    Event& e = x.event(EventKind::kTrade, number, r);
-    e.volume = f.volume;
-    e.price = price;
-    e.seq = ++desk.seq;
-    e.trade = f.trade;
-    e.commission = filled.commission;
-    e.close_profit = filled.close_profit;
-    TradeRecord* const t = x.trades_.add(e.record);
-    if (t == nullptr) {
-      ++x.broken_;
-      return;
-    }
-    t->order = number;
-    t->account = r.account;
-    t->before = std::exchange(desk.last_trade, e.record);
-    t->volume = f.volume;
-    t->price = price;
-    t->match = f.trade;
-    t->seq = e.seq;
-    t->commission = filled.commission;
-    t->close_profit = filled.close_profit;
-    t->time_ns = x.clock_ns_;
+    x.keep_trade(number, f.volume, price, f.trade, filled);
   }
 };
 

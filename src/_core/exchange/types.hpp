@@ -50,6 +50,19 @@ struct Insert {
   bool force = false;  // by an operator or a liquidation: most of the risk gate is passed by
 };
 
+// The end of a contract: what is held of it goes. Owner: the caller.
+struct Expiry {
+  std::uint32_t instrument = kNone;
+  book::Reason how = book::Reason::kDelivered;
+  Price price = 0;          // lots are closed at it
+  account::Ratio fee = 0;   // of their value
+  // Of an exercise into the underlying future: lots of it are opened at the strike.
+  std::uint32_t into = kNone;
+  Price strike = 0;
+  bool is_put = false;
+  std::int64_t now_ns = 0;
+};
+
 enum class Status : std::uint8_t { kAlive = 0, kFinished = 1 };
 
 // One order of the day in two cache lines: what a look-up reads, and what it keeps from its account. Owner: the exchange;
@@ -70,7 +83,7 @@ struct alignas(64) OrderRecord {
   Offset offset : 2 = Offset::kOpen;
   book::PriceType price_type : 2 = book::PriceType::kLimit;
   book::TimeCondition time : 3 = book::TimeCondition::kGfd;
-  book::Reason reason : 4 = {};  // of a cancel; 0 while there was none
+  book::Reason reason : 4 = {};  // of a cancel, or of a contract's end; 0 while there was none
   book::VolumeCondition volume_condition : 2 = book::VolumeCondition::kAny;
   account::Hold hold;  // with instrument and side, of a refused order too
 

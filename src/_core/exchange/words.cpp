@@ -47,7 +47,14 @@ std::string_view message_of(const OrderRecord& r) {
   using book::Reason;
   if (r.code != kOk) return words_of(r.code).text;
   if (r.status == Status::kAlive) return r.left == r.volume ? "报单成功" : "部分成交";
-  if (r.left == 0) return "全部成交";
+  if (r.left == 0) {
+    switch (r.reason) {
+      case Reason::kDelivered: return "到期交割：按结算价了结";
+      case Reason::kExercised: return "到期行权";
+      case Reason::kLapsed: return "到期作废：虚值期权未行权";
+      default: return "全部成交";
+    }
+  }
   switch (r.reason) {
     case Reason::kRest:
       return r.price_type == book::PriceType::kLimit ? "已撤单：即时成交剩余撤销" : "已撤单：市价指令剩余撤销";
@@ -59,7 +66,10 @@ std::string_view message_of(const OrderRecord& r) {
     case Reason::kDayEnd: return "交易日结束，自动撤销当日有效的委托单（GFD）";
     case Reason::kBand: return "已撤单：价格超出涨跌停板";
     case Reason::kForced: return "已撤单：系统强制撤单";
-    case Reason::kUser: break;
+    case Reason::kUser:
+    case Reason::kDelivered:
+    case Reason::kExercised:
+    case Reason::kLapsed: break;
   }
   return "已撤单";
 }

@@ -9,6 +9,9 @@ from qautlra._core.risk import Gate
 Answer = tuple[int, int | None, int]
 
 NOTE: int
+DELIVERED: int
+EXERCISED: int
+LAPSED: int
 
 class Recovered(NamedTuple):
     records: int
@@ -92,6 +95,18 @@ class Exchange:
     def set_band(self, instrument: int, lower: int, upper: int) -> Answer: ...
     def end_day(self) -> Answer: ...
     def set_settlement(self, instrument: int, price: float) -> Answer: ...
+    def expire(
+        self,
+        instrument: int,
+        how: int,
+        price: float,
+        *,
+        fee: float = 0,
+        into: int | None = None,
+        strike: float = 0,
+        is_put: bool = False,
+        now_ns: int = 0,
+    ) -> Answer: ...
     def settle(self, next_day: int) -> Answer: ...
     def checkpoint(self) -> Answer: ...
     def set_state(self, state: int, account: int | None = None) -> Answer: ...

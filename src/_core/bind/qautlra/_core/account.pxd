@@ -124,6 +124,8 @@ cdef extern from "account/account.hpp" namespace "qautlra::account" nogil:
         void release(CHold&) except +
         Code fill(CHold&, int64_t, int64_t, Filled&) except +
         Code trade(uint32_t, Side, Offset, int64_t, int64_t, Filled&) except +
+        Code close_out(uint32_t, Side, int64_t, int64_t, int64_t, int64_t, Filled&) except +
+        Code assign(uint32_t, Side, int64_t, int64_t) except +
         Code settle() except +
         Code set_leg(uint32_t, Side, const Leg&, int64_t) except +
         void set_funds(const Funds&)

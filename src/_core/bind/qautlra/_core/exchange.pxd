@@ -23,7 +23,9 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
     cdef enum Phase "qautlra::book::Phase":
         pass
     cdef enum Reason "qautlra::book::Reason":
-        pass
+        kDelivered "qautlra::book::Reason::kDelivered"
+        kExercised "qautlra::book::Reason::kExercised"
+        kLapsed "qautlra::book::Reason::kLapsed"
     cdef enum SelfTrade "qautlra::book::SelfTrade":
         pass
     cdef enum TradePrice "qautlra::book::TradePrice":
@@ -111,6 +113,11 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         Status status
         Reason reason
         uint16_t code
+    cdef cppclass Expiry:
+        uint32_t instrument, into
+        Reason how
+        int64_t price, fee, strike, now_ns
+        cbool is_put
     cdef cppclass OrderTable:
         uint32_t size()
         const OrderRecord& at(uint32_t)
@@ -153,6 +160,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         Outcome set_band(uint32_t, const Band&) except +
         Outcome end_day() except +
         Outcome set_settlement(uint32_t, int64_t) except +
+        Outcome expire(const Expiry&) except +
         Outcome settle(int32_t) except +
         Outcome checkpoint() except +
         Outcome set_state(uint32_t, State) except +
