@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qautlra._core.exchange import Exchange
+from qautlra._core.exchange import DELIVERED, Exchange
 from qautlra._core.journal import Journal, JournalError, read, verify
 from tests.core.test_exchange import opened, random_day
 
@@ -36,6 +36,9 @@ class Whole:
             x = opened(journal)
             x.note("条件单".encode())
             random_day(x, random.Random(20210802), 300)
+            x.end_day()
+            held = len(x.holders(1))
+            assert held and x.expire(1, DELIVERED, 5_003, fee=0.0001, now_ns=1)[0] == 0
             assert journal.sync()
             (segment,) = journal.segments()
         self.name = Path(segment.path).name

@@ -123,6 +123,13 @@ std::string seed() {
   x.set_phase(rb, book::Phase::kContinuous, 100);
   send(b, book::Side::kBuy, 1, 5001);
   x.cancel_all(exchange::kNone);
+  x.end_day();
+  exchange::Expiry end;
+  end.instrument = rb;
+  end.price = account::to_price(5004);
+  end.fee = account::kOne / 10'000;
+  end.now_ns = 200;
+  check(x.expire(end).code == exchange::kOk && x.ledger().at(a).funds().margin == 0);
   return bytes;
 }
 

@@ -1,4 +1,4 @@
-"""The end of a contract said plainly: every holder's lots go at a price, options perhaps into their underlying."""
+"""The end of a contract said plainly: all lots go at a price, options perhaps into their underlying."""
 
 from decimal import Decimal
 from typing import NamedTuple

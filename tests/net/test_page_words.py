@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = ROOT / "web" / "src" / "i18n" / "server-words.ts"
 HAN = re.compile(r"[\u4e00-\u9fff]")
 SAY = ["trade/engine.py", "trade/conditional.py", "trade/brokers/base.py", "trade/service.py"]
-SAY += ["net/trade_session.py", "net/trade_packets.py", "net/trade_channel.py"]
+SAY += ["net/trade_session.py", "net/trade_packets.py", "net/trade_channel.py", "wire/trade.py"]
 
 
 def said() -> Iterator[str]:

@@ -124,3 +124,29 @@ def test_an_order_that_ends_with_its_day_is_told_however_late_the_client_asks(tm
             assert close(client, pre_balance=1_000_010, frozen_margin=0)
 
     run(tmp_path, body)
+
+
+def test_the_end_of_a_contract_is_told(tmp_path: Path) -> None:
+    async def body(front: TradeFront) -> None:
+        front.last_days[CU] = 20210802
+        front.quotes()
+        async with front.client() as client:
+            await first_day(front, client)
+            front.tick(CU, 75_100, settlement=75_100)
+            front.at("2021-08-02 20:56:00")
+            front.trade.follow_day()
+            assert (await client.notice(608))[1:] == (
+                "INFO", "到期交割,合约:SHFE.cu2109,手数:1,价格:75100",
+            )  # fmt: skip
+            await client.until(lambda: close(client, pre_balance=1_001_462.5, margin=0, close_profit=0))
+            assert client.funds["available"] == client.funds["balance"]
+            order = client.tree["orders"]["expiry.SHFE.cu2109.1"]
+            assert (order["status"], order["volume_left"]) == ("FINISHED", 0)
+            assert order["last_msg"] == "到期交割：按结算价了结" and order["exchange_order_id"]
+            [trade] = [t for t in client.tree["trades"].values() if t["order_id"] == order["order_id"]]
+            assert (trade["offset"], trade["price"], trade["volume"]) == ("CLOSETODAY", 75_100, 1)
+            assert client.tree["positions"][CU]["volume_long"] == 0
+            assert "交割" in (await client.notice(325))[2]
+            assert [code for code, *_ in client.notices].count(417) == 2  # of its own orders only
+
+    run(tmp_path, body)

@@ -13,14 +13,15 @@ from qautlra._core import book
 from qautlra._core.exchange import DELIVERED, EXERCISED, LAPSED, Exchange
 from qautlra._core.journal import Journal, read
 from tests.core.account_rig import OFFSETS, SIDES, pair
-from tests.models.account import BUY, OTHER, SELL, Account, Terms
+from tests.models.account import BUY, SELL, Account, Terms
 from tests.models.expiry import Deal, expire
 
 D = Decimal
 CENT = D("0.01")
 ONE = (D("0.0001"), D(0))
 FEES = {"open": ONE, "close": ONE, "close_today": (D("0.0002"), D(0))}
-CU, M, IO, CALL, PUT = "SHFE.cu2109", "DCE.m2109", "CFFEX.IO2109-C-5000", "DCE.m2109-C-3500", "DCE.m2109-P-3500"
+CU, M, IO = "SHFE.cu2109", "DCE.m2109", "CFFEX.IO2109-C-5000"
+CALL, PUT = "DCE.m2109-C-3500", "DCE.m2109-P-3500"
 TERMS = {
     CU: Terms(5, D(10), (D("0.1"), D(0)), rule="split", **FEES),
     M: Terms(10, D(1), (D("0.05"), D(0)), **FEES),
@@ -102,7 +103,7 @@ class Expiries(RuleBasedStateMachine):
         for account in self.twin.values():
             account.mark(symbol, price_of(symbol, step))
 
-    @rule(ends=st.sets(symbols), at=st.fixed_dictionaries({s: steps for s in TERMS}), fee=st.integers(0, 2))
+    @rule(ends=st.sets(symbols), at=st.fixed_dictionaries(dict.fromkeys(TERMS, steps)), fee=st.integers(0, 2))
     def end_of_day(self, ends: set[str], at: dict[str, int], fee: int) -> None:
         """Settle; contracts end before, options first. A second end of the same changes nothing."""
         prices = {symbol: price_of(symbol, step) for symbol, step in at.items()}
@@ -144,9 +145,7 @@ class Expiries(RuleBasedStateMachine):
                 more = {"into": M, "strike": STRIKE, "is_put": symbol == PUT}
         core = {**more, "into": NUMBERS[M], "strike": float(STRIKE)} if more else {}
         head = self.journal.head_lsn
-        held = any(
-            account.leg(symbol, side).volume for account in self.twin.values() for side in (BUY, SELL)
-        )
+        held = any(account.leg(symbol, side).volume for account in self.twin.values() for side in (BUY, SELL))
         for _ in range(2):
             answer = self.core.expire(
                 NUMBERS[symbol], how, float(price), fee=float(fee), now_ns=self.count, **core

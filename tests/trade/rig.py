@@ -30,9 +30,9 @@ def _fee(open_: float, close: float, today: float, by: str) -> dict[str, Any]:
 
 PRODUCTS = {
     "exchanges": {
-        "CFFEX": {"kind": "futures", "case": "upper"},
+        "CFFEX": {"kind": "futures", "case": "upper", "option_hyphen": True},
         "SHFE": {"kind": "futures", "case": "lower"},
-        "DCE": {"kind": "futures", "case": "lower"},
+        "DCE": {"kind": "futures", "case": "lower", "option_hyphen": True},
         "SSE": {"kind": "stock", "sections": "index"},
     },
     "products": {
@@ -64,6 +64,15 @@ PRODUCTS = {
             "margin_ratio": 0.1,
             "fee": _fee(0.00002301, 0.00002301, 0.0001, "money"),
         },
+        "CFFEX.IO": {
+            "price_tick": 0.2,
+            "volume_multiple": 100,
+            "sections": "index",
+            "margin_ratio": 0.1,
+            "fee": _fee(15, 15, 15, "lot"),
+            "options_only": True,
+            "underlying": "SSE.000300",
+        },
     },
 }
 ACCOUNT = "acc001"
@@ -83,6 +92,8 @@ class Rig:
         self.instruments = Instruments(self.calendar, int(now[:10].replace("-", "")))
         self.tape = Tape(self.instruments, self.calendar, 1024)
         self.clock = VirtualClock("test", beijing_ns(now))
+        self.last_days: dict[str, int] = {}
+        "Last trading days (YYYYMMDD) by full name; of others none is known."
         self.trade = TradeService(
             settings=msgspec.convert({"durability": "memory", "mark_interval_ms": 5, **settings}, Settings),
             data_dir=directory,
@@ -90,6 +101,7 @@ class Rig:
             instruments=self.instruments,
             calendar=self.calendar,
             clock=self.clock,
+            last_day=lambda symbol: self.last_days.get(symbol, 0),
         )
         self._ordinal = 0
 
@@ -160,11 +172,18 @@ class Rig:
         return self.trade.cancel(CancelOrder(account_id=account, order_id=order_id))
 
 
-def run(directory: Path, body: Callable[[Rig], Awaitable[None]], **settings: Any) -> None:
-    """Run `body` against a started service."""
+def run(
+    directory: Path,
+    body: Callable[[Rig], Awaitable[None]],
+    before: Callable[[Rig], None] = lambda _rig: None,
+    **settings: Any,
+) -> None:
+    """Run `body` against a service that is started when `before` has seen it."""
 
     async def main() -> None:
-        async with Rig(directory, **settings) as rig:
+        rig = Rig(directory, **settings)
+        before(rig)
+        async with rig:
             await asyncio.wait_for(body(rig), 30)
 
     asyncio.run(main())

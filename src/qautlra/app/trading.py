@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qautlra.auth.service import AuthService
     from qautlra.auth.users import AccountEntry
     from qautlra.trade.alerts import Alert
+    from qautlra.trade.days import DayEnd
     from qautlra.trade.desk import Desk
     from qautlra.trade.service import TradeService
 
@@ -68,6 +69,20 @@ def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
         facts = {name: getattr(alert, name) for name in ("alert_id", "kind", "level", "risk_ratio")}
         auth.audit.record(Act.RISK_ALERT, "", account_id=alert.account_id, **facts)
 
+    def day_ended(ended: DayEnd) -> None:
+        for one in ended.accounts:
+            gone = [f"{t.cause} {t.symbol} {t.volume} @ {t.price:g}" for t in one.trades if t.cause]
+            if gone:
+                auth.audit.record(
+                    Act.SETTLEMENT,
+                    "",
+                    account_id=one.account_id,
+                    what="expiry",
+                    trading_day=ended.trading_day,
+                    contracts=gone,
+                )
+
     trade.monitor.alerted.append(alerted)
+    trade.day_ended.append(day_ended)
     auth.may_open = may_open
     trade.started.append(open_all)

@@ -479,6 +479,7 @@ class Trade(Struct, frozen=True, kw_only=True):
     margin_side: Literal["sum", "max"] = "sum"
     orders_max: Annotated[int, Meta(ge=1024, le=1 << 24)] = 1 << 20
     mark_interval_ms: Annotated[int, Meta(ge=1, le=60_000)] = 100
+    delivery_fee_ratio: Annotated[float, Meta(ge=0, le=0.1)] = 0.0
     limits: RiskLimits = RiskLimits()
     conditions: Conditions = Conditions()
     liquidation: Liquidation = Liquidation()

@@ -198,6 +198,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     commission: float
     close_profit: float
     trade_ns: int
+    cause: str = ""
+    "Of a contract's end: `delivery`, `exercise` or `lapse`; else of an order."
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -136,15 +136,22 @@ class Channel:
         if change.day:  # yesterday's orders stay in clients' trees: TqSdk fails when a trade is deleted
             self._told.clear()
             self._refused.clear()
+        trades = [self._trade.trade(number) for number in change.trades]
+        by_end = {one.order_id for one in trades if one.cause}  # nobody sent those
         for number in change.orders:
             if core is None:
                 self._tell_outside(self._trade.order(number), notices)
             else:
-                _, alive, left, code = self._brief(core, number)
-                self._tell_order(number, alive, left, code, notices)
-        for number in change.trades:
-            one = self._trade.trade(number)
-            notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
+                order_id, alive, left, code = self._brief(core, number)
+                if order_id in by_end:
+                    self._told[number] = False
+                else:
+                    self._tell_order(number, alive, left, code, notices)
+        for one in trades:
+            if one.cause:
+                notices.append(self.notice(wire.EXPIRY_CODE, wire.expiry_text(one)))
+            else:
+                notices.append(self.notice(406, f"成交通知,合约:{one.symbol},手数:{one.volume}"))
         patch = self._changed(change, core)
         for alert in change.alerts:
             level = "ERROR" if alert["kind"] == "liquidation_triggered" else "WARNING"

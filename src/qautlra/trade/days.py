@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from qautlra.base.log import get_logger
 from qautlra.model import codes
 from qautlra.model.order import Order, Trade
+from qautlra.trade.expiry import Expiries
 from qautlra.trade.notes import Note, to_bytes
 
 if TYPE_CHECKING:
@@ -54,8 +55,16 @@ class Days:
     """Says when a day is over and settles it."""
 
     def __init__(
-        self, engine: Engine, calendar: Calendar, tape: Tape, instruments: Instruments, clock: Clock
+        self,
+        engine: Engine,
+        calendar: Calendar,
+        tape: Tape,
+        instruments: Instruments,
+        clock: Clock,
+        *,
+        delivery_fee_ratio: float = 0.0,
     ) -> None:
+        self._expiries = Expiries(engine, instruments, delivery_fee_ratio)
         self._engine = engine
         self._calendar = calendar
         self._tape = tape
@@ -85,11 +94,15 @@ class Days:
         yield self.end(day)
 
     def end(self, next_day: int) -> DayEnd:
-        """End the day's orders and set settlement prices; the accounts are as the day leaves them."""
+        """End the day's orders, set settlement prices, have ended contracts go; the accounts are as the day
+        leaves them.
+        """
         exchange = self._engine.exchange
         ended = exchange.trading_day
+        ending = self._expiries.ending(next_day)
         exchange.end_day()
         prices: dict[str, float] = {}
+        settled: dict[int, float] = {}
         for instrument in range(exchange.instruments):
             price = self._settlement(instrument, ended)
             if price is None:
@@ -100,6 +113,8 @@ class Days:
                 _log.error("settlement_price_not_set", symbol=symbol, price=price, code=code)
             elif exchange.holders(instrument):
                 prices[symbol] = price
+            settled[instrument] = price
+        self._expiries.close(ending, settled, lambda symbol: self._of_day(symbol, ended))
         accounts = [
             AccountDay(
                 account_id=name,
@@ -172,14 +187,21 @@ class Days:
                 self._engine.settlement_prices[instrument] = note.price
 
     def _settlement(self, instrument: int, ended: int) -> float | None:
-        """An operator's price, else the feed's, else the day's last one, else the last that was known.
+        """The day's own price, else the last that was known."""
+        found = self._of_day(self._engine.symbol(instrument), ended)
+        return self._engine.exchange.ledger.last(instrument) if found is None else found
+
+    def _of_day(self, symbol: str, ended: int) -> float | None:
+        """An operator's price, else the feed's, else the day's last one; None without any.
 
         Nothing beyond the day's limits counts. The settlement price of a day the feed has left behind is what
         the next day calls the previous one.
         """
-        if instrument in self._engine.settlement_prices:
+        line, instrument = self._instruments.find(symbol), self._engine.exchange.instrument(symbol)
+        if instrument is not None and instrument in self._engine.settlement_prices:
             return self._engine.settlement_prices[instrument]
-        line = self._instruments.find(self._engine.symbol(instrument))
+        if line < 0:
+            return None
         shown, day = self._tape.last(line), self._tape.trading_day(line)
 
         def number(name: str) -> float:
@@ -189,7 +211,7 @@ class Days:
         names: tuple[str, ...] = ()
         if day == ended or not ended:
             # CZCE sends a settlement price from the night on: it is the day's own when the day is over.
-            is_over = self._engine.has_closed(instrument, self._clock.now_ns())
+            is_over = self._engine.has_closed(symbol, self._clock.now_ns())
             names = ("settlement", "last_price") if is_over else ("last_price",)
         elif day == self._calendar.next_trading_day(ended):
             names = ("pre_settlement",)
@@ -199,4 +221,4 @@ class Days:
                 and number(name) > 0
             ):
                 return number(name)
-        return self._engine.exchange.ledger.last(instrument)
+        return None

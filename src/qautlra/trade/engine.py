@@ -30,6 +30,7 @@ from qautlra.model.order import (
     VolumeCondition,
 )
 from qautlra.trade import listing
+from qautlra.trade.expiry import CAUSES
 from qautlra.trade.phases import Phases, Sections
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Engine:
         self.stopped = stopped if stopped is not None else set()
         "Instruments an operator keeps closed whatever their hours say."
         self._last_day = last_day
-        self.phases = Phases(calendar, self._has_ended)
+        self.phases = Phases(calendar, self.has_ended)
         self.now_ns = now_ns
         self._tape = tape
         self._instruments = instruments
@@ -376,7 +377,7 @@ class Engine:
             since_ns = _FAR_NS if is_lost else self.phases.at(symbol, now_ns).since_ns
             self._paper.begin_phase(instrument, since_ns)
 
-    def _has_ended(self, symbol: str, day: int) -> bool:
+    def has_ended(self, symbol: str, day: int) -> bool:
         """Tell whether a contract's last trading day is over; never of one the market still shows."""
         last = self._last_day(symbol)
         return 0 < last < day and self._tape.trading_day(self._instruments.find(symbol)) <= last
@@ -401,9 +402,9 @@ class Engine:
         """Tell whether nothing listed will trade again on the trading day of `now_ns`."""
         return all(self.phases.at(symbol, now_ns).is_last for symbol in self._symbols)
 
-    def has_closed(self, instrument: int, now_ns: int) -> bool:
+    def has_closed(self, symbol: str, now_ns: int) -> bool:
         """Tell whether an instrument will not trade again on the traded day."""
-        return self.is_day_over(now_ns) or self.phases.at(self._symbols[instrument], now_ns).is_last
+        return self.is_day_over(now_ns) or self.phases.at(symbol, now_ns).is_last
 
     def forget_prices(self) -> None:
         """Settlement prices are of one day."""
@@ -539,6 +540,7 @@ class Engine:
             commission=t["commission"],
             close_profit=t["close_profit"],
             trade_ns=t["time_ns"],
+            cause=CAUSES.get(t["reason"], ""),
         )
 
 

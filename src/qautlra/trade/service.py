@@ -159,7 +159,14 @@ class TradeService(Accounts):
             last_day=self._last_day,
         )
         self._engine.outside = self.router.seat
-        self.settling.days = Days(self._engine, self._calendar, self._tape, self._instruments, self.clock)
+        self.settling.days = Days(
+            self._engine,
+            self._calendar,
+            self._tape,
+            self._instruments,
+            self.clock,
+            delivery_fee_ratio=self.settings.delivery_fee_ratio,
+        )
         self.notes.restore(recovered.notes)
         self._recovery = recovered._replace(notes=[])
         self._fd = journal.durable_fd()

@@ -221,6 +221,8 @@ def events_of(
 
 def _entered(order: qifi.Order) -> str:
     is_refused = order.status == "FINISHED" and not order.exchange_order_id
+    if order.last_msg.startswith("到期"):  # nobody sent it
+        return order.last_msg
     return f"下单失败,{order.last_msg}" if is_refused else "下单成功"
 
 

@@ -13,6 +13,7 @@ from qautlra.model.order import Direction, Offset, Trade
 WIDTH: Final = 112
 _SIDES: Final = {Direction.BUY: "买", Direction.SELL: "卖"}
 _OFFSETS: Final = {Offset.OPEN: "开", Offset.CLOSE: "平", Offset.CLOSETODAY: "平今"}
+_CAUSES: Final = {"delivery": "交割", "exercise": "行权", "lapse": "作废"}
 _MONEY: Final = (
     ("期初结存", "pre_balance", "期末结存", "balance"),
     ("入    金", "deposit", "出    金", "withdraw"),
@@ -102,7 +103,7 @@ def _trades(statement: Statement) -> list[str]:
             _time(one.trade_ns),
             one.symbol,
             _SIDES[one.direction],
-            _OFFSETS[one.offset],
+            _CAUSES.get(one.cause) or _OFFSETS[one.offset],
             f"{one.price:g}",
             str(one.volume),
             _number(one.commission),

@@ -84,6 +84,16 @@ ALERT_CODES: Final[Mapping[str, int]] = {
 DIFFERENCE_CODE: Final = 607
 """Of a notice that our ledger and the broker's figures differ."""
 
+EXPIRY_CODE: Final = 608
+"""Of a notice that a contract has ended and what became of what was held of it."""
+_CAUSES: Final[Mapping[str, str]] = {"delivery": "到期交割", "exercise": "到期行权", "lapse": "到期作废"}
+
+
+def expiry_text(trade: Trade) -> str:
+    """Return what an account is told of a trade that a contract's end brought."""
+    cause = _CAUSES[trade.cause]
+    return f"{cause},合约:{trade.symbol},手数:{trade.volume},价格:{trade.price:g}"
+
 
 # --- packets ---
 

@@ -10,6 +10,7 @@ export const serverWords: Record<string, string> = {
   "已撤单：集合竞价结束": "cancelled: the auction is over", "已撤单：本节交易结束": "cancelled: the section is over",
   "已撤单：价格超出涨跌停板": "cancelled: outside the price limits", "已撤单：系统强制撤单": "cancelled by the system",
   "交易日结束，自动撤销当日有效的委托单（GFD）": "cancelled: the trading day is over", "已报送，等待柜台回报": "sent; the broker has not answered yet", "状态未知：已报送但柜台没有回报，不会重发": "not known: sent, the broker did not answer; it is not sent again",
+  "到期交割：按结算价了结": "the contract ended: closed at the settlement price", 到期行权: "exercised at expiry", "到期作废：虚值期权未行权": "lapsed at expiry: out of the money",
   // why something was refused
   开仓保证金不足: "not enough money", 持仓超过限额: "more lots than may be held", 下单手数不合法: "such a quantity is not taken", "账户风险度过高，禁止开仓": "the account's risk ratio is too high to open", "可能自成交，拒绝下单": "it could trade with an order of its own",
   账户不存在: "no such account", 账户已存在: "the account exists already", 合约不存在: "no such instrument", 报单字段有误: "a field of the order is wrong", 单一合约占用保证金超过权益限制: "too much margin in one instrument", 单笔报单金额超过限制: "more money than one order may move",
@@ -23,8 +24,13 @@ export const serverWords: Record<string, string> = {
   该交易日已结算: "the day is settled already", "市场尚未收盘，不能结算": "the market is not over: no settlement yet", "平仓未全部成交，反手开仓未发出": "not all was closed: the reverse was not sent", "该交易通道不支持改单，请撤单后重报": "this broker cannot amend: cancel and send anew", 该交易通道不支持银期转账: "this broker takes no transfers", 该交易通道不支持此操作: "this broker does not do that", "行情连接中断，模拟交易所暂不接受委托": "the feed is lost: the paper exchange takes no orders", 柜台拒绝报单: "the broker refused the order", "委托未到达柜台：重新登录后柜台的全部委托中没有它，不会重发": "it never reached the broker: after a new login it is not among all the orders there; it is not sent again", 重新登录后柜台的全部委托中已没有该委托: "after a new login it is not among the broker's orders any more",
   没有权限: "you may not do this", 系统内部错误: "internal error", 缺少结算价: "no settlement price", 没有该日结算数据: "no settlement of that day", 请先登录: "log in first", 请求过大: "the request is too large", 服务不可用: "the service is not running",
   // notices
+<<<<<<< HEAD
   登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 冻结手数: "frozen by other orders", 转账失败: "The transfer failed", 金额最多两位小数: "amounts have two decimals at most", 转账成功: "Transferred",
   下单指令中的用户名错误: "the order names another user", 不能下单: "not sent", 撤单指令中的用户名错误: "the cancel names another user", 不能撤单: "not cancelled", 修改密码成功: "The password is changed", 修改密码失败: "The password is not changed", 查询结算单失败: "No settlement statement", 账户核对差异: "Our ledger and the broker's figures differ", 柜台提示: "The broker says", 条件单提示: "Conditional order",
+=======
+  登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 价格: "price", 模拟银行: "simulated bank", 到期交割: "Closed at the contract's end", 到期作废: "Lapsed at expiry", 冻结手数: "frozen by other orders", 转账失败: "The transfer failed", 金额最多两位小数: "amounts have two decimals at most", 转账成功: "Transferred",
+  下单指令中的用户名错误: "the order names another user", 不能下单: "not sent", 撤单指令中的用户名错误: "the cancel names another user", 不能撤单: "not cancelled", 修改密码成功: "The password is changed", 修改密码失败: "The password is not changed", 查询结算单失败: "No settlement statement", 账户核对差异: "Our ledger and the broker's figures differ", 柜台提示: "The broker says",
+>>>>>>> 519d2bc (What is held of a contract goes with the settlement of its last trading day: futures at the settlement price, options paid, exercised or lapsed, journaled and told; it stayed for ever with its margin)
   不能修改资金密码: "The fund password cannot be changed",
   本账户没有资金密码: "This account has none",
   风险提示: "Risk", 风险度: "risk ratio", 可用资金: "available", 风险等级升至低: "level is now low", 风险等级升至中: "level is now medium", 风险等级升至高: "level is now high", 风险等级升至极高: "level is now critical", 接近强制平仓: "near liquidation", 达到强制平仓标准: "liquidation is due", 保证金不足: "not enough margin", 可用资金为负: "available money is below zero",
