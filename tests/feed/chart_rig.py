@@ -28,9 +28,20 @@ class PlainHistory:
         self.gate.set()
         self.broken = False
         self.asked = 0
+        self.is_behind = False
+        self._late: list[tuple[str, dict[str, Any]]] = []
 
     def note(self, symbol: str, row: dict[str, Any]) -> None:
-        self.rows.setdefault(symbol, []).append(row)
+        if self.is_behind:
+            self._late.append((symbol, row))
+        else:
+            self.rows.setdefault(symbol, []).append(row)
+
+    async def caught_up(self) -> bool:
+        self.is_behind = False
+        while self._late:
+            self.note(*self._late.pop(0))
+        return True
 
     async def _pass(self) -> None:
         self.asked += 1

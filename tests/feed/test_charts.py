@@ -186,6 +186,21 @@ def test_ticks_and_their_windows(rig: ChartRig) -> None:
     assert [r["datetime"] for r in shown(peer, wide)] == [r["ts_ns"] for r in rig.history.rows[FUTURE][-400:]]
 
 
+@pytest.mark.parametrize("seconds", [0, 5])
+def test_a_chart_opened_while_the_store_is_behind_the_tape_has_every_row(rig: ChartRig, seconds: int) -> None:
+    trade(rig, 300)
+    rig.history.is_behind = True
+    trade(rig, 40)
+    peer = rig.peer()
+    peer.say(PEEK)
+    rows = shown(peer, rig.chart(peer, "t", FUTURE, seconds, 100))
+    rig.loop.run_until_complete(rig.history.caught_up())  # in case the chart has not waited for it
+    if seconds:
+        assert plain(rows[1:]) == plain(rig.history.folded(FUTURE, seconds * 10**9)[1:])
+    else:
+        assert [r["datetime"] for r in rows] == [r["ts_ns"] for r in rig.history.rows[FUTURE][-100:]]
+
+
 def test_a_price_that_is_not_there_is_said_to_be_none(rig: ChartRig) -> None:
     rig.tick((IF, {"last_price": 5000.0, "bid_price1": 4999.8, "bid_volume1": 3, "volume": 1.0}))
     peer = rig.peer()

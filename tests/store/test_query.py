@@ -337,3 +337,22 @@ def test_a_chart_s_past_is_one_table_wherever_its_rows_lie(tmp_path: Path) -> No
             assert before.num_rows == 0 and before.schema == table.schema
 
     run(story())
+
+
+def test_the_past_waits_for_what_the_tape_has_and_the_store_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            assert await w.store.history.caught_up()
+            assert w.tape.publish(w.rows([tick(AU, OPENING)])) == 1
+            waiting = asyncio.create_task(w.store.history.caught_up())
+            await asyncio.sleep(0.05)
+            assert not waiting.done()
+            w.store.drain()
+            assert await waiting
+            monkeypatch.setattr("qautlra.store.history.BEHIND_MAX_S", 0.05)
+            assert w.tape.publish(w.rows([tick(AU, OPENING + S)])) == 1
+            assert not await w.store.history.caught_up()
+
+    run(story())

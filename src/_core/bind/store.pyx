@@ -345,6 +345,10 @@ cdef class TickLog:
     def waiting(self):
         return self.ptr.waiting()
 
+    @property
+    def position(self):
+        return self.ptr.position()
+
     def shed(self):
         return self.ptr.shed()
 

@@ -22,6 +22,8 @@ std::uint64_t TickLog::waiting() const {
   return span.end - span.begin;
 }
 
+std::uint64_t TickLog::position() const { return tape_.read(cursor_).begin; }
+
 // Makes sure the segment the next record falls into says who `instrument` is. False when the journal refuses.
 bool TickLog::define(std::uint32_t instrument) {
   if (instrument >= defined_in_.size()) defined_in_.resize(instrument + 256);

@@ -41,8 +41,9 @@ class TickLog {
 
   // Takes at most kRowsPerDrain entries from the tape; how many. 0: nothing new, or held() says why not.
   std::size_t drain();
-  // Entries on the tape not taken yet.
+  // Entries on the tape not taken yet, and how many were taken or given up since the tape began.
   std::uint64_t waiting() const;
+  std::uint64_t position() const;
 
   // Gives up what waits on the tape, so that a live market goes on without the log. How many.
   std::uint64_t shed();

@@ -166,6 +166,10 @@ class TickLog:
     def waiting(self) -> int:
         """Rows on the tape that were not taken yet."""
 
+    @property
+    def position(self) -> int:
+        """Rows of the tape taken or given up since it began."""
+
     def shed(self) -> int:
         """Give up what waits on the tape, so that a live market goes on without the log; return how many."""
     @property

@@ -84,6 +84,8 @@ class Line:
                 return
             handover = self.past.handover()
             try:
+                if not await self.past.caught_up():
+                    _log.warning("history_behind", symbol=self.symbol, period_s=self.period_s)
                 block, self._covered = await self._newest(handover, width, now_ns)
                 self.series.reset(block)
             except Exception as error:

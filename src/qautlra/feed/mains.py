@@ -53,6 +53,7 @@ class MainHistory:
     def __init__(self, stored: Contracts, chosen: Callable[[str], tuple[int, str] | None]) -> None:
         self._stored = stored
         self._chosen = chosen
+        self.caught_up = stored.caught_up
         self.measure = stored.measure
         self.ticks = stored.ticks
 

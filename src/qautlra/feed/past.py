@@ -27,6 +27,7 @@ _TICK_COLUMNS = (*TICK_KEYS, "seq")
 class History(Protocol):
     """The stored past of one instrument at a time. Times are Unix microseconds, tables in order."""
 
+    async def caught_up(self) -> bool: ...
     async def minutes(self, symbol: str, start_us: int, stop_us: int) -> pa.Table: ...
     async def prices(
         self, symbol: str, columns: tuple[str, ...], start_us: int, stop_us: int, limit: int
@@ -106,6 +107,10 @@ class Past:
         times = batch.column("datetime").to_numpy()
         minutes = (self._labelled(times, _midnights_of_numbers(days)), _bar_values(batch))
         return Handover(rows.ts_event_ns(0), rows.ordinal(0), rows.trading_day(0), rows.to_dict(0), minutes)
+
+    async def caught_up(self) -> bool:
+        """Wait a while until what is on the tape now is stored; return whether it is."""
+        return self._history is None or await self._history.caught_up()
 
     # --- bars ---
 

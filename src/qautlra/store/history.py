@@ -5,12 +5,14 @@ What is asked for on the loop is read as any query is: the hot tier in short sli
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import UnavailableError
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.store.aggregates import BAR_1D
@@ -28,6 +30,7 @@ FIRST_US = -(2**53)
 LAST_US = 2**53
 FIRST_DAY_US, LAST_DAY_US = 0, 4_102_444_800_000_000
 INTERESTS_COUNT = 1_000_000
+BEHIND_MAX_S, BEHIND_POLL_S = 5.0, 0.02
 
 
 class StoreHistory:
@@ -39,6 +42,19 @@ class StoreHistory:
         self._opened = opened
         self._instruments = instruments
         self._timeout_s = timeout_s
+
+    async def caught_up(self) -> bool:
+        """Wait, BEHIND_MAX_S at most, until what is on the tape now is stored; return whether it is.
+
+        It waits there while the log or the hot tier cannot take more.
+        """
+        log = self._need().log
+        end, until_s = log.position + log.waiting, monotonic_s() + BEHIND_MAX_S
+        while log.position < end:
+            if monotonic_s() >= until_s:
+                return False
+            await asyncio.sleep(BEHIND_POLL_S)
+        return True
 
     async def minutes(self, symbol: str, start_us: int, stop_us: int) -> pa.Table:
         """Return the one-minute bars that open in [start, stop), in order, columns of `schema.BAR_SCHEMA`."""
