@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ class Raw(Client):
         super().__init__()
         self.texts: list[bytes] = []
         self.notices_count = 0
+
+    def send_pieces(self, pieces: Sequence[bytes]) -> None:
+        self.send(b"".join(pieces))
 
     def send(self, text: bytes) -> None:
         plain, count = _KEY.subn(b'{"notify":{"k":', text)

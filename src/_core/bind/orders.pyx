@@ -45,6 +45,9 @@ cdef extern from "exchange/diff_out.hpp" namespace "qautlra::exchange" nogil:
     void c_encode_trade "qautlra::exchange::encode_trade"(const CExchange&, uint32_t, Buffer&) except +
     void c_encode_account "qautlra::exchange::encode_account"(const CExchange&, uint32_t, Buffer&, cbool) except +
     cbool c_encode_position "qautlra::exchange::encode_position"(const CExchange&, uint32_t, uint32_t, Buffer&) except +
+    void c_encode_positions "qautlra::exchange::encode_positions"(const CExchange&, uint32_t, Buffer&) except +
+    void c_encode_orders "qautlra::exchange::encode_orders"(const CExchange&, Numbers, Buffer&) except +
+    void c_encode_trades "qautlra::exchange::encode_trades"(const CExchange&, Numbers, Buffer&) except +
     void c_encode_part "qautlra::exchange::encode_part"(const CExchange&, uint32_t, Numbers, Numbers, Numbers,
                                                         Buffer&) except +
     void c_encode_change "qautlra::exchange::encode_change"(const CExchange&, uint32_t, Numbers, Numbers, Numbers,
@@ -223,6 +226,29 @@ cdef class _Named:
             self.trades.push_back(_trade(x, number))
 
 
+def encode_positions(Exchange x not None, uint32_t account):
+    """`"symbol":{…},…` of all positions of an account: what stands between the braces of the tree's positions."""
+    cdef Buffer out
+    c_encode_positions(x.ptr[0], _account(x, account), out)
+    return _bytes(out)
+
+
+def encode_orders(Exchange x not None, numbers):
+    """`"id":{…},…` of orders named by number: what stands between the braces of the tree's orders."""
+    cdef Buffer out
+    cdef _Named of = _Named(x, (), numbers, ())
+    c_encode_orders(x.ptr[0], Numbers(of.orders.data(), of.orders.size()), out)
+    return _bytes(out)
+
+
+def encode_trades(Exchange x not None, numbers):
+    """The same of trades."""
+    cdef Buffer out
+    cdef _Named of = _Named(x, (), (), numbers)
+    c_encode_trades(x.ptr[0], Numbers(of.trades.data(), of.trades.size()), out)
+    return _bytes(out)
+
+
 def encode_part(Exchange x not None, uint32_t account, *, instruments=(), orders=(), trades=()):
     """`{"accounts":…,"positions":…,"orders":…,"trades":…}` of what is named by its number; positions never held
     are left out."""
@@ -268,6 +294,12 @@ def changes(Exchange x not None):
             both.append(number)
     x.ptr.clear_events()
     return found
+
+
+def lives(Exchange x not None, uint32_t account):
+    """Whether each of the account's orders of the day lives, by number."""
+    cdef vector[uint32_t] own = x.ptr.orders_of(_account(x, account))
+    return {n: <int>x.ptr.orders().at(n).status == 0 for n in own}
 
 
 def brief(Exchange x not None, uint32_t number):

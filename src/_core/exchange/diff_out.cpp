@@ -320,8 +320,7 @@ bool append_positions(const Exchange& x, std::uint32_t account, std::span<const 
   return any;
 }
 
-void append_trades(const Exchange& x, std::span<const std::uint32_t> trades, Names& names, Buffer& out) {
-  out.append(",\"trades\":{");
+void append_members(const Exchange& x, std::span<const std::uint32_t> trades, Names& names, Buffer& out) {
   for (const std::uint32_t trade : trades) {
     const TradeRecord& t = x.trades().at(trade);
     char* p = out.room(kObjectBytesMax);
@@ -331,13 +330,17 @@ void append_trades(const Exchange& x, std::span<const std::uint32_t> trades, Nam
     *p++ = ',';
     out.commit(p);
   }
+}
+
+void append_trades(const Exchange& x, std::span<const std::uint32_t> trades, Names& names, Buffer& out) {
+  out.append(",\"trades\":{");
+  append_members(x, trades, names, out);
   close_object(out);
 }
 
 // New ones whole; of those before `first_new` what changes in an order's life, but for an amendment.
-void append_orders(const Exchange& x, std::span<const std::uint32_t> orders, std::uint32_t first_new, Names& names,
-                   Buffer& out) {
-  out.append(",\"orders\":{");
+void append_members(const Exchange& x, std::span<const std::uint32_t> orders, std::uint32_t first_new, Names& names,
+                    Buffer& out) {
   for (const std::uint32_t order : orders) {
     char* p = out.room(kObjectBytesMax);
     *p++ = '"';
@@ -353,10 +356,35 @@ void append_orders(const Exchange& x, std::span<const std::uint32_t> orders, std
     *p++ = ',';
     out.commit(p);
   }
+}
+
+void append_orders(const Exchange& x, std::span<const std::uint32_t> orders, std::uint32_t first_new, Names& names,
+                   Buffer& out) {
+  out.append(",\"orders\":{");
+  append_members(x, orders, first_new, names, out);
   close_object(out);
 }
 
 }  // namespace
+
+void encode_positions(const Exchange& x, std::uint32_t account, Buffer& out) {
+  std::vector<std::uint32_t> instruments;
+  for (const account::Position& one : x.ledger().at(account).positions()) instruments.push_back(one.instrument);
+  Names names(x);
+  if (append_positions(x, account, instruments, names, out)) out.truncate(out.size() - 1);
+}
+
+void encode_orders(const Exchange& x, std::span<const std::uint32_t> orders, Buffer& out) {
+  Names names(x);
+  append_members(x, orders, 0, names, out);
+  if (!orders.empty()) out.truncate(out.size() - 1);
+}
+
+void encode_trades(const Exchange& x, std::span<const std::uint32_t> trades, Buffer& out) {
+  Names names(x);
+  append_members(x, trades, names, out);
+  if (!trades.empty()) out.truncate(out.size() - 1);
+}
 
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,
                  std::span<const std::uint32_t> orders, std::span<const std::uint32_t> trades, Buffer& out) {

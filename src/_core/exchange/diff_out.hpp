@@ -21,6 +21,12 @@ void encode_account(const Exchange& x, std::uint32_t account, Buffer& out, bool 
 // False, and nothing appended, when the account has none there.
 bool encode_position(const Exchange& x, std::uint32_t account, std::uint32_t instrument, Buffer& out);
 
+// Each appends `"id":{…},…`: what stands between the braces of the tree's positions (all of an account's), its orders,
+// its trades.
+void encode_positions(const Exchange& x, std::uint32_t account, Buffer& out);
+void encode_orders(const Exchange& x, std::span<const std::uint32_t> orders, Buffer& out);
+void encode_trades(const Exchange& x, std::span<const std::uint32_t> trades, Buffer& out);
+
 // An account's part of the tree: its funds, and of positions, orders and trades those that are named (by instrument, by
 // number).
 void encode_part(const Exchange& x, std::uint32_t account, std::span<const std::uint32_t> instruments,

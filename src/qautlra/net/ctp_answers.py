@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -62,7 +63,7 @@ class Answers:
             return []
         return list(
             records.statement(
-                settlement.render(found),
+                await asyncio.to_thread(settlement.render, found),
                 account_id=account_id,
                 broker=self._desk.settings.broker_id,
                 trading_day=found.trading_day,

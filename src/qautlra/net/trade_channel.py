@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
@@ -26,6 +27,12 @@ from qautlra.wire import conditions as conditions_wire
 from qautlra.wire import trade as wire
 
 TREE_PAUSE: Final = 20
+PIECE_COUNT: Final = 1000
+"""Orders or trades the core writes at once: some tenths of a millisecond."""
+_WRITERS: Final[Mapping[str, Callable[[Exchange, list[int]], bytes]]] = {
+    "orders": orders.encode_orders,
+    "trades": orders.encode_trades,
+}
 
 
 class News(NamedTuple):
@@ -39,6 +46,49 @@ class News(NamedTuple):
     "Packets of their own, beside the data."
 
 
+class _Tree:
+    """Orders and trades of an account of the core in pieces of PIECE_COUNT, as the whole tree has them."""
+
+    def __init__(self, core: tuple[Exchange, int]) -> None:
+        self._exchange, self._account = core
+        self._numbers = self._now()
+        self._made: dict[str, list[bytes]] = {name: [] for name in _WRITERS}
+        self._stale: dict[str, set[int]] = {name: set() for name in _WRITERS}
+
+    def _now(self) -> dict[str, list[int]]:
+        exchange, account = self._exchange, self._account
+        return {"orders": exchange.orders_of(account), "trades": exchange.trades_of(account)}
+
+    def note(self, change: Change) -> None:
+        """Remember what is to be written anew."""
+        self._stale["orders"].update(change.orders)
+        self._stale["trades"].update(change.trades, change.reckoned)
+
+    def grow(self) -> bool:
+        """Write one more piece; False when there is none."""
+        for name, made in self._made.items():
+            first = len(made) * PIECE_COUNT
+            if numbers := self._numbers[name][first : first + PIECE_COUNT]:
+                made.append(_WRITERS[name](self._exchange, numbers))
+                return True
+        return False
+
+    def pieces(self) -> dict[str, list[bytes]]:
+        """Return all pieces as of now."""
+        while self.grow():
+            pass
+        for name, numbers in self._now().items():
+            made, known = self._made[name], self._numbers[name]
+            stale = {bisect_left(numbers, number) // PIECE_COUNT for number in self._stale[name]}
+            stale.update(range(len(known) // PIECE_COUNT, -(-len(numbers) // PIECE_COUNT)))
+            for index in sorted(stale if len(numbers) > len(known) or self._stale[name] else ()):
+                first = index * PIECE_COUNT
+                made[index : index + 1] = [
+                    _WRITERS[name](self._exchange, numbers[first : first + PIECE_COUNT])
+                ]
+        return self._made
+
+
 class Channel:
     """Renders the changes of one account under one user name, for as long as sessions watch it."""
 
@@ -47,7 +97,7 @@ class Channel:
         self._account_id = account_id
         self._user_id = user_id
         self._always_whole = always_whole
-        self._told: dict[int, bool] = {}  # orders of the day sessions were told of: whether they live
+        self._told: dict[int, bool]  # orders of the day sessions were told of: whether they live
         self._serial = 0
         self._prefix = new_token(6)
         self._sinks: dict[int, Callable[[News], None]] = {}
@@ -55,10 +105,14 @@ class Channel:
         self._refused: dict[str, int] = {}  # conditional orders whose refusal was told today: its code
         self._is_told = False
         "Whether the only session was told already of what is being prepared."
+        self._trees: list[_Tree] = []
         self._end = trade.subscribe(account_id, self._deliver, self._prepare)
-        for order in trade.orders(account_id):
-            if not _is_on_its_way(order):
-                self._told[order.number] = order.is_alive
+        core = self._core()
+        if core is not None:
+            self._told = orders.lives(*core)
+        else:
+            shown = [order for order in trade.orders(account_id) if not _is_on_its_way(order)]
+            self._told = {order.number: order.is_alive for order in shown}
 
     def attach(self, key: int, sink: Callable[[News], None]) -> None:
         """Have a session hear of changes from now on."""
@@ -106,18 +160,51 @@ class Channel:
 
     def whole(self) -> wire.Patch:
         """Return the whole tree as it stands."""
+        core = self._core()
+        if core is not None:
+            return self._planted(_Tree(core), core)
         trade, account_id = self._trade, self._account_id
-        patch = wire.Patch(self._user_id)
-        patch.whole = True
-        patch.account = self._money()
-        patch.banks = orjson.dumps(wire.SIM_BANK)
+        patch = self._bare()
         for order in trade.orders(account_id):
             patch.orders[order.order_id] = self._order(order.number)
         for one in trade.trades(account_id):
             patch.trades[one.trade_id] = self._trade_object(one)
         for position in trade.positions(account_id):
             self._position(patch, position["symbol"])
-        for transfer in trade.transfers(account_id):
+        return patch
+
+    async def grown(self) -> wire.Patch:
+        """Return the whole tree, made a piece at a time: others have the loop between.
+
+        Pieces with what changes meanwhile are made again, so it is of one moment, the last.
+        """
+        while (core := self._core()) is not None:
+            tree, day = _Tree(core), self._trade.trading_day
+            self._trees.append(tree)
+            try:
+                is_same = True
+                while is_same and tree.grow():
+                    await asyncio.sleep(0)
+                    is_same = self._core() == core and self._trade.trading_day == day
+                if is_same:
+                    self._trade.collect()  # what has changed and was told to nobody yet
+                    return self._planted(tree, core)
+            finally:
+                self._trees.remove(tree)
+        return self.whole()
+
+    def _planted(self, tree: _Tree, core: tuple[Exchange, int]) -> wire.Patch:
+        patch = self._bare()
+        patch.large = {"positions": [orders.encode_positions(*core)], **tree.pieces()}
+        return patch
+
+    def _bare(self) -> wire.Patch:
+        """Return the whole tree without positions, orders and trades."""
+        patch = wire.Patch(self._user_id)
+        patch.whole = True
+        patch.account = self._money()
+        patch.banks = orjson.dumps(wire.SIM_BANK)
+        for transfer in self._trade.transfers(self._account_id):
             patch.transfers[str(transfer.seq)] = _transfer(transfer)
         return patch
 
@@ -127,6 +214,8 @@ class Channel:
         return wire.notice(f"{self._prefix}{self._serial}", code, text, level, kind)
 
     def _prepare(self, change: Change) -> News | None:
+        for tree in self._trees:
+            tree.note(change)
         if self._is_told:
             if not (change.alerts or change.conditions or change.transfers or change.day):
                 return None

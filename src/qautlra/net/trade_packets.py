@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 from weakref import WeakSet
 
@@ -17,6 +17,8 @@ from qautlra.base.clock import monotonic_s, new_uuid
 from qautlra.wire import trade as wire
 
 MAX_NOTICES: Final = 1000
+LARGE_BYTES: Final = 1 << 20
+"""A packet of so much is not copied into one piece: that takes milliseconds."""
 SLOW_CLIENT_S: Final = 10.0
 SLOW_RETRY_S: Final = 0.02
 
@@ -34,6 +36,7 @@ class Out(Protocol):
     @property
     def is_full(self) -> bool: ...
     def send(self, text: bytes) -> None: ...
+    def send_pieces(self, pieces: Sequence[bytes]) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
 
 
@@ -99,7 +102,7 @@ class Packets:
     def new_day(self) -> None:
         """Keep nothing of the day that is over but how its orders ended."""
         self._refreshed = None
-        if self._patch is not None and self._patch.whole:
+        if self._patch is not None and self._patch.has_whole:
             self._patch = None  # nothing of that day was told; else how its orders ended is told yet
 
     def merge(self, patch: wire.Patch) -> None:
@@ -163,11 +166,14 @@ class Packets:
         if self.is_quiet or self._is_held():
             return
         if self._patch is not None and (self.asked or self._push):
-            patches = [*self._notices, self._patch.render(self._trading_day())]
+            pieces = wire.rtn_data_pieces(self._notices, self._patch.pieces(self._trading_day()))
             self._notices.clear()
             self._patch = None
             self.asked = False
-            self._out.send(wire.rtn_data(patches))
+            if sum(map(len, pieces)) < LARGE_BYTES:
+                self._out.send(b"".join(pieces))
+            else:
+                self._out.send_pieces(pieces)
         elif self._notices:
             self.push_notices()
 

@@ -196,14 +196,21 @@ class TradeSession:
         standing = await standing_of(self._auth, request, self._address)
         account_id = account_of(self._trade, standing.principal, request)
         async with self._channels.turn(account_id):
-            conditions = self._begin(standing, account_id, request)
+            channel = self._begin(standing, account_id, request)
+            whole = await channel.grown()
+            if self._channel is not channel:
+                return
+            # The tree may hold what is not durable yet: it is shown when it is.
+            self._seen_lsn = self._trade.head_lsn
+            self._packets.begin(whole)
+            conditions = channel.conditions()
         await self._trade.durable(self._seen_lsn)
         if conditions is not None:
             self._out.send(conditions)
         self._spawn(self._show_statement())
 
-    def _begin(self, standing: Standing, account_id: str, request: asks.Login) -> bytes | None:
-        """Be that user's from now on; return the packet of conditional orders, if there are any."""
+    def _begin(self, standing: Standing, account_id: str, request: asks.Login) -> Channel:
+        """Be that user's from now on; return the account's channel."""
         self.detached()
         self._standing = standing
         self._allowed.clear()
@@ -217,10 +224,7 @@ class TradeSession:
         self._packets.tell(401, "登录成功")
         self._packets.note(wire.session_patch(self._user_id, self._trade.trading_day_of(account_id)))
         self._packets.push_notices()
-        # The tree may hold what is not durable yet: it is shown when it is.
-        self._seen_lsn = self._trade.head_lsn
-        self._packets.begin(self._channel.whole())
-        return self._channel.conditions()
+        return self._channel
 
     # --- requests ---
 
@@ -442,6 +446,9 @@ class TradeSession:
     async def _make_refreshed(self, channel: Channel) -> None:
         async with self._channels.turn(self._account_id):
             self._refresh_due = False
-            if channel is self._channel and not self._packets.is_refreshing and self._is_welcome():
-                self._packets.refresh(channel.whole())
+            if channel is not self._channel or self._packets.is_refreshing or not self._is_welcome():
+                return
+            whole = await channel.grown()
+            if channel is self._channel:
+                self._packets.refresh(whole)
                 self._after(self._trade.head_lsn, self._packets.show_refreshed)

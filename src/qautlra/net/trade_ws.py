@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from qautlra.net.deps import Deps
 from qautlra.net.route import Route
 from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_session import TradeSession
+from qautlra.net.ws_codec import text_head
 from qautlra.net.ws_socket import Socket, serve_socket
 
 
@@ -55,6 +56,12 @@ class Trader:
     def send(self, text: bytes) -> None:
         """Send one packet."""
         self._socket.write(text_frame(text))
+
+    def send_pieces(self, pieces: Sequence[bytes]) -> None:
+        """Send one large packet that comes in pieces."""
+        self._socket.write(text_head(sum(map(len, pieces))))
+        for piece in pieces:
+            self._socket.write(piece)
 
     def close(self, code: int, reason: str) -> None:
         self._socket.close(code, reason)

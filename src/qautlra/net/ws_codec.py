@@ -68,6 +68,11 @@ def control_frame(op: Op, payload: bytes = b"") -> bytes:
     return bytes((0x80 | op, len(payload))) + payload
 
 
+def text_head(payload_bytes: int) -> bytes:
+    """Return the head of a text frame of 64 KiB or more, whose payload follows."""
+    return bytes((0x80 | Op.TEXT, 127)) + payload_bytes.to_bytes(8, "big")
+
+
 def close_frame(code: int, reason: str = "") -> bytes:
     """Return a close frame."""
     return control_frame(Op.CLOSE, code.to_bytes(2, "big") + reason.encode()[:123])

@@ -109,7 +109,7 @@ class Socket(asyncio.Protocol):
             outlet.caught_up()
         sent = outlet.send(frames)
         if sent < len(frames):
-            transport.write(frames[sent:] if sent else frames)
+            transport.write(memoryview(frames)[sent:] if sent else frames)
 
     def buffered(self) -> int:
         """Return how many bytes wait to be sent."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from qautlra.trade.service import TradeService
 
 FINISHED_MAX: Final = 1000
-"Of an account; the oldest are forgotten."
+"Of an account; those that ended first are forgotten."
 LOGIN_S: Final = 60.0
 "After a start what is released waits at most so long for the first login at a broker outside."
 TOUCHED_TEXT: Final = "已触发"
@@ -56,6 +56,27 @@ class ConditionNote(Note, frozen=True, kw_only=True, tag="condition"):
     order: Conditional
 
 
+class _Counts:
+    """Of one account: who waits, who is over and done with, and how many were sent on the newest day."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[str, None] = {}
+        self.over: dict[str, None] = {}
+        self.day = self.day_count = 0
+
+    def put(self, order: Conditional, *, is_new: bool) -> None:
+        """Count an order as it is now."""
+        if is_new and order.trading_day != self.day:
+            self.day, self.day_count = order.trading_day, 0
+        self.day_count += is_new
+        self.waiting.pop(order.order_id, None)
+        self.over.pop(order.order_id, None)
+        if order.is_waiting:
+            self.waiting[order.order_id] = None
+        elif not order.is_releasing:
+            self.over[order.order_id] = None
+
+
 class Conditions:
     """All conditional orders. One thread; bounds: `trade.conditions.*` and FINISHED_MAX, per account."""
 
@@ -63,6 +84,7 @@ class Conditions:
         self._trade = trade
         self._watch = Watch(tape, instruments)
         self._of: dict[str, dict[str, Conditional]] = {}
+        self._counts: dict[str, _Counts] = {}
         self._timed: dict[Key, None] = {}
         self._next_ns = _FAR_NS
         self._releasing: dict[Key, bool] = {}  # whether it may wait for what a start brings
@@ -87,7 +109,7 @@ class Conditions:
     def _restore(self, notes: list[ConditionNote]) -> None:
         self._watch.clear()
         self._began_s = monotonic_s()
-        for table in (self._of, self._timed, self._releasing):
+        for table in (self._of, self._counts, self._timed, self._releasing):
             table.clear()
         for note in notes:
             self._put(note.order)
@@ -378,10 +400,10 @@ class Conditions:
         known = self._of.get(order.account_id, {})
         if order.order_id in known:
             return Outcome.DUPLICATE
-        today = sum(one.trading_day == order.trading_day for one in known.values())
-        if today >= settings.conditions.day_max:
+        counts = self._counts.get(order.account_id, _Counts())
+        if counts.day == order.trading_day and counts.day_count >= settings.conditions.day_max:
             return Outcome.TOO_MANY_TODAY
-        if sum(one.is_waiting for one in known.values()) >= settings.conditions.valid_max:
+        if len(counts.waiting) >= settings.conditions.valid_max:
             return Outcome.TOO_MANY
         refused = checks.refusal(order, trade.knows, now_ns)
         if refused is not None:
@@ -448,13 +470,12 @@ class Conditions:
 
     def _put(self, order: Conditional) -> None:
         account = self._of.setdefault(order.account_id, {})
+        counts = self._counts.setdefault(order.account_id, _Counts())
+        counts.put(order, is_new=order.order_id not in account)
         account[order.order_id] = order
-        if len(account) > FINISHED_MAX:
-            finished = [
-                one.order_id for one in account.values() if not one.is_waiting and not one.is_releasing
-            ]
-            for order_id in finished[: len(account) - FINISHED_MAX]:
-                del account[order_id]
+        while len(account) > FINISHED_MAX and counts.over:
+            oldest = next(iter(counts.over))
+            del account[oldest], counts.over[oldest]
 
     def _index(self, order: Conditional) -> None:
         """Watch what a living one waits for, and nothing for one that does not."""

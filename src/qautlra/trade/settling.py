@@ -79,7 +79,7 @@ class Settling:
     async def text(self, account_id: str, trading_day: int = 0) -> str:
         """Return the text of a statement, empty when there is none."""
         found = await self.statement_of(account_id, trading_day)
-        return settlement.render(found) if found is not None else ""
+        return await asyncio.to_thread(settlement.render, found) if found is not None else ""
 
     def _end(self, days: Days, ended: DayEnd, by: str = "") -> None:
         trade = self._trade

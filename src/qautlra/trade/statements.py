@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from qautlra.base.errors import StorageError
+from qautlra.base.loop import in_slices
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Trade
 from qautlra.trade.statistics import money
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 PAGE_COUNT: Final = 1_000
+_trade: Final[msgspec.json.Decoder[Trade]] = msgspec.json.Decoder(Trade)
 _SCHEMA: Final = """
 CREATE TABLE statements (
     account_id TEXT NOT NULL, trading_day INTEGER NOT NULL, body BLOB NOT NULL,
@@ -47,6 +49,18 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     transfers: list[Transfer]
     prices: dict[str, float]
     "Settlement prices by symbol."
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement whose trades are read later: they may be many."""
+
+    account_id: str
+    trading_day: int
+    funds: dict[str, float]
+    positions: list[dict[str, Any]]
+    trades: list[msgspec.Raw]
+    transfers: list[Transfer]
+    prices: dict[str, float]
 
 
 class DayFunds(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,11 +151,11 @@ class Statements:
         query = "SELECT body FROM statements WHERE account_id = ? AND (trading_day = ? OR ? = 0)"
         values = (account_id, trading_day, trading_day)
         rows = self._all(f"{query} ORDER BY trading_day DESC LIMIT 1", values)
-        return msgspec.json.decode(rows[0][0], type=Statement) if rows else None
+        return _read(rows[0][0]) if rows else None
 
     def of_account(self, account_id: str, start: int = 0, end: int = 99_999_999) -> list[Statement]:
         """Return the account's statements of the days from `start` to `end`, oldest first."""
-        return [msgspec.json.decode(body, type=Statement) for body in self._between(account_id, start, end)]
+        return [_read(body) for body in self._between(account_id, start, end)]
 
     def funds_of(self, account_id: str, start: int = 0, end: int = 99_999_999) -> list[DayFunds]:
         """Return the account's money at the end of the days from `start` to `end`, oldest first."""
@@ -171,7 +185,7 @@ class Statements:
         """Return the statements of a day by account, a page of them."""
         query = "SELECT body FROM statements WHERE trading_day = ? ORDER BY account_id LIMIT ? OFFSET ?"
         rows = self._all(query, (trading_day, min(max(count, 0), PAGE_COUNT), max(offset, 0)))
-        return [msgspec.json.decode(body, type=Statement) for (body,) in rows]
+        return [_read(body) for (body,) in rows]
 
     def _all(self, query: str, values: tuple[Any, ...]) -> list[Any]:
         with self._use() as database:
@@ -186,6 +200,13 @@ class Statements:
                 yield self._database
             except sqlite3.Error as error:
                 raise StorageError(f"{self._path.name}: {error}") from None
+
+
+def _read(body: bytes) -> Statement:
+    """Return a kept statement; its trades are read a few at a time, for the loop beside this thread."""
+    kept = msgspec.json.decode(body, type=_Kept)
+    found = {name: getattr(kept, name) for name in kept.__struct_fields__}
+    return Statement(**found | {"trades": [_trade.decode(one) for one in in_slices(kept.trades)]})
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import orjson
@@ -12,6 +14,7 @@ from qautlra.base.errors import InputError, QautlraError
 from qautlra.wire.trade_errors import BAD_PARAMETERS, TABLE, number_of
 
 T = TypeVar("T")
+SLICE_COUNT: Final = 200
 _HIDDEN = frozenset({"number", "zh"})
 
 
@@ -42,7 +45,43 @@ class Refusal(Struct, frozen=True, kw_only=True):
 
 def ok(data: Any) -> bytes:
     """Return the envelope of `data`; numbers that are not finite become null."""
-    return orjson.dumps({"success": True, "data": msgspec.to_builtins(data, enc_hook=str), "error": None})
+    return b"".join(ok_in_pieces(data))
+
+
+def ok_in_pieces(data: Any) -> Iterator[bytes]:
+    """Yield the same a piece at a time, of no more than SLICE_COUNT rows of what is long in `data`."""
+    yield b'{"success":true,"data":'
+    yield from _pieces(data)
+    yield b',"error":null}'
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    if isinstance(value, list | tuple) and len(value) > SLICE_COUNT:
+        for first in range(0, len(value), SLICE_COUNT):
+            yield (b"," if first else b"[") + _json(value[first : first + SLICE_COUNT])[1:-1]
+        yield b"]"
+    elif isinstance(value, dict) and len(value) > SLICE_COUNT:
+        items = iter(value.items())
+        head = b"{"
+        while part := dict(islice(items, SLICE_COUNT)):
+            yield head + _json(part)[1:-1]
+            head = b","
+        yield b"}"
+    elif isinstance(value, dict) and any(
+        isinstance(one, list | tuple | dict) and len(one) > SLICE_COUNT for one in value.values()
+    ):
+        head = b"{"
+        for name, one in value.items():
+            yield head + _json(name) + b":"
+            yield from _pieces(one)
+            head = b","
+        yield b"}"
+    else:
+        yield _json(value)
+
+
+def _json(value: Any) -> bytes:
+    return orjson.dumps(msgspec.to_builtins(value, enc_hook=str))
 
 
 def refusal(error: QautlraError, *, chinese: bool) -> bytes:

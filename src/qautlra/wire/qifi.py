@@ -47,7 +47,7 @@ def to_json(document: Qifi) -> bytes:
 def item_json(item: qifi.Order | qifi.Trade) -> bytes:
     """Return an order or a trade as JSON, as it stands in a document."""
     data = _encoder.encode(item)
-    return data if b":null" not in data else orjson.dumps(_plain(item))
+    return data if b":null" not in data else orjson.dumps(plain(item))
 
 
 def to_dict(document: Qifi) -> dict[str, Any]:
@@ -56,9 +56,9 @@ def to_dict(document: Qifi) -> dict[str, Any]:
     for name in document.__struct_fields__:
         value = getattr(document, name)
         if name in _PARTS:
-            value = {key: _plain(item) for key, item in value.items()}
+            value = {key: plain(item) for key, item in value.items()}
         elif name == "accounts":
-            value = _plain(value)
+            value = plain(value)
         elif value.__class__ is float and not math.isfinite(value):
             value = 0.0
         found[name] = value
@@ -187,7 +187,8 @@ def _is_clean(values: Mapping[str, Any]) -> bool:
     )
 
 
-def _plain(item: msgspec.Struct) -> dict[str, Any]:
+def plain(item: msgspec.Struct) -> dict[str, Any]:
+    """Return a part of a document as plain values, complete and without null."""
     found: dict[str, Any] = {}
     for name in item.__struct_fields__:
         value = getattr(item, name)

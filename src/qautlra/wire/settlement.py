@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
+from qautlra.base.loop import in_slices
 from qautlra.model.order import Direction, Offset, Trade
 
 WIDTH: Final = 112
@@ -64,7 +65,10 @@ def risk_ratio(funds: Mapping[str, float]) -> float | None:
 
 
 def render(statement: Statement) -> str:
-    """Return the statement as text: funds, money moved, trades, positions."""
+    """Return the statement as text: funds, money moved, trades, positions.
+
+    One of many trades takes long: in a thread, where it lets go of the interpreter.
+    """
     lines = [
         _centre("交易结算单(盯市)"),
         "",
@@ -110,7 +114,7 @@ def _trades(statement: Statement) -> list[str]:
             _number(one.close_profit),
             one.exchange_trade_id,
         ]
-        for one in statement.trades
+        for one in in_slices(statement.trades)
     ]
     columns = [("时间", 20), ("合约", 16), ("买卖", 6), ("开平", 6), ("成交价", -12), ("手数", -8)]
     columns += [("手续费", -12), ("平仓盈亏", -16), ("成交编号", -14)]
@@ -149,7 +153,8 @@ def _table(title: str, columns: Sequence[tuple[str, int]], rows: Sequence[Sequen
     if not rows:
         return []
     lines = [
-        "".join(_cell(text, width) for text, (_, width) in zip(row, columns, strict=True)) for row in rows
+        "".join([_cell(text, width) for text, (_, width) in zip(row, columns, strict=True)])
+        for row in in_slices(rows)
     ]
     head = "".join(_cell(name, width) for name, width in columns)
     return [_centre(title), "-" * WIDTH, head, "-" * WIDTH, *lines, "-" * WIDTH, ""]
@@ -168,6 +173,8 @@ def _centre(text: str) -> str:
 
 
 def _columns(text: str) -> int:
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -151,6 +151,11 @@ def rtn_data(patches: list[bytes]) -> bytes:
     return b'{"aid":"rtn_data","data":[' + b",".join(patches) + b"]}"
 
 
+def rtn_data_pieces(patches: Iterable[bytes], last: Sequence[bytes]) -> list[bytes]:
+    """Return one in pieces: of ready patches, and behind them of one that comes in pieces."""
+    return [b'{"aid":"rtn_data","data":[', *(part for one in patches for part in (one, b",")), *last, b"]}"]
+
+
 class _Parts(msgspec.Struct):
     """A patch the core has written, taken apart by key."""
 
@@ -168,12 +173,15 @@ class Patch:
 
     `user_id` is the key of the tree. A client that does not ask for a while costs what merging keeps: at most
     one object per order, trade and position of the day. `written` is what the core wrote in one piece; it is
-    taken apart when something comes to it.
+    taken apart when something comes to it. A whole tree has its objects in `large` pieces, which are not:
+    what comes later is a patch of its own `behind` it.
     """
 
     __slots__ = (
         "account",
         "banks",
+        "behind",
+        "large",
         "orders",
         "positions",
         "trades",
@@ -192,11 +200,37 @@ class Patch:
         self.positions: dict[str, bytes] = {}
         self.transfers: dict[str, bytes] = {}
         self.banks = b""
+        self.large: dict[str, list[bytes]] = {}
+        "Members of positions, orders and trades, many in a piece."
+        self.behind: Patch | None = None
         self.whole = False
         "Whether this is the whole tree, everything empty included."
 
     def merge(self, later: Patch) -> None:
         """Take a later patch over this one."""
+        if later.large:
+            self._let_go()
+            self.behind = later.copy()
+        elif self.behind is not None:
+            self.behind.merge(later)
+        elif self.large:
+            self.behind = later.copy()
+        else:
+            self._take(later)
+
+    @property
+    def has_whole(self) -> bool:
+        """Whether a whole tree is in it, or behind it."""
+        return self.whole or (self.behind is not None and self.behind.has_whole)
+
+    def _let_go(self) -> None:
+        """Keep nothing that a whole tree has, too: it takes the place of the large pieces of an older one."""
+        behind, self.behind, self.large = self.behind, None, {}
+        if behind is not None:
+            behind._let_go()
+            self._take(behind)
+
+    def _take(self, later: Patch) -> None:
         self._take_apart()
         later._take_apart()
         self.whole = self.whole or later.whole
@@ -226,30 +260,42 @@ class Patch:
         """Return a patch of the same content that merging leaves apart from this one."""
         found = Patch(self.user_id)
         found.whole = self.whole
-        found.merge(self)
+        found._take(self)
+        found.large = self.large
+        found.behind = None if self.behind is None else self.behind.copy()
         return found
 
     def render(self, trading_day: int = 0) -> bytes:
-        """Return the JSON of the patch."""
-        parts: list[bytes] = [self.written] if self.written else []
+        """Return the JSON of the patch; of one with another behind it both, a comma between."""
+        return b"".join(self.pieces(trading_day))
+
+    def pieces(self, trading_day: int = 0) -> list[bytes]:
+        """Return the same in pieces: large ones are as they were."""
+        parts: list[tuple[bytes, ...]] = [(self.written,)] if self.written else []
         if self.whole:
-            parts.append(
-                b'"user_id":%b,"trading_day":"%d","trade_more_data":false'
-                % (orjson.dumps(self.user_id), trading_day)
-            )
+            head = b'"user_id":%b,"trading_day":"%d","trade_more_data":false'
+            parts.append((head % (orjson.dumps(self.user_id), trading_day),))
         if self.account:
-            parts.append(b'"accounts":{"CNY":' + self.account + b"}")
+            parts.append((b'"accounts":{"CNY":', self.account, b"}"))
         for name, objects in (
-            (b"positions", self.positions),
-            (b"orders", self.orders),
-            (b"trades", self.trades),
-            (b"transfers", self.transfers),
+            ("positions", self.positions),
+            ("orders", self.orders),
+            ("trades", self.trades),
+            ("transfers", self.transfers),
         ):
-            if objects or self.whole:
-                parts.append(b'"' + name + b'":{' + _members(objects) + b"}")
+            large = self.large.get(name, ())
+            if objects or large or self.whole:
+                found = [piece for piece in (*large, _members(objects)) if piece]
+                commas = [b","] * (2 * len(found) - 1)
+                commas[::2] = found
+                parts.append((b'"%b":{' % name.encode(), *commas, b"}"))
         if self.banks:
-            parts.append(b'"banks":' + self.banks)
-        return b'{"trade":{' + orjson.dumps(self.user_id) + b":{" + b",".join(parts) + b"}}}"
+            parts.append((b'"banks":', self.banks))
+        made = [b'{"trade":{', orjson.dumps(self.user_id), b":{"]
+        for number, part in enumerate(parts):
+            made += (b",", *part) if number else part
+        made.append(b"}}}")
+        return made if self.behind is None else [*made, b",", *self.behind.pieces(trading_day)]
 
 
 def _members(objects: Mapping[str, bytes]) -> bytes:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
+
+import msgspec
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Access, Right
 from qautlra.base.errors import InputError, NotFoundError
-from qautlra.net.trade_http.base import RANGE, SLICE_COUNT, Call, Door
+from qautlra.model import qifi as document
+from qautlra.net.trade_http.base import RANGE, Call, Door
 from qautlra.trade.statistics import day_profit
 from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_replies as replies
@@ -102,27 +104,34 @@ async def one(call: Call) -> dict[str, Any]:
     """Show an account as a QIFI document."""
     account_id = call.account(call.part("account_id"))
     trade = call.trade
-    orders = await call.made(trade.order, trade.order_numbers(account_id, rows.statuses("")))
-    trades = await call.made(trade.trade, trade.trade_numbers(account_id))
-    render = partial(
-        _document,
+    orders, trades = await call.day_of(
+        account_id,
+        lambda number: qifi.plain(qifi_account.order_of(trade.order(number))),
+        lambda number: qifi.plain(qifi_account.trade_of(trade.trade(number))),
+    )
+    transfers = qifi_account.transfers_of(trade.transfers(account_id))
+    newest = slice(-qifi_account.EVENTS_COUNT, None)
+    head = qifi_account.assemble(
         account_id,
         funds=trade.funds(account_id),
         positions=trade.positions(account_id),
-        orders=orders,
-        trades=trades,
-        transfers=list(trade.transfers(account_id)),
+        orders={},
+        trades={},
+        transfers=transfers,
+        event=qifi_account.events_of(
+            [msgspec.convert(one, document.Order) for one in orders[newest]],
+            [msgspec.convert(one, document.Trade) for one in trades[newest]],
+            transfers,
+        ),
         trading_day=trade.trading_day_of(account_id),
         now_ns=trade.clock.now_ns(),
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
         status=trade.status_of(account_id),
     )
-    is_long = len(orders) + len(trades) > SLICE_COUNT
-    return await asyncio.to_thread(render) if is_long else render()
-
-
-def _document(account_id: str, **parts: Any) -> dict[str, Any]:
-    return qifi.to_dict(qifi_account.document(account_id, **parts))
+    return qifi.to_dict(head) | {
+        "orders": {one["order_id"]: one for one in orders},
+        "trades": {one["trade_id"]: one for one in trades},
+    }
 
 
 async def deposit(call: Call) -> rows.AccountInfo:

@@ -14,7 +14,7 @@ from qautlra.auth.audit import Act, Result
 from qautlra.auth.rights import Access, Principal, Right
 from qautlra.auth.service import AuthService
 from qautlra.base.errors import InputError, UnavailableError
-from qautlra.model.order import Answer
+from qautlra.model.order import Answer, Change
 from qautlra.net.audit_http import whole
 from qautlra.net.auth import address_of, principal
 from qautlra.net.auth_http import body_of
@@ -24,13 +24,17 @@ from qautlra.net.route import OneOf, Parameters, Route, check_query
 from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 from qautlra.wire import envelope
+from qautlra.wire import trade_rows as rows
 from qautlra.wire.envelope import Envelope
 from qautlra.wire.trade_errors import TABLE, refused
 
 T = TypeVar("T")
+U = TypeVar("U")
 PAGE_COUNT: Final = 500
 SLICE_COUNT: Final = 200
 """Orders or trades that are made into rows at once: some milliseconds."""
+LARGE_BYTES: Final = 1 << 20
+"""A reply of so much is not copied into one piece."""
 _STATUSES: Final = {
     400: "refused: the code says why",
     401: "not logged in",
@@ -205,6 +209,37 @@ class Call:
             found += [make(number) for number in numbers[first : first + SLICE_COUNT]]
         return found
 
+    async def each(self, make: Callable[[U], T], items: Sequence[U]) -> list[T]:
+        """Return what values that nothing changes are made into, a few at a time."""
+        found: list[T] = []
+        for first in range(0, len(items), SLICE_COUNT):
+            if first:
+                await asyncio.sleep(0)
+            found += [make(item) for item in items[first : first + SLICE_COUNT]]
+        return found
+
+    async def day_of(
+        self, account_id: str, order: Callable[[int], T], trade: Callable[[int], U]
+    ) -> tuple[list[T], list[U]]:
+        """Return what the account's orders and trades of the day are made into, a few at a time, and yet as
+        they are at the end: what changes meanwhile is made again. What is read next is of the same moment.
+        """
+        service, changes = self.trade, list[Change]()
+        end = service.subscribe(account_id, lambda _change, _prepared: None, changes.append)
+        try:
+            numbers = service.order_numbers(account_id, rows.statuses(""))
+            orders = dict(zip(numbers, await self.made(order, numbers), strict=True))
+            numbers = service.trade_numbers(account_id)
+            trades = dict(zip(numbers, await self.made(trade, numbers), strict=True))
+            service.collect()
+        finally:
+            end()
+        for number in dict.fromkeys(number for change in changes for number in change.orders):
+            orders[number] = order(number)
+        for change in changes:
+            trades.update((number, trade(number)) for number in (*change.trades, *change.reckoned))
+        return list(orders.values()), list(trades.values())
+
     async def give_way(self) -> None:
         """Let others have the loop; UnavailableError when the trading day ends meanwhile."""
         engine, day = self.trade.engine, self.trade.trading_day
@@ -265,7 +300,7 @@ def route(deps: Deps, door: Door) -> Route:
         found = await door.work(Call(request, deps))
         if door.method == "GET" and deps.trade is not None and deps.trade.is_running:
             await deps.trade.durable(deps.trade.head_lsn)  # what was read may be of this moment's commit
-        return found if isinstance(found, web.StreamResponse) else raw_json(envelope.ok(found))
+        return found if isinstance(found, web.StreamResponse) else await reply_of(request, found)
 
     reply: Any = Envelope[door.reply]  # type: ignore[name-defined]
     return Route(
@@ -281,6 +316,27 @@ def route(deps: Deps, door: Door) -> Route:
         right=door.right,
         envelope=True,
     )
+
+
+async def reply_of(request: web.Request, data: Any) -> web.StreamResponse:
+    """Return the reply with `data`; a long one is written and sent a piece at a time, others have the loop
+    between. `data` is the caller's own: nothing of it changes meanwhile.
+    """
+    pieces: list[bytes] = []
+    for piece in envelope.ok_in_pieces(data):
+        if len(pieces) > 2:
+            await asyncio.sleep(0)
+        pieces.append(piece)
+    size = sum(map(len, pieces))
+    if size < LARGE_BYTES or request.method == "HEAD":
+        return raw_json(b"".join(pieces))
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = size
+    await response.prepare(request)
+    for piece in pieces:
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 PAGE: Final = {"page": "from 1", "page_size": f"up to {PAGE_COUNT} (100)"}

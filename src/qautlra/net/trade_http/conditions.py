@@ -112,8 +112,8 @@ async def _done(call: Call, answer: ConditionAnswer) -> Conditional:
 async def listing(call: Call) -> list[dict[str, Any]]:
     """Show the conditional orders of an account, or of every account the caller may look at."""
     status = call.word("status", STATUSES)
-    found = [shown(one) for one in _listed(call)]
-    return [one for one in found if status in ("", one["status"])]
+    chosen = [one for one in _listed(call) if status in ("", _status(one))]
+    return await call.each(shown, chosen)
 
 
 def _listed(call: Call) -> list[Conditional]:
@@ -126,7 +126,7 @@ async def statistics(call: Call) -> dict[str, Any]:
     """Count them by status."""
     counts = dict.fromkeys(STATUSES, 0)
     for one in _listed(call):
-        counts[shown(one)["status"]] += 1
+        counts[_status(one)] += 1
     return {"total": sum(counts.values()), **{name.lower(): count for name, count in counts.items()}}
 
 
@@ -147,7 +147,6 @@ async def cancel(call: Call) -> dict[str, Any]:
 def shown(order: Conditional) -> dict[str, Any]:
     """Return a conditional order as it is shown; of a richer one the first condition and order."""
     condition, leg = order.conditions[0], order.legs[0]
-    failed = next((release.code for release in order.releases if release.code), 0)
     return {
         "conditional_order_id": order.order_id,
         "account_id": order.account_id,
@@ -161,16 +160,24 @@ def shown(order: Conditional) -> dict[str, Any]:
         "condition_type": order.purpose or condition.kind.value.upper(),
         "trigger_condition": condition.relation.value,
         "trigger_price": _price(condition),
-        "status": FAILED if failed else _STATUS[order.state],
+        "status": _status(order),
         "valid_until": order.until_ns // 1_000_000 or None,
         "created_at": order.insert_ns // 1_000_000,
         "finished_at": order.end_ns // 1_000_000 or None,
         "order_ids": [release.order.order_id for release in order.releases],
-        "error_code": failed,
+        "error_code": _failed(order),
         "message": order.text,
         "conditions": msgspec.to_builtins(order.conditions),
         "orders": msgspec.to_builtins(order.legs),
     }
+
+
+def _failed(order: Conditional) -> int:
+    return next((release.code for release in order.releases if release.code), 0)
+
+
+def _status(order: Conditional) -> str:
+    return FAILED if _failed(order) else _STATUS[order.state]
 
 
 def _price(condition: Condition) -> float | None:

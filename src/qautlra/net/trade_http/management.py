@@ -37,12 +37,10 @@ async def detail(call: Call) -> dict[str, Any]:
     """Show an account whole."""
     account_id = call.meant(call.part("user_id"))
     owner, trade = call.owner(account_id), call.trade
-    orders = await call.made(
+    orders, trades = await call.day_of(
+        account_id,
         lambda number: rows.order_info(trade.order(number), owner),
-        trade.order_numbers(account_id, rows.statuses("")),
-    )
-    trades = await call.made(
-        lambda number: rows.trade_info(trade.trade(number), owner), trade.trade_numbers(account_id)
+        lambda number: rows.trade_info(trade.trade(number), owner),
     )
     return {
         "user_id": owner,

@@ -268,20 +268,28 @@ async def statement(call: Call) -> dict[str, Any]:
         "margin", "available", "static_balance", "float_profit", "premium",
     )  # fmt: skip
     owner = call.owner(account_id)
-    orders = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
+    kept = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
+
+    def shown() -> tuple[list[rows.TradeInfo], list[rows.OrderInfo]]:
+        return (
+            [rows.trade_info(trade, owner) for trade in in_slices(found.trades[first:last])],
+            [rows.order_info(order, owner) for _, order in in_slices(kept[first:last])],
+        )
+
+    trades, orders = await asyncio.to_thread(shown)
     return {
         "account_id": account_id,
         "trading_day": str(found.trading_day),
         **{name: found.funds[name] for name in names},
         "risk_ratio": settlement.risk_ratio(found.funds),
         "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
-        "trades": [rows.trade_info(trade, owner) for trade in found.trades[first:last]],
+        "trades": trades,
         "trades_total": len(found.trades),
-        "orders": [rows.order_info(order, owner) for _, order in orders[first:last]],
-        "orders_total": len(orders),
+        "orders": orders,
+        "orders_total": len(kept),
         "transfers": found.transfers,
         "settlement_prices": found.prices,
-        "text": settlement.render(found),
+        "text": await asyncio.to_thread(settlement.render, found),
     }
 
 
