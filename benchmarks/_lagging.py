@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,36 @@ SLEEP_S = 0.002
 
 
 async def sleeper(seen: array[float]) -> None:
-    """Sleep for ever; add to `seen` when each sleep ended (monotonic seconds) and how late (ms)."""
+    """Sleep for ever; add to `seen` when each sleep ended (monotonic seconds), how late and how much CPU time
+    the loop's thread took meanwhile (ms).
+    """
     while True:
-        began_s = time.perf_counter()
+        began_s, used_s = time.perf_counter(), time.thread_time()
         await asyncio.sleep(SLEEP_S)
         late_s = time.perf_counter() - began_s - SLEEP_S
-        seen.extend((time.monotonic(), late_s * 1e3))
+        seen.extend((time.monotonic(), late_s * 1e3, (time.thread_time() - used_s) * 1e3))
 
 
 def lags(path: Path, begin_s: float, end_s: float) -> dict[str, Any]:
     """Return quantiles of the lags in ms that a process wrote, of a time in monotonic seconds."""
-    seen = array("d", path.read_bytes())
-    mine = [late for moment, late in zip(seen[::2], seen[1::2], strict=True) if begin_s <= moment < end_s]
+    mine = [late for moment, late, _ in _seen(path) if begin_s <= moment < end_s]
     found = {f"p{share:g}": round(_bench.quantile(mine, share / 100), 3) for share in (50, 90, 99)}
     return found | {"max": round(max(mine), 3), "n": len(mine)}
+
+
+def worst(path: Path, spans: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return of each span of monotonic seconds the longest lag and the CPU time taken meanwhile, in ms."""
+    found = dict.fromkeys(spans, (0.0, 0.0))
+    for moment, late, used in _seen(path):
+        for name, (begin_s, end_s) in spans.items():
+            if begin_s <= moment - late / 1e3 < end_s and late > found[name][0]:
+                found[name] = (late, used)
+    return {name: (round(late, 1), round(used, 1)) for name, (late, used) in found.items()}
+
+
+def _seen(path: Path) -> Iterator[tuple[float, float, float]]:
+    seen = array("d", path.read_bytes())
+    return zip(seen[::3], seen[1::3], seen[2::3], strict=True)
 
 
 def main() -> None:
