@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from qautlra._core.market import Calendar
-from qautlra.model.expiry import Expiry, expiry_day, expiry_rule
+from qautlra._core.market import Calendar, Instruments
+from qautlra.model.expiry import Expiry, expiry_day, expiry_rule, last_day
 from qautlra.source.contracts import listing
 
 
@@ -42,6 +42,31 @@ def test_expiry_days(calendar: Calendar, rule: Expiry, year: int, month: int, wa
 def test_contracts_ended_so(calendar: Calendar, product: str, year: int, month: int, wanted: int) -> None:
     rule = expiry_rule(*product.split("."))
     assert rule is not None and expiry_day(rule, year, month, calendar) == wanted
+
+
+@pytest.mark.parametrize(
+    ("symbol", "wanted"),
+    [
+        ("SHFE.au2610C800", 20260923),
+        ("SHFE.rb2311C3700", 20231025),
+        ("SHFE.rb2310C3700", 0),  # what held before is not known here
+        ("SHFE.fu2610C3000", 0),
+        ("INE.sc2312C600", 20231114),
+        ("INE.lu2610C4000", 0),
+        ("DCE.i2610-C-800", 20260916),
+        ("DCE.m2411-C-3000", 0),
+        ("CZCE.CF607C14000", 20260611),
+        ("CZCE.CF609C14000", 20260812),
+        ("CZCE.SR611MSC5000", 0),  # a series option
+        ("CFFEX.IO2310-C-4000", 20231020),
+        ("GFEX.si2610-C-9000", 0),
+        ("SSE.10004477", 0),
+        ("SHFE.au2610", 20261015),
+    ],
+)
+def test_the_last_day_of_what_there_is(calendar: Calendar, symbol: str, wanted: int) -> None:
+    instruments = Instruments(calendar, 20260601)
+    assert last_day(instruments.info(instruments.intern(symbol)), calendar) == wanted
 
 
 def test_no_month_is_listed_twice_and_none_is_dead(calendar: Calendar) -> None:

@@ -35,7 +35,7 @@ from qautlra.feed.lines import Lines
 from qautlra.feed.mains import MainHistory
 from qautlra.feed.service import FeedService
 from qautlra.model.calendar import data_file, load_calendar
-from qautlra.model.expiry import expiry_day, expiry_rule
+from qautlra.model.expiry import last_day
 from qautlra.net.admin_socket import AdminSocket
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
@@ -267,24 +267,13 @@ def _brokers_of(
 
 
 def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], int]:
-    """Return what tells the last trading day (YYYYMMDD) of a contract, 0 when it is not known.
-
-    Of options it is CFFEX's only: its index options end with the futures. The others' rules have changed.
-    """
+    """Return what tells the last trading day (YYYYMMDD) of a contract, 0 when it is not known."""
 
     @cache  # of what is in the table: asked every second for each status that is watched
-    def last_day(symbol: str) -> int:
-        info = instruments.info(instruments.find(symbol))
-        product, year, month = info["product_id"], info["delivery_year"], info["delivery_month"]
-        kind, exchange = info["kind"], info["exchange_id"]
-        if kind == "OPTION" and exchange == "CFFEX":
-            kind, product = "FUTURE", "IF"
-        rule = expiry_rule(exchange, product or "")
-        if kind != "FUTURE" or rule is None or not year or not month:
-            return 0
-        return expiry_day(rule, year, month, calendar)
+    def of(symbol: str) -> int:
+        return last_day(instruments.info(instruments.find(symbol)), calendar)
 
-    return last_day
+    return of
 
 
 def _admin_socket(auth: AuthService, net: NetService) -> AdminSocket:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, StorageError
 from qautlra.link.bus import Bus, Message
+from qautlra.model.holding import flat
 from qautlra.model.order import Change, Order, Trade
 from qautlra.wire import orders_out
 
@@ -399,10 +400,11 @@ class Results:
             found.append(Message(exchange, f"{name}.account", body))
             parts, symbols = asked.get(name, ()), dirty.get(name, ())
             if symbols or parts:
-                for row in trade.positions(name):
-                    if parts or row["symbol"] in symbols:
-                        body = orders_out.position(name, number(name), now_ns, row)
-                        found.append(Message(exchange, f"{name}.position", body))
+                rows = {row["symbol"]: row for row in trade.positions(name)}
+                # What a settlement has taken away is flat: who keeps what was told would keep its lots.
+                for symbol in {**rows, **dict.fromkeys(symbols)} if parts else symbols:
+                    body = orders_out.position(name, number(name), now_ns, rows.get(symbol) or flat(symbol))
+                    found.append(Message(exchange, f"{name}.position", body))
             if "orders" in parts:
                 for order in trade.orders(name)[-ASKED_COUNT:]:
                     body = orders_out.order(number(name), now_ns, order)
