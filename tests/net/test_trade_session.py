@@ -510,3 +510,26 @@ def test_trees_take_a_small_share_of_the_loop(tmp_path: Path) -> None:
         await until(lambda: "banks" in str(client.sent[-1])[-200:])
 
     go(tmp_path, body)
+
+
+def test_questions_wait_in_a_bounded_number_and_who_does_not_read_is_not_answered(tmp_path: Path) -> None:
+    async def body(room: Room) -> None:
+        session, client = await room.log_in()
+        for _ in range(trade_session.ASKING_COUNT + 5):
+            say(session, "qry_settlement_info", trading_day=0)
+        await until(lambda: 335 in client.codes)
+        await asyncio.sleep(0.2)
+        answers = sum(packet["aid"] == "qry_settlement_info" for packet in client.sent)
+        assert answers == trade_session.ASKING_COUNT
+        client.is_full, count = True, len(client.sent)
+        for _ in range(5):
+            say(session, "ping")
+            say(session, "qry_settlement_info", trading_day=0)
+            say(session, "qry_his_condition_order", user_id=ACCOUNT, action_day=20210802)
+        await asyncio.sleep(0.2)
+        assert len(client.sent) == count
+        client.is_full = False
+        say(session, "ping")
+        assert client.sent[-1]["aid"] == "pong"
+
+    go(tmp_path, body)

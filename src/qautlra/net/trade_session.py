@@ -37,6 +37,8 @@ from qautlra.wire.trade_errors import said
 
 MAX_HELD_REQUESTS: Final = 64
 MAX_HELD_BYTES: Final = 64 << 10
+ASKING_COUNT: Final = 8
+"Statements one session asks for at a time."
 _REFRESHING: Final = (asks.QueryAccount, asks.QueryTransfers, asks.QueryBanks, asks.QueryBankCapital)
 _DONE: Final = Answer(code=0)
 _log = get_logger("net")
@@ -87,6 +89,7 @@ class TradeSession:
         self._renewing = False
         self._entries = audited.Entries(address)
         self._refresh_due = False
+        self._asking_count = 0
 
     # --- in ---
 
@@ -142,7 +145,8 @@ class TradeSession:
             self._packets.asked = True
             self._packets.soon()
         elif isinstance(request, asks.Ping):
-            self._out.send(wire.PONG)
+            if not self._out.is_full:
+                self._out.send(wire.PONG)
         elif isinstance(request, asks.Login):
             if self._packets.is_quiet:
                 self._hold(request, size)
@@ -238,7 +242,7 @@ class TradeSession:
         elif isinstance(request, asks.Transfer):
             self._transfer(request)
         elif isinstance(request, asks.QuerySettlement):
-            self._spawn(self._query_settlement(request))
+            self._ask_for_settlement(request)
         elif isinstance(request, asks.ConfirmSettlement):
             self._channels.confirmed[self._account_id] = self._trade.trading_day
         elif isinstance(request, trade_conditions.REQUESTS):
@@ -322,7 +326,7 @@ class TradeSession:
         answer = trade_conditions.take(self._trade, request, self._account_id, self._is_mine)
         if isinstance(answer, bytes):
             packet = answer
-            self._after(self._trade.head_lsn, lambda: self._out.send(packet))
+            self._after(self._trade.head_lsn, lambda: self._answer(packet))
             return
         entry = trade_conditions.entry_of(request, answer)
         if entry is not None:
@@ -337,6 +341,20 @@ class TradeSession:
         assert self._standing is not None
         self._entries.add(log, act, self._standing.principal.user_id, self._account_id, answer, detail)
 
+    def _answer(self, packet: bytes) -> None:
+        """Answer a question, unless the client reads none of the answers."""
+        if self._out.is_full:
+            self._packets.tell(335, "查询失败,客户端接收过慢", "WARNING")
+        else:
+            self._out.send(packet)
+
+    def _ask_for_settlement(self, request: asks.QuerySettlement) -> None:
+        if self._asking_count >= ASKING_COUNT:
+            self._packets.tell(335, "查询结算单失败,请求过于频繁", "WARNING")
+            return
+        self._asking_count += 1
+        self._spawn(self._query_settlement(request))
+
     async def _query_settlement(self, request: asks.QuerySettlement) -> None:
         day, user_id = day_of(request.trading_day), self._user_id
         known = day or str(request.trading_day) in ("0", "")
@@ -345,7 +363,9 @@ class TradeSession:
         except QautlraError as error:
             self._packets.tell(335, f"查询结算单失败,{said(error)}", "WARNING")
             return
-        self._out.send(wire.settlement_info(request.trading_day, user_id, text))
+        finally:
+            self._asking_count -= 1
+        self._answer(wire.settlement_info(request.trading_day, user_id, text))
 
     async def _show_statement(self) -> None:
         """Tell the statement of the last day, until it is confirmed. Orders do not wait for it."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from qautlra._core.feed import Outlet
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import AuthError, InputError
 from qautlra.base.log import get_logger
 from qautlra.feed.deflate import Terms
@@ -34,6 +35,8 @@ from qautlra.net.ws_codec import (
 from qautlra.wire.errors import CLOSE_INTERNAL
 
 CLOSE_GRACE_S = 2.0
+SLICE_S, SLICE_COUNT = 0.002, 16
+"What one client sent is taken for so long; then the others have their turn."
 _CLOSE, _TEXT = Op.CLOSE, Op.TEXT  # looking a member up costs ten times as much
 _log = get_logger("net")
 
@@ -69,9 +72,11 @@ class Socket(asyncio.Protocol):
     __slots__ = (
         "_abort",
         "_closing",
+        "_held",
         "_limit",
         "_loop",
         "_reader",
+        "_rest",
         "_transport",
         "alone",
         "deflate",
@@ -93,6 +98,8 @@ class Socket(asyncio.Protocol):
         self.outlet = Outlet(_descriptor(transport))
         self._limit = send_buffer_bytes
         self._closing = False
+        self._held = False
+        self._rest: list[tuple[Op, bytes]] | None = None  # read, and taken with the next turn of the loop
         self._abort: asyncio.TimerHandle | None = None
         self.receiver: Receiver | None = None
         self.alone: Callable[[bytes], bool] | None = None
@@ -122,6 +129,10 @@ class Socket(asyncio.Protocol):
 
     def hold(self, held: bool) -> None:
         """Stop or go on reading."""
+        self._held = held
+        self._pause(held or self._rest is not None)
+
+    def _pause(self, held: bool) -> None:
         with contextlib.suppress(RuntimeError):  # already so, or closing
             if held:
                 self._transport.pause_reading()
@@ -142,8 +153,20 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
         messages = self._reader.feed(data)
-        alone = self.alone if len(messages) == 1 else None
-        for op, payload in messages:
+        if self._rest is not None:  # an encrypted connection may bring more although it is paused
+            self._rest += messages
+        else:
+            self._take(messages, self.alone if len(messages) == 1 else None)
+
+    def _take(self, messages: list[tuple[Op, bytes]], alone: Callable[[bytes], bool] | None = None) -> None:
+        """Take messages for SLICE_S, the rest with the next turn of the loop; nothing is read before it."""
+        until_s = monotonic_s() + SLICE_S if len(messages) > SLICE_COUNT else 0.0
+        for at, (op, payload) in enumerate(messages):
+            if until_s and at and not at % SLICE_COUNT and monotonic_s() >= until_s:
+                self._rest = messages[at:]
+                self._pause(True)
+                self._loop.call_soon(self._go_on)
+                break
             if op is _CLOSE:
                 self._answer_close(payload)
                 break
@@ -162,6 +185,13 @@ class Socket(asyncio.Protocol):
                 self._fail(self._reader.violation)
         if self.receiver is not None:
             self.receiver.paused()
+
+    def _go_on(self) -> None:
+        rest, self._rest = self._rest or [], None
+        if self.receiver is not None:
+            self._take(rest)
+            if self._rest is None:
+                self._pause(self._held)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """The connection is gone, its descriptor not closed yet."""

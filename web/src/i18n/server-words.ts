@@ -26,6 +26,7 @@ export const serverWords: Record<string, string> = {
   // notices
   登录成功: "Logged in", 重复登录: "Logged in already", 用户登录失败: "The trading login failed", 该账户登录数已达上限: "too many logins of this account", 下单成功: "Order accepted", 下单失败: "Order refused", 撤单成功: "Order cancelled", 撤单失败: "Not cancelled", 成交通知: "Traded", 合约: "instrument", 手数: "quantity", 价格: "price", 模拟银行: "simulated bank", 到期交割: "Closed at the contract's end", 到期作废: "Lapsed at expiry", 冻结手数: "frozen by other orders", 转账失败: "The transfer failed", 金额最多两位小数: "amounts have two decimals at most", 转账成功: "Transferred",
   下单指令中的用户名错误: "the order names another user", 不能下单: "not sent", 撤单指令中的用户名错误: "the cancel names another user", 不能撤单: "not cancelled", 修改密码成功: "The password is changed", 修改密码失败: "The password is not changed", 查询结算单失败: "No settlement statement", 账户核对差异: "Our ledger and the broker's figures differ", 柜台提示: "The broker says", 条件单提示: "Conditional order",
+  查询失败: "Not answered", 客户端接收过慢: "this client reads too slowly", 请求过于频繁: "too many requests",
   不能修改资金密码: "The fund password cannot be changed",
   本账户没有资金密码: "This account has none",
   风险提示: "Risk", 风险度: "risk ratio", 可用资金: "available", 风险等级升至低: "level is now low", 风险等级升至中: "level is now medium", 风险等级升至高: "level is now high", 风险等级升至极高: "level is now critical", 接近强制平仓: "near liquidation", 达到强制平仓标准: "liquidation is due", 保证金不足: "not enough margin", 可用资金为负: "available money is below zero",
