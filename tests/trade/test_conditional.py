@@ -124,6 +124,61 @@ def test_rows_between_triggers_are_passed_over_and_none_that_matters(tmp_path: P
     run(tmp_path, body, conditions={"day_max": 100, "valid_max": 100})
 
 
+def test_a_row_looks_only_at_those_whose_price_it_passed(tmp_path: Path) -> None:
+    """However many wait for an instrument, in an auction too: one more that is sent costs one look."""
+    names = [f"c{number}" for number in range(200)]
+
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        looks: list[str] = []
+        conditions, look_at = rig.trade.conditions, rig.trade.conditions._look_at
+        conditions._look_at = lambda order: (looks.append(order.order_id), look_at(order))  # type: ignore
+
+        def looked(price: float) -> list[str]:
+            looks.clear()
+            rig.tick(CU, price)
+            return list(looks)
+
+        for number, name in enumerate(names):
+            assert insert(rig, name, at_price(75_100 + 10 * number), validity=Validity.GTC).ok
+        assert looked(75_010) == names and not looked(75_020) and not looked(75_020)
+        assert looked(75_110) == ["c0", "c1"] and state(rig, "c1") is State.TOUCHED
+        assert insert(rig, "new", at_price(75_500)).ok
+        assert looked(75_115) == ["new"] and looked(75_100) == []
+        assert conditions.pause(ACCOUNT, "c2").ok and looked(75_120) == []
+        assert conditions.resume(ACCOUNT, "c2").ok and looked(75_119) == ["c2"]
+        rig.at("2021-08-02 10:20:00")
+        assert looked(75_135)[0] in ("c3", "c2") and looked(75_136) == []
+        rig.at("2021-08-02 10:30:00")
+        assert set(looked(75_136)) == {"c2", "c3"} and state(rig, "c3") is State.TOUCHED
+
+    run(tmp_path, body, conditions={"day_max": 300, "valid_max": 300})
+
+
+def test_the_end_of_a_day_with_many_takes_a_moment(tmp_path: Path) -> None:
+    """Each that ends is counted, not looked for among all the others."""
+    reads = 0
+
+    async def body(rig: Rig) -> None:
+        nonlocal reads
+        opened(rig)
+        for number in range(3000):
+            assert insert(rig, f"c{number}", at_price(76_000)).ok
+
+        def is_waiting(order: Conditional) -> bool:
+            nonlocal reads
+            reads += 1
+            return order.state in (State.LIVE, State.SUSPEND)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Conditional, "is_waiting", property(is_waiting))
+            assert rig.trade.settling.settle(by="", force=True).ok
+        assert len(rig.trade.conditions.list(ACCOUNT)) == 1000
+        assert reads < 10 * 3000
+
+    run(tmp_path, body, conditions={"day_max": 3000, "valid_max": 3000})
+
+
 def test_a_trigger_passed_while_closed_is_met_at_the_opening(tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         opened(rig)

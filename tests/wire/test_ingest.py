@@ -223,3 +223,28 @@ def test_any_message_is_one_or_a_clear_error(message: Any) -> None:
     if found.kind == "query" and found.instruments:
         text = found.body["filter"]
         assert text.count("'") == 2 * len(found.instruments)
+
+
+@pytest.mark.parametrize(
+    ("body", "form"),
+    [
+        (b'[{"a": 1.5, "b": "\\u00e9"}, 2, [], null, 12345678901234567890]', "application/json"),
+        (b'{"a": [1, {"b": 2}]}', "application/json"),
+        (b"[]", ""),
+        (b'[{"a": 1}, {"a": }]', "application/json"),
+        (b'[{"a": 1}', "application/json"),
+        (b'[{"a": NaN}]', "application/json"),
+        (b'[{"a": "\xff"}]', "application/json"),
+        (b'{"a": 1}\n\n{"a": 2}', "application/x-ndjson"),
+        (b'{"a": 1}\n{"a"', "application/x-ndjson"),
+        (b"a,b\n1,x\n", "text/csv"),
+    ],
+)
+def test_events_read_beside_a_loop_are_the_same(body: bytes, form: str) -> None:
+    def read(beside_loop: bool) -> Any:
+        try:
+            return decode_events(body, form, beside_loop=beside_loop)
+        except InputError as error:
+            return "refused", error.details
+
+    assert read(beside_loop=True) == read(beside_loop=False)

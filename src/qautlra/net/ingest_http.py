@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,8 @@ from qautlra.net.route import Route, checked
 from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
 
 KEY_CHARS_COUNT = 255
+LARGE_BYTES = 1 << 18
+"""A body of so much is read in a thread: some milliseconds."""
 _STATUSES = {
     400: "what is wrong with it; nothing of it is stored",
     401: "log in first",
@@ -89,13 +92,17 @@ class IngestHttp:
         store = self._deps.taking_in()
         body = await _body(request)
         content_type = request.content_type if "Content-Type" in request.headers else ""
-        events, form = decode_events(body, content_type)
+        if len(body) < LARGE_BYTES:
+            (events, form), key = decode_events(body, content_type), _key(request, body)
+        else:
+            events, form = await asyncio.to_thread(decode_events, body, content_type, beside_loop=True)
+            key = await asyncio.to_thread(_key, request, body)
         extra = extra_columns(request.headers) | {
             "p_user_agent": request.headers.get("User-Agent", "")[:256],
             "p_src_ip": request.remote or "",
             "p_format": request.headers.get("X-P-Log-Source", form)[:64],
         }
-        rows = await store.ingest(name, events, extra, create=create, key=_key(request, body))
+        rows = await store.ingest(name, events, extra, create=create, key=key)
         return web.Response(status=200, headers={"X-Row-Count": str(rows)})
 
     async def create(self, request: web.Request) -> web.Response:

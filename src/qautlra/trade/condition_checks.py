@@ -139,7 +139,12 @@ def armed(order: Conditional, prices: Mapping[str, float]) -> tuple[int, ...]:
 
 def is_timed(order: Conditional) -> bool:
     """Tell whether it must be looked at without a tick of its instruments."""
-    return bool(order.until_ns) or any(c.kind in (Kind.TIME, Kind.MARKET_OPEN) for c in order.conditions)
+    return bool(order.until_ns) or waits_for_time(order)
+
+
+def waits_for_time(order: Conditional) -> bool:
+    """Tell whether it may be met without a tick of its instruments."""
+    return any(c.kind in (Kind.TIME, Kind.MARKET_OPEN) for c in order.conditions)
 
 
 def moments(order: Conditional) -> Iterator[int]:

@@ -222,7 +222,7 @@ class Conditions:
             order = self._of[key[0]][key[1]]
             if order.until_ns and now_ns >= order.until_ns:
                 self._change(self._ended(order, State.DISCARD, "已过有效期"))
-            elif order.state is State.LIVE:
+            elif order.state is State.LIVE and checks.waits_for_time(order):
                 self._look_at(order)
         times = (
             moment
@@ -233,12 +233,12 @@ class Conditions:
         self._next_ns = min(times, default=_FAR_NS)
 
     def _look(self, symbol: str) -> None:
-        for account_id, order_id in self._watch.waiting(symbol):
+        is_open = self._trade.is_open(symbol)
+        for account_id, order_id in self._watch.due(symbol, is_open=is_open):
             order = self._of[account_id][order_id]
             if order.state is State.LIVE:
                 self._look_at(order)
-        if self._trade.is_open(symbol):
-            self._watch.rest(symbol, [self._of[a][o] for a, o in self._watch.waiting(symbol)])
+        self._watch.looked(symbol, is_open=is_open)
 
     def _look_at(self, order: Conditional) -> None:
         armed = checks.armed(order, self._watch.prices)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
 import orjson
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
+from qautlra.base.loop import in_slices
 from qautlra.model.cells import Cells
 from qautlra.model.streams import StreamOptions
 from qautlra.wire.arrow_size import MAGIC, unpacked_bytes
@@ -32,8 +34,14 @@ _JSON = (
 _ARROW = ("application/vnd.apache.arrow.stream", "application/vnd.apache.arrow.file")
 
 
-def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table, str]:
-    """Return the events of a body and what form it has; InputError 415 for a type that is none of ours."""
+def decode_events(
+    body: bytes, content_type: str, *, beside_loop: bool = False
+) -> tuple[list[Any] | pa.Table, str]:
+    """Return the events of a body and what form it has; InputError 415 for a type that is none of ours.
+
+    `beside_loop`: in a thread beside an event loop, to which many events leave the interpreter now and then.
+    """
+    slices: Callable[[Iterable[Any]], Iterator[Any]] = in_slices if beside_loop else iter
     if content_type in _ARROW:
         return _arrow(body), "arrow"
     if content_type == "text/csv":
@@ -42,13 +50,15 @@ def decode_events(body: bytes, content_type: str) -> tuple[list[Any] | pa.Table,
         if max(body.count(b"\n"), body.count(b"\r")) > EVENTS_COUNT:
             raise _too_many()
         lines = enumerate(body.splitlines(), 1)
-        return _some(_json(line, f"line {at}") for at, line in lines if line.strip()), "json"
+        return _some(_json(line, f"line {at}") for at, line in slices(lines) if line.strip()), "json"
     if content_type not in _JSON:
         raise InputError(
             f"Content-Type {content_type[:64]!r}: expected application/json, application/x-ndjson, "
             "text/csv or application/vnd.apache.arrow.stream",
             status=415,
         )
+    if beside_loop and (parts := _parts(body)) is not None:
+        return _some(_json(part, "the body") for part in slices(parts)), "json"
     events = _json(body, "the body")
     return _some(events) if isinstance(events, list) else [events], "json"
 
@@ -140,7 +150,15 @@ def _flag(headers: Mapping[str, str], name: str, *, default: bool = False) -> bo
     return text == "true"
 
 
-def _json(text: bytes, what: str) -> Any:
+def _parts(body: bytes) -> list[memoryview] | None:
+    """Return the elements of a JSON array, unread; None for a body that is none."""
+    try:
+        return [memoryview(part) for part in msgspec.json.decode(body, type=list[msgspec.Raw])]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _json(text: bytes | memoryview, what: str) -> Any:
     try:
         return orjson.loads(text)
     except (orjson.JSONDecodeError, RecursionError) as error:
