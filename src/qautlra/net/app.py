@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 from typing import Any
@@ -58,7 +59,8 @@ def route_table(deps: Deps) -> list[Route]:
 
     async def document(_request: web.Request) -> web.Response:
         if not description:
-            description.append(orjson.dumps(openapi.describe(table)))
+            made = await asyncio.to_thread(openapi.describe, table)
+            description.append(await asyncio.to_thread(orjson.dumps, made))
         return raw_json(description[0])
 
     table.append(Route("GET", "/api/openapi.json", document, "This description", reply=dict[str, Any]))

@@ -12,7 +12,7 @@ from qautlra.feed.service import FeedService
 from qautlra.net.deps import Deps
 from qautlra.net.http import json_body, json_reply
 from qautlra.net.route import Handler, OneOf, Parameters, Route, check_query
-from qautlra.net.trade_http.base import Call
+from qautlra.net.trade_http.base import Call, reply_of
 from qautlra.net.trade_http.market import details
 from qautlra.wire import rest
 
@@ -115,13 +115,12 @@ class MarketHttp:
             | ({"brokers": deps.trade.router.states()} if deps.trade is not None else {})
         )
 
-    async def instruments(self, request: web.Request) -> web.Response:
+    async def instruments(self, request: web.Request) -> web.StreamResponse:
         """List or search the instrument table."""
         check_query(request, _SOME)
         directory = self._feed.directory
         pattern = request.query.get("pattern", "")
         found = directory.search(pattern) if pattern else directory.symbols()
         if request.query.get("detail", "").lower() in _DETAILED:
-            shown = details(Call(request, self._deps), found)
-            return json_reply({"success": True, "data": shown, "error": None})
+            return await reply_of(request, await details(Call(request, self._deps), found))
         return json_reply({"success": True, "data": found, "error": None})

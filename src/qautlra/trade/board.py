@@ -79,17 +79,19 @@ class Board:
         info = self._desk.instruments.info(line) if line >= 0 else None
         return (float(info["price_tick"] or 1), float(info["volume_multiple"] or 1)) if info else (1.0, 1.0)
 
-    def all_terms(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the money terms of every instrument that can be traded, by name."""
-        found = []
-        for line in self._desk.tape.seen():
-            info = self._desk.instruments.info(line)
-            if listing.tradable(info):
-                terms = listing.listing(info, self._desk.tape.last(line))
-                if terms is not None:
-                    found.append((info["symbol"], terms))
-        own = ((symbol, _arguments(kept)) for symbol, kept in self.own.items())
-        return sorted([*found, *own], key=lambda row: row[0])
+    def tradable(self) -> list[str]:
+        """Return the names of all instruments that have a price or are an operator's, sorted."""
+        seen = (self._desk.instruments.symbol(line) for line in self._desk.tape.seen())
+        return sorted({*seen, *self.own})
+
+    def money_terms(self, symbol: str) -> dict[str, Any] | None:
+        """Return the money terms of an instrument; None for one that cannot be traded."""
+        kept, line = self.own.get(symbol), self._desk.instruments.find(symbol)
+        if kept is not None:
+            return _arguments(kept)
+        if line < 0 or not listing.tradable(info := self._desk.instruments.info(line)):
+            return None
+        return listing.listing(info, self._desk.tape.last(line))
 
     def own_name(self, spelling: str, exchange: str) -> str:
         """Return the full name that is meant; InputError when it is of another exchange than was said."""

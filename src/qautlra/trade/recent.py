@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol, TypeVar
@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 from qautlra.base.clock import monotonic_s
 from qautlra.model import qifi
 from qautlra.model.order import Change, Order, Trade
+from qautlra.wire import trade_rows as rows
 from qautlra.wire.qifi_account import order_of, trade_of
 from qautlra.wire.qifi_parts import Part, part
 
@@ -24,8 +25,8 @@ class Reads(Protocol):
 
     @property
     def trading_day(self) -> int: ...
-    def orders(self, account_id: str) -> Sequence[Order]: ...
-    def trades(self, account_id: str) -> Sequence[Trade]: ...
+    def order_numbers(self, account_id: str, statuses: int) -> list[int]: ...
+    def trade_numbers(self, account_id: str) -> list[int]: ...
     def order(self, number: int) -> Order: ...
     def trade(self, number: int) -> Trade: ...
 
@@ -39,10 +40,10 @@ class Recent:
         self._bound_count = bound_count
         self._orders: dict[int, Part[qifi.Order]] = {}
         self._trades: dict[int, Part[qifi.Trade]] = {}
-        orders, trades = trade.orders(account_id), trade.trades(account_id)
-        oldest = len(orders) - bound_count
-        self._changed = {o.number: None for n, o in enumerate(orders) if n >= oldest or o.is_alive}
-        self._new = {t.number: None for t in trades[-bound_count:]}
+        newest = trade.order_numbers(account_id, rows.statuses(""))[-bound_count:]
+        alive = trade.order_numbers(account_id, rows.ALIVE)
+        self._changed = dict.fromkeys(sorted({*alive, *newest}))
+        self._new = dict.fromkeys(trade.trade_numbers(account_id)[-bound_count:])
 
     def note(self, change: Change) -> None:
         """Remember what is to be read."""

@@ -57,7 +57,7 @@ async def commission_rates(call: Call) -> list[dict[str, Any]]:
             "close": _rate(terms["close"]),
             "close_today": _rate(terms.get("close_today", terms["close"])),
         }
-        for symbol, terms in _terms(call)
+        for symbol, terms in await _terms(call)
     ]
 
 
@@ -65,14 +65,15 @@ async def margin_rates(call: Call) -> list[dict[str, Any]]:
     """Show what positions bind, by instrument."""
     return [
         {"instrument_id": symbol, "long": _rate(terms["margin"]), "short": _rate(terms["margin"])}
-        for symbol, terms in _terms(call)
+        for symbol, terms in await _terms(call)
     ]
 
 
-def _terms(call: Call) -> list[tuple[str, dict[str, Any]]]:
-    found, asked = call.desk.board.all_terms(), call.text("instrument_id")
-    wanted = call.symbol(asked) if asked else ""
-    return [row for row in found if wanted in ("", row[0])]
+async def _terms(call: Call) -> list[tuple[str, dict[str, Any]]]:
+    board, asked = call.desk.board, call.text("instrument_id")
+    names = [call.symbol(asked)] if asked else board.tradable()
+    found = await call.each(lambda name: (name, board.money_terms(name)), names)
+    return [(name, terms) for name, terms in found if terms is not None]
 
 
 def _rate(pair: tuple[float, float]) -> dict[str, float]:

@@ -24,17 +24,18 @@ async def listing(call: Call) -> list[dict[str, Any]]:
     lines |= dict.fromkeys(
         call.desk.instruments.find(exchange.symbol(n)) for n in range(exchange.instruments)
     )
-    found = []
-    for line in lines:
-        if pattern not in call.desk.instruments.symbol(line).lower():
-            continue
+
+    def shown(line: int) -> dict[str, Any]:
         row = instrument_info(call, line)
         number = exchange.instrument(row["instrument_id"])
         row["listed"] = number is not None
         row["live_orders"] = exchange.live_in(number) if number is not None else 0
         row["holders"] = len(exchange.holders(number)) if number is not None else 0
-        found.append(row)
-    return found
+        return row
+
+    return await call.each(
+        shown, [line for line in lines if pattern in call.desk.instruments.symbol(line).lower()]
+    )
 
 
 async def create(call: Call) -> dict[str, Any]:

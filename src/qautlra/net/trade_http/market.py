@@ -49,10 +49,11 @@ def instrument_info(call: Call, line: int) -> dict[str, Any]:
     }
 
 
-def details(call: Call, symbols: Iterable[str]) -> list[dict[str, Any]]:
-    """Return instruments with their terms, those that have prices."""
-    lines = (call.desk.instruments.find(symbol) for symbol in symbols)
-    return [instrument_info(call, line) for line in lines if call.desk.tape.last_identity(line) is not None]
+async def details(call: Call, symbols: Iterable[str]) -> list[dict[str, Any]]:
+    """Return instruments with their terms, those that have prices; a few at a time."""
+    lines = [call.desk.instruments.find(symbol) for symbol in symbols]
+    priced = [line for line in lines if call.desk.tape.last_identity(line) is not None]
+    return await call.each(lambda line: instrument_info(call, line), priced)
 
 
 async def tick(call: Call) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from qautlra.model.order import (
     order_from,
 )
 from qautlra.trade.transfers import Transfer
+from qautlra.wire import trade_rows as rows
 
 CONFIRM_S: Final = 10.0
 WAITS_COUNT: Final = 65_536
@@ -233,6 +234,14 @@ class AccountBroker(Service):
     def trades(self, _account_id: str) -> list[Trade]:
         """Return the trades of the day in the order the broker showed them."""
         return list(self.book.trades)
+
+    def order_numbers(self, account_id: str, statuses: int) -> list[int]:
+        """Return the numbers of the account's orders of the day, oldest first: of states given as bits."""
+        return [o.number for o in self.orders(account_id) if rows.statuses(rows.status_of(o)) & statuses]
+
+    def trade_numbers(self, account_id: str) -> list[int]:
+        """Return the numbers of the account's trades of the day, oldest first."""
+        return [trade.number for trade in self.trades(account_id)]
 
     def order(self, number: int) -> Order:
         """Return an order by number; ValueError when there is none."""
