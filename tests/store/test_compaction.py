@@ -186,3 +186,22 @@ def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
                 pass
 
     run(story())
+
+
+def test_a_small_memory_is_emptied_before_it_is_full(tmp_path: Path) -> None:
+    """The tape never waits for room: half of memory without a file is sealed, however large segments are."""
+
+    async def story() -> None:
+        async with world(tmp_path, hot_bytes=1 << 20) as w:
+            opened = w.store._open
+            assert opened is not None
+            for second in range(600):
+                w.publish(tick(AU, OPENING + second * S + n * 10_000_000, volume=n) for n in range(50))
+                assert opened.log.held == ""
+                opened.make_room()
+                while await w.store._compact_next(opened):
+                    pass
+            assert opened.hot.evicted > 0
+            assert w.store.health()["file_rows"] >= 15_000
+
+    run(story())

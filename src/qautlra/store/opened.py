@@ -124,17 +124,24 @@ class Opened:
 
     def is_ahead(self) -> bool:
         """Whether there is time to put rows into files: few segments wait, and take half of memory."""
+        return self._is_low() and len(self._waiting()) < BEHIND_COUNT
+
+    def _is_low(self) -> bool:
         behind = self.journal.head_lsn - self.catalogue.state.watermark_lsn
-        is_low = 2 * behind * self.hot.bytes < self.hot.rows * self.hot_bytes
-        return is_low and len(self._waiting()) < BEHIND_COUNT
+        return 2 * behind * self.hot.bytes < self.hot.rows * self.hot_bytes
 
     def _waiting(self) -> list[Segment]:
         watermark = self.catalogue.state.watermark_lsn
         return [s for s in self.journal.segments() if s.sealed and s.last_lsn > watermark]
 
     def make_room(self) -> None:
-        """Seal the segment being written when memory is full of its rows: only what is in files may go."""
-        if self.log.held == "hot" and self.journal.head_lsn >= self.journal.next_segment:
+        """Seal the segment being written when half of memory is of rows that no file has and no other waits.
+
+        Only what is in files may go, and the tape waits where memory is full.
+        """
+        if self.journal.head_lsn < self.journal.next_segment:
+            return
+        if self.log.held == "hot" or not (self._is_low() or self._waiting()):
             self.journal.roll()
 
     def forget(self, lsn: int) -> None:
