@@ -431,6 +431,24 @@ def test_no_more_than_may_wait(tmp_path: Path) -> None:
     run(tmp_path, body, conditions={"day_max": 100, "valid_max": 2})
 
 
+def test_what_trades_an_ended_contract_waits_no_more(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        opened(rig)
+        rig.last_days[CU] = 20210802
+        insert(rig, "ends", at_price(80_000), validity=Validity.GTC)
+        insert(
+            rig, "stays", at_price(80_000), validity=Validity.GTC,
+            legs=[leg(symbol="DCE.m2109", limit_price=3_500)],
+        )  # fmt: skip
+        rig.at("2021-08-02 20:56:00")
+        rig.trade.follow_day()
+        ended = rig.trade.conditions.get(ACCOUNT, "ends")
+        assert ended is not None and (ended.state, ended.text) == (State.DISCARD, "合约已到期")
+        assert state(rig, "stays") is State.LIVE
+
+    run(tmp_path, body)
+
+
 def test_how_long_they_wait(tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         opened(rig)

@@ -253,6 +253,24 @@ def test_accounts_are_bound_once_and_never_fall_back_on_the_house(tmp_path: Path
     play(tmp_path, story)
 
 
+def test_contracts_of_accounts_outside_end_at_their_broker(tmp_path: Path) -> None:
+    """The house's own account is closed out with the day; of the other its broker tells."""
+
+    async def story(house: House) -> None:
+        trade = house.trade
+        answer = trade.insert(order("a", "BUY", "OPEN", 2, 75010))
+        await trade.durable(answer.lsn)
+        assert trade.insert(order("h", "BUY", "OPEN", 2, 75010, account_id="here")).ok
+        await until(lambda: trade.positions("one") and trade.positions("here"))
+        house.rig.last_days[COPPER] = trade.trading_day
+        shown, money = trade.positions("one"), trade.funds("one")
+        assert trade.settling.settle(by="root", force=True).ok
+        assert trade.positions("here") == [] and trade.funds("here")["margin"] == 0
+        assert (trade.positions("one"), trade.funds("one")) == (shown, money)
+
+    play(tmp_path, story)
+
+
 def test_the_trade_socket_shows_an_account_outside_as_any_other(tmp_path: Path) -> None:
     async def story(house: House) -> None:
         trade = house.trade

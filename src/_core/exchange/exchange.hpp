@@ -208,9 +208,8 @@ class Exchange {
   void keep_expiry(const Expiry& e, std::uint32_t account, std::uint32_t instrument, Side side, Offset offset,
                    std::int64_t volume, Price price, const account::Filled& filled);
   // Tells of an order's trade and keeps it.
-  void keep_trade(std::uint32_t number, std::int32_t volume, Price price, std::uint64_t match,
+  void keep_trade(const OrderRecord& r, std::uint32_t number, std::int32_t volume, Price price, std::uint64_t match,
                   const account::Filled& filled) {
-    const OrderRecord& r = orders_.at(number);
     Desk& desk = desks_[r.account];
     Event& e = event(EventKind::kTrade, number, r);
     e.volume = volume;

@@ -118,7 +118,7 @@ void Exchange::keep_expiry(const Expiry& e, std::uint32_t account, std::uint32_t
   const std::uint32_t number = orders_.add(OrderTable::tag_of(account, id), id);
   desks_[account].last_order = number;
   tell(number);
-  keep_trade(number, r.volume, price, books_.trades(), filled);
+  keep_trade(r, number, r.volume, price, books_.trades(), filled);
 }
 
 }  // namespace qautlra::exchange

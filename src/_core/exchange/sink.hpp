@@ -72,7 +72,7 @@ struct Exchange::Sink {
     r.left = left;
     if (left == 0) x.finish(r);
     x.tell(number);
-    x.keep_trade(number, f.volume, price, f.trade, filled);
+    x.keep_trade(r, number, f.volume, price, f.trade, filled);
   }
 };
 

@@ -383,13 +383,15 @@ class Conditions:
                 self._trade.cancel(CancelOrder(account_id=order.account_id, order_id=one.order_id))
 
     def _on_day_end(self, ended: DayEnd) -> None:
-        day = ended.trading_day
+        day, has_ended = ended.trading_day, self._trade.engine.has_ended
         for order in [o for account in self._of.values() for o in account.values()]:
             if order.is_releasing:
                 self._give_up(order)
             last = {Validity.GFD: order.trading_day, Validity.GTD: order.last_day}.get(order.validity)
             if order.is_waiting and last is not None and last <= day:
                 self._change(self._ended(order, State.DISCARD, "已过有效期"))
+            elif order.is_waiting and any(has_ended(leg.symbol, ended.next_day) for leg in order.legs):
+                self._change(self._ended(order, State.DISCARD, "合约已到期"))
 
     # --- keeping ---
 
