@@ -23,6 +23,7 @@ from qautlra.link.ctp_login import State
 from qautlra.link.ctp_session import SessionOptions
 from qautlra.model import codes
 from qautlra.model.order import Answer, CancelOrder, Direction, InsertOrder, Offset
+from qautlra.trade.brokers import ctp
 from qautlra.trade.brokers.ctp import CtpBroker
 from qautlra.trade.brokers.ctp_book import UNKNOWN
 from tests.ctp.test_trader import PASSWORD, Venue
@@ -230,7 +231,11 @@ def test_a_restart_finds_its_orders_by_their_own_names(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_an_order_lost_on_the_way_stays_unknown_and_is_not_sent_again(tmp_path: Path) -> None:
+def test_an_order_lost_on_the_way_is_unknown_and_ends_when_no_query_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctp, "CONFIRM_S", 2.0)
+
     async def story(venue: Venue, broker: CtpBroker) -> None:
         await until(lambda: broker.is_synced)
         for connection in list(venue.service.connections):  # what comes now is read by nobody
@@ -249,6 +254,19 @@ def test_an_order_lost_on_the_way_stays_unknown_and_is_not_sent_again(tmp_path: 
         assert [difference.kind for difference in broker.differences] == ["unknown"]
         assert venue.rig.trade.orders("one") == []
         assert broker.health()["unknown_orders"] == 1
+        told: list[tuple[int, ...]] = []
+        broker.subscribe("one", lambda change, _: told.append(change.orders))
+        await until(lambda: not broker.orders("one")[0].is_alive)
+        ended = broker.orders("one")[0]
+        assert (ended.code, ended.volume_left) == (codes.NEVER_ARRIVED, 1) and (ended.number,) in told
+        assert broker.health()["unknown_orders"] == 0 and venue.rig.trade.orders("one") == []
+        assert broker.insert(order("lost", "BUY", "OPEN", 1, 75010)).code == codes.DUPLICATE
+        await broker.stop(1.0)
+        again = gateway(venue, tmp_path)
+        await again.start()
+        await until(lambda: again.is_synced)
+        assert again.orders("one")[0].code == codes.NEVER_ARRIVED and not again.book.unknown_count
+        await again.stop(1.0)
 
     play(tmp_path, story)
 

@@ -1,8 +1,8 @@
 """Trading at a CTP front in the words of the trading service, for one account.
 
 SYNCED only after a login, the private flow told again, and a round of four queries that are all answered;
-until then orders are refused. What was sent and never shown stays unknown and is never sent again. No order
-waits for a link.
+until then orders are refused. What was sent and not shown is unknown and never sent again; what a login does
+not show, nor a query CONFIRM_S later, has never arrived. No order waits for a link.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ class CtpBroker(AccountBroker):
         self._heard_s = self._confirmed_s = self._connected_s = self._compare_s = self._acted_s = 0.0
         self._round = Round()
         self._overdue: set[int] = set()  # orders that the order query of this round decides
+        self._lost: frozenset[int] = frozenset()  # orders that this login has not shown: decided at `_lost_s`
+        self._lost_s = 0.0
         self._outbox = Outbox(lambda kind, record: self._session.request(kind, record), self._ended)
         self._stale = False
         self._account_day = ""  # of the first figures after the login
@@ -189,6 +191,7 @@ class CtpBroker(AccountBroker):
         self.status_lost()
         self._round.drop()
         self._overdue = set()
+        self._lost = frozenset()
         self.standing.rates.drop()
         self._outbox.drop()
         self._not_known(self._sent)
@@ -209,6 +212,9 @@ class CtpBroker(AccountBroker):
                     self._begin(SYNC)
             elif overdue := self.book.overdue(now_s - CONFIRM_S):
                 self._overdue = overdue
+                self._begin(SYNC)
+            elif self._lost and now_s >= self._lost_s:
+                self._overdue = set(self._lost)
                 self._begin(SYNC)
             elif self._stale or self._round.failure or now_s >= self._compare_s:
                 self._begin((Kind.QRY_POSITION, Kind.QRY_ACCOUNT))
@@ -438,11 +444,16 @@ class CtpBroker(AccountBroker):
         for number in changed:
             if not self._is_synced or number in self._overdue:
                 self._differs(Difference("order", self.book.orders[number].order_id, "not in the flow so"))
+        ended: list[int] = []
         if self._is_synced:
-            found = [self.book.unknown(n) for n in sorted(self._overdue) if not self.book.is_shown(n)]
+            missing = [n for n in sorted(self._overdue) if not self.book.is_shown(n)]
+            ended = [n for n in missing if n in self._lost]
+            found = [self.book.unknown(n) for n in missing if n not in self._lost]
+            self._lost -= self._overdue
         else:
             differences = self.book.reconcile({wire.key(row) for row in rows})
             found = [one for one in differences if one.kind != "volume"]  # trades are asked for next
+            self._lost, self._lost_s = self.book.silent, monotonic_s() + CONFIRM_S
         self._overdue = set()
         for difference in found:
             self._differs(difference)
@@ -452,6 +463,14 @@ class CtpBroker(AccountBroker):
         if unknown:
             numbers = (self.book.number(order_id) for order_id in unknown)
             self._tell(Change(account_id=self.account, orders=tuple(n for n in numbers if n is not None)))
+        for number in ended:
+            self.book.not_sent(number, codes.NEVER_ARRIVED)
+            self._note_refusal(number)
+            _log.warning(
+                "order_not_there", account_id=self.account, order_id=self.book.orders[number].order_id
+            )
+        if ended:
+            self._tell(Change(account_id=self.account, orders=tuple(ended)))
 
     def _on_trades(self, rows: list[Record]) -> None:
         new = [n for row in rows for n in self.book.on_trade(row)]

@@ -2,7 +2,8 @@
 
 Each order has two names at the front: (front, session, reference) before the exchange answers, then the
 exchange's number; both lead here. The private flow is told again after every login, so everything is taken
-once by its key. An order that was sent and never shown stays as it is: unknown, and never sent again.
+once by its key. An order that was sent and not shown is unknown, and never sent again; one that a login does
+not show either has never arrived.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class CtpBook(DayBook):
     def unknown_count(self) -> int:
         """How many orders were sent and never shown."""
         return len(self._silent)
+
+    @property
+    def silent(self) -> frozenset[int]:
+        """The orders that were sent and never shown."""
+        return frozenset(self._silent)
 
     def is_shown(self, number: int) -> bool:
         """Tell whether the front has said anything of the order."""
