@@ -48,6 +48,7 @@ def test_the_published_ones_are_there() -> None:
         "qifi",
         "query",
         "recovery",
+        "stalls",
         "store",
         "wake",
     ]

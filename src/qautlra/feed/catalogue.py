@@ -86,6 +86,7 @@ class Catalogue:
         found: list[dict[str, Any]] = []
         room = ROWS_COUNT  # for rows, those of options among them
         options = self._options(asked) if asked.options or asked.has_derivatives is not None else {}
+        related: dict[str, dict[str, Any]] = {}  # hundreds of options are of one future
 
         def add(row: dict[str, Any], on_it: list[int]) -> bool:
             nonlocal room
@@ -93,7 +94,9 @@ class Catalogue:
                 return False
             room -= 1 + len(on_it)
             if on_it:
-                row["derivatives"] = _edges([self.row(option) for option in on_it[: room + len(on_it)]])
+                row["derivatives"] = _edges(
+                    [self.row(option, None, related) for option in on_it[: room + len(on_it)]]
+                )
             found.append(row)
             return room >= 0
 
@@ -103,7 +106,7 @@ class Catalogue:
                 if not add(row, options[name]):
                     return found, _TOO_MANY
         for instrument, shown in self._candidates(asked):
-            row = self.row(instrument, shown)
+            row = self.row(instrument, shown, related)
             on_it = options.get(self._instruments.symbol(instrument), [])
             if asked.has_derivatives is not None and asked.has_derivatives != bool(on_it):
                 continue
@@ -111,8 +114,13 @@ class Catalogue:
                 return found, _TOO_MANY
         return found, ""
 
-    def row(self, instrument: int, shown: str | None = None) -> dict[str, Any]:
-        """Return what is known of an instrument; facts that are not known are left out."""
+    def row(
+        self, instrument: int, shown: str | None = None, related: dict[str, dict[str, Any]] | None = None
+    ) -> dict[str, Any]:
+        """Return what is known of an instrument; facts that are not known are left out.
+
+        `related` keeps the rows of what others are made of, for the next call.
+        """
         info = self._instruments.info(instrument)
         symbol, kind = info["symbol"], info["kind"]
         if symbol.startswith("KQ.i@"):
@@ -155,7 +163,7 @@ class Catalogue:
             row["index_multiple"] = _whole(multiple)
         self._add_end(row, symbol, kind)
         self._add_costs(row, info, last)
-        self._add_relations(row, info, kind)
+        self._add_relations(row, info, kind, {} if related is None else related)
         return {key: value for key, value in row.items() if value is not None}
 
     def _candidates(self, asked: Asked) -> Iterable[tuple[int, str | None]]:
@@ -200,16 +208,18 @@ class Catalogue:
         if fee is not None:
             row["commission"] = round(fee["open"] * (worth if fee["by"] == "money" else 1.0), 4)
 
-    def _add_relations(self, row: dict[str, Any], info: Any, kind: str) -> None:
+    def _add_relations(
+        self, row: dict[str, Any], info: Any, kind: str, related: dict[str, dict[str, Any]]
+    ) -> None:
         """Name what an option or a combination is made of."""
         underlying = info["underlying_symbol"] if kind == "OPTION" else None
         if kind == "CONT" and self._continuous is not None:
             underlying = self._continuous.main_of(info["symbol"])
         if underlying:
-            row["underlying"] = {"edges": [{"node": self._related(underlying)}]}
+            row["underlying"] = {"edges": [{"node": self._related(underlying, related)}]}
         for leg in ("leg1", "leg2"):
             if info[f"{leg}_symbol"]:
-                row[leg] = self._related(info[f"{leg}_symbol"])
+                row[leg] = self._related(info[f"{leg}_symbol"], related)
 
     def _options(self, asked: Asked) -> dict[str, list[int]]:
         """Return the options on what is asked for, by underlying, whose end is known: clients sort by it."""
@@ -225,12 +235,17 @@ class Catalogue:
                 found.setdefault(underlying, []).append(instrument)
         return found
 
-    def _related(self, symbol: str) -> dict[str, Any]:
-        instrument = self._instruments.find(symbol)
-        if instrument >= 0:
-            return self.row(instrument)
-        exchange, _, _ = symbol.partition(".")
-        return {"instrument_id": symbol, "exchange_id": exchange, "class": "FUTURE"}
+    def _related(self, symbol: str, related: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        found = related.get(symbol)
+        if found is None:
+            instrument = self._instruments.find(symbol)
+            if instrument >= 0:
+                found = self.row(instrument)
+            else:
+                exchange, _, _ = symbol.partition(".")
+                found = {"instrument_id": symbol, "exchange_id": exchange, "class": "FUTURE"}
+            related[symbol] = found
+        return found
 
 
 def _fits(row: dict[str, Any], asked: Asked) -> bool:

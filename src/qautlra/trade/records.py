@@ -61,11 +61,12 @@ class Records:
 
     def put_orders(self, trading_day: int, orders: Iterable[tuple[str, Sequence[Order]]]) -> None:
         """Keep a day's orders by account, whole or not at all; the same day again replaces them."""
+        encode = msgspec.json.encode
         with self._lock, self._told(), transaction(self._database):
             for account_id, rows in orders:
                 self._database.executemany(
                     "REPLACE INTO orders VALUES (?, ?, ?, ?)",
-                    [(account_id, trading_day, row.number, _text(row)) for row in rows],
+                    [(account_id, trading_day, row.number, encode(row).decode()) for row in rows],
                 )
 
     def orders(
