@@ -143,6 +143,17 @@ def test_our_file_is_strict(tmp_path: Path, text: str, words: list[str]) -> None
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize("name", Config.__struct_fields__)
+def test_a_file_with_any_one_table_of_ours_is_ours(tmp_path: Path, name: str) -> None:
+    """One with brokers only was refused: `trade` was no such setting."""
+    file = tmp_path / "own.toml"
+    text = 'kind = "diff"\nurl = "ws://127.0.0.1:9/ws/trade"\nbid = "paper"'
+    tables = {"mode": 'mode = ["all"]', "trade": f"[trade.brokers.gate]\n{text}"}
+    file.write_text(tables.get(name, f"[{name}]"))
+    found = plain(files=[file])
+    assert name != "trade" or found.config.trade.brokers["gate"].bid == "paper"
+
+
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"[1, 2]", b"{", b'"x"', b"[" * 5000, b"x" * (2 << 20)])
 def test_unreadable_files_are_errors_of_the_user(tmp_path: Path, data: bytes) -> None:
     own = tmp_path / "mine.json"

@@ -592,6 +592,7 @@ def test_a_condition_says_what_the_broker_made_of_its_order(tmp_path: Path) -> N
         for connection in list(house.venue.service.connections):
             connection.cut("test")
         await until(lambda: not house.broker.is_synced)
+        house.broker._day = 0  # as if it had not been in yet
         house.quote(75130)
         assert [one.code for one in kept("starting").releases] == [None]
         await until(lambda: trade.find("one", "CO.starting.1"))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from qautlra.base.errors import ConfigError
 from qautlra.base.secret import is_known_example
+from qautlra.config.tree import Config
 
 GATEWAY: Final = "gateway"
 QADB: Final = "qadb"
@@ -164,7 +165,7 @@ def detect(data: Mapping[str, Any]) -> str | None:
         return GATEWAY
     if keys & {"websocket", "storage", "kafka"}:
         return QADB
-    if keys & {"mode", "net", "feed", "store", "source", "link", "log", "run", "auth"}:
+    if keys & set(Config.__struct_fields__):
         return TREE
     return None
 

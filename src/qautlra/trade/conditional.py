@@ -30,7 +30,7 @@ from qautlra.model.condition import (
 )
 from qautlra.model.order import CancelOrder, Change, Offset
 from qautlra.trade import condition_checks as checks
-from qautlra.trade.brokers.base import UNKNOWN
+from qautlra.trade.brokers.base import NEVER_IN, UNKNOWN
 from qautlra.trade.notes import Note, to_bytes
 from qautlra.trade.releasing import PREFIX, fixed_price_of, releases
 from qautlra.trade.watching import Key, Watch
@@ -309,7 +309,9 @@ class Conditions:
         if answer.code == codes.NOT_JOURNALED or (again and answer.code == codes.NO_INSTRUMENT):
             return None  # after a start its first price may not be there yet
         if again and answer.code == codes.UNAVAILABLE and self._is_starting:
-            return None
+            seat = trade.router.seat(order.account_id)
+            if seat is not None and seat.code == NEVER_IN:
+                return None  # its broker's first login is under way
         if answer.code == codes.DUPLICATE and again:
             before = trade.find(order.account_id, order.order_id)
             return 0 if before is None else before.code

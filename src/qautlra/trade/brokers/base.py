@@ -30,6 +30,7 @@ from qautlra.wire import trade_rows as rows
 
 CONFIRM_S: Final = 10.0
 WAITS_COUNT: Final = 65_536
+NEVER_IN: Final = 100
 UNKNOWN: Final = "状态未知：已报送但柜台没有回报，不会重发"
 Callback = Callable[[Change, Any], None]
 Prepare = Callable[[Change], Any]
@@ -127,7 +128,7 @@ class AccountBroker(Service):
         """Return QIFI's `status`: 200 synced, 600 the login is refused, 100 never in yet, 500 lost."""
         if self.is_synced:
             return 200
-        return 600 if self.state == "refused" else 500 if self._day else 100
+        return 600 if self.state == "refused" else 500 if self._day else NEVER_IN
 
     @property
     def differences_count(self) -> int:
