@@ -21,6 +21,7 @@ from qautlra.link.bus import Bus, Message
 from qautlra.model.holding import flat
 from qautlra.model.order import Change, Order, Trade
 from qautlra.wire import orders_out
+from qautlra.wire.trade_rows import statuses
 
 BATCH_COUNT = 512
 EVENTS_COUNT = 4096
@@ -42,6 +43,8 @@ class Accounts(Protocol):
     def positions(self, account_id: str) -> Sequence[Mapping[str, Any]]: ...
     def orders(self, account_id: str) -> list[Order]: ...
     def trades(self, account_id: str) -> list[Trade]: ...
+    def order_numbers(self, account_id: str, statuses: int) -> list[int]: ...
+    def trade_numbers(self, account_id: str) -> list[int]: ...
     def order(self, number: int) -> Order: ...
     def trade(self, number: int) -> Trade: ...
     async def durable(self, lsn: int) -> None: ...
@@ -406,14 +409,13 @@ class Results:
                     body = orders_out.position(name, number(name), now_ns, rows.get(symbol) or flat(symbol))
                     found.append(Message(exchange, f"{name}.position", body))
             if "orders" in parts:
-                for order in trade.orders(name)[-ASKED_COUNT:]:
-                    body = orders_out.order(number(name), now_ns, order)
+                for at in trade.order_numbers(name, statuses(""))[-ASKED_COUNT:]:
+                    body = orders_out.order(number(name), now_ns, trade.order(at))
                     found.append(Message(exchange, f"{name}.order", body))
             if "trades" in parts:
-                for item in trade.trades(name)[-ASKED_COUNT:]:
-                    found.append(
-                        Message(exchange, f"{name}.trade", orders_out.trade(number(name), now_ns, item))
-                    )
+                for at in trade.trade_numbers(name)[-ASKED_COUNT:]:
+                    body = orders_out.trade(number(name), now_ns, trade.trade(at))
+                    found.append(Message(exchange, f"{name}.trade", body))
         return found
 
     def _number(self, account_id: str) -> int:

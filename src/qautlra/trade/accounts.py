@@ -56,7 +56,10 @@ class Accounts(Service):
     def may_bind(self, account_id: str, broker: str) -> None:
         """Raise InputError when an account cannot trade with a broker outside: `bind` would."""
         here = self.has(account_id) and self.router.seat(account_id) is None
-        if here and (any(self.engine.funds(account_id).values()) or self.engine.orders(account_id)):
+        has_traded = here and (
+            any(self.funds(account_id).values()) or self.order_numbers(account_id, rows.statuses(""))
+        )
+        if has_traded:
             raise InputError(f"{account_id} has traded on the built-in exchange", status=409)
         self.router.may_bind(account_id, broker)
 

@@ -34,6 +34,7 @@ from qautlra.trade.brokers.base import NEVER_IN, UNKNOWN
 from qautlra.trade.notes import Note, to_bytes
 from qautlra.trade.releasing import PREFIX, fixed_price_of, releases
 from qautlra.trade.watching import Key, Watch
+from qautlra.wire import trade_rows as rows
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
@@ -378,8 +379,9 @@ class Conditions:
 
     def _cancel_closing(self, order: Conditional) -> None:
         symbols = {leg.symbol for leg in order.legs}
-        for one in self._trade.orders(order.account_id):
-            if not one.is_alive or one.offset is Offset.OPEN or one.symbol not in symbols:
+        for number in self._trade.order_numbers(order.account_id, rows.ALIVE):
+            one = self._trade.order(number)
+            if one.offset is Offset.OPEN or one.symbol not in symbols:
                 continue
             if not one.order_id.startswith(f"{PREFIX}{order.order_id}."):
                 self._trade.cancel(CancelOrder(account_id=order.account_id, order_id=one.order_id))
