@@ -155,3 +155,29 @@ def test_latency_is_told_of_live_stamps_only(market: Market, monkeypatch: pytest
             assert source.health()["latency_s"] == wanted
 
     asyncio.run(story())
+
+
+def test_a_feed_that_has_gone_back_is_said(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulated market that began anew, say: prices stood still, and nothing was wrong."""
+    monkeypatch.setattr(upstream, "BEHIND_S", 0.05)
+
+    async def story() -> None:
+        async with running(FeedServer()) as server, source_of(market, server, "au2512") as source:
+            await until(lambda: len(server.connections) == 1)
+
+            async def at(second: int) -> None:
+                await server.quotes(
+                    au2512=QUOTE | {"datetime": f"2025-11-21 21:00:{second:02d}.000000", "volume": second}
+                )
+                await until(lambda: bool(market.rows()) and market.rows()[-1]["volume"] == second)
+
+            await at(30)
+            await at(10)
+            assert "behind" not in source.health()
+            await asyncio.sleep(0.1)
+            await at(11)
+            assert source.health()["behind"] and "older than what came before" in source.health()["error"]
+            await at(31)
+            assert "behind" not in source.health() and "error" not in source.health()
+
+    asyncio.run(story())

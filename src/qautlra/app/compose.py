@@ -173,7 +173,7 @@ def build(loaded: Loaded) -> App:
         )
         sources = source_rooms.make(choice.kinds, config, context)
         if trade is not None:
-            trade.is_fed = lambda: any(source.health().get("connected", True) for source in sources)
+            trade.is_fed = lambda: any(map(_feeds, sources))
         parts["pump"] = pump
 
     app: App
@@ -247,6 +247,12 @@ def build(loaded: Loaded) -> App:
     )
     late.app = app
     return app
+
+
+def _feeds(source: Source) -> bool:
+    """Tell whether a source shows the market as it is now, as far as it knows."""
+    facts = source.health()
+    return bool(facts.get("connected", True)) and not facts.get("behind")
 
 
 def _brokers_of(

@@ -15,7 +15,7 @@ from typing import Any
 
 from qautlra._core.quotes_diff import QuoteMerger, heads
 from qautlra.base import metrics
-from qautlra.base.clock import wall_ns
+from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.limits import SYMBOLS_PER_CLIENT_COUNT
 from qautlra.base.log import get_logger
@@ -23,8 +23,10 @@ from qautlra.base.secret import Secret
 from qautlra.link.diff_client import DiffClient, DiffClientOptions, check_url, trusted
 from qautlra.source.base import Source, SourceContext
 
+BEHIND = "all it sends is older than what came before: that is stored, and not shown until it has caught up"
 STREAMS = ("futures_market", "stock_market", "market_data")
 DEMAND_DELAY_S = 0.05
+BEHIND_S = 10.0
 RECORDED_S = 86_400.0  # stamps this far from now are of a recorded or simulated market: no latency
 _LATENCY_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
@@ -103,6 +105,8 @@ class UpstreamSource(Source):
         self._rows = 0
         self._last_ns = 0
         self._lag_s: float | None = None
+        self._behind: tuple[float, float] | None = None
+        "Monotonic seconds of the first and the last rows in a run that all are older than what came before."
         self._latency = metrics.histogram(
             "qautlra_source_latency_seconds", "Receipt minus the source's own stamp", _LATENCY_S, ["source"]
         ).labels("upstream")
@@ -148,8 +152,10 @@ class UpstreamSource(Source):
             report["note"] = (
                 "nothing is asked for: name instruments (source.upstream.instruments) or subscribe"
             )
+        if is_behind := self._is_behind():
+            report["behind"] = True
         odd = {
-            "error": client.error,
+            "error": client.error or (BEHIND if is_behind else ""),
             "bad_frames": talk.bad_frames_count,
             "refused": merger.refused,
             "first_refusal": merger.first_refusal,
@@ -161,6 +167,9 @@ class UpstreamSource(Source):
             "complaints": talk.complaints,
         }
         return report | {name: value for name, value in odd.items() if value}
+
+    def _is_behind(self) -> bool:
+        return self._behind is not None and self._behind[1] - self._behind[0] >= BEHIND_S
 
     # --- what is wanted ---
 
@@ -190,9 +199,15 @@ class UpstreamSource(Source):
 
     async def _take(self, patches: list[Any]) -> None:
         now_ns = wall_ns()
+        late = self._merger.late
         rows = self._merger.rows(patches, now_ns)
         if not len(rows):
             return
+        if self._merger.late - late < len(rows):
+            self._behind = None
+        else:
+            now_s = monotonic_s()
+            self._behind = (self._behind[0] if self._behind is not None else now_s, now_s)
         newest_ns = max(head[1] for head in heads(rows))
         self._last_ns = max(newest_ns, self._last_ns)
         lag_s = (now_ns - newest_ns) / 1e9
