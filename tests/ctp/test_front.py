@@ -1,14 +1,16 @@
 """The simulated front's door: greeting, market sessions, and what bad senders and scripted faults get."""
 
 import asyncio
+from time import perf_counter
 
 import pytest
 
 from qautlra.base.errors import ConfigError
 from qautlra.net.ctp_faults import Faults
-from qautlra.wire.ctp_frames import MARKET, TRADER, Kind, frame
+from qautlra.wire.ctp_frames import MARKET, TRADER, Frame, Kind, frame
 from qautlra.wire.ctp_records import layout
 from tests.ctp.front import Front, Program
+from tests.link.test_bus import until
 
 LOGIN = {"BrokerID": "9999", "UserID": "anyone", "Password": "any"}
 
@@ -171,3 +173,35 @@ def test_a_trade_can_be_said_twice() -> None:
     trade, order = frame(Kind.RTN_TRADE, b"t"), frame(Kind.RTN_ORDER, b"o")
     assert [frames for _, frames in faults.apply(trade)] == [trade, trade]
     assert [frames for _, frames in faults.apply(order)] == [order]
+
+
+def test_a_program_that_floods_leaves_the_others_their_turns() -> None:
+    async def story() -> None:
+        async with Front() as front:
+            program = await logged_in(front)
+            (connection,) = front.service.connections
+            taken: list[int] = []
+
+            class Slow:
+                def on_frame(self, got: Frame) -> None:
+                    taken.append(got.request)
+                    until_s = perf_counter() + 0.0002
+                    while perf_counter() < until_s:
+                        pass
+
+                def hold(self, _held: bool) -> None:
+                    pass
+
+                def close(self) -> None:
+                    pass
+
+            connection.session = Slow()  # type: ignore[assignment]
+            connection.data_received(b"".join(frame(Kind.UNKNOWN, b"", request=n) for n in range(500)))
+            assert 0 < len(taken) < 100
+            other: list[int] = []
+            asyncio.get_running_loop().call_soon(lambda: other.append(len(taken)))
+            program.put(Kind.UNKNOWN, b"", 500)  # read when all of that is done
+            await until(lambda: len(taken) == 501)
+            assert taken == list(range(501)) and other[0] < 100
+
+    run(story())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 from qautlra.base import metrics
@@ -25,6 +25,7 @@ from qautlra.wire.ctp_login import LoginReply
 
 HELLO_S = 10.0
 SWEEP_S = 1.0
+SLICE_S = 0.002
 UNSENT_BYTES = 1 << 20
 GIVE_UP_BYTES = 16 << 20
 _log = get_logger("ctp_front")
@@ -223,17 +224,37 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand over the frames that are whole; anything that is none ends the connection."""
+        self._take(self._reader.feed(data))
+
+    def _take(self, frames: Iterator[Frame]) -> bool:
+        """Take frames for SLICE_S, the rest with the next turn of the loop; nothing is read before it."""
+        until_s = monotonic_s() + SLICE_S
         try:
-            for got in self._reader.feed(data):
+            for got in frames:
                 if self._transport is None:
-                    return
+                    return False
                 if self.session is None:
                     self._greet(got)
                 else:
                     self.session.on_frame(got)
+                if monotonic_s() >= until_s and self._transport is not None:
+                    self._transport.pause_reading()
+                    asyncio.get_running_loop().call_soon(self._go_on, frames)
+                    return False
         except (ValueError, UnicodeError) as error:
             _log.info("ctp_connection_refused", error=str(error)[:200])
             self.cut("bad_frame")
+            return False
+        return True
+
+    def _go_on(self, frames: Iterator[Frame]) -> None:
+        try:
+            is_done = self._take(frames)
+        except Exception:  # as from `data_received`: the connection ends
+            self.cut("failed")
+            raise
+        if is_done and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _greet(self, got: Frame) -> None:
         service = self._service
