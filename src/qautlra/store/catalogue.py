@@ -197,24 +197,46 @@ def unlink_stale(data_dir: Path, state: State, paths: Iterable[str]) -> None:
             (data_dir / path).unlink(missing_ok=True)
 
 
+class Extent:
+    """What a file's entry says of its rows, told of them a table at a time."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.first_us, self.last_us = 2**63 - 1, -(2**63)
+        self.symbols: set[str] = set()
+
+    def add(self, table: pa.Table) -> None:
+        """Note rows, at least one."""
+        low, high = pa.compute.min_max(table.column(TIME).cast(pa.int64())).as_py().values()
+        self.rows += table.num_rows
+        self.first_us, self.last_us = min(self.first_us, low), max(self.last_us, high)
+        self.symbols.update(table.column(INSTRUMENT).unique().to_pylist())
+
+
 def describe(
     data_dir: Path, path: Path, table: pa.Table, stream: str, day: date, first_lsn: int = 0, last_lsn: int = 0
 ) -> DataFile:
     """Return the entry of a file holding `table`, which is not empty and ordered by instrument, then time."""
-    times = table.column(TIME).cast(pa.int64())
-    symbols = table.column(INSTRUMENT).unique().to_pylist()
-    low, high = pa.compute.min_max(times).as_py().values()
+    extent = Extent()
+    extent.add(table)
+    return entry(data_dir, path, extent, stream, day, first_lsn, last_lsn)
+
+
+def entry(
+    data_dir: Path, path: Path, extent: Extent, stream: str, day: date, first_lsn: int = 0, last_lsn: int = 0
+) -> DataFile:
+    """Return the entry of a file that holds such rows."""
     return DataFile(
         path=str(path.relative_to(data_dir)),
         stream=stream,
         day=day,
-        rows=table.num_rows,
+        rows=extent.rows,
         bytes=path.stat().st_size,
-        first_us=low,
-        last_us=high,
-        instruments=len(symbols),
-        first_symbol=min(symbols),
-        last_symbol=max(symbols),
+        first_us=extent.first_us,
+        last_us=extent.last_us,
+        instruments=len(extent.symbols),
+        first_symbol=min(extent.symbols),
+        last_symbol=max(extent.symbols),
         first_lsn=first_lsn,
         last_lsn=last_lsn,
         crc32=checksum(path),

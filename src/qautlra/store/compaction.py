@@ -6,9 +6,8 @@ short and done again: names follow from log positions, and nothing counts until 
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -19,13 +18,11 @@ import pyarrow.parquet as pq
 from qautlra._core.journal import JournalError
 from qautlra._core.store import segment_to_arrow
 from qautlra.base import log
-from qautlra.store.catalogue import Catalogue, DataFile, State, describe, sync_directory, write_durably
-from qautlra.store.parquet import Layout, write_parquet, write_partitions
+from qautlra.store.catalogue import Catalogue, DataFile, State, write_durably
+from qautlra.store.parquet import Layout, write_partitions
 from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME
 
 IDENTITY = (INSTRUMENT, TIME, ORDINAL)
-# Written once, read for years.
-MERGED_LEVEL = 7
 
 _log = log.get_logger("store")
 
@@ -118,19 +115,6 @@ def read_segment(path: str) -> pa.Table:
         if batch is None:
             return ROW_SCHEMA.empty_table()
     return pa.Table.from_batches([batch])
-
-
-def merge(data_dir: Path, files: Sequence[DataFile], layout: Layout) -> DataFile:
-    """Write one file with the rows of several, each once; the caller puts it in their place. Blocking."""
-    tables = [pq.read_table(data_dir / file.path, schema=ROW_SCHEMA, partitioning=None) for file in files]
-    table = without_repeats(ordered(pa.concat_tables(tables)), IDENTITY)
-    first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
-    tag = generation_of(files[0])
-    name = f"{first:020d}-{last:020d}" + (f"-{tag}" if tag else "") + ".parquet"
-    path = (data_dir / files[0].path).with_name(name)
-    write_parquet(path, table, dataclasses.replace(layout, level=MERGED_LEVEL), by_instrument=True)
-    sync_directory(path.parent)
-    return describe(data_dir, path, table, files[0].stream, files[0].day, first, last)
 
 
 def generation_of(file: DataFile) -> int:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from qautlra.store import compaction
 from qautlra.store.barfiles import write_new_bars
 from qautlra.store.catalogue import DataFile, read_state
+from qautlra.store.merge import merge
 from qautlra.store.names import TABLES
 from qautlra.store.parquet import Layout
 from qautlra.store.tables import files as table_files
@@ -88,7 +89,7 @@ def do(job: Job, table: pa.Table | None, data_dir: Path, layout: Layout) -> Done
             )
             return Done(files=tuple(files), latest=latest)
         case Merge():
-            return Done(files=(compaction.merge(data_dir, job.files, layout),))
+            return Done(files=(merge(data_dir, job.files, layout),))
         case FileBars():
             assert table is not None
             return Done(files=tuple(write_new_bars(data_dir, table, job.files, layout, job.serial)))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EVERY_S = 1.0
 MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
-# A merge holds all its rows in memory: no more files than make this many.
+# What is merged is written whole: no more files than make this many.
 MERGE_ROWS = 1_000_000
 # Without rows this long, whatever was imported is taken to be all.
 QUIET_S = 3.0

@@ -139,9 +139,11 @@ class Opened:
 
         Only what is in files may go, and the tape waits where memory is full.
         """
-        if self.journal.head_lsn < self.journal.next_segment:
+        begun, watermark = self.journal.next_segment, self.catalogue.state.watermark_lsn
+        if self.journal.head_lsn < begun:
             return
-        if self.log.held == "hot" or not (self._is_low() or self._waiting()):
+        others = any(watermark < s.last_lsn and s.first_lsn < begun for s in self.journal.segments())
+        if self.log.held == "hot" or not (self._is_low() or others):
             self.journal.roll()
 
     def forget(self, lsn: int) -> None:

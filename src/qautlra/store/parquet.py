@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,19 +43,49 @@ class Layout:
 
 def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool = False) -> None:
     """Write `table` to `path` durably: aside, synced, renamed. `by_instrument`: it is ordered by it."""
+    empty = frozenset(name for name in table.column_names if table[name].null_count == table.num_rows)
+    groups = _groups([table], layout.row_group_rows) if by_instrument else iter([table])
+    _write(path, groups, table.schema, empty, layout, by_instrument=by_instrument)
+
+
+def write_parts(
+    path: Path, parts: Iterable[pa.Table], schema: pa.Schema, empty: frozenset[str], layout: Layout
+) -> None:
+    """Write tables that follow each other, cut between instruments, as write_parquet does one; the columns
+    `empty` have no value in any."""
+    _write(path, _groups(parts, layout.row_group_rows), schema, empty, layout, by_instrument=True)
+
+
+def _write(
+    path: Path,
+    groups: Iterator[pa.Table],
+    schema: pa.Schema,
+    empty: frozenset[str],
+    layout: Layout,
+    *,
+    by_instrument: bool,
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     try:
-        _write(aside, table, layout, by_instrument=by_instrument)
+        _write_aside(aside, groups, schema, empty, layout, by_instrument=by_instrument)
         aside.rename(path)
     except BaseException:
         aside.unlink(missing_ok=True)  # a full disk needs the room
         raise
 
 
-def _write(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool) -> None:
+def _write_aside(
+    path: Path,
+    groups: Iterator[pa.Table],
+    schema: pa.Schema,
+    empty: frozenset[str],
+    layout: Layout,
+    *,
+    by_instrument: bool,
+) -> None:
     few, whole, levels = [], [], {}
-    for column in table.schema:
+    for column in schema:
         levels[column.name] = 1  # differences are no smaller for a higher one
         if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type) or column.name in CALM:
             few.append(column.name)
@@ -66,7 +96,7 @@ def _write(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool) 
     with path.open("wb") as file:
         with pq.ParquetWriter(
             file,
-            table.schema,
+            schema,
             compression="NONE" if layout.compression == "uncompressed" else layout.compression,
             # Counts and times as differences, prices plain: half the bytes of the defaults on real ticks.
             use_dictionary=few,
@@ -79,11 +109,10 @@ def _write(path: Path, table: pa.Table, layout: Layout, *, by_instrument: bool) 
             store_schema=False,
             write_page_checksum=True,
         ) as writer:
-            empty = [name for name in table.column_names if table[name].null_count == table.num_rows]
-            writer.add_key_value_metadata({EMPTY_KEY: "\n".join(empty)})
-            groups = row_groups(table, layout.row_group_rows) if by_instrument else [(0, table.num_rows)]
-            for start, stop in groups:
-                writer.write_table(table.slice(start, stop - start), row_group_size=layout.row_group_rows)
+            names = [name for name in schema.names if name in empty]
+            writer.add_key_value_metadata({EMPTY_KEY: "\n".join(names)})
+            for group in groups:
+                writer.write_table(group, row_group_size=layout.row_group_rows)
         file.flush()
         os.fsync(file.fileno())
 
@@ -92,6 +121,22 @@ def empty_columns(meta: pq.FileMetaData) -> frozenset[str]:
     """Return the columns a file says have no value in any row."""
     said = (meta.metadata or {}).get(EMPTY_KEY.encode(), b"").decode()
     return frozenset(said.split("\n")) if said else frozenset()
+
+
+def _groups(parts: Iterable[pa.Table], most_rows: int) -> Iterator[pa.Table]:
+    """Yield the row groups of tables that follow each other, the same however they are cut."""
+    rest: pa.Table | None = None
+    for part in parts:
+        table = part if rest is None else pa.concat_tables([rest, part])
+        rest = None
+        for start, stop in row_groups(table, most_rows):
+            group = table.slice(start, stop - start)
+            if stop == table.num_rows and 2 * group.num_rows < most_rows:
+                rest = group  # instruments of the next table may share it
+            else:
+                yield group
+    if rest is not None:
+        yield rest
 
 
 def row_groups(table: pa.Table, most_rows: int) -> list[tuple[int, int]]:
