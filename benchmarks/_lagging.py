@@ -39,12 +39,12 @@ def lags(path: Path, begin_s: float, end_s: float) -> dict[str, Any]:
 
 
 def worst(path: Path, spans: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Return of each span of monotonic seconds the longest lag and the CPU time taken meanwhile, in ms."""
+    """Return of each span of monotonic seconds the longest lag, and the most CPU time one took, in ms."""
     found = dict.fromkeys(spans, (0.0, 0.0))
     for moment, late, used in _seen(path):
         for name, (begin_s, end_s) in spans.items():
-            if begin_s <= moment - late / 1e3 < end_s and late > found[name][0]:
-                found[name] = (late, used)
+            if begin_s <= moment - late / 1e3 < end_s:
+                found[name] = max(late, found[name][0]), max(used, found[name][1])
     return {name: (round(late, 1), round(used, 1)) for name, (late, used) in found.items()}
 
 

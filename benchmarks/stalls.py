@@ -2,7 +2,7 @@
 
 A recorded market of 5,000 options, an account with 50,000 orders, as many trades and 500 positions, 200
 others, 2,000 conditional orders and stored rows; then each door is called once while sleeps of 2 ms on the
-loop are watched. `ms` is the longest lag beside a door, `cpu_ms` what the loop's own thread computed in it.
+loop are watched. `ms` is the longest lag beside a door, `cpu_ms` the most the loop's thread computed in one.
 `orders_ms`: an order a millisecond, to its report, alone and while the doors of the busy account are called.
 The control is the time in which nothing is called.
 """

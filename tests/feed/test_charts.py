@@ -1,5 +1,7 @@
 """Charts of a session: windows, paging, changes, alignment, release; instrument queries beside them."""
 
+import asyncio
+import json
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -453,6 +455,33 @@ def test_instruments_are_found_by_what_is_asked(rig: ChartRig) -> None:
     found = peer.say(PEEK)
     assert [p["symbols"] for m in found for p in m["data"]] == [{"q": None}]
     assert peer.say(PEEK) == []
+
+
+def test_a_query_for_many_instruments_leaves_the_loop_to_others(
+    rig: ChartRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qautlra.feed.catalogue.STEP_COUNT", 1)
+    monkeypatch.setattr("qautlra.feed.dialects.STEP_COUNT", 1)
+    peer = rig.peer()
+    peer.say(PEEK)
+    (session,) = (client.session for client in rig.feed._clients.values())
+    query = 'query { multi_symbol_info(class: [FUTURE], exchange_id: ["CFFEX"]) { a } }'
+
+    async def ask() -> None:
+        for number in range(5):
+            asked = {"aid": "ins_query", "query_id": f"q{number}", "query": query}
+            rig.feed.receive(peer.client, json.dumps(asked))
+        await asyncio.sleep(0)
+        assert len(session.asking) == 4, "others have the loop before they are answered"
+        while session.asking:
+            await asyncio.wait(session.asking)
+
+    rig.loop.run_until_complete(ask())
+    peer.say(PEEK)
+    assert len(peer.tree["symbols"]) == 4 and "at once" in str(peer.tree["notify"])
+    for found in peer.tree["symbols"].values():
+        rows = found["result"]["multi_symbol_info"]
+        assert [row["instrument_id"] for row in rows] == ["CFFEX.IF2101", "CFFEX.IF2103"]
 
 
 def test_options_come_with_what_they_are_on(rig: ChartRig) -> None:

@@ -6,7 +6,7 @@ whoever lists it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Protocol
 
@@ -14,6 +14,8 @@ from qautlra.model.naming import instrument_name
 from qautlra.wire.ins_query import Asked
 
 ROWS_COUNT = 10_000
+STEP_COUNT = 200
+"""Instruments looked at in one step of a long search: some milliseconds."""
 _BEIJING = timezone(timedelta(hours=8))
 _EVENING = "18:00"
 _TOO_MANY = f"Only the first {ROWS_COUNT} instruments; ask for fewer"
@@ -81,8 +83,22 @@ class Catalogue:
         """Return the number of an instrument, or of a main contract or index that can be made; else -1."""
         return self._instruments.find(symbol) if self._continuous is None else self._continuous.enter(symbol)
 
+    def is_long(self, asked: Asked) -> bool:
+        """Tell whether so many instruments are looked through that it is better done in `steps`."""
+        return asked.instrument_ids is None and len(self._instruments) > STEP_COUNT
+
     def find(self, asked: Asked) -> tuple[list[dict[str, Any]], str]:
         """Return the rows of the instruments asked for, and what there is to say about the answer."""
+        steps = self.steps(asked)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                found: tuple[list[dict[str, Any]], str] = end.value
+                return found
+
+    def steps(self, asked: Asked) -> Generator[None, None, tuple[list[dict[str, Any]], str]]:
+        """Do the same; yield after every STEP_COUNT instruments that were looked at."""
         found: list[dict[str, Any]] = []
         room = ROWS_COUNT  # for rows, those of options among them
         options = self._options(asked) if asked.options or asked.has_derivatives is not None else {}
@@ -105,7 +121,9 @@ class Catalogue:
                 row = {"instrument_id": name, "exchange_id": name.partition(".")[0]}
                 if not add(row, options[name]):
                     return found, _TOO_MANY
-        for instrument, shown in self._candidates(asked):
+        for number, (instrument, shown) in enumerate(self._candidates(asked), 1):
+            if number % STEP_COUNT == 0:
+                yield
             row = self.row(instrument, shown, related)
             on_it = options.get(self._instruments.symbol(instrument), [])
             if asked.has_derivatives is not None and asked.has_derivatives != bool(on_it):

@@ -5,20 +5,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from qautlra.base.errors import LimitError
+from qautlra.feed.catalogue import STEP_COUNT, Catalogue
 from qautlra.feed.charts import WIDTH_COUNT, Wanted
 from qautlra.feed.context import Flow
 from qautlra.wire import diff, ins_query, legacy
+from qautlra.wire.ins_query import Asked
 from qautlra.wire.market import BadMessage, Dialect
 
 if TYPE_CHECKING:
     from qautlra.feed.sessions import Session
 
 NAMES_SHOWN_COUNT = 20
+ASKING_COUNT = 4
+"""Queries for many instruments of one session that are looked up at a time."""
 CHART_TEXT_CHARS = 4_096
 
 
@@ -130,8 +135,38 @@ def _diff_query(session: Session, command: diff.InsQuery, _text: str, _out: list
         problem = "Instrument queries are not served here"
     elif command.query:
         asked, problem = ins_query.parse(command.query, bytes(command.variables))
+        if asked is not None and catalogue.is_long(asked):
+            if len(session.asking) < ASKING_COUNT:
+                task = asyncio.get_running_loop().create_task(_answer(session, catalogue, command, asked))
+                session.asking.add(task)
+                task.add_done_callback(session.asking.discard)
+            else:
+                session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many instrument queries at once")
+            return
         if asked is not None:
             rows, problem = catalogue.find(asked)
+    _answered(session, command, rows, problem)
+
+
+async def _answer(session: Session, catalogue: Catalogue, command: diff.InsQuery, asked: Asked) -> None:
+    """Answer a query for many instruments, a few at a time: others have the loop between."""
+    steps = catalogue.steps(asked)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            rows, problem = end.value
+            break
+        await asyncio.sleep(0)
+    for first in range(0, len(rows), STEP_COUNT):
+        step = slice(first, first + STEP_COUNT)
+        rows[step] = [diff.ready(row) for row in rows[step]]
+        await asyncio.sleep(0)
+    _answered(session, command, rows, problem)
+    session.context.wake(session.client)
+
+
+def _answered(session: Session, command: diff.InsQuery, rows: list[Any], problem: str) -> None:
     if not session.root.instruments(command, rows, problem):
         session.notice("ERROR", diff.NOTIFY_LIMIT, "Too many unanswered instrument queries: peek first")
 

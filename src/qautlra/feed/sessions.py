@@ -6,6 +6,7 @@ what each message does is in `dialects`.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -39,6 +40,7 @@ class Session:
         "_stamp",
         "_style",
         "_whole",
+        "asking",
         "charts",
         "client",
         "context",
@@ -89,6 +91,8 @@ class Session:
         self.status_names: dict[str, str] = {}
         self.states: dict[str, str] = {}
         self.charts: SessionCharts | None = None
+        self.asking: set[asyncio.Task[None]] = set()
+        "Queries for many instruments that are not answered yet."
         self.data_bytes = 0  # taken since it was last set to 0
         self.set_style(Dialect.DIFF)
 
@@ -153,6 +157,8 @@ class Session:
         """Let go of what is shared; the session is not used any more."""
         if self.charts is not None:
             self.charts.close()
+        for task in self.asking:
+            task.cancel()
 
     def due(self, now: float) -> bool:
         """Tell whether the session may be pushed to now."""

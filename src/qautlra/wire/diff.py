@@ -97,6 +97,11 @@ def subscription_list(names: list[str]) -> bytes:
     return orjson.dumps({"aid": "rsp_peek_message", "ins_list": ",".join(names)})
 
 
+def ready(row: dict[str, Any]) -> orjson.Fragment:
+    """Return a row of an answer as it is written, so that many need not be at once."""
+    return orjson.Fragment(orjson.dumps(row))
+
+
 class Root:
     """What must travel in the root of the session's next `rtn_data`. Bounded: the oldest notice gives way."""
 
@@ -141,7 +146,7 @@ class Root:
             self._notices.pop(next(iter(self._notices)))
         self._notices[key] = {"type": "MESSAGE", "level": level, "code": code, "content": content}
 
-    def instruments(self, query: InsQuery, rows: list[dict[str, Any]], error: str) -> bool:
+    def instruments(self, query: InsQuery, rows: list[Any], error: str) -> bool:
         """Answer an instrument query, or release the former answer; False when too many answers wait."""
         if len(self._symbols) >= self.MAX_PARTS_COUNT and query.query_id not in self._symbols:
             return False
