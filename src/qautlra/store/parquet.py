@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -45,7 +46,8 @@ def write_parquet(path: Path, table: pa.Table, layout: Layout, *, by_instrument:
     """Write `table` to `path` durably: aside, synced, renamed. `by_instrument`: it is ordered by it."""
     empty = frozenset(name for name in table.column_names if table[name].null_count == table.num_rows)
     groups = _groups([table], layout.row_group_rows) if by_instrument else iter([table])
-    _write(path, groups, table.schema, empty, layout, by_instrument=by_instrument)
+    with _whole(path) as aside:
+        _write(aside, groups, table.schema, empty, layout, by_instrument=by_instrument)
 
 
 def write_parts(
@@ -53,29 +55,24 @@ def write_parts(
 ) -> None:
     """Write tables that follow each other, cut between instruments, as write_parquet does one; the columns
     `empty` have no value in any."""
-    _write(path, _groups(parts, layout.row_group_rows), schema, empty, layout, by_instrument=True)
+    with _whole(path) as aside:
+        _write(aside, _groups(parts, layout.row_group_rows), schema, empty, layout, by_instrument=True)
 
 
-def _write(
-    path: Path,
-    groups: Iterator[pa.Table],
-    schema: pa.Schema,
-    empty: frozenset[str],
-    layout: Layout,
-    *,
-    by_instrument: bool,
-) -> None:
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give the place to write to, and put what was written there in its own, or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     try:
-        _write_aside(aside, groups, schema, empty, layout, by_instrument=by_instrument)
+        yield aside
         aside.rename(path)
     except BaseException:
         aside.unlink(missing_ok=True)  # a full disk needs the room
         raise
 
 
-def _write_aside(
+def _write(
     path: Path,
     groups: Iterator[pa.Table],
     schema: pa.Schema,
