@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from qautlra.base import metrics
+from qautlra.base.errors import LimitError
 from qautlra.net.auth import asker
 from qautlra.net.deps import Deps, QueryResult
 from qautlra.net.http import json_reply
@@ -17,6 +19,11 @@ from qautlra.wire import errors, rest
 from qautlra.wire.query import decode_counts, decode_query
 
 LEFT_POLL_S = 0.05
+WHOLE_BYTES, PIECE_BYTES = 1 << 20, 256 << 10
+"An answer longer than the first goes in pieces, as its client reads."
+UNREAD_BYTES = 512 << 20
+SEND_S = 30.0
+"A client that takes nothing for so long is cut."
 _PARAMETERS = {
     "stream": "futures_market, stock_market, market_data or bar_1m",
     "start_time": "1h-ago when left out",
@@ -39,6 +46,10 @@ class StoreHttp:
 
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
+        self._unread_bytes = 0
+        metrics.bound(
+            "net_answers", lambda: self._unread_bytes, UNREAD_BYTES, unit="bytes", when_full="refuse"
+        )
 
     def routes(self) -> list[Route]:
         """Return the route table's rows."""
@@ -87,9 +98,29 @@ class StoreHttp:
             headers["X-Truncated"] = "true"  # by the server's cap, not by the limit asked for
         if result.rows is not None:
             headers["X-Row-Count"] = str(result.rows)
-        if isinstance(result.chunks, bytes):
+        if not isinstance(result.chunks, bytes):
+            return await _stream(request, result.chunks, headers)
+        if len(result.chunks) <= WHOLE_BYTES:
             return web.Response(body=result.chunks, headers=headers)
-        return await _stream(request, result.chunks, headers)
+        return await self._in_pieces(request, result.chunks, headers)
+
+    async def _in_pieces(
+        self, request: web.Request, body: bytes, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Send a long answer as it is read; refused while too much waits for other readers."""
+        if self._unread_bytes + len(body) > UNREAD_BYTES:
+            raise LimitError("too much waits for clients that do not read it", retry_after_s=5)
+        self._unread_bytes += len(body)
+        try:
+            response = web.StreamResponse(headers=headers)
+            response.content_length = len(body)
+            await response.prepare(request)
+            for at in range(0, len(body), PIECE_BYTES):
+                await _write(request, response, memoryview(body)[at : at + PIECE_BYTES])
+            await response.write_eof()
+        finally:
+            self._unread_bytes -= len(body)
+        return response
 
 
 async def _while_connected(request: web.Request, work: Coroutine[Any, Any, QueryResult]) -> QueryResult:
@@ -104,6 +135,17 @@ async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Query
         task.cancel()
 
 
+async def _write(request: web.Request, response: web.StreamResponse, piece: bytes | memoryview) -> None:
+    """Send a piece; a client that takes none for SEND_S is cut, or its answer would wait here for ever."""
+    try:
+        async with asyncio.timeout(SEND_S):
+            await response.write(piece)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client does not read") from None
+
+
 async def _stream(
     request: web.Request, chunks: AsyncIterator[bytes | memoryview], headers: dict[str, str]
 ) -> web.StreamResponse:
@@ -113,9 +155,9 @@ async def _stream(
     await response.prepare(request)
     try:
         if first is not None:
-            await response.write(first)
+            await _write(request, response, first)
             async for chunk in chunks:
-                await response.write(chunk)
+                await _write(request, response, chunk)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception as error:
