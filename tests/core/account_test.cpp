@@ -2,6 +2,7 @@
 // the same hash, judged against sums made anew; bounds that hold against absurd numbers.
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 #include <random>
 #include <vector>
 
@@ -301,6 +302,27 @@ TEST_CASE(sums_beside_wide_ones) {
     EXPECT_EQ(account.static_balance(), static_cast<Money>(before));
     EXPECT_EQ(account.balance(), clamp(before + top - edge / 2));
     EXPECT_EQ(account.available(), account.balance());
+    EXPECT_EQ(account.means().balance, account.balance());
+    EXPECT_EQ(account.means().available, account.available());
+  }
+}
+
+// Balance and available of one look are those of two, at either end of what fits and one beyond it.
+TEST_CASE(means_beside_single_sums) {
+  constexpr std::int64_t top = std::numeric_limits<std::int64_t>::max();
+  std::mt19937_64 draw(16);
+  const auto some = [&]() -> Money {
+    constexpr Money edges[] = {top, -top, -top - 1, top / 2, -(top / 2), -(top / 2) - 1, 0, 1, -1, kMaxValue};
+    return draw() % 3 == 0 ? edges[draw() % std::size(edges)] : static_cast<Money>(draw()) >> (draw() % 64);
+  };
+  for (int i = 0; i < 200'000; ++i) {
+    Funds f;
+    for (Money* m : {&f.pre_balance, &f.deposit, &f.withdraw, &f.close_profit, &f.position_profit, &f.commission,
+                     &f.premium, &f.margin, &f.frozen_margin, &f.frozen_commission, &f.frozen_premium})
+      if (draw() % 2 == 0) *m = some();
+    const Funds::Means both = f.means();
+    EXPECT_EQ(both.balance, f.balance());
+    EXPECT_EQ(both.available, f.available(f.balance()));
   }
 }
 
@@ -308,7 +330,9 @@ TEST_CASE(sums_beside_wide_ones) {
 TEST_CASE(shares_beside_wide_ones) {
   constexpr std::int64_t top = std::numeric_limits<std::int64_t>::max();
   const auto same = [](Money value, Ratio ratio) {
-    EXPECT_EQ(times(value, ratio), clamp(divide_round(static_cast<Wide>(value) * ratio, kOne)));
+    const Money expected = clamp(divide_round(static_cast<Wide>(value) * ratio, kOne));
+    EXPECT_EQ(times(value, ratio), expected);
+    if (value >= 0 && ratio >= 0 && ratio <= kOne) EXPECT_EQ(times(value, ratio, part_of(ratio)), expected);
   };
   constexpr Ratio ratios[] = {0, 1, 23'010, kOne / 2, kOne - 1, kOne, kOne + 1, 7 * kOne, top, -1, -kOne};
   for (const Ratio ratio : ratios)

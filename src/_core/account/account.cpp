@@ -4,31 +4,13 @@
 #include <limits>
 
 #include "account/hash.hpp"
+#include "account/plan.hpp"
 
 namespace qautlra::account {
 
 namespace {
 
 constexpr int index(Side side) { return static_cast<int>(side); }
-
-[[gnu::noinline]] Money rated_by_lot(const Rate& rate, Money value, std::int64_t lots) {
-  return add(times(value, rate.ratio), clamp(static_cast<Wide>(rate.per_lot) * lots));
-}
-Money rated(const Rate& rate, Money value, std::int64_t lots) {
-  return rate.per_lot == 0 ? times(value, rate.ratio) : rated_by_lot(rate, value, lots);
-}
-
-// Broker's fee of one fill or of what is left of an order that closes.
-Money closing_fee(const Terms& t, Price price, std::int64_t today, std::int64_t his) {
-  return add(rated(t.fee_close_today, value_of(price, today, t.multiple), today),
-             rated(t.fee_close, value_of(price, his, t.multiple), his));
-}
-
-Money tax_of(const Terms& t, Side side, Money value) {
-  if ((t.transfer_fee | t.sell_tax) == 0) return 0;
-  const Money transfer = times(value, t.transfer_fee);
-  return side == Side::kSell ? add(transfer, times(value, t.sell_tax)) : transfer;
-}
 
 double ratio_of(Money margin, Money balance) {
   if (margin == 0) return 0;
@@ -40,17 +22,22 @@ bool price_fits(Price price) { return price >= 0 && price <= kMaxPrice; }
 
 }  // namespace
 
+Money rated_by_lot(const Rate& rate, Money value, std::int64_t lots) {
+  return add(times(value, rate.ratio, rate.part), clamp(static_cast<Wide>(rate.per_lot) * lots));
+}
+
 bool Board::set_terms(std::uint32_t instrument, const Terms& terms) {
   if (!terms.valid()) return false;
-  if (instrument >= known_.size()) {
-    const std::size_t size = static_cast<std::size_t>(instrument) + 1;
-    terms_.resize(size);
-    quotes_.resize(size);
-    holders_.resize(size);
-    known_.resize(size, 0);
+  if (instrument >= size_) {
+    size_ = instrument + 1;
+    listed_.resize(size_);
+    holders_.resize(size_);
   }
-  terms_[instrument] = terms;
-  known_[instrument] = 1;
+  Listed& listed = listed_[instrument];
+  listed.terms = terms;
+  for (Rate* rate : {&listed.terms.margin[0], &listed.terms.margin[1], &listed.terms.fee_open, &listed.terms.fee_close,
+                     &listed.terms.fee_close_today})
+    rate->part = part_of(rate->ratio);
   return true;
 }
 
@@ -74,30 +61,6 @@ Code Account::plan(std::uint32_t instrument, Side side, Offset offset, std::int6
                    Hold& out) const {
   if (!board_->known(instrument)) return Code::kNoInstrument;
   return plan(board_->terms(instrument), instrument, side, offset, volume, price, out);
-}
-
-Code Account::plan(const Terms& t, std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
-                   Hold& hold) const {
-  if (volume < 1 || volume > kMaxVolume) return Code::kVolume;
-  if (!price_fits(price)) return Code::kBadPrice;
-  const Money value = value_of(price, volume, t.multiple);  // or what is as far beyond the bound
-  if (value > kMaxValue) return Code::kTooLarge;
-  // Field by field: a whole one made elsewhere would be waited for on its way here.
-  hold.price = price;
-  hold.fee_due = hold.fee_charged = 0;
-  hold.left = volume;
-  hold.his = 0;
-  hold.instrument = instrument;
-  hold.side = side;
-  hold.opens = t.opens(side, offset);
-  if (hold.opens) {
-    if (value > kMaxValue - opened_) return Code::kTooLarge;
-  } else if (const Code code = plan_close(t, offset, hold); code != Code::kOk) {
-    return code;
-  }
-  estimate(t, hold, value);
-  if (hold.opens && add(add(funds_.margin, funds_.frozen_margin), due(hold)) > kMaxValue) return Code::kTooLarge;
-  return Code::kOk;
 }
 
 // The lots that a close takes, by the exchange's rule.
@@ -151,16 +114,6 @@ std::int64_t Account::frozen_to_close(std::uint32_t instrument, Side side, std::
 void Account::estimate(const Terms& t, Hold& h) {
   h.frozen = h.commission = 0;
   if (h.left != 0) estimate(t, h, value_of(h.price, h.left, t.multiple));
-}
-
-inline void Account::estimate(const Terms& t, Hold& h, Money value) {
-  h.frozen = 0;
-  h.pays_premium = t.asset == Asset::kOption && h.side == Side::kBuy;
-  if (h.pays_premium) h.frozen = value;
-  else if (h.opens) h.frozen = t.asset == Asset::kStock ? value : rated(t.margin[index(h.side)], value, h.left);
-  const Money fee = h.opens ? rated(t.fee_open, value, h.left) : closing_fee(t, h.price, h.today(), h.his);
-  const Money due = add(h.fee_due, fee);
-  h.commission = add(std::max(due, t.fee_min) - h.fee_charged, tax_of(t, h.side, value));
 }
 
 void Account::take(const Hold& hold) {
@@ -258,15 +211,16 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   const Money value = value_of(price, volume, t.multiple);
   Position& p = place(hold.instrument);
   const Price last = p.last == kNoValue ? price : p.last;
-  const Money at_last = last == price ? value : value_of(last, volume, t.multiple);
+  // Whether these two are the trade's price nobody can foresee: reckoned anew they take less than a wrong guess.
+  const Money at_last = value_of(last, volume, t.multiple);
   if (value > kMaxValue) return Code::kTooLarge;
   Money reserved = 0;
   if (hold.opens) {
-    reserved = hold.price == price ? value : value_of(hold.price, volume, t.multiple);
+    reserved = value_of(hold.price, volume, t.multiple);
     if (opened_ - reserved > kMaxValue - value || at_last > kMaxGross - gross_) return Code::kTooLarge;
   }
   let_go(p, hold);
-  Filled filled;
+  out = {};
   const int of = index(hold.opens ? hold.side : book::opposite(hold.side));
   Position::Held& leg = p.held[of];
   // What the lots add to the leg: what it is in all, where that is so large that it is not known to the last digit.
@@ -284,45 +238,14 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
     more = part_of(t, of, at_last, value, value);
     fee = rated(t.fee_open, value, volume);
   } else {
-    const bool his_first = t.close_rule == CloseRule::kHisFirst;
-    const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today());
-    const std::int64_t today = his_first ? volume - first : first;
-    const std::int64_t his = volume - today;
-    Money cost = 0, open_cost = 0;
-    if (today > 0) {
-      const Money part = share(leg.cost_today, today, leg.today);
-      leg.cost_today -= part;
-      cost += part;
-      open_cost += part;
-    }
-    if (his > 0) {
-      const Money part = share(leg.cost_his, his, leg.his);
-      leg.cost_his -= part;
-      cost += part;
-      const Money open_part = share(leg.open_cost_his, his, leg.his);
-      leg.open_cost_his -= open_part;
-      open_cost += open_part;
-    }
-    leg.today -= today;
-    leg.his -= his;
-    p.frozen_today[of] -= today;
-    leg.frozen_his -= his;
-    hold.his -= his;
-    opened_ -= cost;
-    filled.closed_today = today;
-    filled.closed_his = his;
-    if (t.asset != Asset::kOption) {
-      filled.close_profit = of == index(Side::kBuy) ? value - cost : cost - value;
-      funds_.close_profit = add(funds_.close_profit, filled.close_profit);
-    }
-    if (t.asset == Asset::kStock) funds_.sold = add(funds_.sold, value);
-    more = part_of(t, of, -at_last, -cost, -open_cost);
-    fee = closing_fee(t, price, today, his);
+    more = close(t, p, of, hold, volume, value, at_last, out);
+    fee = closing_fee(t, price, out.closed_today, out.closed_his);
   }
   hold.left -= volume;
-  hold.fee_due = add(hold.fee_due, fee);
+  hold.fee_due = add_up(hold.fee_due, fee);
   fee = std::max(hold.fee_due, t.fee_min);
-  filled.commission = add(fee - hold.fee_charged, tax_of(t, hold.side, value));
+  out.commission = fee - hold.fee_charged;
+  if (t.taxed()) [[unlikely]] out.commission = add(out.commission, tax_of(t, hold.side, value));
   hold.fee_charged = fee;
   if (hold.left != 0) {
     estimate(t, hold, value_of(hold.price, hold.left, t.multiple));
@@ -331,12 +254,50 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
     hold.frozen = hold.commission = 0;
     --live_orders_;
   }
-  funds_.commission = add(funds_.commission, filled.commission);
+  funds_.commission = add_up(funds_.commission, out.commission);
   if (t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
   add_part(t, of, in_all ? part_of(t, p, of) : more, 1);
   set_margin(t, p, of);
-  out = filled;
   return Code::kOk;
+}
+
+// Takes the lots of a closing fill off their leg; what that adds to the leg.
+Account::Part Account::close(const Terms& t, Position& p, int of, Hold& hold, std::int64_t volume, Money value,
+                             Money at_last, Filled& out) {
+  Position::Held& leg = p.held[of];
+  const bool his_first = t.close_rule == CloseRule::kHisFirst;
+  const std::int64_t first = std::min(volume, his_first ? hold.his : hold.today());
+  const std::int64_t today = his_first ? volume - first : first;
+  const std::int64_t his = volume - today;
+  Money cost = 0, open_cost = 0;
+  if (today > 0) {
+    const Money part = share(leg.cost_today, today, leg.today);
+    leg.cost_today -= part;
+    cost += part;
+    open_cost += part;
+  }
+  if (his > 0) {
+    const Money part = share(leg.cost_his, his, leg.his);
+    leg.cost_his -= part;
+    cost += part;
+    const Money open_part = share(leg.open_cost_his, his, leg.his);
+    leg.open_cost_his -= open_part;
+    open_cost += open_part;
+  }
+  leg.today -= today;
+  leg.his -= his;
+  p.frozen_today[of] -= today;
+  leg.frozen_his -= his;
+  hold.his -= his;
+  opened_ -= cost;
+  out.closed_today = today;
+  out.closed_his = his;
+  if (t.asset != Asset::kOption) {
+    out.close_profit = of == index(Side::kBuy) ? value - cost : cost - value;
+    funds_.close_profit = add(funds_.close_profit, out.close_profit);
+  }
+  if (t.asset == Asset::kStock) funds_.sold = add(funds_.sold, value);
+  return part_of(t, of, -at_last, -cost, -open_cost);
 }
 
 Code Account::trade(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
@@ -349,15 +310,12 @@ Code Account::trade(std::uint32_t instrument, Side side, Offset offset, std::int
   return code;
 }
 
-Money Account::leg_margin(const Terms& t, const Position& p, int side) {
+inline Money Account::leg_margin(const Terms& t, const Position& p, int side) {
   const Position::Held& leg = p.held[side];
   if (leg.volume() == 0) return 0;
-  switch (t.asset) {
-    case Asset::kStock: return p.value(side, t.multiple);
-    case Asset::kOption:
-      if (side == index(Side::kBuy)) return 0;
-      break;
-    case Asset::kFuture: break;
+  if (t.asset != Asset::kFuture) [[unlikely]] {
+    if (t.asset == Asset::kStock) return p.value(side, t.multiple);
+    if (side == index(Side::kBuy)) return 0;  // of an option bought
   }
   return rated(t.margin[side], leg.position_cost(), leg.volume());
 }
@@ -383,7 +341,7 @@ inline void Account::add_part(const Terms& t, int side, const Part& part, int si
   else funds_.paid_profit += sign * part.profit;
 }
 
-void Account::take_off(const Terms& t, Position& p, int side) { add_part(t, side, part_of(t, p, side), -1); }
+[[gnu::noinline]] void Account::take_off(const Terms& t, Position& p, int side) { add_part(t, side, part_of(t, p, side), -1); }
 
 // Brings everything that follows from a leg's lots, costs and last price up to date, and the sums with it.
 void Account::put_on(const Terms& t, Position& p, int side) {
@@ -403,7 +361,7 @@ inline void Account::set_margin(const Terms& t, Position& p, int side) {
 
 void Account::add_margin(const Position& p, int leg, Money delta) {
   if (margin_side_ == MarginSide::kSum) [[likely]] {
-    funds_.margin = add(funds_.margin, delta);
+    funds_.margin = add_up(funds_.margin, delta);
     return;
   }
   const std::int32_t group = board_->terms(p.instrument).group;

@@ -147,22 +147,28 @@ class Board {
  public:
   // False, and nothing changed, for terms that are not valid().
   bool set_terms(std::uint32_t instrument, const Terms& terms);
-  bool known(std::uint32_t instrument) const { return instrument < known_.size() && known_[instrument]; }
-  const Terms& terms(std::uint32_t instrument) const { return terms_[instrument]; }
-  Quote& quote(std::uint32_t instrument) { return quotes_[instrument]; }
-  const Quote& quote(std::uint32_t instrument) const { return quotes_[instrument]; }
+  bool known(std::uint32_t instrument) const { return instrument < size_ && listed_[instrument].terms.multiple != 0; }
+  const Terms& terms(std::uint32_t instrument) const { return listed_[instrument].terms; }
+  Quote& quote(std::uint32_t instrument) { return listed_[instrument].quote; }
+  const Quote& quote(std::uint32_t instrument) const { return listed_[instrument].quote; }
   const std::vector<std::uint32_t>& holders(std::uint32_t instrument) const { return holders_[instrument]; }
   void hold(std::uint32_t instrument, std::uint32_t account) { holders_[instrument].push_back(account); }
   void drop(std::uint32_t instrument, std::uint32_t account);
-  std::size_t size() const { return known_.size(); }
+  std::size_t size() const { return size_; }
 
   PositionPool positions;
 
  private:
-  std::vector<Terms> terms_;
-  std::vector<Quote> quotes_;
+  // An order needs the first three of its cache lines.
+  struct alignas(64) Listed {
+    Quote quote;
+    Terms terms;  // multiple 0: not known
+    Listed() { terms.multiple = 0; }
+  };
+  static_assert(sizeof(Listed) == 256);
+  std::vector<Listed> listed_;
+  std::uint32_t size_ = 0;  // of them
   std::vector<std::vector<std::uint32_t>> holders_;
-  std::vector<char> known_;
 };
 
 // What one live order keeps from its account: one cache line. The owner of the order keeps it beside the order.
@@ -221,10 +227,32 @@ struct Funds {
       return sum;
     return clamp(static_cast<Wide>(before) + close_profit + position_profit - commission + premium);
   }
+  // Both at once.
+  struct Means {
+    Money balance;
+    Money available;
+  };
+  Means means() const {
+    Money before = pre_balance, sum = 0, left = 0;
+    if (__builtin_add_overflow(before, deposit, &before) || __builtin_sub_overflow(before, withdraw, &before) ||
+        before == kNoValue || __builtin_add_overflow(before, close_profit, &sum) ||
+        __builtin_add_overflow(sum, position_profit, &sum) || __builtin_add_overflow(sum, premium, &sum) ||
+        __builtin_sub_overflow(sum, commission, &sum) || sum == kNoValue || __builtin_sub_overflow(sum, margin, &left) ||
+        __builtin_sub_overflow(left, frozen_margin, &left) || __builtin_sub_overflow(left, frozen_commission, &left) ||
+        __builtin_sub_overflow(left, frozen_premium, &left) || left == kNoValue) [[unlikely]]
+      return one_by_one();
+    return {sum, left};
+  }
   Money available(Money balance) const {
     if (Money sum = balance; take_from(sum, margin, frozen_margin, frozen_commission, frozen_premium)) [[likely]]
       return sum;
     return clamp(static_cast<Wide>(balance) - margin - frozen_margin - frozen_commission - frozen_premium);
+  }
+
+ private:
+  [[gnu::noinline, gnu::cold]] Means one_by_one() const {
+    const Money sum = balance();
+    return {sum, available(sum)};
   }
 };
 
@@ -243,13 +271,14 @@ class alignas(64) Account {
   Code withdraw(Money amount);
 
   // What an order would freeze: lots by the exchange's close rule, money at `price`. Funds are not asked for;
-  // compare due(hold) with available(). take() then makes it so. What is refused leaves nothing in `out` to go by.
+  // compare due(hold) with available(). take() then makes it so. What is refused leaves nothing in `out` to go by. What an
+  // opening order and the account's margin, frozen or not, come to is no more than kMaxValue.
   Code plan(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) const;
-  // The same where the board's terms of it are at hand.
+  // The same where the board's terms of it are at hand; plan.hpp has it.
   Code plan(const Terms& terms, std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
             Hold& out) const;
   void take(const Hold& hold);
-  static Money due(const Hold& h) { return add(add(h.margin(), h.commission), h.premium()); }
+  static Money due(const Hold& h) { return add(h.frozen, h.commission); }
   // plan, funds (opening orders only: who has no money may still close), take.
   Code freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out);
   // Part of an order is not wanted any more: `left` lots stay.
@@ -286,7 +315,7 @@ class alignas(64) Account {
   Money static_balance() const { return funds_.static_balance(); }
   Money balance() const { return funds_.balance(); }
   Money available() const { return funds_.available(balance()); }
-  Money available(Money balance) const { return funds_.available(balance); }  // where it is known already
+  Funds::Means means() const { return funds_.means(); }
   Money withdraw_quota() const;
   Money market_value() const { return worth_; }         // of shares and options
   Money option_value() const { return option_worth_; }  // of options alone
@@ -354,6 +383,8 @@ class alignas(64) Account {
   };
   static Part part_of(const Terms& terms, int leg, Money value, Money position_cost, Money open_cost);
   static Part part_of(const Terms& terms, const Position& position, int leg);
+  [[gnu::noinline]] Part close(const Terms& terms, Position& position, int leg, Hold& hold, std::int64_t volume, Money value,
+                               Money at_last, Filled& out);
   void take_off(const Terms& terms, Position& position, int leg);  // before a leg changes: its part, but not its margin
   void put_on(const Terms& terms, Position& position, int leg);    // and after
   void set_margin(const Terms& terms, Position& position, int leg);

@@ -56,11 +56,16 @@ constexpr Wide divide_round(Wide x, Wide y) { return x >= 0 ? (x + y / 2) / y : 
 constexpr Wide wide_value(Price price, std::int64_t volume, std::int64_t multiple) {
   return static_cast<Wide>(price) * volume * multiple;
 }
+// What seldom happens stands apart, so that it does not take registers from what always does.
+[[gnu::noinline, gnu::cold]] constexpr Money clamped_value(Price price, std::int64_t volume, std::int64_t multiple) {
+  return clamp(wide_value(price, volume, multiple));
+}
+[[gnu::noinline, gnu::cold]] constexpr Money clamped_sum(Money a, Money b) { return clamp(static_cast<Wide>(a) + b); }
 // None of the three is negative.
 constexpr Money value_of(Price price, std::int64_t volume, std::int64_t multiple) {
   Money value = 0;
-  if (__builtin_mul_overflow(price, volume, &value)) [[unlikely]] return clamp(wide_value(price, volume, multiple));
-  if (__builtin_mul_overflow(value, multiple, &value)) [[unlikely]] return clamp(wide_value(price, volume, multiple));
+  if (__builtin_mul_overflow(price, volume, &value)) [[unlikely]] return clamped_value(price, volume, multiple);
+  if (__builtin_mul_overflow(value, multiple, &value)) [[unlikely]] return clamped_value(price, volume, multiple);
   return value;
 }
 // For what times() does not do itself.
@@ -77,6 +82,20 @@ constexpr Money times(Money value, Ratio ratio) {
     return static_cast<Money>(whole * by + ((of - whole * one) * by + one / 2) / one);
   }
   return times_wide(value, ratio);
+}
+// A ratio from 0 to kOne as so much of 2^64, rounded down.
+constexpr std::uint64_t part_of(Ratio ratio) {
+  return ratio >= kOne ? ~std::uint64_t{0}
+                       : static_cast<std::uint64_t>((static_cast<UnsignedWide>(ratio) << 64) / kOne);
+}
+// The same as times() of a value that is not negative and a ratio whose part is known, without a division: the part of
+// the value is the whole number of the product, or one less where what is left of it is then below one and a half.
+constexpr Money times(Money value, Ratio ratio, std::uint64_t part) {
+  constexpr auto one = static_cast<std::uint64_t>(kOne);
+  const auto of = static_cast<std::uint64_t>(value);
+  const auto whole = static_cast<std::uint64_t>(static_cast<UnsignedWide>(of) * part >> 64);
+  const std::uint64_t left = of * static_cast<std::uint64_t>(ratio) - whole * one;
+  return static_cast<Money>(whole + (left >= one / 2 ? 1 : 0));
 }
 // The part of a cost that `lots` of `of` lots bear.
 constexpr Money share(Money cost, std::int64_t lots, std::int64_t of) {
@@ -97,7 +116,13 @@ constexpr bool take_from(Money& sum, More... x) {
 constexpr Money add(Money a, Money b) {
   Money sum = 0;
   if (!__builtin_add_overflow(a, b, &sum) && sum != kNoValue) [[likely]] return sum;
-  return clamp(static_cast<Wide>(a) + b);
+  return clamped_sum(a, b);
+}
+// The same where the sum is not negative.
+constexpr Money add_up(Money a, Money b) {
+  Money sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) [[unlikely]] return std::numeric_limits<Money>::max();
+  return sum;
 }
 
 }  // namespace qautlra::account

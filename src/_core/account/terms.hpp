@@ -23,30 +23,32 @@ enum class CloseRule : std::uint8_t {
 };
 
 struct Rate {
-  Ratio ratio = 0;    // of the value
+  Ratio ratio = 0;         // of the value
   Money per_lot = 0;
+  std::uint64_t part = 0;  // part_of(ratio): the board's to set
 };
 
-// Owner: the ledger, by value.
+// Owner: the ledger, by value. What every order needs is in front.
 struct Terms {
-  std::uint64_t key = 0;  // hash of the symbol: the same in every process
   std::int64_t multiple = 1;
   Price tick = 0;  // 0: any price
   Rate margin[2] = {{kOne, 0}, {kOne, 0}};  // by leg
   Rate fee_open;
-  Rate fee_close;
-  Rate fee_close_today;
   Money fee_min = 0;       // per order, over all its fills
   Ratio transfer_fee = 0;  // of the value, both ways
   Ratio sell_tax = 0;      // of the value of sales
   std::int32_t group = -1; // product, for accounts that pay margin on the larger side only; -1: on its own
   Asset asset = Asset::kFuture;
   CloseRule close_rule = CloseRule::kTodayFirst;
+  Rate fee_close;
+  Rate fee_close_today;
+  std::uint64_t key = 0;   // hash of the symbol: the same in every process
 
   // Whether an order opens; of shares all that is bought does.
   bool opens(Side side, Offset offset) const {
     return asset == Asset::kStock ? side == Side::kBuy : offset == Offset::kOpen;
   }
+  bool taxed() const { return (transfer_fee | sell_tax) != 0; }
   bool valid() const {
     const auto fine = [](const Rate& r) {
       return r.ratio >= 0 && r.ratio <= kOne && r.per_lot >= 0 && r.per_lot <= kMaxPrice;

@@ -193,6 +193,9 @@ class Books {
   std::int32_t match(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
                      std::int32_t left, Sink& sink);
   template <Side kSide, class Sink>
+  std::int32_t match_some(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
+                          std::int32_t left, Sink& sink);
+  template <Side kSide, class Sink>
   bool cancel_crossed(Book& b, std::uint32_t book, std::uint32_t account, std::int32_t limit, Sink& sink);
   template <Side kSide, class Sink>
   Placed amend_side(std::uint32_t slot, std::int32_t level, std::int32_t left, Sink& sink);

@@ -165,11 +165,19 @@ inline void Books::drop(std::uint32_t slot, Reason reason, Sink& sink) {
 
 // Trades down the other side until nothing is left or the limit is met; returns what is left.
 template <Side kSide, class Sink>
-std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
-                          std::int32_t left, Sink& sink) {
+inline std::int32_t Books::match(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
+                                 std::int32_t left, Sink& sink) {
+  const auto& other = b.side<opposite(kSide)>();
+  if (left == 0 || !other.crossed(other.best, limit)) return left;
+  return match_some<kSide>(b, book, taker, account, limit, left, sink);
+}
+
+// The same where there is something to trade with.
+template <Side kSide, class Sink>
+std::int32_t Books::match_some(Book& b, std::uint32_t book, OrderId taker, std::uint32_t account, std::int32_t limit,
+                               std::int32_t left, Sink& sink) {
   constexpr Side kOther = opposite(kSide);
   auto& other = b.side<kOther>();
-  if (left == 0 || !other.crossed(other.best, limit)) return left;
   const bool at_maker = b.rules.trade_price == TradePrice::kMaker;
   const std::int32_t wanted = left;
   std::int32_t at;

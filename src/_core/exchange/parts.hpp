@@ -92,7 +92,7 @@ class Parts {
     book::StreamOp op;
     std::uint32_t account;
     std::uint32_t maker;  // slot of the order that a new one meets first, 0: none
-    const account::Account* owner;  // null where there is no such book or number
+    account::Account* owner;  // null where there is no such book or number
   };
 
   // Turns what the books tell into accounts. Lives for one call.
@@ -242,7 +242,7 @@ class Parts {
       return false;
     }
     order.opens = hold.opens;
-    ledger_.at(c.account).take(hold);
+    c.owner->take(hold);
     gate_.placed(c.account, op.book, op.volume, hold.opens);
     if (gate_.counts_repeats(c.account)) gate_.placed_like(request);
     Sink sink{*this, result};

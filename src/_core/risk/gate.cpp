@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "account/hash.hpp"
+#include "account/plan.hpp"
 
 namespace qautlra::risk {
 
@@ -25,23 +26,25 @@ Verdict refuse(int check, Code code, std::uint8_t warnings = 0) {
 }  // namespace
 
 Gate::Rules::Rules(const Limits& given)
-    : limits(given), looks_at_orders(given.looks_at_orders()), least_part(0) {
+    : limits(given),
+      looks_at_orders(given.looks_at_orders()),
+      looks_at_cancels(given.looks_at_cancels()),
+      least_part(0) {
   const Ratio least = given.least_share();
   // Shares above one are looked at as if they were one: earlier than need be.
-  if (least > 0)
-    least_part = least >= account::kOne ? ~std::uint64_t{0}
-                                        : static_cast<std::uint64_t>((static_cast<UnsignedWide>(least) << 64) / account::kOne);
+  if (least > 0) least_part = account::part_of(least);
 }
 
 void Gate::set_account_limits(std::uint32_t account, const Limits& limits) {
   own_.insert_or_assign(account, Rules(limits));
   line(account).own_limits = true;
-  count_if_wanted(limits);
+  follow(limits);
 }
 
 void Gate::widen(std::uint32_t account) {
   lines_.resize(static_cast<std::size_t>(account) + 1);
   repeats_.resize(lines_.size());
+  lines_count_ = account + 1;
 }
 
 // Room for every instrument there is, so that it is made once.
@@ -65,7 +68,7 @@ std::uint64_t Gate::likeness(const Request& r) {
 
 // 5, 7 to 12 as far as limits decide them; an order of the operator's is not asked.
 Verdict Gate::check_limits(const Request& r, const account::Terms& terms, const account::Quote& quote, Line& line_,
-                           std::int64_t now_ns, std::int64_t live_orders, const Judged& judged) {
+                           std::int64_t now_ns, std::int64_t live_orders, Judged judged) {
   const Limits& l = judged.rules->limits;
   // 7: price band
   if (r.price_type == book::PriceType::kLimit) {
@@ -108,11 +111,10 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
   const account::Terms* const known = board.known(r.instrument) ? &board.terms(r.instrument) : nullptr;
   const bool opens = judged.opens =
       known == nullptr ? r.offset == Offset::kOpen : known->opens(r.side, r.offset);
-  Line* const there = r.account < lines_.size() ? &lines_[r.account] : nullptr;
 
   // 1: trading state
   if (!r.force) {
-    const State own = owner == nullptr || there == nullptr ? State::kActive : there->state;
+    const State own = owner == nullptr ? State::kActive : line(r.account).state;
     if (state_ != State::kActive || own != State::kActive) [[unlikely]] {
       if (state_ == State::kHalted || own == State::kHalted) return refuse(1, Code::kHalted);
       if (opens) return refuse(1, Code::kReducing);
@@ -130,7 +132,7 @@ inline Verdict Gate::check_order(const Request& r, const Account* owner, std::in
   // 4: order id
   if (r.duplicate) return refuse(4, Code::kDuplicate);
 
-  Line& line_ = there != nullptr ? *there : line(r.account);
+  Line& line_ = line(r.account);
   const Rules& by = *(judged.rules = &rules(line_, r.account));
   const bool limited = by.looks_at_orders && !r.force;
   // 5: volume
@@ -198,18 +200,17 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
         if (there + r.volume > l.position_max) return refuse(13, Code::kPositionLimit, warnings);
       }
       // 14: funds
-      const Money equity = owner->balance();
-      if (Account::due(hold) > owner->available(equity)) return refuse(14, Code::kFunds, warnings);
+      const auto [equity, available] = owner->means();
+      if (hold.frozen + hold.commission > available) return refuse(14, Code::kFunds, warnings);
       // 15: concentration; 16: risk ratio, without shares paid in full
       // No instrument has more margin than all have together, twice where the larger side pays. As long as that is below
       // the least share of the balance that either looks at, neither need look.
       const account::Funds& funds = owner->funds();
       if (judged.rules->least_part > 0) {
-        Money all = hold.margin();
-        const bool fits = account::add_to(all, funds.frozen_margin, funds.margin, funds.margin) && equity > 0;
-        const auto least = static_cast<Money>(
-            static_cast<UnsignedWide>(static_cast<std::uint64_t>(equity)) * judged.rules->least_part >> 64);
-        if (!fits || all >= least) [[unlikely]] {
+        const Money all = hold.margin() + funds.frozen_margin + 2 * funds.margin;
+        const std::uint64_t of = equity > 0 ? static_cast<std::uint64_t>(equity) : 0;
+        const auto least = static_cast<Money>(static_cast<UnsignedWide>(of) * judged.rules->least_part >> 64);
+        if (all >= least) [[unlikely]] {
           const Verdict shares = check_shares(*owner, r.instrument, hold.margin(), equity, l);
           warnings |= shares.warnings;
           if (shares.code != Code::kOk) return refuse(shares.check, shares.code, warnings);
@@ -228,15 +229,12 @@ Verdict Gate::check(const Request& r, std::int64_t now_ns, std::int32_t trading_
   return {Code::kOk, 0, warnings};
 }
 
-Verdict Gate::check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns) {
-  if (ledger_->find(account) == nullptr) return refuse(2, Code::kNoAccount);
-  Line& line_ = line(account);
-  const Limits& l = rules(line_, account).limits;
-  if (!line_.cancel_pace.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
+Verdict Gate::check_cancel_limits(Line& line, std::uint32_t instrument, std::int64_t now_ns, const Limits& l) {
+  if (!line.cancel_pace.take(l.cancels, now_ns)) return refuse(9, Code::kRate);
   if (!l.looks_at_contracts())
-    return reached(l.day_cancels, line_.cancels) ? refuse(12, Code::kDailyCancels) : Verdict{};
-  const Contract here = done_in(line_, instrument);
-  if (reached(l.day_cancels, line_.cancels) || reached(l.contract_cancels, here.cancels))
+    return reached(l.day_cancels, line.cancels) ? refuse(12, Code::kDailyCancels) : Verdict{};
+  const Contract here = done_in(line, instrument);
+  if (reached(l.day_cancels, line.cancels) || reached(l.contract_cancels, here.cancels))
     return refuse(12, Code::kDailyCancels);
   return {Code::kOk, 0, cancel_warning(l, here)};
 }

@@ -58,7 +58,7 @@ struct Verdict {
 // Owner: the thread of the ledger.
 class Gate {
  public:
-  explicit Gate(account::Ledger& ledger, const Limits& limits) : ledger_(&ledger), common_(limits) {}
+  explicit Gate(account::Ledger& ledger, const Limits& limits) : ledger_(&ledger), common_(limits) { follow(limits); }
 
   // Nothing but the rate's bucket changes. When kOk, `hold` is what account.take() freezes; then say placed().
   Verdict check(const Request& request, std::int64_t now_ns, std::int32_t trading_day, account::Hold& hold,
@@ -66,7 +66,12 @@ class Gate {
   // What the gate says of an order that another exchange takes: 1 to 12 and reduce-only; lots and money are that one's
   // to judge. The account's living orders are the asker's to know.
   Verdict check_outside(const Request& request, std::int64_t now_ns, std::int64_t live_orders);
-  Verdict check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns);
+  Verdict check_cancel(std::uint32_t account, std::uint32_t instrument, std::int64_t now_ns) {
+    if (ledger_->find(account) == nullptr) return {Code::kNoAccount, 2};
+    Line& of = line(account);
+    const Rules& by = rules(of, account);
+    return by.looks_at_cancels ? check_cancel_limits(of, instrument, now_ns, by.limits) : Verdict{};
+  }
   void placed(const Request& request) {
     placed(request.account, request.instrument, request.volume, opens(request));
     if (counts_repeats(request.account)) placed_like(request);
@@ -80,7 +85,7 @@ class Gate {
     ++here.opens;
     here.open_volume += volume;
   }
-  bool counts_repeats(std::uint32_t account) const { return limits(account).repeats_max > 0; }
+  bool counts_repeats(std::uint32_t account) const { return looks_at_repeats_ && limits(account).repeats_max > 0; }
   void placed_like(const Request& request);
   void cancelled(std::uint32_t account, std::uint32_t instrument) {
     ++line(account).cancels;
@@ -100,16 +105,16 @@ class Gate {
   State state() const { return state_; }
   void set_account_state(std::uint32_t account, State state) { line(account).state = state; }
   State account_state(std::uint32_t account) const {
-    return account < lines_.size() ? lines_[account].state : State::kActive;
+    return account < lines_count_ ? lines_[account].state : State::kActive;
   }
   void set_limits(const Limits& limits) {
     common_ = Rules(limits);
-    count_if_wanted(limits);
+    follow(limits);
   }
   // An account's own limits, in place of the common ones.
   void set_account_limits(std::uint32_t account, const Limits& limits);
   const Limits& limits(std::uint32_t account) const {
-    return account < lines_.size() ? rules(lines_[account], account).limits : common_.limits;
+    return account < lines_count_ ? rules(lines_[account], account).limits : common_.limits;
   }
 
   // Counts of what was done in one instrument are kept from the moment that any limit looks at them; `recount` tells the
@@ -118,17 +123,17 @@ class Gate {
     recount_ = recount;
     recount_context_ = context;
     counts_contracts_ = false;
-    count_if_wanted(common_.limits);
+    follow(common_.limits);
   }
   void count(std::uint32_t account, std::uint32_t instrument, std::int64_t opened, bool opens, bool cancelled,
              std::uint32_t trades);
 
   // What an order of the account will touch, fetched ahead of it; the second when the first has come.
   void prefetch(std::uint32_t account) const {
-    if (account < lines_.size()) fetch(lines_.data() + account);
+    if (account < lines_count_) fetch(lines_.data() + account);
   }
   void prefetch(std::uint32_t account, std::uint32_t instrument) const {
-    if (counts_contracts_ && account < lines_.size() && instrument < lines_[account].contracts_size)
+    if (counts_contracts_ && account < lines_count_ && instrument < lines_[account].contracts_size)
       fetch(lines_[account].contracts + instrument);
   }
 
@@ -142,6 +147,7 @@ class Gate {
     explicit Rules(const Limits& given);
     Limits limits;
     bool looks_at_orders;
+    bool looks_at_cancels;
     // Of 2^64, rounded down: so much of the balance is no more than the least share of it; 0: there is none to look at.
     std::uint64_t least_part;
   };
@@ -204,7 +210,7 @@ class Gate {
   };
 
   Line& line(std::uint32_t account) {
-    if (account >= lines_.size()) [[unlikely]] widen(account);
+    if (account >= lines_count_) [[unlikely]] widen(account);
     return lines_[account];
   }
   void widen(std::uint32_t account);
@@ -232,7 +238,8 @@ class Gate {
   Verdict check_order(const Request& request, const account::Account* owner, std::int64_t now_ns,
                       std::int64_t live_orders, Judged& judged);
   Verdict check_limits(const Request& request, const account::Terms& terms, const account::Quote& quote, Line& line,
-                       std::int64_t now_ns, std::int64_t live_orders, const Judged& judged);
+                       std::int64_t now_ns, std::int64_t live_orders, Judged judged);
+  static Verdict check_cancel_limits(Line& line, std::uint32_t instrument, std::int64_t now_ns, const Limits& limits);
   Verdict check_shares(const account::Account& owner, std::uint32_t instrument, Money margin, Money equity,
                        const Limits& limits) const;
   const Rules& rules(const Line& line, std::uint32_t account) const {
@@ -244,7 +251,8 @@ class Gate {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;
   }
 
-  void count_if_wanted(const Limits& limits) {
+  void follow(const Limits& limits) {
+    looks_at_repeats_ |= limits.repeats_max > 0;
     if (counts_contracts_ || !limits.looks_at_contracts()) return;
     counts_contracts_ = true;
     recount_(recount_context_);
@@ -252,11 +260,13 @@ class Gate {
 
   account::Ledger* ledger_;
   bool counts_contracts_ = true;
+  bool looks_at_repeats_ = false;  // some limits, or did
   void (*recount_)(void* context) = nullptr;
   void* recount_context_ = nullptr;
   Rules common_;
   State state_ = State::kActive;
   std::vector<Line> lines_;
+  std::uint32_t lines_count_ = 0;
   std::vector<Repeats> repeats_;  // by account
   Rows rows_;
   std::unordered_map<std::uint32_t, Rules> own_;

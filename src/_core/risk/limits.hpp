@@ -52,6 +52,9 @@ struct Limits {
            looks_at_contracts();
   }
 
+  // Whether anything looks at cancels.
+  bool looks_at_cancels() const { return (cancels.per_s | day_cancels) != 0 || looks_at_contracts(); }
+
   // The least of the shares of the balance that margin is held against; 0 when it is held against none.
   Ratio least_share() const {
     Ratio least = 0;
