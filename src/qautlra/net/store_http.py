@@ -116,7 +116,7 @@ class StoreHttp:
             response.content_length = len(body)
             await response.prepare(request)
             for at in range(0, len(body), PIECE_BYTES):
-                await _write(request, response, memoryview(body)[at : at + PIECE_BYTES])
+                await send_piece(request, response, memoryview(body)[at : at + PIECE_BYTES])
             await response.write_eof()
         finally:
             self._unread_bytes -= len(body)
@@ -135,7 +135,7 @@ async def _while_connected(request: web.Request, work: Coroutine[Any, Any, Query
         task.cancel()
 
 
-async def _write(request: web.Request, response: web.StreamResponse, piece: bytes | memoryview) -> None:
+async def send_piece(request: web.Request, response: web.StreamResponse, piece: bytes | memoryview) -> None:
     """Send a piece; a client that takes none for SEND_S is cut, or its answer would wait here for ever."""
     try:
         async with asyncio.timeout(SEND_S):
@@ -155,9 +155,9 @@ async def _stream(
     await response.prepare(request)
     try:
         if first is not None:
-            await _write(request, response, first)
+            await send_piece(request, response, first)
             async for chunk in chunks:
-                await _write(request, response, chunk)
+                await send_piece(request, response, chunk)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception as error:

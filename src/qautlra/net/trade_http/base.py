@@ -21,6 +21,7 @@ from qautlra.net.auth_http import body_of
 from qautlra.net.deps import Deps
 from qautlra.net.http import raw_json
 from qautlra.net.route import OneOf, Parameters, Route, check_query
+from qautlra.net.store_http import send_piece
 from qautlra.trade.desk import Desk
 from qautlra.trade.service import TradeService
 from qautlra.wire import envelope
@@ -334,7 +335,7 @@ async def reply_of(request: web.Request, data: Any) -> web.StreamResponse:
     response.content_length = size
     await response.prepare(request)
     for piece in pieces:
-        await response.write(piece)
+        await send_piece(request, response, piece)
     await response.write_eof()
     return response
 
