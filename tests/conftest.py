@@ -1,12 +1,14 @@
 """Shared fixtures: the reference data beside the checkout, hypothesis profiles, and tests that run alone."""
 
 import contextlib
+import gc
 import os
 import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import aiohttp.web_app
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -74,6 +76,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):
         while tell_beside(signal.SIGCONT):
             time.sleep(0.2)
+
+
+@pytest.fixture(autouse=True)
+def let_go_of_servers() -> Iterator[None]:
+    """Forget a test's servers: aiohttp keeps applications, and with them exchanges and stores."""
+    yield
+    for made in vars(aiohttp.web_app).values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collect_garbage() -> Iterator[None]:
+    """Free a file's servers: what they hold is not memory that Python counts."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
