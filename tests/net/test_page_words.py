@@ -24,7 +24,7 @@ def said() -> Iterator[str]:
     for kind in ("level_escalation", "near_liquidation", "liquidation_triggered", "margin_insufficient"):
         for level in alerts.LEVELS:
             yield alert(kind, level)
-    yield from (alert(kind, "low") for kind in ("negative_available", "daily_loss"))
+    yield from (alert(kind, "low") for kind in ("negative_available", "daily_loss", "many_cancels"))
     for name in SAY:
         for node in ast.walk(ast.parse((ROOT / "src" / "qautlra" / name).read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -197,6 +197,25 @@ def test_a_days_loss_leaves_an_account_that_can_only_close(tmp_path: Path) -> No
     run(tmp_path, second, durability="process", limits={"loss_max": 10_000})
 
 
+def test_many_cancels_of_one_instrument_are_told_once(tmp_path: Path) -> None:
+    async def first(rig: Rig) -> None:
+        assert rig.trade.open_account(ACCOUNT, 1_000_000).ok
+        rig.quotes()
+        for number in range(4):
+            assert kinds(rig) == [("many_cancels", "low")] * (number == 3)
+            assert rig.send(f"c{number}", CU, "BUY", "OPEN", 1, 70_000).ok
+            assert rig.cancel(f"c{number}").ok
+            rig.trade.monitor.on_turn()
+        assert kinds(rig) == [("many_cancels", "low")]
+
+    async def second(rig: Rig) -> None:
+        rig.trade.monitor.on_turn()
+        assert kinds(rig) == [("many_cancels", "low")]
+
+    run(tmp_path, first, durability="process", limits={"cancels_warn": 3})
+    run(tmp_path, second, durability="process", limits={"cancels_warn": 3})
+
+
 def test_no_market_order_while_the_feed_is_silent(tmp_path: Path) -> None:
     async def body(rig: Rig) -> None:
         assert rig.trade.open_account(ACCOUNT, 1_000_000).ok

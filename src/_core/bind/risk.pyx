@@ -12,7 +12,7 @@ IOC, GFS, GFD, GTD, GTC, GFA = 1, 2, 3, 4, 5, 6
 WARN_RISK_RATIO, WARN_CANCELS = 1, 2
 LEVELS = ("low", "medium", "high", "critical")
 ALERTS = ("level_escalation", "near_liquidation", "liquidation_triggered", "margin_insufficient",
-          "negative_available", "daily_loss")
+          "negative_available", "daily_loss", "many_cancels")
 
 
 cdef int64_t _count(str name, object value) except? -1:

@@ -269,10 +269,18 @@ void Gate::new_day() {
 std::uint32_t Gate::review(std::uint32_t account, std::int32_t trading_day, std::int64_t now_ns) {
   const Account* const owner = ledger_->find(account);
   if (owner == nullptr) return 0;
-  const std::uint32_t raised = monitor_.review(*owner, limits(account).loss_max, trading_day, now_ns);
+  const Limits& l = limits(account);
+  const std::uint32_t raised = monitor_.review(*owner, l.loss_max, many_cancels(account, l), trading_day, now_ns);
   if ((raised & bit(AlertKind::kDailyLoss)) && account_state(account) == State::kActive)
     line(account).state = State::kReducing;
   return raised;
+}
+
+bool Gate::many_cancels(std::uint32_t account, const Limits& l) const {
+  if (account >= lines_.size() || !reached(l.cancels_warn, lines_[account].cancels)) return false;
+  const Line& of = lines_[account];
+  return std::any_of(of.contracts, of.contracts + of.contracts_size,
+                     [&l](const Contract& here) { return reached(l.cancels_warn, here.cancels); });
 }
 
 std::uint64_t Gate::state_hash() const {

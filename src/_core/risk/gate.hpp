@@ -246,6 +246,7 @@ class Gate {
     if (line.own_limits) [[unlikely]] return own_.at(account);
     return common_;
   }
+  bool many_cancels(std::uint32_t account, const Limits& limits) const;  // in any instrument
   static std::uint64_t likeness(const Request& request);
   static std::uint8_t cancel_warning(const Limits& limits, const Contract& contract) {
     return limits.cancels_warn > 0 && contract.cancels >= limits.cancels_warn ? kWarnCancels : 0;

@@ -11,8 +11,8 @@ std::string alert_id(const Alert& alert) {
   return text;
 }
 
-std::uint32_t Monitor::review(const account::Account& account, account::Money loss_max, std::int32_t day,
-                              std::int64_t now_ns) {
+std::uint32_t Monitor::review(const account::Account& account, account::Money loss_max, bool many_cancels,
+                              std::int32_t day, std::int64_t now_ns) {
   const std::uint32_t number = account.number();
   if (number >= lines_.size()) lines_.resize(static_cast<std::size_t>(number) + 1);
   Line& line = lines_[number];
@@ -27,6 +27,7 @@ std::uint32_t Monitor::review(const account::Account& account, account::Money lo
   if (funds.margin > 0 && funds.margin > balance) on |= bit(AlertKind::kMarginInsufficient);
   if (available < 0) on |= bit(AlertKind::kNegativeAvailable);
   if (loss_max > 0 && balance < account.static_balance() - loss_max) on |= bit(AlertKind::kDailyLoss);
+  if (many_cancels) on |= bit(AlertKind::kManyCancels);
   std::uint32_t fresh = on & ~line.on;
   if (level > line.level) fresh |= bit(AlertKind::kLevelEscalation);
   line.on = on;

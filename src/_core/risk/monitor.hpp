@@ -23,8 +23,9 @@ enum class AlertKind : std::uint8_t {
   kMarginInsufficient,     // margin above the balance
   kNegativeAvailable,
   kDailyLoss,              // beyond Limits::loss_max
+  kManyCancels,            // of one instrument today, from Limits::cancels_warn on
 };
-constexpr int kAlertKinds = 6;
+constexpr int kAlertKinds = 7;
 constexpr std::uint32_t bit(AlertKind kind) { return 1u << static_cast<int>(kind); }
 
 struct Alert {
@@ -48,7 +49,7 @@ class Monitor {
   static constexpr std::size_t kKept = 100;
 
   // Bits of the alerts it raised now.
-  std::uint32_t review(const account::Account& account, account::Money loss_max, std::int32_t day,
+  std::uint32_t review(const account::Account& account, account::Money loss_max, bool many_cancels, std::int32_t day,
                        std::int64_t now_ns);
   Level level(std::uint32_t account) const { return account < lines_.size() ? lines_[account].level : Level::kLow; }
   std::vector<Alert> alerts(std::uint32_t account) const;  // oldest first

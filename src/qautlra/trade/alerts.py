@@ -20,6 +20,7 @@ _TEXTS: Final = {
     "margin_insufficient": "保证金不足",
     "negative_available": "可用资金为负",
     "daily_loss": "当日亏损超过限额,账户只能平仓",
+    "many_cancels": "单一合约当日撤单次数接近上限",
 }
 
 

@@ -78,6 +78,7 @@ ALERT_CODES: Final[Mapping[str, int]] = {
     "margin_insufficient": 604,
     "negative_available": 605,
     "daily_loss": 606,
+    "many_cancels": 609,
 }
 """Codes of notices about risk: ours, the protocol has none."""
 

@@ -30,7 +30,7 @@ export const serverWords: Record<string, string> = {
   不能修改资金密码: "The fund password cannot be changed",
   本账户没有资金密码: "This account has none",
   风险提示: "Risk", 风险度: "risk ratio", 可用资金: "available", 风险等级升至低: "level is now low", 风险等级升至中: "level is now medium", 风险等级升至高: "level is now high", 风险等级升至极高: "level is now critical", 接近强制平仓: "near liquidation", 达到强制平仓标准: "liquidation is due", 保证金不足: "not enough margin", 可用资金为负: "available money is below zero",
-  当日亏损超过限额: "loss of the day over its limit", 账户只能平仓: "only closing",
+  当日亏损超过限额: "loss of the day over its limit", 单一合约当日撤单次数接近上限: "many cancels in one instrument today, near the limit", 账户只能平仓: "only closing",
   // condition orders
   已触发: "triggered", 无持仓可平: "no lots to close", 委托未成功: "order refused", 已过有效期: "its time has passed", 合约已到期: "the contract has ended", 条件单不存在: "no such condition order", 条件单的条件已经满足: "its condition is met already", 条件单当前状态不允许该操作: "not in the state it is in",
   条件单已被服务器拒绝: "Condition order refused", 条件单撤单请求已被服务器拒绝: "Condition order not cancelled", 条件单暂停请求已被服务器拒绝: "Condition order not paused", 条件单恢复请求已被服务器拒绝: "Condition order not resumed", 历史条件单查询请求已被服务器拒绝: "No history of condition orders", 原因: "because",
