@@ -9,6 +9,7 @@
 #include "account/hash.hpp"
 #include "account/ledger.hpp"
 #include "account/liquidate.hpp"
+#include "account/plan.hpp"
 #include "expect.hpp"
 #include "risk/gate.hpp"
 
@@ -324,6 +325,59 @@ TEST_CASE(means_beside_single_sums) {
     EXPECT_EQ(both.balance, f.balance());
     EXPECT_EQ(both.available, f.available(f.balance()));
   }
+}
+
+// Orders that open under plain terms are reckoned as all others are: those of an account where the larger side pays, which
+// is the only one here, and what a shrink to the same lots reckons anew.
+TEST_CASE(plain_orders_beside_any) {
+  for (const Money fee_min : {Money{0}, 3 * kUnit}) {
+    Ledger plain(MarginSide::kSum), any(MarginSide::kMax);
+    Terms t;
+    t.multiple = 5;
+    t.margin[0] = {to_ratio(0.0733), 0};
+    t.fee_open = {to_ratio(0.00002301), 0};
+    t.fee_min = fee_min;
+    for (Ledger* ledger : {&plain, &any}) {
+      EXPECT(ledger->set_terms(0, t) == Code::kOk);
+      EXPECT(ledger->board.terms(0).plain);
+      ledger->open(1);
+      EXPECT(ledger->at(0).deposit(kMaxValue) == Code::kOk);
+    }
+    std::mt19937_64 draw(17);
+    for (int i = 0; i < 5'000; ++i) {
+      const auto price = static_cast<Price>(draw() % (9'000 * kUnit)) + 1;
+      const auto lots = static_cast<std::int64_t>(draw() % 9) + 1;
+      Hold holds[2];
+      const std::uint64_t way = draw();
+      for (Ledger* ledger : {&plain, &any}) {
+        Account& a = ledger->at(0);
+        Hold& hold = holds[ledger == &any];
+        EXPECT(a.freeze(0, Side::kBuy, Offset::kOpen, lots, price, hold) == Code::kOk);
+        const Hold before = hold;
+        EXPECT(a.shrink(hold, lots) == Code::kOk);
+        EXPECT(hold.frozen == before.frozen && hold.commission == before.commission && !before.pays_premium);
+        Filled filled;
+        const std::int64_t first = static_cast<std::int64_t>(way % static_cast<std::uint64_t>(lots)) + 1;
+        EXPECT(a.fill(hold, first, price - static_cast<Price>(way % static_cast<std::uint64_t>(price)), filled) == Code::kOk);
+        EXPECT(ledger->mark(0, price) == Code::kOk);
+        if (hold.left > 1) EXPECT(a.fill(hold, 1, price, filled) == Code::kOk);
+        if (way % 3 == 0) a.release(hold);
+        consistent(*ledger, a);
+      }
+      EXPECT(holds[0].frozen == holds[1].frozen && holds[0].commission == holds[1].commission);
+      EXPECT_EQ(plain.at(0).state_hash(), any.at(0).state_hash());
+    }
+  }
+  Terms t;
+  EXPECT(t.is_plain());
+  t.fee_open.per_lot = 1;
+  EXPECT(!t.is_plain());
+  t = {};
+  t.sell_tax = 1;
+  EXPECT(!t.is_plain());
+  t = {};
+  t.asset = Asset::kOption;
+  EXPECT(!t.is_plain());
 }
 
 // So do shares of a value, of every sign and size.

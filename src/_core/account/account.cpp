@@ -38,6 +38,7 @@ bool Board::set_terms(std::uint32_t instrument, const Terms& terms) {
   for (Rate* rate : {&listed.terms.margin[0], &listed.terms.margin[1], &listed.terms.fee_open, &listed.terms.fee_close,
                      &listed.terms.fee_close_today})
     rate->part = part_of(rate->ratio);
+  listed.terms.plain = listed.terms.is_plain();
   return true;
 }
 
@@ -113,22 +114,9 @@ std::int64_t Account::frozen_to_close(std::uint32_t instrument, Side side, std::
 // Sets what the order's remaining lots keep of the money.
 void Account::estimate(const Terms& t, Hold& h) {
   h.frozen = h.commission = 0;
-  if (h.left != 0) estimate(t, h, value_of(h.price, h.left, t.multiple));
+  if (h.left != 0) estimate_any(t, h, value_of(h.price, h.left, t.multiple));
 }
-
-void Account::take(const Hold& hold) {
-  Position& p = place(hold.instrument);
-  if (hold.opens) {
-    p.opening[index(hold.side)] += hold.left;
-    opened_ += value_of(hold.price, hold.left, board_->terms(hold.instrument).multiple);
-  } else {
-    const int of = index(book::opposite(hold.side));
-    p.frozen_today[of] += hold.today();
-    if (hold.his != 0) p.held[of].frozen_his += hold.his;
-  }
-  keep(p, hold);
-  ++live_orders_;
-}
+void Account::estimate_any(const Terms& t, Hold& h, Money value) { estimate<false>(t, h, value); }
 
 Code Account::freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out) {
   Hold hold;
@@ -208,6 +196,14 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   if (volume < 1 || volume > hold.left) return Code::kVolume;
   if (!price_fits(price)) return Code::kBadPrice;
   const Terms& t = board_->terms(hold.instrument);
+  return t.plain && hold.opens && margin_side_ == MarginSide::kSum ? fill_as<true>(t, hold, volume, price, out)
+                                                                   : fill_as<false>(t, hold, volume, price, out);
+}
+
+// kPlain: by an order that opens, of plain terms, in an account where each side pays its margin.
+template <bool kPlain>
+Code Account::fill_as(const Terms& t, Hold& hold, std::int64_t volume, Price price, Filled& out) {
+  const bool opens = kPlain || hold.opens;
   const Money value = value_of(price, volume, t.multiple);
   Position& p = place(hold.instrument);
   const Price last = p.last == kNoValue ? price : p.last;
@@ -215,28 +211,29 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   const Money at_last = value_of(last, volume, t.multiple);
   if (value > kMaxValue) return Code::kTooLarge;
   Money reserved = 0;
-  if (hold.opens) {
+  if (opens) {
     reserved = value_of(hold.price, volume, t.multiple);
     if (opened_ - reserved > kMaxValue - value || at_last > kMaxGross - gross_) return Code::kTooLarge;
   }
   let_go(p, hold);
   out = {};
-  const int of = index(hold.opens ? hold.side : book::opposite(hold.side));
+  const int of = index(opens ? hold.side : book::opposite(hold.side));
   Position::Held& leg = p.held[of];
-  // What the lots add to the leg: what it is in all, where that is so large that it is not known to the last digit.
-  const bool in_all = gross_ > kMaxGross;
+  // What the lots add to the leg: what it is in all, where that is so large that it is not known to the last digit. What
+  // opens has been refused there.
+  const bool in_all = !opens && gross_ > kMaxGross;
   if (in_all) [[unlikely]] take_off(t, p, of);
   p.last = last;
   Part more;
   Money fee;
-  if (hold.opens) {
+  if (opens) {
     p.opening[of] -= volume;
     leg.today += volume;
     leg.cost_today += value;
     opened_ += value - reserved;
-    if (t.asset == Asset::kStock) funds_.bought = add(funds_.bought, value);
-    more = part_of(t, of, at_last, value, value);
-    fee = rated(t.fee_open, value, volume);
+    if (!kPlain && t.asset == Asset::kStock) funds_.bought = add(funds_.bought, value);
+    more = part_of<kPlain>(t, of, at_last, value, value);
+    fee = rated<kPlain>(t.fee_open, value, volume);
   } else {
     more = close(t, p, of, hold, volume, value, at_last, out);
     fee = closing_fee(t, price, out.closed_today, out.closed_his);
@@ -245,19 +242,19 @@ Code Account::fill(Hold& hold, std::int64_t volume, Price price, Filled& out) {
   hold.fee_due = add_up(hold.fee_due, fee);
   fee = std::max(hold.fee_due, t.fee_min);
   out.commission = fee - hold.fee_charged;
-  if (t.taxed()) [[unlikely]] out.commission = add(out.commission, tax_of(t, hold.side, value));
+  if (!kPlain && t.taxed()) [[unlikely]] out.commission = add(out.commission, tax_of(t, hold.side, value));
   hold.fee_charged = fee;
   if (hold.left != 0) {
-    estimate(t, hold, value_of(hold.price, hold.left, t.multiple));
+    estimate<kPlain>(t, hold, value_of(hold.price, hold.left, t.multiple));
     keep(p, hold);
   } else {
     hold.frozen = hold.commission = 0;
     --live_orders_;
   }
   funds_.commission = add_up(funds_.commission, out.commission);
-  if (t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
-  add_part(t, of, in_all ? part_of(t, p, of) : more, 1);
-  set_margin(t, p, of);
+  if (!kPlain && t.asset == Asset::kOption) funds_.premium = add(funds_.premium, hold.side == Side::kBuy ? -value : value);
+  add_part<kPlain>(t, of, in_all ? part_of(t, p, of) : more, 1);
+  set_margin<kPlain>(t, p, of);
   return Code::kOk;
 }
 
@@ -310,19 +307,21 @@ Code Account::trade(std::uint32_t instrument, Side side, Offset offset, std::int
   return code;
 }
 
+template <bool kPlain>
 inline Money Account::leg_margin(const Terms& t, const Position& p, int side) {
   const Position::Held& leg = p.held[side];
   if (leg.volume() == 0) return 0;
-  if (t.asset != Asset::kFuture) [[unlikely]] {
+  if (!kPlain && t.asset != Asset::kFuture) [[unlikely]] {
     if (t.asset == Asset::kStock) return p.value(side, t.multiple);
     if (side == index(Side::kBuy)) return 0;  // of an option bought
   }
-  return rated(t.margin[side], leg.position_cost(), leg.volume());
+  return rated<kPlain>(t.margin[side], leg.position_cost(), leg.volume());
 }
 
+template <bool kPlain>
 inline Account::Part Account::part_of(const Terms& t, int side, Money value, Money position_cost, Money open_cost) {
   const Money sign = side == index(Side::kBuy) ? 1 : -1;
-  return {value, t.asset == Asset::kOption ? 0 : sign * (value - position_cost), sign * (value - open_cost)};
+  return {value, !kPlain && t.asset == Asset::kOption ? 0 : sign * (value - position_cost), sign * (value - open_cost)};
 }
 
 Account::Part Account::part_of(const Terms& t, const Position& p, int side) {
@@ -330,11 +329,12 @@ Account::Part Account::part_of(const Terms& t, const Position& p, int side) {
   return part_of(t, side, p.value(side, t.multiple), leg.position_cost(), leg.open_cost());
 }
 
+template <bool kPlain>
 inline void Account::add_part(const Terms& t, int side, const Part& part, int sign) {
   gross_ += sign * part.value;
   funds_.position_profit += sign * part.profit;
   floating_ += sign * part.floating;
-  if (t.asset == Asset::kFuture) return;
+  if (kPlain || t.asset == Asset::kFuture) return;
   const Money worth = side == index(Side::kBuy) ? sign * part.value : -sign * part.value;
   worth_ += worth;
   if (t.asset == Asset::kOption) option_worth_ += worth;
@@ -349,18 +349,20 @@ void Account::put_on(const Terms& t, Position& p, int side) {
   set_margin(t, p, side);
 }
 
+template <bool kPlain>
 inline void Account::set_margin(const Terms& t, Position& p, int side) {
   Position::Held& leg = p.held[side];
-  const Money margin = leg_margin(t, p, side);
+  const Money margin = leg_margin<kPlain>(t, p, side);
   if (margin == leg.margin) return;
-  add_margin(p, side, margin - leg.margin);
-  if (t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
+  if (kPlain) funds_.margin = add_up(funds_.margin, margin - leg.margin);
+  else add_margin(p, side, margin - leg.margin);
+  if (!kPlain && t.asset == Asset::kStock) funds_.paid += margin - leg.margin;
   p.margin += margin - leg.margin;
   leg.margin = margin;
 }
 
 void Account::add_margin(const Position& p, int leg, Money delta) {
-  if (margin_side_ == MarginSide::kSum) [[likely]] {
+  if (margin_side_ == MarginSide::kSum) {
     funds_.margin = add_up(funds_.margin, delta);
     return;
   }

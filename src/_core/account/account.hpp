@@ -277,7 +277,7 @@ class alignas(64) Account {
   // The same where the board's terms of it are at hand; plan.hpp has it.
   Code plan(const Terms& terms, std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price,
             Hold& out) const;
-  void take(const Hold& hold);
+  void take(const Hold& hold);  // in plan.hpp, too
   static Money due(const Hold& h) { return add(h.frozen, h.commission); }
   // plan, funds (opening orders only: who has no money may still close), take.
   Code freeze(std::uint32_t instrument, Side side, Offset offset, std::int64_t volume, Price price, Hold& out);
@@ -381,17 +381,24 @@ class alignas(64) Account {
     Money profit;
     Money floating;
   };
+  template <bool kPlain = false>
   static Part part_of(const Terms& terms, int leg, Money value, Money position_cost, Money open_cost);
   static Part part_of(const Terms& terms, const Position& position, int leg);
   [[gnu::noinline]] Part close(const Terms& terms, Position& position, int leg, Hold& hold, std::int64_t volume, Money value,
                                Money at_last, Filled& out);
   void take_off(const Terms& terms, Position& position, int leg);  // before a leg changes: its part, but not its margin
   void put_on(const Terms& terms, Position& position, int leg);    // and after
+  template <bool kPlain = false>
   void set_margin(const Terms& terms, Position& position, int leg);
+  template <bool kPlain = false>
   void add_part(const Terms& terms, int leg, const Part& part, int sign);
   void add_margin(const Position& position, int leg, Money delta);
   static void estimate(const Terms& terms, Hold& hold);
+  template <bool kPlain>
   static void estimate(const Terms& terms, Hold& hold, Money value);  // of what is left of it, some lots at least
+  static void estimate_any(const Terms& terms, Hold& hold, Money value);
+  template <bool kPlain>
+  Code fill_as(const Terms& terms, Hold& hold, std::int64_t volume, Price price, Filled& out);
   Code plan_close(const Terms& terms, Offset offset, Hold& hold) const;
   // What an order keeps of the money, more of it or (negative) less.
   void keep(Position& position, bool premium, Money frozen, Money commission) {
@@ -405,6 +412,7 @@ class alignas(64) Account {
   }
   void keep(Position& position, const Hold& h) { keep(position, h.pays_premium, h.frozen, h.commission); }
   void let_go(Position& position, const Hold& h) { keep(position, h.pays_premium, -h.frozen, -h.commission); }
+  template <bool kPlain>
   static Money leg_margin(const Terms& terms, const Position& position, int leg);
 
   struct Pair {

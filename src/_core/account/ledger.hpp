@@ -32,15 +32,13 @@ class Ledger {
         return kNoAccount;
       }
     }
-    const std::uint32_t number = size_++;
-    std::construct_at(&at(number), board, number, key, margin_side_);
-    return number;
+    auto* const place = reinterpret_cast<Account*>(&chunks_.back()[size_ % kChunk]);
+    accounts_.push_back(std::construct_at(place, board, size_, key, margin_side_));
+    return size_++;
   }
   Account* find(std::uint32_t number) { return number < size_ ? &at(number) : nullptr; }
-  Account& at(std::uint32_t number) { return *reinterpret_cast<Account*>(&chunks_[number / kChunk][number % kChunk]); }
-  const Account& at(std::uint32_t number) const {
-    return *reinterpret_cast<const Account*>(&chunks_[number / kChunk][number % kChunk]);
-  }
+  Account& at(std::uint32_t number) { return *accounts_[number]; }
+  const Account& at(std::uint32_t number) const { return *accounts_[number]; }
   std::size_t size() const { return size_; }
   MarginSide margin_side() const { return margin_side_; }
 
@@ -90,6 +88,7 @@ class Ledger {
   };
   static constexpr std::uint32_t kChunk = 1u << 13;
   std::vector<Block<Place>> chunks_;  // in large pages
+  std::vector<Account*> accounts_;    // by number
   std::uint32_t size_ = 0;
 };
 

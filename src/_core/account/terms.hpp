@@ -40,6 +40,7 @@ struct Terms {
   std::int32_t group = -1; // product, for accounts that pay margin on the larger side only; -1: on its own
   Asset asset = Asset::kFuture;
   CloseRule close_rule = CloseRule::kTodayFirst;
+  bool plain = false;      // is_plain(): the board's to set
   Rate fee_close;
   Rate fee_close_today;
   std::uint64_t key = 0;   // hash of the symbol: the same in every process
@@ -49,6 +50,10 @@ struct Terms {
     return asset == Asset::kStock ? side == Side::kBuy : offset == Offset::kOpen;
   }
   bool taxed() const { return (transfer_fee | sell_tax) != 0; }
+  // Whether an order that opens is reckoned by shares of its value alone: of a future, untaxed, with no rate by lot.
+  bool is_plain() const {
+    return asset == Asset::kFuture && !taxed() && (margin[0].per_lot | margin[1].per_lot | fee_open.per_lot) == 0;
+  }
   bool valid() const {
     const auto fine = [](const Rate& r) {
       return r.ratio >= 0 && r.ratio <= kOne && r.per_lot >= 0 && r.per_lot <= kMaxPrice;

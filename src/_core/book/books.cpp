@@ -91,6 +91,17 @@ Code Books::refusal(const Book& b, const NewOrder& o, std::uint32_t kind) const 
   return o.time == TimeCondition::kIoc ? Code::kNotInAuction : Code::kOk;
 }
 
+// Kind and lots of an order that is not known to be fine.
+Code Books::check_kind(const Book& b, const NewOrder& o) const {
+  if (!well_formed(o)) return Code::kBadParameters;
+  const std::uint32_t kind = kind_of(o.price_type, o.time, o.volume_condition);
+  if ((kind & b.takes) == 0) return refusal(b, o, kind);
+  if (!volume_allowed(b.rules, o.side, o.volume, o.held)) return Code::kBadVolume;
+  if (o.volume_condition == VolumeCondition::kMin && (o.min_volume < 1 || o.min_volume > o.volume))
+    return Code::kBadVolume;
+  return o.time == TimeCondition::kGtd && o.gtd_day <= 0 ? Code::kBadParameters : Code::kOk;
+}
+
 // Whether a `kSide` order of the account with this limit leaves its own orders of the other side alone. Looks at
 // the orders it would meet first; when those are many, at the account's own instead.
 template <Side kSide>

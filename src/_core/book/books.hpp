@@ -8,6 +8,7 @@
 // filled after the one it is told of next, so that it can fetch what it keeps of it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +30,7 @@ struct Book {
   bool has_reference = false;
   Rules rules;
   std::uint32_t takes = 0;  // kinds that need no second look in this phase; follows from phase and rules
+  std::uint32_t plain_max = 0;  // lots that a plain order may have without a look at the rules; follows, too
   Ladder<Side::kBuy> bids;
   Ladder<Side::kSell> asks;
   std::int64_t last = 0;       // price of the last trade of the day
@@ -55,6 +57,9 @@ struct Book {
     takes = phase == Phase::kContinuous ? rules.kinds & ~static_cast<std::uint32_t>(kLimitGfa)
             : is_auction(phase)         ? rules.kinds & ~immediate
                                         : 0;
+    const bool by_one =
+        std::max({rules.volume_min[0], rules.volume_min[1], rules.volume_step[0], rules.volume_step[1]}) == 1;
+    plain_max = by_one && (takes & kLimitGfd) != 0 ? static_cast<std::uint32_t>(rules.volume_max) : 0;
   }
 };
 
@@ -169,6 +174,7 @@ class Books {
   };
 
   Code refusal(const Book& b, const NewOrder& order, std::uint32_t kind) const;
+  Code check_kind(const Book& b, const NewOrder& order) const;
   template <Side kSide>
   bool limit_of(const Book& b, const NewOrder& order, std::int32_t& limit) const;
   template <Side kSide>

@@ -40,13 +40,8 @@ inline Code Books::check(std::uint32_t book, const NewOrder& o) const {
   if (book >= count_) return Code::kNoInstrument;
   const Book& b = books_[book];
   if (o.account >= bounds_.accounts_max) return Code::kNoAccount;
-  if (!well_formed(o)) return Code::kBadParameters;
-  const std::uint32_t kind = kind_of(o.price_type, o.time, o.volume_condition);
-  if ((kind & b.takes) == 0) [[unlikely]] return refusal(b, o, kind);
-  if (!volume_allowed(b.rules, o.side, o.volume, o.held)) return Code::kBadVolume;
-  if (o.volume_condition == VolumeCondition::kMin && (o.min_volume < 1 || o.min_volume > o.volume))
-    return Code::kBadVolume;
-  if (o.time == TimeCondition::kGtd && o.gtd_day <= 0) return Code::kBadParameters;
+  if (!is_plain(o) || static_cast<std::uint32_t>(o.volume) - 1 >= b.plain_max)
+    if (const Code code = check_kind(b, o); code != Code::kOk) return code;
   if (o.price_type == PriceType::kLimit && static_cast<std::uint64_t>(o.price - b.base) >= b.size) [[unlikely]]
     return o.price < b.base ? Code::kBelowLimit : Code::kAboveLimit;
   if (pool_.full()) return Code::kFull;

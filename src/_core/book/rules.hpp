@@ -56,6 +56,12 @@ constexpr bool well_formed(const NewOrder& o) {
   return (static_cast<unsigned>(o.side) >> 1 | static_cast<unsigned>(o.price_type) >> 2 |
           static_cast<unsigned>(o.time) >> 3 | static_cast<unsigned>(o.volume_condition) >> 2) == 0;
 }
+// A limit order for the day, well formed.
+constexpr bool is_plain(const NewOrder& o) {
+  return (static_cast<unsigned>(o.side) >> 1 | static_cast<unsigned>(o.price_type) |
+          (static_cast<unsigned>(o.time) ^ static_cast<unsigned>(TimeCondition::kGfd)) |
+          (static_cast<unsigned>(o.volume_condition) ^ static_cast<unsigned>(VolumeCondition::kAny))) == 0;
+}
 
 // Kinds an exchange takes; every kind for a name it does not know (the built-in exchange's own products).
 std::uint32_t kinds_of(std::string_view exchange, Product product);

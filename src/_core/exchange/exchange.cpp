@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "account/hash.hpp"
+#include "account/plan.hpp"
 #include "exchange/sink.hpp"
 
 namespace qautlra::exchange {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "account/ledger.hpp"
+#include "account/plan.hpp"
 #include "base/prefetch.hpp"
 #include "book/books.hpp"
 #include "book/stream.hpp"
@@ -166,13 +167,13 @@ class Parts {
   template <bool kMany>
   void look_up(Coming& c) {
     if (c.owner == nullptr) return;
-    if (kMany) c.owner->prefetch(c.op.book);
-    if (c.op.type == 1) {
-      const book::OrderId id = numbers_.ids[c.op.number];
-      if (id == 0) return;
-      books_.prefetch(id);
-      fetch_to_write(&holds_[book::slot_of(id)]);
-    } else {
+    // Without a look at what it is, which nobody can foresee: a new order has no number yet, and slot 0 is nobody's.
+    const book::OrderId id = numbers_.ids[c.op.number];
+    books_.prefetch(id);
+    fetch_to_write(&holds_[book::slot_of(id)]);
+    if (!kMany) return;
+    c.owner->prefetch(c.op.book);
+    if (c.op.type != 1) {
       c.maker = books_.prefetch_queue(c.op.book, side_of(c.op), c.op.price, c.op.type == 2);
       if (c.maker != 0) fetch_to_write(&holds_[c.maker]);
     }

@@ -54,6 +54,9 @@ cdef extern from "risk/monitor.hpp" namespace "qautlra::risk" nogil:
         cbool handle(uint32_t, uint64_t)
 
 
+cdef extern from "account/plan.hpp":
+    pass  # has Account.take()
+
 cdef extern from "risk/gate.hpp" namespace "qautlra::risk" nogil:
     cdef enum class State(uint8_t):
         kActive, kReducing, kHalted
