@@ -93,8 +93,8 @@ class Stream {
     if (c.op.book >= instruments_) return;
     if (c.op.type == 1) {
       c.number = x_.orders().prefetch_record(c.tag).number;
-    } else {
-      if (kMany) x_.expect(c.account, c.op.book);
+    } else if (kMany) {
+      x_.expect(c.account, c.op.book);
       c.maker = x_.books().prefetch_queue(c.op.book, side_of(c.op), c.op.price, c.op.type == 2);
       if (c.maker != 0) x_.orders().prefetch_place(c.maker);
     }
@@ -103,11 +103,12 @@ class Stream {
   void meet(Coming& c) {
     if (c.op.book >= instruments_) return;
     if (c.op.type != 1) {
+      if (!kMany) return;
       if (c.maker == 0) {
-        if (kMany) x_.ledger().at(c.account).prefetch_front(c.op.book);
+        x_.ledger().at(c.account).prefetch_front(c.op.book);
         return;
       }
-      if (kMany) x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
+      x_.ledger().at(c.account).prefetch(c.op.book, side_of(c.op));
       c.number = x_.orders().prefetch_placed(c.maker);
     } else if (c.number != kNone && x_.orders().at(c.number).status == Status::kAlive) {
       x_.books().prefetch(x_.orders().at(c.number).id);
