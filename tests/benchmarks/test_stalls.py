@@ -20,7 +20,7 @@ CPU_MS = {
     "statement page": 200,
     "trade login with a statement": 200,
 }
-"""Of the loop's own thread in the worst gap, with 40,000 orders and as many trades; most were 600."""
+"""Of the loop's own thread in the worst gap, with 40,000 orders and as many trades."""
 
 
 def test_a_busy_account_holds_up_nobody_else() -> None:
