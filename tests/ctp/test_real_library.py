@@ -139,6 +139,7 @@ def carried(python: str) -> Libraries:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.skipif("QAUTLRA_TEST_RELEASE" in os.environ, reason="this is such a process")
 @pytest.mark.parametrize("release", ["6.7.13", "6.7.2", "6.6.9"])
 def test_other_releases_do_all_of_it_alike(release: str) -> None:
@@ -158,7 +159,7 @@ def test_other_releases_do_all_of_it_alike(release: str) -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=100,
+            timeout=250,  # ten seconds where nothing else runs
         )
         if run.returncode != -signal.SIGSEGV:
             break

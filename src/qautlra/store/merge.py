@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.fs
 import pyarrow.parquet as pq
 
 from qautlra.store.catalogue import DataFile, Extent, entry, sync_directory
@@ -42,10 +40,11 @@ class _Source:
     """The rows of a file in order, some row groups of them in memory. Blocking."""
 
     def __init__(self, path: Path, load_rows: int) -> None:
-        meta = pq.read_metadata(path)
-        absent = set(ROW_SCHEMA.names) - {meta.schema.column(i).path for i in range(meta.num_columns)}
-        self.empty = empty_columns(meta) | absent
-        self._fragment = ds.ParquetFileFormat().make_fragment(str(path), pa.fs.LocalFileSystem())
+        self._file = pq.ParquetFile(path)
+        meta = self._file.metadata
+        there = {meta.schema.column(i).path for i in range(meta.num_columns)}
+        self._names = [name for name in ROW_SCHEMA.names if name in there]
+        self.empty = empty_columns(meta) | (set(ROW_SCHEMA.names) - there)
         self._sizes = [meta.row_group(at).num_rows for at in range(meta.num_row_groups)]
         self._load_rows = load_rows
         self._next = 0
@@ -69,7 +68,14 @@ class _Source:
             groups.append(self._next)
             rows += self._sizes[self._next]
             self._next += 1
-        more = self._fragment.subset(row_group_ids=groups).to_table(schema=ROW_SCHEMA)
+        read = self._file.read_row_groups(groups, columns=self._names)
+        columns = [
+            read.column(field.name).cast(field.type)
+            if field.name in self._names
+            else pa.nulls(rows, field.type)
+            for field in ROW_SCHEMA
+        ]
+        more = pa.table(columns, schema=ROW_SCHEMA)
         self.rows = pa.concat_tables([self.rows, more]) if self.rows.num_rows else more
 
     def take_below(self, symbol: str | None) -> pa.Table:
