@@ -100,7 +100,7 @@ def test_every_message_once(serve: Serve, broker: Broker) -> None:
     producer.join(40)
     assert not producer.is_alive()
     server = serve(*given, mode="db")
-    until(lambda: kafka(server)["connected"] and kafka(server)["lag_messages"] == 0, 120)
+    until(lambda: kafka(server)["connected"] and kafka(server)["lag_messages"] == 0, 60)
     until(lambda: len(rows(server, "kafka_dead")) >= producer.bad)
     numbers = [int(n) for n in all_rows(server, "app", "n")]
     assert sorted(numbers) == list(range(producer.events)), "an event is lost, or is there twice"
