@@ -5,6 +5,8 @@ import csv
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +15,8 @@ import pytest
 from qautlra.base.errors import InputError, LimitError, NotFoundError, UnavailableError
 from qautlra.model.query import CountsRequest, QueryFormat, QueryRequest, Verb
 from qautlra.store.answer import QueryResult
+from qautlra.store.history import StoreHistory
+from qautlra.store.opened import Opened
 from qautlra.store.service import QueryDoor
 from tests.store.world import NOW, OPENING, S, World, run, tick, world
 
@@ -354,5 +358,11 @@ def test_the_past_waits_for_what_the_tape_has_and_the_store_has_not(
             monkeypatch.setattr("qautlra.store.history.BEHIND_MAX_S", 0.05)
             assert w.tape.publish(w.rows([tick(AU, OPENING + S)])) == 1
             assert not await w.store.history.caught_up()
+            monkeypatch.setattr("qautlra.store.history.BEHIND_MAX_S", 3600.0)
+            assert w.store._open is not None
+            stuck = SimpleNamespace(log=w.store._open.log, journal=SimpleNamespace(error="no room"))
+            behind = StoreHistory(lambda: cast(Opened, stuck), w.instruments, 1.0)
+            assert w.tape.publish(w.rows([tick(AU, OPENING + 2 * S)])) == 1
+            assert not await asyncio.wait_for(behind.caught_up(), 5)
 
     run(story())

@@ -46,12 +46,13 @@ class StoreHistory:
     async def caught_up(self) -> bool:
         """Wait, BEHIND_MAX_S at most, until what is on the tape now is stored; return whether it is.
 
-        It waits there while the log or the hot tier cannot take more.
+        It waits there while the log or the hot tier cannot take more; not here, where the log has failed.
         """
-        log = self._need().log
+        opened = self._need()
+        log = opened.log
         end, until_s = log.position + log.waiting, monotonic_s() + BEHIND_MAX_S
         while log.position < end:
-            if monotonic_s() >= until_s:
+            if opened.journal.error or monotonic_s() >= until_s:
                 return False
             await asyncio.sleep(BEHIND_POLL_S)
         return True
