@@ -164,9 +164,9 @@ GroupFound GroupRows::write(std::span<std::uint8_t> out) {
       const Text& mine = texts_[text++];
       nulls_[c] = mine.nulls;
       std::memset(body + place.present, 0, end - place.present);
-      std::memcpy(body + place.present, mine.present.data(), mine.present.size());
+      std::ranges::copy(mine.present, body + place.present);
       if (count_) std::memcpy(values + 4, mine.ends.data(), count_ * 4);
-      std::memcpy(body + place.text, mine.text.data(), mine.text.size());
+      std::ranges::copy(mine.text, body + place.text);
     } else if (c == time_ && !is_all_) {
       std::memset(body + place.present, 0, place.values - place.present);
       if (count_) std::memcpy(values, times_.data(), count_ * 8);

@@ -1,5 +1,6 @@
 #include "store/rows_message.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -28,7 +29,7 @@ void write_texts(std::span<const RowRef> rows, std::uint8_t* ends, std::uint8_t*
   std::memcpy(ends, &at, sizeof at);
   for (const RowRef& row : rows) {
     const std::string_view mine = text_of(row);
-    std::memcpy(text + at, mine.data(), mine.size());
+    std::ranges::copy(mine, text + at);
     at += static_cast<std::int32_t>(mine.size());
     ends += sizeof at;
     std::memcpy(ends, &at, sizeof at);

@@ -385,7 +385,7 @@ class Frame {
     if (text_bytes <= 16 && room >= 16) {
       std::memcpy(to, text_.data() + text, 16);
     } else {
-      std::memcpy(to, text_.data() + text, text_bytes);
+      std::copy_n(text_.data() + text, text_bytes, to);  // which may be nowhere, for nothing
     }
     text += text_bytes;
     written_ += text_bytes;
