@@ -31,8 +31,8 @@ import order_socket
 
 DAY = "20261130"
 PRODUCTS = ("rb", "hc", "cu", "al", "zn")
-SETTLE_S = 0.25
-"After a door, before the next."
+SETTLE_S, SHORT_SETTLE_S = 0.25, 0.02
+"After a door, before the next; the second in a short run."
 UNLIMITED = (
     "orders_per_s", "orders_burst", "cancels_per_s", "cancels_burst", "repeats_max", "active_max",
     "day_orders", "day_cancels", "day_trades", "contract_orders", "contract_cancels", "contract_trades",
@@ -91,6 +91,7 @@ class World:
             self.add_user(name, "trader")
         self._token = self.token("boss")
         self.only = re.compile("")
+        self.settle_s = SETTLE_S
         self.accounts = [f"a{number:03}" for number in range(accounts)]
         self.orders = orders
 
@@ -120,9 +121,6 @@ class World:
         link.request(method, path, body, given)
         answer = link.getresponse()
         text = answer.read()
-        if answer.status == 429:
-            time.sleep(1)
-            return self.ask(method, path, body, login=login, **headers)
         if answer.status != 200:
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:300]!r}")
         return text
@@ -189,7 +187,7 @@ class World:
         except Exception as error:
             found = f"failed: {error!r}"[:200]
         took_s = time.monotonic() - began_s
-        time.sleep(SETTLE_S)
+        time.sleep(self.settle_s)
         self.spans[name] = began_s, time.monotonic()
         size = len(found) if isinstance(found, bytes) else found
         self.said[name] = {"s": round(took_s, 3), "got": size}
@@ -415,11 +413,13 @@ def busy_day(*, orders: int, accounts: int, instruments: int, conditions: int, l
             *(f"trade.limits.{name}=0" for name in UNLIMITED), "trade.limits.volume_max=0",
             f"trade.conditions.day_max={conditions + 10}",
             "trade.durability=process", "trade.ctp_front.enabled=false",
+            *(f"net.{kind}_{size}=1000000" for kind in ("orders", "reads") for size in ("per_s", "burst")),
         ]  # fmt: skip
         flags = [part for setting in settings for part in ("--set", setting)]
         program = (str(Path(_lagging.__file__)), str(lags))
         with _bench.serve("--mode", "all", "--replay", str(recording), *flags, program=program) as server:
-            time.sleep(4)
+            while server.service("feed")["ticks"] < len(names):  # all are there
+                time.sleep(0.05)
             yield World(server, names, orders=orders, accounts=accounts)
 
 
@@ -441,6 +441,7 @@ def main() -> None:
             lags=lags,
         ) as world:
             world.only = re.compile(f"^nothing$|{chosen.only}")
+            world.settle_s = SHORT_SETTLE_S if small else SETTLE_S
             began_s = time.monotonic()
             world.fill(100 if small else 2_000)
             fill_s = time.monotonic() - began_s
