@@ -35,8 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
-        module = item.getparent(pytest.Module)
-        alone = module is not None and any(mark.name == "alone" for mark in module.iter_markers())
+        alone = item.get_closest_marker("alone") is not None
+        if alone and any(mark.name == "alone" for mark in item.own_markers):
+            raise pytest.UsageError(f"{item.nodeid}: `alone` is for whole files, which come last")
         return alone, LONG.index(folder) if folder in LONG else len(LONG)
 
     items.sort(key=place)

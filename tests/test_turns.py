@@ -4,6 +4,9 @@ import queue
 import threading
 import uuid
 
+import pytest
+
+from tests.conftest import pytest_collection_modifyitems
 from tests.turns import turn
 
 
@@ -41,3 +44,21 @@ def test_others_run_side_by_side() -> None:
     run = uuid.uuid4().hex
     with turn(run, alone=False), turn(run, alone=False):
         pass
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_files_are_alone_and_come_last_or_are_not(request: pytest.FixtureRequest, whole: bool) -> None:
+    """One test of a file would have all others wait in the middle of the run."""
+    items = []
+    for number in range(3):
+        module = pytest.Module.from_parent(request.session, path=request.path.with_name(f"test_{number}.py"))
+        item = pytest.Function.from_parent(module, name="test_it", callobj=test_others_run_side_by_side)
+        if number == 1:
+            (module if whole else item).add_marker("alone")
+        items.append(item)
+    if whole:
+        pytest_collection_modifyitems(items)
+        assert [item.path.stem for item in items] == ["test_0", "test_2", "test_1"]
+    else:
+        with pytest.raises(pytest.UsageError, match="whole files"):
+            pytest_collection_modifyitems(items)

@@ -290,14 +290,3 @@ def test_strange_columns_are_kept_filed_and_answered(server: Server) -> None:
     for at in range(len(events)):
         assert len(rows(server, f"strange{at}")) == 1
     is_well(server)
-
-
-@pytest.mark.alone
-def test_many_rows_at_once_take_time_in_proportion(server: Server) -> None:
-    took = []
-    for count in (20_000, 200_000):
-        began = time.monotonic()
-        assert ingest(server, "many", b"a\n" + b"1\n" * count, "text/csv")[0] == 200
-        took.append(time.monotonic() - began)
-    assert took[1] < 40 * took[0] + 5, took  # a hundred times when each cell cost as much as all rows
-    assert sql(server, "SELECT count(*) AS n FROM many") == (200, [{"n": 220_000}])

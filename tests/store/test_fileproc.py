@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -223,25 +222,6 @@ async def stopped_at_work(w: World, work: Awaitable[None]) -> "tuple[int, asynci
     return filer.pid, task
 
 
-@pytest.mark.alone
-def test_a_stop_does_not_wait_for_it(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with world(tmp_path, make_filer=FileProcess) as w:
-            publish(w, 0, 10)
-            await w.store.compact()
-            publish(w, 10, 100)
-            pid, task = await stopped_at_work(w, w.store.compact())
-            began = time.monotonic()
-        assert time.monotonic() - began < 3.0
-        assert not Path(f"/proc/{pid}").exists()
-        with pytest.raises(StorageError, match="closing"):
-            await task
-        async with world(tmp_path) as w:
-            assert await volumes(w) == list(range(110))
-
-    run(story())
-
-
 def test_an_error_nobody_waits_for_any_more_is_not_told_of(tmp_path: Path) -> None:
     async def story() -> None:
         told: list[dict[str, Any]] = []
@@ -334,17 +314,6 @@ def test_what_a_killed_server_leaves_keeps_others_out_until_it_has_ended(
 
     run(story())
     assert verify(tmp_path, CALENDAR).errors == []
-
-
-@pytest.mark.alone
-def test_a_server_that_runs_is_not_waited_for(tmp_path: Path) -> None:
-    held = lock.lock_directory(tmp_path)
-    began = time.monotonic()
-    with pytest.raises(StorageError, match=f"in use by another process .pid {os.getpid()}.") as refused:
-        lock.lock_directory(tmp_path)
-    assert refused.value.status == 409 and time.monotonic() - began < 1.0
-    os.close(held)
-    os.close(lock.lock_directory(tmp_path))
 
 
 def test_what_jobs_free_is_kept_until_none_comes() -> None:

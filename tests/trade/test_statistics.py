@@ -1,9 +1,6 @@
 """Figures of trades and days: worked cases, and pairs of lots against a naive twin."""
 
-import asyncio
-import gc
 import math
-import time
 from collections.abc import Callable, Iterable
 
 import pytest
@@ -145,31 +142,3 @@ def test_money_has_no_noise() -> None:
     assert unrealized(lots, [row | {"volume_long": 3}], ten) == {"X": 9.0}, (
         "lots nobody knows: its own figure"
     )
-
-
-@pytest.mark.alone
-def test_a_year_s_trades_are_paired_beside_the_loop() -> None:
-    deals = [
-        deal(bool(at & 1), "OPEN" if at & 2 else "CLOSE", 1 + at % 5, 3_000 + at % 97, at, at // 500)
-        for at in range(125_000)
-    ]
-
-    async def longest_gap(work: asyncio.Task[None]) -> float:
-        longest, before = 0.0, time.perf_counter()
-        while not work.done():
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            longest, before = max(longest, now - before), now
-        return longest
-
-    async def measured() -> tuple[float, float]:
-        start = time.perf_counter()
-        gap = await longest_gap(asyncio.create_task(asyncio.to_thread(Pairing(ten).take, deals)))
-        return gap, time.perf_counter() - start
-
-    gc.disable()  # a process that serves freezes what it began with
-    try:
-        gap, took = asyncio.run(measured())
-    finally:
-        gc.enable()
-    assert gap < took / 5, (gap, took)  # on the loop it is all of it
