@@ -23,10 +23,9 @@ PROGRAM = Path(__file__).with_name("ctp_program.py")
 OPENCTP = [sys.executable, *filter(None, os.environ.get("QAUTLRA_OPENCTP_PYTHONS", "").split(":"))]
 
 
-def qautlra(server: Server, *words: str, given: str = "") -> str:
+def qautlra(server: Server, *words: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "qautlra", *words, "--port", str(server.port)],
-        input=given,
         env=server.environment,
         capture_output=True,
         text=True,
@@ -45,8 +44,7 @@ def under_exec(server: Server, python: str, program: Path, *words: str) -> list[
 
 def trading_server(serve: Serve, *arguments: str) -> Server:
     server = serve("--set", "trade.ctp_front.listen=127.0.0.1:0", *arguments)
-    added = ("user", "add", "sim001", "--password-stdin", "--account", "sim001", "--broker", "paper")
-    qautlra(server, *added, "--cash", "10000000", given=PASSWORD + "\n")
+    server.add_user("sim001", PASSWORD, "--account", "sim001", "--broker", "paper", "--cash", "10000000")
     return server
 
 

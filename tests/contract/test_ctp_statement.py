@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.contract.test_ctp import PASSWORD, qautlra, trading_server
+from tests.contract.test_ctp import PASSWORD, trading_server
 from tests.contract.test_ctp_with_tqsdk import WAIT_S, Program
 from tests.e2e.conftest import Serve, Server
 
@@ -35,7 +35,7 @@ def on_the_trade_socket(server: Server, user: str, day: int) -> str:
 
 def test_a_program_reads_the_statement(serve: Serve) -> None:
     server = trading_server(serve)
-    qautlra(server, "user", "add", "root", "--role", "admin", "--password-stdin", given=PASSWORD + "\n")
+    server.add_user("root", PASSWORD, "--role", "admin")
     program = Program(server, "sim001", "rb2701", "SHFE")
     assert program.hear("ready") == 0
     assert program.ask("statement") == []

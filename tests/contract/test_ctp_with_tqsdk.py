@@ -20,7 +20,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.contract.conftest import TqClient
-from tests.contract.test_ctp import PASSWORD, qautlra, under_exec
+from tests.contract.test_ctp import PASSWORD, under_exec
 from tests.contract.test_tqsdk import HEAD, row
 from tests.e2e.browser import Visit, chromium, visit
 from tests.e2e.conftest import Serve, Server
@@ -118,8 +118,7 @@ def server(serve: Serve, tmp_path: Path) -> Iterator[Server]:
     words = ("--replay", str(tmp_path / "wide.csv"), "--speed", "1")
     found = serve(*words, "--set", "trade.ctp_front.listen=127.0.0.1:0")
     for user in ("ctp1", "ctp2", "check"):
-        what = ("user", "add", user, "--password-stdin", "--account", user, "--broker", "paper")
-        qautlra(found, *what, "--cash", "5000000", given=PASSWORD + "\n")
+        found.add_user(user, PASSWORD, "--account", user, "--broker", "paper", "--cash", "5000000")
     yield found
 
 

@@ -5,7 +5,6 @@
 
 import csv
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -188,14 +187,7 @@ def test_acceptance_on_a_recorded_day(
 def test_acceptance_of_trading(serve: Serve, tqsdk_python: str, shared: Path, tmp_path: Path) -> None:
     server = serve()
     password = "Check-pass-1"
-    user = ["user", "add", "check", "--password-stdin", "--account", "check", "--broker", "paper"]
-    subprocess.run(
-        [sys.executable, "-m", "qautlra", *user, "--cash", "10000000", "--port", str(server.port)],
-        input=password.encode() + b"\n",
-        env=server.environment,
-        check=True,
-        capture_output=True,
-    )
+    server.add_user("check", password, "--account", "check", "--broker", "paper", "--cash", "10000000")
     check = shared / "checks" / "tq" / "tq_trade_check.py"
     who = ["--bid", "paper", "--user", "check", "--password", password]
     urls = ["--td-url", f"ws://127.0.0.1:{server.port}/ws/trade", "--md-url", server.ws]
@@ -212,19 +204,8 @@ def test_acceptance_of_trading(serve: Serve, tqsdk_python: str, shared: Path, tm
 
 def test_trading_goes_on_over_the_end_of_a_day(serve: Serve, tq: TqClient) -> None:
     server = serve()
-    for user in (
-        ["check", "--account", "check", "--broker", "paper", "--cash", "1000000"],
-        ["root", "--role", "admin"],
-    ):
-        password = b"Check-pass-1\n" if user[0] == "check" else b"Root-pass-1\n"
-        command = [sys.executable, "-m", "qautlra", "user", "add", *user, "--password-stdin"]
-        subprocess.run(
-            [*command, "--port", str(server.port)],
-            input=password,
-            env=server.environment,
-            check=True,
-            capture_output=True,
-        )
+    server.add_user("check", "Check-pass-1", "--account", "check", "--broker", "paper", "--cash", "1000000")
+    server.add_user("root", "Root-pass-1", "--role", "admin")
     assert tq("days", server.ws) == {
         "opened": "0 全部成交",
         "before": {"pos_long_today": 1},

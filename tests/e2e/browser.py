@@ -2,8 +2,6 @@
 
 import itertools
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -197,11 +195,7 @@ class House:
 
 
 def add_user(server: Server, name: str, *more: str) -> None:
-    command = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", *more]
-    subprocess.run(
-        [*command, "--port", str(server.port)], input=f"{PASSWORD}\n".encode(), env=server.environment,
-        check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
+    server.add_user(name, PASSWORD, *more)
 
 
 _numbers = itertools.count(1)

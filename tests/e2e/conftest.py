@@ -12,11 +12,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from qautlra.cli.main import cli
 
 
 def free_port() -> int:
@@ -92,6 +96,14 @@ class Server:
                 return found
             time.sleep(0.05)
         raise AssertionError(f"source never {state}: {health}")
+
+    def add_user(self, name: str, password: str, *more: str) -> None:
+        """Add one by the command, in a thread of this process: one of its own loads for half a second."""
+        words = ["user", "add", name, "--password-stdin", *more, "--port", str(self.port)]
+        run = CliRunner().invoke
+        with ThreadPoolExecutor(1) as thread:  # as playwright has a loop in this one
+            done = thread.submit(run, cli, words, input=f"{password}\n", env=self.environment).result(60)
+        assert done.exit_code == 0, (words, done.output)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

@@ -30,13 +30,7 @@ MONEY = ("static_balance", "close_profit", "commission", "margin", "frozen_margi
 
 
 def user(server: Server, name: str, broker: str, *more: str) -> None:
-    words = [sys.executable, "-m", "qautlra", "user", "add", name, "--password-stdin", "--account", name]
-    words += ["--broker", broker, "--port", str(server.port), *more]
-    given = (PASSWORD + "\n").encode()
-    run = subprocess.run(
-        words, input=given, env=server.environment, capture_output=True, timeout=60, check=False
-    )
-    assert run.returncode == 0, run.stderr.decode()
+    server.add_user(name, PASSWORD, "--account", name, "--broker", broker, *more)
 
 
 def ask(server: Server, name: str, path: str, **body: Any) -> Any:

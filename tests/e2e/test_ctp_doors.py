@@ -4,8 +4,6 @@ import asyncio
 import base64
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +93,7 @@ def test_the_same_trades_and_money_at_every_door(serve: Serve, tmp_path: Path) -
         "--replay", str(tmp_path / "wide.csv"), "--set", "trade.ctp_front.listen=127.0.0.1:0", "--speed", "1"
     )
     for user in USERS:
-        words = ["--password-stdin", "--account", user, "--broker", "paper", "--cash", "5000000"]
-        subprocess.run(
-            [sys.executable, "-m", "qautlra", "user", "add", user, *words, "--port", str(server.port)],
-            input=PASSWORD + "\n",
-            env=server.environment,
-            text=True,
-            timeout=60,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        server.add_user(user, PASSWORD, "--account", user, "--broker", "paper", "--cash", "5000000")
 
     async def story() -> None:
         instrument = {"InstrumentID": "IF2101", "ExchangeID": "CFFEX"}

@@ -72,16 +72,8 @@ def test_the_specifications_file_drives_the_source_and_a_cut_is_healed(serve: Se
 
 def test_a_trader_for_one_account_at_the_front_is_synced(serve: Serve, tmp_path: Path) -> None:
     first = serve("--set", "trade.ctp_front.listen=127.0.0.1:0")
-    words = ["--password-stdin", "--account", "acc001", "--broker", "paper", "--cash", "5000000"]
-    subprocess.run(
-        [sys.executable, "-m", "qautlra", "user", "add", "acc001", *words, "--port", str(first.port)],
-        input="a-Passw0rd-of-tests\n",
-        env=first.environment,
-        text=True,
-        timeout=60,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    account = ("--account", "acc001", "--broker", "paper", "--cash", "5000000")
+    first.add_user("acc001", "a-Passw0rd-of-tests", *account)
     config = tmp_path / "trader.toml"  # the specification's own shape
     config.write_text(
         "[account]\naccount_cookie = 'acc001'\npassword = 'a-Passw0rd-of-tests'\nbroker_id = '9999'\n"

@@ -173,11 +173,7 @@ def test_a_diff_gateway_is_a_broker(rabbit_url: str, serve: Serve, trade: Callab
     gateway.wait_ready(60.0)
     mark = uuid.uuid4().hex[:8]
     account = f"gw{mark}"
-    user = [sys.executable, "-m", "qautlra", "user", "add", account, "--password-stdin"]
-    user += ["--account", account, "--broker", "paper", "--cash", "5000000", "--port", str(gateway.port)]
-    subprocess.run(
-        user, input=b"Check-pass-1\n", check=True, env=os.environ | gateway.environment, timeout=60
-    )
+    gateway.add_user(account, "Check-pass-1", "--account", account, "--broker", "paper", "--cash", "5000000")
     trader = trade(f"""
 [common]
 account = "{account}"

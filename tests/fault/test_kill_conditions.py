@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -133,14 +131,7 @@ def test_no_kill_loses_or_repeats_one(serve: Serve, tmp_path: Path) -> None:
     arguments = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
     server = serve(*arguments, wait=False)
     server.wait_ready(60)
-    user = ["user", "add", "check", "--password-stdin", "--account", "check", "--broker", "paper"]
-    subprocess.run(
-        [sys.executable, "-m", "qautlra", *user, "--cash", "1e9", "--port", str(server.port)],
-        input=b"Check-pass-1\n",
-        env=server.environment,
-        check=True,
-        capture_output=True,
-    )
+    server.add_user("check", "Check-pass-1", "--account", "check", "--broker", "paper", "--cash", "1e9")
     waiting_at_kill = 0
     for kill in range(KILLS):
         now = quote(server)

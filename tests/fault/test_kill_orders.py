@@ -9,8 +9,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -45,14 +43,7 @@ def limits(server: Server) -> tuple[float, float]:
 
 
 def add_user(server: Server) -> None:
-    command = [sys.executable, "-m", "qautlra", "user", "add", USER, "--password-stdin", "--account", USER]
-    subprocess.run(
-        [*command, "--cash", "1000000000", "--port", str(server.port)],
-        input=PASSWORD.encode() + b"\n",
-        env=server.environment,
-        check=True,
-        capture_output=True,
-    )
+    server.add_user(USER, PASSWORD, "--account", USER, "--cash", "1000000000")
 
 
 @pytest.mark.timeout(60 + 40 * KILLS)
