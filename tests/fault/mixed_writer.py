@@ -10,9 +10,6 @@ from qautlra.store.fileproc import FileProcess
 from qautlra.store.tables import store as tables
 from tests.store.world import OPENING, S, World, tick, world
 
-tables.FILE_AGE_S = 0.1
-keeping.EVERY_S = 0.05
-
 
 async def events(w: World, first: int) -> None:
     for number in itertools.count(first):
@@ -35,6 +32,7 @@ def _shown(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 async def main(directory: Path, first: int, durability: str) -> None:
+    tables.FILE_AGE_S, keeping.EVERY_S = 0.1, 0.05
     async with world(directory, make_filer=FileProcess, durability=durability, segment_bytes=1 << 16) as w:
         print("ready", flush=True)
         await asyncio.gather(events(w, first), ticks(w, first))

@@ -1,7 +1,6 @@
 """A writer process: replays tick files into a store, resuming where the log ends. Its parent kills it."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 from qautlra._core.market import CtpNormaliser
@@ -14,7 +13,7 @@ from tests.store.world import world
 SLICE_ROWS = 64
 
 
-async def write(directory: Path, files: list[str]) -> None:
+async def write(directory: Path, files: list[Path]) -> None:
     async with world(directory, make_filer=FileProcess, segment_bytes=1 << 19, hot_bytes=4 << 20) as w:
         print("ready", flush=True)
         resume = Resume(w.tape)
@@ -33,7 +32,3 @@ async def write(directory: Path, files: list[str]) -> None:
                         await asyncio.sleep(0.004)
         await w.store.flush()
         print("done", flush=True)
-
-
-if __name__ == "__main__":
-    asyncio.run(write(Path(sys.argv[1]), sys.argv[2:]))

@@ -13,6 +13,8 @@ import pytest
 from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
 from qautlra.store.upkeep import verify
 from tests.conftest import PRODUCT, ROOT
+from tests.fault import mixed_writer
+from tests.fault.forked import Forked
 from tests.services import program
 from tests.store.world import CALENDAR, run, world
 
@@ -23,13 +25,8 @@ PAGE_BYTES = 4096
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60 + 20 * KILLS)]
 
 
-def written(directory: Path, first: int, durability: str, run_s: float, **more: str) -> list[tuple[str, int]]:
+def written(process: "Forked | subprocess.Popen[str]", run_s: float) -> list[tuple[str, int]]:
     """What a writer acknowledged until it was killed, `run_s` after it was ready."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([PRODUCT, str(ROOT)])} | more
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.fault.mixed_writer", str(directory), str(first), durability],
-        stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
-    )  # fmt: skip
     assert process.stdout is not None
     lines = []
     deadline = None
@@ -40,8 +37,9 @@ def written(directory: Path, first: int, durability: str, run_s: float, **more: 
         if deadline is not None and time.monotonic() > deadline:
             process.kill()
             break
-    rest, _ = process.communicate(timeout=20)
-    assert process.returncode == -9, "it was to be killed, not to end"
+    rest = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(20) == -9, "it was to be killed, not to end"
     told = [line.split() for line in "".join([*lines, rest]).splitlines(keepends=True) if line.endswith("\n")]
     return [(words[0], int(words[1])) for words in told if len(words) == 2 and words[0] in ("event", "ticks")]
 
@@ -107,7 +105,8 @@ def test_kills(tmp_path: Path) -> None:
     directory = tmp_path / "data"
     acknowledged: list[tuple[str, int]] = []
     for number in range(KILLS):
-        acknowledged += written(directory, number * 100_000, "process", rng.uniform(0.05, 0.5))
+        process = Forked(mixed_writer.main, directory, number * 100_000, "process")
+        acknowledged += written(process, rng.uniform(0.05, 0.5))
         if number % 8 == 7:
             check(directory, acknowledged)
     assert len(acknowledged) > KILLS
@@ -141,12 +140,17 @@ def test_power_cuts(tmp_path: Path) -> None:
     library, log = tmp_path / "sync_log.so", tmp_path / "syncs"
     source = Path(__file__).with_name("sync_log.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([PRODUCT, str(ROOT)])}
+    environment |= {"LD_PRELOAD": str(library), "SYNC_LOG": str(log)}
     directory = tmp_path / "data"
     acknowledged: list[tuple[str, int]] = []
     cut = 0
     for number in range(POWER_CUTS):
-        more = {"LD_PRELOAD": str(library), "SYNC_LOG": str(log)}
-        acknowledged += written(directory, number * 100_000, "power", 0.5, **more)
+        process = subprocess.Popen(
+            [sys.executable, "-m", mixed_writer.__name__, str(directory), str(number * 100_000), "power"],
+            stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
+        )  # fmt: skip
+        acknowledged += written(process, 0.5)
         synced: dict[str, int] = {}
         for line in log.read_text().splitlines():
             size, path = line.split(" ", 1)

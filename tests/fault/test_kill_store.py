@@ -3,29 +3,17 @@
 import asyncio
 import csv
 import gzip
-import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import PRODUCT, ROOT
+from tests.fault.forked import Forked
+from tests.fault.store_writer import write
 from tests.store.world import run, world
 
 KILLS = 25
-
-
-def writer(directory: Path, files: list[Path]) -> "subprocess.Popen[str]":
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([PRODUCT, str(ROOT)])}
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.fault.store_writer", str(directory), *map(str, files)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-    )
 
 
 @pytest.mark.slow
@@ -38,8 +26,7 @@ def test_no_row_lost_none_twice(real_days: list[Path], tmp_path: Path) -> None:
     directory = tmp_path / "data"
     finished_early = 0
     for _ in range(KILLS):
-        process = writer(directory, real_days)
-        assert process.stdout is not None
+        process = Forked(write, directory, real_days)
         for line in process.stdout:
             if line.strip() == "ready":
                 break
@@ -51,9 +38,10 @@ def test_no_row_lost_none_twice(real_days: list[Path], tmp_path: Path) -> None:
         process.wait(10)
         process.stdout.close()
     assert finished_early <= KILLS // 5, "the kills came after the end: nothing was proved"
-    process = writer(directory, real_days)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    process = Forked(write, directory, real_days)
+    output = process.stdout.read()
+    process.stdout.close()
+    assert process.wait(120) == 0
     assert "done" in output.splitlines(), output
     expected = []
     for path in real_days:
