@@ -52,7 +52,7 @@ def main() -> None:
         ("--rounds", {"type": int}),
         ("--only", {"choices": ["flat", "paced"]}),
     )
-    rounds, seconds = (1, 1.0) if chosen.short else (3, 3.0)
+    rounds, seconds = (1, 0.4) if chosen.short else (3, 3.0)
     rounds, seconds = chosen.rounds or rounds, chosen.seconds or seconds
     counts = (chosen.clients,) if chosen.clients else CLIENTS[:1] if chosen.short else CLIENTS
     scenes = [(clients, burst, 0.0) for clients in counts for burst in BURSTS if chosen.only != "paced"]

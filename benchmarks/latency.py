@@ -31,7 +31,7 @@ SEND_BUFFER_BYTES = 128 << 10  # less than the default, to be full within a run
 def main() -> None:
     """Measure both scenes in turns and print the line."""
     chosen = _bench.options(__doc__ or "", ("--seconds", {"type": float}), ("--rounds", {"type": int}))
-    rounds, seconds = (1, 1.0) if chosen.short else (3, 4.0)
+    rounds, seconds = (1, 0.4) if chosen.short else (3, 4.0)
     rounds, seconds = chosen.rounds or rounds, chosen.seconds or seconds
     with tempfile.TemporaryDirectory(prefix="qautlra-bench-") as directory:
         tools = _bench.generators(Path(directory))

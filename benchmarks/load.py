@@ -51,7 +51,7 @@ STATEMENT = (
 def main() -> None:
     """Measure the phases one after the other and print the line."""
     chosen = _bench.options(__doc__ or "", ("--seconds", {"type": float}))
-    seconds = chosen.seconds or (2.0 if chosen.short else 6.0)
+    seconds = chosen.seconds or (1.0 if chosen.short else 6.0)
     instruments = 50 if chosen.short else 500
     first_count = 2 * LIMIT
     coming = int(5 * (seconds + 1) * RATE) // instruments

@@ -57,7 +57,8 @@ LOADED = """() => [...performance.getEntriesByType('navigation'), ...performance
 def main() -> None:
     """Measure the page with and without ticks and print the line."""
     chosen = _bench.options(__doc__ or "", ("--seconds", {"type": float}), ("--rounds", {"type": int}))
-    seconds = chosen.seconds or (4.0 if chosen.short else 15.0)
+    seconds = chosen.seconds or (1.0 if chosen.short else 15.0)
+    settle_s = 1 if chosen.short else SETTLE_S
     rounds = chosen.rounds or (1 if chosen.short else 3)
     chromium = shutil.which("chromium")
     try:
@@ -74,7 +75,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         for number in range(rounds):
             ticks = Path(directory) / f"ticks-{number}.csv"
-            write_ticks(ticks, int(OPENING_S + SETTLE_S + seconds))
+            write_ticks(ticks, int(OPENING_S + settle_s + seconds))
             with _bench.serve("--source", "replay", "--replay", str(ticks), core=server_core) as server:
                 page = browser.new_page(viewport={"width": 1280, "height": 720})
                 page.goto(f"{server.url}/#/market")
@@ -83,7 +84,7 @@ def main() -> None:
                     return
                 page.locator("[data-symbol]").nth(10).wait_for()
                 facts["first_load_bytes"] = page.evaluate(LOADED)
-                page.wait_for_timeout(SETTLE_S * 1000)
+                page.wait_for_timeout(settle_s * 1000)
                 before = server.service("feed")["ticks"]
                 measured["ticks"].append(watch(page, seconds))
                 facts["ticks_per_s"] = round((server.service("feed")["ticks"] - before) / seconds, 1)
