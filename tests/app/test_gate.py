@@ -61,3 +61,22 @@ def test_a_live_source_does_not_wait_and_counts() -> None:
         assert (pump.dropped, tape.taken) == (7, 0)
 
     asyncio.run(body())
+
+
+def test_no_more_comes_to_a_log_that_has_not_written_than_a_slice() -> None:
+    async def body() -> None:
+        tape, written = FakeTape(), [0]
+        pump = GatedPump(tape, is_open=lambda: True, in_hand=lambda: tape.taken - written[0])
+        rows: Any = range(3 * SLICE_ROWS)
+        assert await pump.publish(rows, 0, 5) == 5
+        task = asyncio.create_task(pump.publish(rows, 5))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert tape.taken == 5, "a whole slice more would be too much"
+        while not task.done():
+            assert tape.taken - written[0] <= SLICE_ROWS
+            written[0] = tape.taken
+            await asyncio.sleep(0)
+        assert tape.taken == len(rows)
+
+    asyncio.run(body())

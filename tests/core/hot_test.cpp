@@ -443,6 +443,36 @@ const journal::FileOps kDisk = {writev_when_room, ::fdatasync, ::fsync, plain_op
 
 }  // namespace
 
+TEST_CASE(rows_are_written_when_a_drain_returns) {
+  expect::TemporaryDirectory tmp;
+  World world;
+  Tape tape(*world.instruments, world.calendar, 1024);
+  std::string error;
+  auto log_file = journal::Journal::open({.directory = tmp.path, .ops = &kDisk}, error);
+  EXPECT(log_file != nullptr);
+  HotStore hot(*world.instruments, 64 << 20);
+  TickLog log(tape, *log_file, hot);
+  std::int64_t published = 0;
+  int whole = 0;
+  for (int round = 0; round < 200; ++round) {
+    const int count = round % 2 == 0 ? 1 : 1024;  // few bytes, and more than other journals write by themselves
+    for (int i = 0; i < count; ++i, ++published)
+      EXPECT(tape.publish(row(static_cast<std::uint32_t>(published % 4), kMorning + published * kStep)) == Published::kNew);
+    EXPECT_EQ(log.in_hand(), static_cast<std::uint64_t>(count));
+    EXPECT_EQ(log.drain(), static_cast<std::size_t>(count));
+    whole += log.in_hand() == 0;
+    EXPECT(log_file->wait_durable(log_file->head_lsn(), 10));
+  }
+  EXPECT(whole > 100);  // all, unless the disk is slow
+  disk_full = true;
+  EXPECT(tape.publish(row(0, kMorning + published * kStep)) == Published::kNew);
+  EXPECT_EQ(log.drain(), 1u);
+  EXPECT_EQ(log.in_hand(), 1u);
+  disk_full = false;
+  EXPECT(log_file->wait_durable(log_file->head_lsn(), 10));
+  EXPECT_EQ(log.in_hand(), 0u);
+}
+
 TEST_CASE(the_log_holds_the_tape_and_loses_nothing) {
   expect::TemporaryDirectory tmp;
   World world;

@@ -134,9 +134,13 @@ const FileOps kFaulty = {faulty_writev, faulty_fdatasync, faulty_fsync, plain_op
 // Who writes, and how long each write takes.
 std::atomic<std::thread::id> writer{};
 std::atomic<int> write_ms{0};
+std::atomic<int> busy_ms{0};
 ssize_t watched_writev(int fd, const iovec* parts, int count) {
   writer = std::this_thread::get_id();
   if (write_ms > 0) std::this_thread::sleep_for(std::chrono::milliseconds(write_ms));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(busy_ms);
+  while (busy_ms > 0 && std::chrono::steady_clock::now() < until) {
+  }
   return ::writev(fd, parts, count);
 }
 const FileOps kWatched = {watched_writev, ::fdatasync, ::fsync, plain_open};
@@ -769,7 +773,59 @@ TEST_CASE(a_large_flush_is_left_to_the_writer) {
   journal->flush();
   EXPECT(journal->wait_durable(1, 10));
   EXPECT(writer.load() != std::this_thread::get_id());
+  EXPECT_EQ(append_text(*journal, large), 2u);
+  EXPECT(eventually([&] {  // unless the caller says otherwise; the writer may still be on its way to rest
+    append_text(*journal, large);
+    journal->flush(200'000);
+    const bool is_here = writer.load() == std::this_thread::get_id();
+    return journal->wait_durable(journal->head_lsn(), 10) && is_here;
+  }));
   EXPECT(journal->close(5));
+}
+
+TEST_CASE(a_thread_that_has_to_wait_for_a_processor_does_not_take_the_disk_for_slow) {
+  expect::TemporaryDirectory tmp;
+  write_ms = 0;
+  busy_ms = 30;
+  bool is_here = false;
+  for (int attempt = 0; attempt < 5 && !is_here; ++attempt) {  // the disk may really be slow at times
+    auto journal = must_open({.directory = tmp.path, .ops = &kWatched});
+    const auto begun = [&] {
+      append_text(*journal, payload_of(1));
+      journal->flush();
+      const bool is_by_us = writer.load() == std::this_thread::get_id();
+      return journal->wait_durable(journal->head_lsn(), 10) && is_by_us;
+    };
+    EXPECT(eventually(begun));
+    is_here = begun();
+    EXPECT(journal->close(5));
+  }
+  busy_ms = 0;
+  EXPECT(is_here);
+}
+
+TEST_CASE(what_is_flushed_is_begun_with_before_its_segment_is_full) {
+  expect::TemporaryDirectory tmp;
+  write_ms = 0;
+  auto journal = must_open({.directory = tmp.path, .segment_bytes = 24u << 20, .ops = &kWatched});
+  const std::string large(300'000, 'x');
+  for (int i = 0; i < 200; ++i) {
+    EXPECT(append_text(*journal, large) != 0);
+    journal->flush(1u << 20);
+    if (i % 7 == 0) EXPECT(journal->wait_durable(journal->head_lsn(), 10));
+    while (journal->stats().buffered_bytes > (16u << 20)) std::this_thread::yield();
+  }
+  EXPECT(journal->close(20));
+  EXPECT_EQ(journal->segments().size(), 3u);
+  DirectoryReader reader;
+  std::string error;
+  EXPECT(reader.open(tmp.path, 1, error));
+  Record record;
+  std::uint64_t count = 0;
+  Next next;
+  while ((next = reader.next(record)) == Next::kRecord) count += record.payload.size() == large.size();
+  EXPECT(next == Next::kEnd);
+  EXPECT_EQ(count, 200u);
 }
 
 TEST_CASE(flushes_on_a_disk_that_fills_up_lose_nothing) {

@@ -12,7 +12,7 @@ from tests.e2e.test_real_day import assert_bars_agree
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 KILLS = 25
-IN_HAND = 1024
+IN_HAND = 1024  # of a recording: see Durability in docs/store.md
 
 
 @pytest.mark.timeout(300)
@@ -40,7 +40,7 @@ def test_no_row_is_lost_or_doubled_by_kills(serve: Serve, real_days: list[Path],
             )
         )
         server.kill()
-    # A row is answered as soon as it is in memory: the kill may take what the log had not been handed yet.
+    # A row is answered as soon as it is in memory: the kill may take what the log had in hand.
     assert all(later >= earlier - IN_HAND for earlier, later in pairwise(progress)), progress
     server = serve("--source", "replay", *files, "--speed", "max", data=data)
     server.wait_source("finished")

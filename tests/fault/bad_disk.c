@@ -1,6 +1,7 @@
 // Loaded before the C library: writes and syncs fail as the file named by $BAD_DISK says, one rule per line:
 //   write ERRNO PART   writes to files whose path holds PART fail
 //   sync  ERRNO PART   so do fsync and fdatasync
+//   slow  MS    PART   they take so long
 //   lose  ERRNO PART   the same, and what was written since the last good sync is dropped: the bytes become zeros, as
 //                      when a kernel gives up pages it could not write and has nothing to say about them afterwards
 // No such file, no faults.
@@ -33,7 +34,7 @@ static off_t* synced_size(const struct stat* st) {
   return &synced[synced_count++].size;
 }
 
-// The errno a rule for `call` gives this file, 0 when there is none.
+// The number a rule for `call` gives this file, 0 when there is none.
 static int rule(int fd, const char* call, struct stat* st) {
   const char* control = getenv("BAD_DISK");
   if (control == NULL) return 0;
@@ -61,6 +62,7 @@ static int rule(int fd, const char* call, struct stat* st) {
 
 static int sync_or_fail(int fd, const char* name) {
   struct stat st;
+  usleep((useconds_t)rule(fd, "slow", &st) * 1000);
   int code = rule(fd, "sync", &st);
   const int lost = rule(fd, "lose", &st);
   if (lost != 0) {

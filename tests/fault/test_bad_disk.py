@@ -75,6 +75,31 @@ def wait(what: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+def test_a_recording_waits_for_a_log_whose_segments_take_long_to_seal(
+    serve: Serve,  # noqa: F811
+    disk: BadDisk,
+    real_day: Path,
+    tmp_path: Path,
+) -> None:
+    """What was shown and is lost by a kill is never more than the 1,024 rows that the docs name."""
+    data, day = tmp_path / "kept", {"stream": "futures_market", "start_time": "2021-01-04", "limit": 100_000}
+    disk.does("slow", 1000, "/log/")
+    server = serve(
+        "--source", "replay", "--replay", str(real_day), "--speed", "max",
+        "--set", "store.segment_bytes=1048576",
+        data=data, env=disk.env,
+    )  # fmt: skip
+    shown = 0
+    while shown < 7_000:  # more than one segment holds
+        shown = len(server.query(**day, fields=["datetime"]))
+        time.sleep(0.02)
+    server.kill()
+    disk.is_well()
+    kept = len(serve(data=data, mode="db").query(**day, fields=["datetime"]))
+    assert shown - 1024 <= kept, (shown, kept)
+    assert shown < 27_955, "the recording had to wait"
+
+
 def event(number: int) -> dict[str, Any]:
     return {"n": number}
 

@@ -346,6 +346,10 @@ cdef class TickLog:
         return self.ptr.waiting()
 
     @property
+    def in_hand(self):
+        return self.ptr.in_hand()
+
+    @property
     def position(self):
         return self.ptr.position()
 

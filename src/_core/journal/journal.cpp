@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +21,7 @@ namespace {
 constexpr std::uint32_t kRollMark = 0xFFFFFFFFu;  // in the ring only: "seal the segment here"
 constexpr std::uint32_t kWrapMark = 0;            // in the ring only: "go on at the start of the ring"
 constexpr std::uint64_t kGroupBytes = 4u << 20;
-constexpr std::uint64_t kHereBytes = 64u << 10;
+constexpr std::uint64_t kAheadBytes = 4u << 20;
 constexpr std::uint64_t kRoomBytes = 512u << 10;
 constexpr std::uint64_t kRoomGroupBytes = 64u << 10;
 constexpr std::int64_t kSlowWriteNs = 10'000'000;
@@ -40,6 +41,13 @@ std::int64_t monotonic_ns() {
   timespec t;
   ::clock_gettime(CLOCK_MONOTONIC, &t);
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+// How often this thread has waited for something, a disk for one. Having to wait for a processor does not count.
+long waits_so_far() {
+  rusage used{};
+  ::getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nvcsw;
 }
 
 std::chrono::nanoseconds duration(double seconds) {
@@ -122,16 +130,16 @@ void Journal::commit() {
   work_.notify_one();
 }
 
-void Journal::flush() {
+void Journal::flush(std::uint64_t here_bytes) {
   if (flushed_ == produced_) return;
   flushed_ = produced_;
-  if (!write_here()) commit();
+  if (!write_here(here_bytes)) commit();
 }
 
 // False when something is left for the writer to do.
-bool Journal::write_here() {
+bool Journal::write_here(std::uint64_t here_bytes) {
   if (options_.durability == Durability::kPower || closed_ || failed()) return false;
-  if (produced_ - tail_.load(std::memory_order_acquire) > kHereBytes) return false;
+  if (produced_ - tail_.load(std::memory_order_acquire) > here_bytes) return false;
   const std::int64_t began_ns = monotonic_ns();
   if (began_ns < not_here_until_ns_) return false;
   std::unique_lock lock(writing_, std::try_to_lock);
@@ -139,14 +147,15 @@ bool Journal::write_here() {
   if (synced_position_.load(std::memory_order_relaxed) < sync_request_.load(std::memory_order_acquire)) return false;
   collect_group();
   if (part_count_ == 0) return false;
+  const long waits = waits_so_far();
   if (const int code = write_group(); code != 0) {
     stumble(code, "write");
     return false;
   }
   finish_group(false);
-  if (const std::int64_t now_ns = monotonic_ns(); now_ns - began_ns > kSlowWriteNs)
+  if (const std::int64_t now_ns = monotonic_ns(); now_ns - began_ns > kSlowWriteNs && waits_so_far() != waits)
     not_here_until_ns_ = now_ns + kSlowPauseNs;
-  return position_ == produced_;
+  return position_ == produced_ && file_bytes_ - begun_bytes_ < kAheadBytes;
 }
 
 std::uint64_t Journal::next_segment() const {
@@ -288,6 +297,7 @@ void Journal::run() {
     const std::uint64_t seen = commits_.load(std::memory_order_seq_cst);
     std::unique_lock writing(writing_);
     if (step()) continue;
+    if (begin_ahead(writing)) continue;
     const int retry_ms = retry_ms_;
     const std::uint64_t position = position_;
     writing.unlock();
@@ -311,6 +321,18 @@ void Journal::run() {
   std::lock_guard lock(mutex_);
   is_running_ = false;
   progress_.notify_all();
+}
+
+// Has the disk begin with what is written, every now and then, so that the sync of a full segment, for whose time
+// nothing is written, is short. Waits for nothing and proves nothing. False when there is too little.
+bool Journal::begin_ahead(std::unique_lock<std::mutex>& writing) {
+  const std::uint64_t from = begun_bytes_, to = file_bytes_;
+  if (options_.durability == Durability::kPower || to - from < kAheadBytes) return false;
+  begun_bytes_ = to;
+  const int fd = fd_;  // changed by this thread alone
+  writing.unlock();
+  ::sync_file_range(fd, static_cast<off_t>(from), static_cast<off_t>(to - from), SYNC_FILE_RANGE_WRITE);
+  return true;
 }
 
 // One group, one roll or one sync. False when there is nothing to do or the disk does not let us.
@@ -538,7 +560,7 @@ int Journal::start_segment(std::uint64_t first_lsn, std::uint32_t chain) {
   fd_ = new_fd_;
   new_fd_ = -1;
   is_suspect_ = false;
-  file_bytes_ = synced_bytes_ = kHeaderBytes;
+  file_bytes_ = synced_bytes_ = begun_bytes_ = kHeaderBytes;
   synced_chain_ = chain;
   std::lock_guard lock(mutex_);
   if (!segments_.empty()) segments_.back().sealed = true;

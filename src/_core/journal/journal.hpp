@@ -93,10 +93,11 @@ class Journal {
   // Wakes the writer when it sleeps. Once per batch.
   void commit();
 
-  // By the producer, once per batch: has what was appended written, and does nothing when nothing was. A little of it
-  // that need not be synced goes to the kernel on this thread, while the writer rests and writes are quick: then it
-  // is durable when this returns, and nobody has to be woken. Everything else is the writer's, as after commit().
-  void flush();
+  // By the producer, once per batch: has what was appended written, and does nothing when nothing was. At most
+  // `here_bytes` that need not be synced go to the kernel on this thread, while the writer rests and writes are quick:
+  // then they are durable when this returns, and nobody has to be woken. Everything else is the writer's, as after
+  // commit().
+  void flush(std::uint64_t here_bytes = 64u << 10);
 
   // Segment (its first LSN) the next record will fall into.
   std::uint64_t next_segment() const;
@@ -143,7 +144,8 @@ class Journal {
 
   void run();
   bool step();
-  bool write_here();
+  bool begin_ahead(std::unique_lock<std::mutex>& writing);
+  bool write_here(std::uint64_t here_bytes);
   void collect_group();
   int write_group();
   bool finish_group(bool ring = true);
@@ -216,6 +218,7 @@ class Journal {
   std::uint64_t writer_lsn_ = 0;  // last written
   std::uint32_t chain_ = 0;
   std::uint64_t file_bytes_ = 0;
+  std::uint64_t begun_bytes_ = 0;     // up to where the disk was told to begin with
   std::uint64_t prepared_bytes_ = 0;  // where the zeros behind file_bytes_ end; no more than it: there are none
   std::uint32_t synced_chain_ = 0;  // chain_ and file_bytes_ as of the last good sync
   std::uint64_t synced_bytes_ = 0;

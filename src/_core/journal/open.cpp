@@ -252,7 +252,7 @@ bool Journal::adopt_newest(std::string& error) {
     }
     writer_lsn_ = reader.next_lsn() - 1;
     chain_ = synced_chain_ = reader.chain();
-    file_bytes_ = synced_bytes_ = end;
+    file_bytes_ = synced_bytes_ = begun_bytes_ = end;
     segment_first_ = file.first_lsn;
     segment_used_ = end;
     for (std::size_t i = 0; i + 1 < files.size(); ++i)

@@ -8,7 +8,8 @@
 namespace qautlra {
 namespace {
 
-constexpr std::size_t kRowsPerCommit = 512;  // the writer may begin while the rest of a long drain is encoded
+constexpr std::size_t kRowsPerWrite = 512;
+constexpr std::uint64_t kHereBytes = kRowsPerWrite * 2 * kMaxRowBytes;  // a batch is written before anyone is sent it
 
 }  // namespace
 
@@ -20,6 +21,10 @@ TickLog::~TickLog() { tape_.remove_cursor(cursor_); }
 std::uint64_t TickLog::waiting() const {
   const Tape::Span span = tape_.read(cursor_);
   return span.end - span.begin;
+}
+
+std::uint64_t TickLog::in_hand() const {
+  return waiting() + journal_.head_lsn() - journal_.written_lsn();
 }
 
 std::uint64_t TickLog::position() const { return tape_.read(cursor_).begin; }
@@ -68,16 +73,15 @@ std::size_t TickLog::drain() {
     return 0;
   }
   const std::uint64_t stop = std::min<std::uint64_t>(span.end, span.begin + kRowsPerDrain);
-  const std::uint64_t logged = rows_logged_;
   std::uint64_t seq = span.begin;
   held_ = Held::kNo;
   for (; seq < stop; ++seq) {
     const Snapshot& row = tape_.at(seq).after;
     if (!take(row, present(row))) break;
-    if ((seq + 1 - span.begin) % kRowsPerCommit == 0) journal_.commit();
+    if ((seq + 1 - span.begin) % kRowsPerWrite == 0) journal_.flush(kHereBytes);
   }
   tape_.advance(cursor_, seq);
-  if (rows_logged_ != logged || held_ != Held::kNo) journal_.commit();
+  journal_.flush(kHereBytes);
   return static_cast<std::size_t>(seq - span.begin);
 }
 
@@ -92,8 +96,8 @@ std::size_t TickLog::append_rows(const Snapshot* rows, std::size_t count) {
   held_ = Held::kNo;
   std::size_t done = 0;
   for (; done < count && take(rows[done], present(rows[done])); ++done)
-    if ((done + 1) % kRowsPerCommit == 0) journal_.commit();
-  journal_.commit();
+    if ((done + 1) % kRowsPerWrite == 0) journal_.flush(kHereBytes);
+  journal_.flush(kHereBytes);
   return done;
 }
 

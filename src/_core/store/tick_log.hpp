@@ -39,11 +39,15 @@ class TickLog {
   TickLog(const TickLog&) = delete;
   TickLog& operator=(const TickLog&) = delete;
 
-  // Takes at most kRowsPerDrain entries from the tape; how many. 0: nothing new, or held() says why not.
+  // Takes at most kRowsPerDrain entries from the tape; how many. 0: nothing new, or held() says why not. They are
+  // written on return, unless Journal::flush leaves that to its writer: in_hand() tells.
   std::size_t drain();
   // Entries on the tape not taken yet, and how many were taken or given up since the tape began.
   std::uint64_t waiting() const;
   std::uint64_t position() const;
+
+  // What a killed process loses: entries on the tape not taken yet, and records the journal has not written yet.
+  std::uint64_t in_hand() const;
 
   // Gives up what waits on the tape, so that a live market goes on without the log. How many.
   std::uint64_t shed();

@@ -167,6 +167,10 @@ class TickLog:
         """Rows on the tape that were not taken yet."""
 
     @property
+    def in_hand(self) -> int:
+        """Rows waiting on the tape and records not written yet: what a killed process loses."""
+
+    @property
     def position(self) -> int:
         """Rows of the tape taken or given up since it began."""
 

@@ -160,6 +160,7 @@ def build(loaded: Loaded) -> App:
             when_held=held,
             shed=None if store is None else store.shed,
             is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
+            in_hand=store.in_hand if store is not None and set(choice.kinds) <= VIRTUAL else lambda: 0,
         )
         context = SourceContext(
             tape=tape,

@@ -1,4 +1,4 @@
-"""The pump of a process with a store: nothing is published while no log would take it."""
+"""The pump of a process with a store: nothing is published while no log would take it, or too much waits there."""
 
 from __future__ import annotations
 
@@ -15,26 +15,39 @@ if TYPE_CHECKING:
 class GatedPump(Pump):
     """A pump that stands still while `is_open()` is False, and drops and counts for a live source.
 
-    A store that restarts has no cursor on the tape meanwhile: what went by then would be in no log.
+    A store that restarts has no cursor on the tape meanwhile: what went by then would be in no log. `in_hand` says
+    how many rows a killed process would lose: one that may wait has them never come to more than SLICE_ROWS.
     """
 
-    def __init__(self, *arguments: Any, is_open: Callable[[], bool], **named: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        is_open: Callable[[], bool],
+        in_hand: Callable[[], int] = lambda: 0,
+        **named: Any,
+    ) -> None:
         super().__init__(*arguments, **named)
         self._is_open = is_open
+        self._in_hand = in_hand
 
     async def publish(self, rows: Rows, start: int = 0, stop: int | None = None) -> int:
         """Publish rows[start:stop]; return how many were taken, after at least one turn of the loop."""
         end = len(rows) if stop is None else stop
         taken = 0
         for at in range(start, end, SLICE_ROWS):
-            while not self._is_open():
+            slice_end = min(at + SLICE_ROWS, end)
+            while not self._is_open() or self._is_too_much(slice_end - at):
                 self.held_count += 1
                 if not self._wait:
                     self.dropped += end - at
                     await asyncio.sleep(0)
                     return taken
                 await asyncio.sleep(HOLD_POLL_S)
-            taken += await super().publish(rows, at, min(at + SLICE_ROWS, end))
+            taken += await super().publish(rows, at, slice_end)
         if start >= end:
             await asyncio.sleep(0)
         return taken
+
+    def _is_too_much(self, count: int) -> bool:
+        in_hand = self._in_hand()
+        return bool(in_hand) and in_hand + count > SLICE_ROWS

@@ -166,6 +166,14 @@ class StoreService(Service):
         """Give up the rows the log cannot take now, counted: a live market does not wait; return how many."""
         return 0 if self._open is None else int(self._open.log.shed())
 
+    def in_hand(self) -> int:
+        """Have the log take what it can; return how many rows of the tape a killed process would lose now."""
+        if self._open is None:
+            return 0
+        if self._open.log.waiting:
+            self.drain()
+        return int(self._open.log.in_hand)
+
     def health(self) -> dict[str, Any]:
         """Return positions, sizes, and what holds the log back when something does."""
         facts: dict[str, Any] = {

@@ -108,6 +108,7 @@ cdef extern from "store/tick_log.hpp" namespace "qautlra" nogil:
         CTickLog(CTape&, CJournal&, CHotStore&) except +
         size_t drain() except +
         uint64_t waiting()
+        uint64_t in_hand()
         uint64_t position()
         uint64_t shed()
         uint64_t rows_shed()
