@@ -1,4 +1,4 @@
-"""The pump of a process with a store: nothing is published while no log would take it, or too much waits there."""
+"""The pump of a process with a store: nothing is published that no log would take, or that it would not write."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class GatedPump(Pump):
     """A pump that stands still while `is_open()` is False, and drops and counts for a live source.
 
-    A store that restarts has no cursor on the tape meanwhile: what went by then would be in no log. `in_hand` says
-    how many rows a killed process would lose: one that may wait has them never come to more than SLICE_ROWS.
+    A store that restarts has no cursor on the tape meanwhile: what went by then would be in no log. `in_hand`
+    says how many rows a killed process would lose: one that may wait has no more than SLICE_ROWS of them.
     """
 
     def __init__(
