@@ -1,5 +1,7 @@
 """Instrument queries: filters out of GraphQL texts as TqSdk writes them."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,7 +59,16 @@ def test_never_raises(text: str, variables: bytes) -> None:
     parse("multi_symbol_info(" + text, variables)
 
 
+def test_a_text_without_its_end_goes_to_the_end() -> None:
+    asked, _ = parse('multi_symbol_info(instrument_id: ["a.b", "c \\" d, e])', b"")
+    assert asked == Asked(instrument_ids=("a.b", 'c " d, e'))
+
+
 def test_a_long_hostile_text_is_read_in_linear_time() -> None:
+    begun_s = process_time()
+    for hostile in ('\\"' * 30_000, '"' + '\\"' * 30_000, '"' + '\\"' * 30_000 + "\\", '"' * 60_000):
+        parse(f"multi_symbol_info(class: [{hostile}])", b"")
+    assert process_time() - begun_s < 2  # some 0.05; a quadratic one takes minutes
     parse("multi_symbol_info(" + "a:[" * 20_000, b"")
     parse("multi_symbol_info(" + 'a:"' + "\\" * 60_000, b"")
     parse("multi_symbol_info(" + "a:1 " * 15_000, b"")

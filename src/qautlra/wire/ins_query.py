@@ -17,7 +17,8 @@ _ARGUMENT = re.compile(
     r"""[\s,]*([A-Za-z_]\w*)\s*:\s*(?: \$(\w+) | \[([^\]]*)\] | "((?:[^"\\]|\\.)*)" | ([\w.+\-]+) )""",
     re.VERBOSE,
 )
-_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^\s,"]+)')
+# A text without its end goes to the end of all: that is read once, not again behind each of its quotes.
+_ITEM = re.compile(r'"((?:[^"\\]|\\(?s:.)?)*+)"?|([^\s,"]+)')
 _TRUTH = {"true": True, "false": False}
 NAMES_COUNT = 20_000
 
