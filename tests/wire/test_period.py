@@ -1,5 +1,7 @@
-"""Periods as texts: what they are in seconds, and what is none."""
+"""Periods as texts, what they are in seconds, and what is none; aggregates, which have them."""
 
+import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -41,3 +43,23 @@ def test_aggregates_read_the_same_periods() -> None:
         decode_aggregate(body % b"500ms")
     with pytest.raises(InputError, match="bars: expected a period"):
         decode_aggregate(b'{"bars": "500ms"}')
+
+
+def values(text: str) -> tuple[str, str]:
+    body = {"source": "app", "period": "1m", "values": {"x": text}}
+    return decode_aggregate(json.dumps(body).encode()).values["x"]
+
+
+def test_what_an_aggregate_holds() -> None:
+    assert values("max(v)") == values("\n max ( v )\t") == ("max", "v")
+    assert values("sum(a b.c-é)") == ("sum", "a b.c-é")
+    assert values("max(" + " " * 1000 + "c" * 128 + ")") == ("max", "c" * 128)
+    long = " " * 200_000
+    begun_s = process_time()
+    for none in (
+        "", "max", "(v)", "max()", "max( )", "max(v", "max v)", "max(v) x", "max((v)", "max(v))", 'max("v")',
+        f"max({long}", f"max(v{long}", f"max(v){long}x", long, f"max({'c' * 129})", f"{'m' * 129}(v)",
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="values: x: expected a text like"):
+            values(none)
+    assert process_time() - begun_s < 2  # some milliseconds; a quadratic one takes an hour

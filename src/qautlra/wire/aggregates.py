@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +11,7 @@ from qautlra.model.streams import Derived
 from qautlra.wire.period import period_s
 
 KEYS: Final = ("source", "period", "bars", "by", "values", "filter")
-_CALL: Final = re.compile(r"\s*([a-z]{1,16})\s*\(\s*([^()\"]{1,128}?)\s*\)\s*", re.ASCII)
+NAME_CHARS_COUNT: Final = 128
 
 
 def decode_aggregate(body: bytes) -> Derived:
@@ -68,7 +67,10 @@ def _text(data: dict[str, Any], key: str, default: str | None = None) -> str:
 
 
 def _call(name: str, text: Any) -> tuple[str, str]:
-    match = _CALL.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
+    function, bracket, rest = text.partition("(") if isinstance(text, str) else ("", "", "")
+    column, end, behind = rest.partition(")")
+    function, column = function.strip(), column.strip()
+    is_call = bracket and end and not behind.strip() and "(" not in column and '"' not in column
+    if not is_call or not all(0 < len(part) <= NAME_CHARS_COUNT for part in (function, column)):
         raise InputError(f"values: {name[:64]}: expected a text like max(column)", key=name[:64])
-    return match[1], match[2]
+    return function, column
