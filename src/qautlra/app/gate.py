@@ -1,4 +1,4 @@
-"""The pump of a process with a store: nothing is published that no log would take, or that it would not write."""
+"""The pump of a process with a store: nothing is published that no log would take, or not write in time."""
 
 from __future__ import annotations
 
