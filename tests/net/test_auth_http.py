@@ -13,6 +13,7 @@ from qautlra.auth.rights import ACCOUNT_RIGHTS, Access, Right, Role
 from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.net.app import route_table
 from qautlra.net.route import Route
+from tests.e2e.test_kafka import until
 from tests.net.front import Front, Reply
 
 MakeFront = Callable[..., Front]
@@ -318,6 +319,26 @@ def test_a_socket_takes_its_token_from_the_address(make_front: MakeFront, tmp_pa
         client.send(json.dumps({"aid": "subscribe_quote", "ins_list": "SHFE.au2106"}))
         assert json.loads(client.recv(timeout=5))["aid"] == "rsp_subscribe_quote"
     assert guarded.front.call("GET", f"/api/status?token={token}").status == 401
+
+
+def test_a_socket_ends_with_the_login_it_was_opened_with(make_front: MakeFront, tmp_path: Path) -> None:
+    from websockets.exceptions import ConnectionClosedError
+    from websockets.sync.client import connect
+
+    guarded = Guarded(make_front(auth=AuthService(tmp_path), require_login=True))
+    eye, left, check = (guarded.token(name) for name in ("eye", "check", "check"))
+    urls = [f"{guarded.front.url}?token={token}" for token in (eye, left, check)]
+    with connect(urls[0]) as disabled, connect(urls[1]) as logged_out, connect(urls[2]) as stays:
+        guarded.call(guarded.token("root"), "POST", "/api/auth/user/eye/disable")
+        guarded.call(left, "POST", "/api/auth/logout")
+        for client in (disabled, logged_out):
+            with pytest.raises(ConnectionClosedError) as closed:
+                client.recv(timeout=5)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+        stays.send(json.dumps({"aid": "subscribe_quote", "ins_list": "SHFE.au2106"}))
+        assert json.loads(stays.recv(timeout=5))["aid"] == "rsp_subscribe_quote"
+    entered = guarded.front.service._deps.entered
+    until(lambda: not entered, 10.0)
 
 
 # --- the audit log ---

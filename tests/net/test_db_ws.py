@@ -1,14 +1,19 @@
-"""The store's socket and a client that asks and does not read: one answer waits for it, not all."""
+"""The store's socket: a client that asks and does not read, and one whose login has ended."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from qautlra.auth.rights import Role
+from qautlra.auth.service import AuthService
 from qautlra.net import db_ws
+from tests.auth.test_service import PASSWORD
+from tests.auth.test_service import run as with_auth
 from tests.link.test_bus import until
 
 ROWS = b"[" + b" " * (2 << 20) + b"]"
@@ -23,8 +28,10 @@ class Line:
         self.writes = 0
         self.is_held = False
         self.closed = ""
+        self.last = b""
 
     def write(self, frames: bytes) -> None:
+        self.last = frames
         self.waiting += len(frames)
         self.writes += 1
 
@@ -71,3 +78,45 @@ def test_who_does_not_read_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> N
             client.detached()
 
     asyncio.run(main())
+
+
+def test_who_may_not_any_more_sends_nothing_more(tmp_path: Path) -> None:
+    class Ingest:
+        rows = 0
+
+        async def ingest(self, *_args: Any, **_more: Any) -> int:
+            self.rows += 1
+            return 1
+
+    async def work(auth: AuthService) -> None:
+        line: Any = Line()
+        store = Ingest()
+        deps: Any = SimpleNamespace(
+            settings=SimpleNamespace(db_stream=""), taking_in=lambda: store, auth=auth
+        )
+        await auth.add_user("check", PASSWORD, Role.DATA)
+        who = auth.recognise((await auth.login("check", PASSWORD)).access_token)
+        client = db_ws.Follower(deps, line, who, "check")
+        client.opened()
+
+        async def answered() -> bytes:
+            before = line.writes
+            client.receive('{"type":"ingest","stream":"app","data":{"n":1}}')
+            await until(lambda: line.writes > before)
+            return bytes(line.last)
+
+        try:
+            assert b'"ack"' in await answered()
+            await auth.write(auth.users.set_roles, "check", Role.READ_ONLY)
+            assert b"may not ingest" in await answered()
+            await auth.write(auth.users.set_roles, "check", Role.DATA)
+            assert b'"ack"' in await answered()
+            await auth.logout(who)
+            assert b"has ended" in await answered()
+            await auth.write(auth.users.set_disabled, "check", True)
+            assert b"no longer valid" in await answered()
+            assert store.rows == 2
+        finally:
+            client.detached()
+
+    with_auth(tmp_path, work)

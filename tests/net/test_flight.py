@@ -1,6 +1,7 @@
 """The door of Arrow Flight over a store of our making: failed puts, a renewed certificate, its end."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.flight as fl
 import pytest
 
+from qautlra.auth.rights import Role
 from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.base.clock import WallClock
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
@@ -31,6 +33,7 @@ from tests.net.front import FakeProcess
 
 T = TypeVar("T")
 LOGIN = fl.FlightCallOptions(headers=[(b"authorization", BASIC["Authorization"].encode())])
+OWN = "A-pass-of-their-own-1"
 SCHEMA = pa.schema([("n", pa.int64())])
 
 
@@ -72,7 +75,7 @@ class Silent:
 class Door:
     """The door with its loop in a thread of its own."""
 
-    def __init__(self, tmp_path: Path, **net: str) -> None:
+    def __init__(self, tmp_path: Path, require_login: bool = False, **net: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -80,7 +83,8 @@ class Door:
         self.auth = AuthService(tmp_path, AuthOptions(username=USER, password=Secret(PASSWORD)))
         deps = Deps(
             settings=msgspec.convert(net, Net), clock=WallClock(), process=FakeProcess(),
-            ingest=self.store, auth=self.auth,  # type: ignore[arg-type]
+            ingest=self.store, auth=self.auth, streams=self.store,  # type: ignore[arg-type]
+            require_login=require_login,
         )  # fmt: skip
         self.door = FlightDoor(deps, "127.0.0.1", 0)
         self.run(self.auth.start())
@@ -112,7 +116,7 @@ class Door:
 def make_door(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     doors: list[Door] = []
 
-    def make(**net: str) -> Door:
+    def make(**net: Any) -> Door:
         doors.append(Door(tmp_path / "auth", **net))
         return doors[-1]
 
@@ -201,6 +205,25 @@ def test_a_caller_who_sends_nothing_does_not_hold_up_the_end(make_door: Callable
         writer.close()
     with pytest.raises(fl.FlightError):
         reader.read_chunk()
+
+
+def test_a_long_call_ends_with_its_login(make_door: Callable[..., Door]) -> None:
+    door = make_door(require_login=True)
+    door.run(door.auth.add_user("check", OWN, Role.DATA))
+    given = base64.b64encode(f"check:{OWN}".encode())
+    login = fl.FlightCallOptions(headers=[(b"authorization", b"Basic " + given)])
+    client = door.client()
+    tail = client.do_get(fl.Ticket(b'{"stream": "app"}'), login)
+    writer, _ = client.do_put(fl.FlightDescriptor.for_path("app"), SCHEMA, login)
+    writer.write_table(rows(1))
+    until(lambda: len(door.store.rows) == 1)
+    door.run(door.auth.write(door.auth.users.set_disabled, "check", True))
+    with pytest.raises(fl.FlightUnauthenticatedError, match="no longer valid"):
+        tail.read_chunk()
+    writer.write_table(rows(1))
+    with pytest.raises(fl.FlightUnauthenticatedError, match=r"no longer valid.*1 rows before are stored"):
+        writer.close()
+    assert len(door.store.rows) == 1
 
 
 def test_cutting_connections_leaves_no_descriptor_behind(tmp_path: Path) -> None:

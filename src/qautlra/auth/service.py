@@ -174,17 +174,20 @@ class AuthService(Service):
         if self._audit is None:
             raise UnavailableError("users are being read; try again")
         claims = self.tokens.read(token)
-        user = self._alive(claims.user_id, claims.generation)
-        session = self.users.session(claims.session)
-        if session is None or session.user_id.lower() != user.user_id.lower():
-            raise AuthError("the login of this token has ended; log in again")
-        return user.principal(claims.session)
+        return self._entered(self._alive(claims.user_id, claims.generation), claims.session)
 
     def now(self, who: Principal) -> Principal:
-        """Return who gave Basic credentials before as they are now; AuthError 401 when they may not enter."""
+        """Return who was recognised before as they are now; AuthError 401 when that login has ended."""
         if who.user_id == self.options.username:
             return who  # of the configuration: as long as the process
-        return self._alive(who.user_id, who.generation).principal()
+        user = self._alive(who.user_id, who.generation)
+        return self._entered(user, who.session) if who.session else user.principal()
+
+    def _entered(self, user: User, name: str) -> Principal:
+        session = self.users.session(name)
+        if session is None or session.user_id.lower() != user.user_id.lower():
+            raise AuthError("the login of this token has ended; log in again")
+        return user.principal(name)
 
     def _alive(self, user_id: str, generation: int) -> User:
         user = self.users.get(user_id)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from qautlra.auth.service import AuthService
 from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
@@ -28,9 +29,12 @@ from qautlra.net.route import Route
 from qautlra.net.store_http import StoreHttp
 from qautlra.net.tls import Certificate
 from qautlra.net.trade_channel import Channels
+from qautlra.net.ws_socket import close_ended
 
 KEEPALIVE_S = 75.0
 BACKLOG_COUNT = 1024
+LOGINS_S = 1.0
+"""So long a socket may outlive the login it was opened with."""
 _log = get_logger("net")
 # What clients can provoke (garbage for HTTP) is answered, not logged; the middleware logs our own errors.
 _quiet = logging.getLogger("qautlra.net.http")
@@ -134,6 +138,8 @@ class NetService(Service):
         )
         self._runner = runner
         await runner.setup()
+        if self._deps.auth is not None:
+            self.spawn(self._end_logins(self._deps.auth), "logins")
         self.addresses = []
         for text in self._deps.settings.listen:
             host, port = parse_address(text)
@@ -162,6 +168,11 @@ class NetService(Service):
         if runner is not None:
             await runner.cleanup()
         await self.cancel_tasks(grace_s)
+
+    async def _end_logins(self, auth: AuthService) -> None:
+        while True:
+            await asyncio.sleep(LOGINS_S)
+            close_ended(self._deps, auth)
 
     def health(self) -> dict[str, Any]:
         """Return the addresses served, and why a certificate that has changed is not used."""

@@ -30,9 +30,15 @@ _log = get_logger("net")
 _seldom = Seldom()
 
 
+def recognised(request: web.Request) -> Principal | None:
+    """Return who the guard recognised; None where it asked nobody."""
+    found: Principal | None = request.get(_WHO)
+    return found
+
+
 def principal(request: web.Request) -> Principal:
     """Return who is calling a guarded route."""
-    found: Principal | None = request.get(_WHO)
+    found = recognised(request)
     if found is None:
         raise AuthError("log in first")
     return found
@@ -40,7 +46,7 @@ def principal(request: web.Request) -> Principal:
 
 def asker(deps: Deps, request: web.Request) -> str:
     """Return who takes a turn by a request, also where no login was asked for: a user, or an address."""
-    found: Principal | None = request.get(_WHO)
+    found = recognised(request)
     if found is not None:
         return found.user_id
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")

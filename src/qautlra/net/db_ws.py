@@ -154,9 +154,10 @@ class Follower:
 
     async def _ingest(self, message: DbMessage) -> None:
         store = self._deps.taking_in()
-        if self._who is None:
+        auth = self._deps.auth
+        if self._who is None or auth is None:
             raise AuthError("log in first: Basic or Bearer when connecting")
-        self._who.require(Right.INGEST)
+        auth.now(self._who).require(Right.INGEST)
         events = message.body if isinstance(message.body, list) else [message.body]
         extra = {"p_format": "json", "p_user_agent": "websocket", "p_src_ip": ""}
         rows = await store.ingest(message.stream, events, extra, create=True)
@@ -211,7 +212,12 @@ def routes(deps: Deps) -> list[Route]:
         name = asker(deps, request) if who is None else who.user_id
         attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who, name)  # noqa: E731
         return await serve_socket(
-            request, deps, attach, max_message_bytes=MESSAGE_BYTES, send_buffer_bytes=SEND_BUFFER_BYTES
+            request,
+            deps,
+            attach,
+            max_message_bytes=MESSAGE_BYTES,
+            send_buffer_bytes=SEND_BUFFER_BYTES,
+            who=who,
         )
 
     return [

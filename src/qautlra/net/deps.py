@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from qautlra.auth.rights import Principal
 from qautlra.auth.service import AuthService
 from qautlra.base.clock import Clock
 from qautlra.base.errors import AuthError, UnavailableError
@@ -127,6 +128,8 @@ class Deps:
     "Those of `settings.listen` that nobody chose: left out with a warning when another process has them."
     origins: Sequence[str] = field(default=())
     "Further origins whose pages may open sockets, besides `settings.cors`."
+    entered: dict[Any, Principal] = field(default_factory=dict)
+    "Sockets of those who logged in to connect, and who they were then; `NetService` closes them in time."
 
     def answering(self) -> StoreQuery:
         """Return what answers queries; AuthError 403 or UnavailableError when this mode has none."""

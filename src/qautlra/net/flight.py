@@ -172,11 +172,11 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
     def do_get(self, context: fl.ServerCallContext, ticket: fl.Ticket) -> fl.FlightDataStream:
         """Answer a query, or follow a stream when the ticket names nothing but one."""
         desk = self.desk
-        desk.admit(context, Right.MARKET)
+        who = desk.admit(context, Right.MARKET)
         asked = ticket_of(ticket.ticket)
         desk.enter()
         rows: Rows  # counts itself out, also when it cannot be made
-        rows = Tail(desk, context, asked) if is_tail(asked) else Answer(desk, context, ticket.ticket)
+        rows = Tail(desk, context, asked, who) if is_tail(asked) else Answer(desk, context, ticket.ticket)
         return fl.GeneratorStream(rows.schema, rows)
 
     @telling
@@ -189,10 +189,15 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
     ) -> None:
         """Store the rows that are put; after each part that is durable, say how many were taken."""
         desk = self.desk
-        desk.admit(context, Right.INGEST)
+        who = desk.admit(context, Right.INGEST)
         store = desk.have(desk.deps.taking_in)
         stream = stream_of(descriptor)
         extra = {"p_format": "arrow", "p_user_agent": "flight", "p_src_ip": peer_host(context.peer())}
+
+        async def stored(part: pa.Table) -> int:
+            desk.still(who, Right.INGEST)
+            return await store.ingest(stream, part, extra, create=True)
+
         desk.enter()
         taken = told = 0
         try:
@@ -200,7 +205,7 @@ class _Server(fl.FlightServerBase):  # type: ignore[misc]
                 check_batch(chunk.data)
                 for part in parts(pa.Table.from_batches([chunk.data])):
                     desk.check(context)
-                    rows = desk.ask(store.ingest(stream, part, extra, create=True))
+                    rows = desk.ask(stored(part))
                     taken += rows
                     desk.rows_in += rows
                 writer.write(told_of(taken))

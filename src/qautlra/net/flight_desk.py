@@ -15,7 +15,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import pyarrow as pa
 import pyarrow.flight as fl
 
-from qautlra.auth.rights import Right
+from qautlra.auth.rights import Principal, Right
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.net.deps import Deps
@@ -86,24 +86,29 @@ class Desk:
         if self.closing:
             raise fl.FlightUnavailableError("the server is closing")
 
-    def admit(self, context: fl.ServerCallContext, right: Right) -> None:
-        """Let a call in, or raise what its caller is told."""
+    def admit(self, context: fl.ServerCallContext, right: Right) -> Principal | None:
+        """Let a call in, or raise what its caller is told; return who calls, None where nobody is asked."""
         middleware = context.get_middleware("login")
-        self.ask(self._admit(middleware.given, peer_host(context.peer()), right))
+        return self.ask(self._admit(middleware.given, peer_host(context.peer()), right))
 
-    async def _admit(self, given: str, host: str, right: Right) -> None:
+    def still(self, who: Principal | None, right: Right) -> None:
+        """Raise AuthError when who was admitted may not go on. The loop's thread only."""
+        if who is not None and self.deps.auth is not None:
+            self.deps.auth.now(who).require(right)
+
+    async def _admit(self, given: str, host: str, right: Right) -> Principal | None:
         auth = self.deps.auth
         inside = is_loopback_name(host)
         if not inside and auth is not None:
             auth.reads.take(f"from {host}")
         if right is Right.MARKET and inside and not self.deps.require_login:
-            return
+            return None
         if auth is None or self.logins is None:
             raise AuthError("this needs a login, and this process has no users", status=403)
         who = await self.logins.recognise(given, host)
         auth.reads.take(who.user_id)
-        if right is not Right.MARKET:
-            who.require(right)
+        who.require(right)
+        return who
 
 
 class _Untraced(Exception):

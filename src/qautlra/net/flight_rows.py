@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.flight as fl
 
+from qautlra.auth.rights import Principal, Right
 from qautlra.net.flight_desk import Desk, peer_host, telling
 from qautlra.wire.query import decode_query
 
@@ -129,8 +130,11 @@ class _Pull:
 class Tail(Rows):
     """The rows of a stream from now on."""
 
-    def __init__(self, desk: Desk, context: fl.ServerCallContext, asked: dict[str, Any]) -> None:
+    def __init__(
+        self, desk: Desk, context: fl.ServerCallContext, asked: dict[str, Any], who: Principal | None
+    ) -> None:
         super().__init__(desk, context)
+        self._who = who
         self._tail: Any = None
         names = asked.get("instruments")
         if not isinstance(asked["stream"], str):
@@ -157,6 +161,7 @@ class Tail(Rows):
                 return found
 
     async def _take(self) -> pa.RecordBatch | None:
+        self._desk.still(self._who, Right.MARKET)
         table = self._tail.take_table()
         if table is None or not table.num_rows:
             await asyncio.sleep(TAIL_S)

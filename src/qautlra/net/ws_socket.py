@@ -14,10 +14,13 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 
 from qautlra._core.feed import Outlet
+from qautlra.auth.rights import Principal
+from qautlra.auth.service import AuthService
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import AuthError, InputError
 from qautlra.base.log import get_logger
 from qautlra.feed.deflate import Terms
+from qautlra.net.auth import recognised
 from qautlra.net.deps import Deps
 from qautlra.net.origin import may_open
 from qautlra.net.ws_codec import (
@@ -32,7 +35,7 @@ from qautlra.net.ws_codec import (
     negotiate,
     text_of,
 )
-from qautlra.wire.errors import CLOSE_INTERNAL
+from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY
 
 CLOSE_GRACE_S = 2.0
 SLICE_S, SLICE_COUNT = 0.002, 16
@@ -266,10 +269,12 @@ async def serve_socket(
     max_message_bytes: int,
     send_buffer_bytes: int,
     deflate: bool = False,
+    who: Principal | None = None,
 ) -> web.StreamResponse:
     """Upgrade a request and give its connection to a socket; this returns at once.
 
-    `attach` may refuse by raising what the client is told instead of the upgrade.
+    It is closed when the login ends of `who`, else of whom the guard recognised. `attach` may refuse by
+    raising what the client is told instead of the upgrade.
     """
     answer = handshake(request, deps)
     transport = request.transport
@@ -289,9 +294,24 @@ async def serve_socket(
         receiver.detached()
         raise
     socket.receiver = receiver
+    if (caller := who or recognised(request)) is not None:
+        deps.entered[socket] = caller
     receiver.opened()
     _take_over(request.protocol, transport, socket)
     return response
+
+
+def close_ended(deps: Deps, auth: AuthService) -> None:
+    """Close the sockets of those whose login has ended since they connected."""
+    for socket, who in list(deps.entered.items()):
+        if socket.receiver is None:
+            del deps.entered[socket]
+            continue
+        try:
+            auth.now(who)
+        except AuthError as error:
+            del deps.entered[socket]
+            socket.close(CLOSE_POLICY, error.message)
 
 
 def _take_over(protocol: web.RequestHandler, transport: asyncio.Transport, socket: Socket) -> None:
