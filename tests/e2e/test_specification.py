@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -43,13 +42,26 @@ def test_subscribe_frame_gives_data(serve: Serve) -> None:
     assert all(isinstance(q["last_price"], float) and q["last_price"] > 0 for q in quotes.values())
 
 
+def at_sample_port(serve: Serve) -> None:
+    """Start a server at port 8080, which the sample names; it is ready when it says so itself.
+
+    Servers of other tests take that port beside their own while it is free, and answer there for a while.
+    """
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        server = serve(*DAY, "--set", "net.listen=127.0.0.1:8080", port=8080, wait=False)
+        while server.process.poll() is None and time.monotonic() < deadline:
+            if "is ready" in server.log.read_text():
+                return
+            time.sleep(0.05)
+        assert "cannot listen" in server.log.read_text(), server.log.read_text()[-3000:]
+    pytest.skip("port 8080, which the sample names, is taken on this machine")
+
+
 def test_curl_line_gives_data(serve: Serve, shared: Path) -> None:
     program("curl")
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 8080)) == 0:
-            pytest.skip("port 8080, which the sample names, is taken on this machine")
     (line,) = [b for b in blocks(shared, "bash") if "curl -X GET" in b]
-    serve(*DAY, "--set", "net.listen=127.0.0.1:8080", port=8080)
+    at_sample_port(serve)
     deadline = time.monotonic() + 20
     rows: list[dict[str, object]] = []
     while not rows and time.monotonic() < deadline:
