@@ -80,6 +80,24 @@ def test_who_does_not_read_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(main())
 
 
+def test_a_question_of_too_many_levels_is_refused_in_words() -> None:
+    async def main() -> None:
+        line: Any = Line()
+        deps: Any = SimpleNamespace(
+            settings=SimpleNamespace(db_stream=""), answering=lambda: SimpleNamespace(run=answer)
+        )
+        client = db_ws.Follower(deps, line, None, "ann")
+        client.opened()
+        try:
+            client.receive('{"type":"query","stream":"app","limit":' + "[" * 300 + "]" * 300 + "}")
+            await until(lambda: line.writes == 1)
+            assert b"too many levels" in line.last
+        finally:
+            client.detached()
+
+    asyncio.run(main())
+
+
 def test_who_may_not_any_more_sends_nothing_more(tmp_path: Path) -> None:
     class Ingest:
         rows = 0

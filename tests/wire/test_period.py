@@ -50,6 +50,12 @@ def values(text: str) -> tuple[str, str]:
     return decode_aggregate(json.dumps(body).encode()).values["x"]
 
 
+@pytest.mark.parametrize("body", [b"[" * 20_000, b'{"a":' * 20_000, b'"\xff"', b"", b"1", b"{"])
+def test_what_is_no_aggregate(body: bytes) -> None:
+    with pytest.raises(InputError):
+        decode_aggregate(body)
+
+
 def test_what_an_aggregate_holds() -> None:
     assert values("max(v)") == values("\n max ( v )\t") == ("max", "v")
     assert values("sum(a b.c-é)") == ("sum", "a b.c-é")

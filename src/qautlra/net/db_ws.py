@@ -146,7 +146,11 @@ class Follower:
 
     async def _query(self, message: DbMessage) -> None:
         store = self._deps.answering()
-        asked = msgspec.structs.replace(decode_query(orjson.dumps(message.body)), who=self._name)
+        try:
+            body = orjson.dumps(message.body)
+        except orjson.JSONEncodeError:  # it reads more levels than it writes
+            raise InputError("Invalid message format: too many levels") from None
+        asked = msgspec.structs.replace(decode_query(body), who=self._name)
         result = await store.run(asked)
         rows = result.chunks if isinstance(result.chunks, bytes) else b"[]"
         more = {"truncated": True} if result.truncated else {}  # by the server's cap, not by the limit

@@ -18,7 +18,7 @@ def decode_aggregate(body: bytes) -> Derived:
     """Return what a body describes; InputError names the key that is wrong."""
     try:
         data = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InputError(f"the body is not JSON: {error}", key="body") from None
     if not isinstance(data, dict):
         raise InputError("expected an object", key="body")
