@@ -400,6 +400,42 @@ def test_a_disabled_user_trades_no_more(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_what_a_user_loses_an_open_session_loses(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        users = venue.auth.users
+        one, two = await trader(venue), await trader(venue, "two")
+        eye = await trader(venue, "eye", confirm=False)
+        await venue.auth.write(users.set_roles, "one", Role.READ_ONLY)
+        one.insert("1", "0", OPEN, 1, 75010)
+        assert (await one.program.next(Kind.INSERT)).error == 9
+        await venue.auth.write(users.set_roles, "one", Role.TRADER)
+        await venue.auth.write(users.revoke, "eye", "one")
+        venue.service.desk.turn()  # type: ignore[union-attr]
+        one.insert("2", "0", OPEN, 1, 75010)
+        await one.status("2", "0")
+        eye.program.ask(Kind.QRY_ACCOUNT, 5, InvestorID="one")
+        heard = await eye.program.next(Kind.RTN_ORDER, Kind.RTN_TRADE, Kind.ERROR)
+        assert (heard.kind, heard.error) == (Kind.ERROR, 9)  # and nothing of the order before it
+        await venue.auth.set_password("two", PASSWORD + "2")
+        two.insert("1", "0", OPEN, 1, 75010, InvestorID="two")
+        assert (await two.program.next(Kind.INSERT)).error == 9
+        two.program.ask(Kind.QRY_ACCOUNT, 6, InvestorID="two")
+        assert (await two.program.next(Kind.ERROR)).error == 6
+
+    play(tmp_path, story)
+
+
+def test_who_changes_the_password_goes_on(tmp_path: Path) -> None:
+    async def story(venue: Venue) -> None:
+        one = await trader(venue)
+        one.program.ask(Kind.PASSWORD, 4, UserID="one", OldPassword=PASSWORD, NewPassword=PASSWORD + "2")
+        assert (await one.program.next(Kind.PASSWORD)).error == 0
+        one.insert("1", "0", OPEN, 1, 75010)
+        await one.status("1", "0")
+
+    play(tmp_path, story)
+
+
 async def private_flow(program: Program) -> list[tuple[int, int, str]]:
     """(number, kind, reference) of what a session is told until nothing comes."""
     found = []

@@ -11,6 +11,7 @@ from qautlra.auth.audit import Act
 from qautlra.auth.rights import Principal
 from qautlra.auth.service import AuthService
 from qautlra.base.clock import wall_ns
+from qautlra.base.errors import AuthError
 from qautlra.config.tree import CtpFront
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
 from qautlra.net.ctp_flow import Engine, Flow
@@ -83,7 +84,7 @@ class Desk:
         self._products: dict[str, str] = {}  # product -> a contract of it
         self._listed = 0
         self._states: dict[str, tuple[int, bool]] = {}
-        self._watchers: dict[object, Callable[[bytes], None]] = {}
+        self._watchers: dict[TraderSession, Callable[[bytes], None]] = {}
         self._by_user: Counter[str] = Counter()
 
     def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
@@ -125,26 +126,30 @@ class Desk:
         if self._by_user[user] <= 0:
             del self._by_user[user]
 
-    def is_current(self, principal: Principal) -> bool:
-        """Tell whether the user is still one, and not disabled since the login."""
-        user = self.auth.users.get(principal.user_id)
-        return user is not None and not user.disabled
+    def now(self, principal: Principal) -> Principal | None:
+        """Return who logged in as they are now; None when that login has ended."""
+        try:
+            return self.auth.now(principal)
+        except AuthError:
+            return None
 
     # --- which products trade now ---
 
-    def watch(self, session: object, send: Callable[[bytes], None]) -> None:
+    def watch(self, session: TraderSession, send: Callable[[bytes], None]) -> None:
         """Tell a session the status of every product now, and what changes from now on."""
         self.turn()
         self._watchers[session] = send
         for product in self._states:
             send(self._status(product))
 
-    def unwatch(self, session: object) -> None:
+    def unwatch(self, session: TraderSession) -> None:
         """End that."""
         self._watchers.pop(session, None)
 
     def turn(self) -> None:
-        """Tell what has changed; once a second."""
+        """Tell what has changed, and nobody who may not know it any more; once a second."""
+        for session in list(self._watchers):
+            session.renew()
         if not self.trade.is_running:
             return
         rows = self.listing.instruments()

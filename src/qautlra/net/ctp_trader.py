@@ -87,6 +87,18 @@ class TraderSession:
             self._desk.leave(self._principal)
             self._principal = None
 
+    def renew(self) -> None:
+        """Take the user as they are now: an ended login ends here, a lost account is not told of any more."""
+        if self._principal is None or self._task is not None:  # which may be changing the password
+            return
+        principal = self._desk.now(self._principal)
+        if principal is None:
+            self._leave()
+            return
+        self._principal = principal
+        for account_id in [name for name in self._flows if not principal.may(Right.VIEW, name)]:
+            self._desk.unfollow(self._flows.pop(account_id), self)
+
     # --- requests ---
 
     def on_frame(self, got: Frame) -> None:
@@ -204,10 +216,12 @@ class TraderSession:
 
     def _account(self, asked: Record, right: Right) -> str | None:
         """Return the account a request is about, None when this user may not do this to it."""
-        assert self._principal is not None
+        self.renew()
+        if self._principal is None:
+            return None
         named = asked.text("InvestorID")
         account_id = named or next(iter(self._accounts()), "")
-        allowed = self._principal.may(right, account_id) and self._desk.is_current(self._principal)
+        allowed = self._principal.may(right, account_id)
         return account_id if allowed and self._desk.trade.has(account_id) else None
 
     async def _change_password(self, got: Frame) -> None:
@@ -218,6 +232,7 @@ class TraderSession:
         try:
             await auth.check_password(principal.user_id, asked.text("OldPassword"), "ctp_front")
             await auth.set_password(principal.user_id, asked.text("NewPassword"))
+            self._principal = auth.users.find(principal.user_id).principal()  # this login stands
             self._desk.record(Act.PASSWORD_CHANGE, principal)
         except (AuthError, LimitError):
             error = codes.BAD_LOGIN
