@@ -118,6 +118,32 @@ def test_what_ends_every_token_at_once(tmp_path: Path) -> None:
     run(tmp_path, work)
 
 
+@pytest.mark.parametrize("what", ["password", "disabled", "disabled and enabled"])
+def test_a_login_under_way_when_its_password_ends_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    async def work(auth: AuthService) -> None:
+        await auth.add_user("check", PASSWORD, Role.TRADER)
+        verify = auth._hasher.verify
+
+        async def slow(hashed: str | None, password: str) -> bool:
+            right = await verify(hashed, password)
+            if what == "password":
+                await auth.set_password("check", "Another-pass-2")
+            else:
+                await auth.write(auth.users.set_disabled, "check", True)
+            if what == "disabled and enabled":
+                await auth.write(auth.users.set_disabled, "check", False)
+            return right
+
+        monkeypatch.setattr(auth._hasher, "verify", slow)
+        with pytest.raises(AuthError, match="wrong user or password"):
+            await auth.login("check", PASSWORD)
+        assert auth.users.counts()["sessions"] == 0
+
+    run(tmp_path, work)
+
+
 def test_roles_hold_from_the_next_request_on(tmp_path: Path) -> None:
     async def work(auth: AuthService) -> None:
         await auth.add_user("check", PASSWORD, Role.READ_ONLY)

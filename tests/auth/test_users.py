@@ -111,14 +111,14 @@ def test_bounds(table: Users, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LimitError):
         table.grant("a", "acc2", broker="paper")
     for number in range(4):
-        table.put_session(Session(f"s{number}", "a", b"", later(60 + number)))
+        table.put_session(Session(f"s{number}", "a", b"", later(60 + number)), 0)
     assert [name for name in ("s0", "s1", "s2", "s3") if table.session(name)] == ["s2", "s3"]
 
 
 def test_sessions_end(table: Users) -> None:
     table.add("a", "hash", Role.TRADER)
-    table.put_session(Session("old", "a", b"1", later(-1)))
-    table.put_session(Session("new", "a", b"2", later(60)))
+    table.put_session(Session("old", "a", b"1", later(-1)), 0)
+    table.put_session(Session("new", "a", b"2", later(60)), 0)
     assert table.session("old") is None
     table.purge()
     assert table.counts()["sessions"] == 1

@@ -253,7 +253,8 @@ class AuthService(Service):
         """Begin a login session."""
         user = await self.sign_in(user_id, password, address)
         session, login = self._new_login(user, clock.new_token(12))
-        await self.write(self.users.put_session, session)
+        if not await self.write(self.users.put_session, session, user.generation):
+            raise AuthError("wrong user or password")  # since it was checked
         return login
 
     async def refresh(self, refresh_token: str, address: str = "") -> Login:

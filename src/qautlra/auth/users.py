@@ -227,25 +227,28 @@ class Users:
         """Remember that the engine has opened the account with its cash."""
         self._write(("UPDATE accounts SET opened = 1 WHERE account_id = ?", (account_id,)))
 
-    def put_session(self, session: Session) -> None:
-        """Keep a session, new or refreshed; the oldest of a user with too many ends."""
+    def put_session(self, session: Session, generation: int) -> bool:
+        """Keep a new session; the oldest of a user with too many ends.
+
+        False when the password it was begun with is the user's no more, or the user is disabled meanwhile.
+        """
         mine = sorted(
             (s for s in self._sessions.values() if s.user_id == session.user_id), key=lambda s: s.expires_ns
         )
-        over = [s.session for s in mine if s.session != session.session]
-        over = over[: max(0, len(over) + 1 - SESSIONS_PER_USER_COUNT)]
-        self._database.write(
+        over = [s.session for s in mine][: max(0, len(mine) + 1 - SESSIONS_PER_USER_COUNT)]
+        kept, *_ = self._database.write(
             (
-                "INSERT INTO sessions (session, user_id, token_hash, expires_ns) VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (session) DO UPDATE "
-                "SET token_hash = excluded.token_hash, expires_ns = excluded.expires_ns",
-                (session.session, session.user_id, session.token_hash, session.expires_ns),
+                "INSERT INTO sessions (session, user_id, token_hash, expires_ns) SELECT ?, user_id, ?, ? "
+                "FROM users WHERE user_id = ? AND generation = ? AND NOT disabled",
+                (session.session, session.token_hash, session.expires_ns, session.user_id, generation),
             ),
             *(("DELETE FROM sessions WHERE session = ?", (name,)) for name in over),
         )
         for name in over:
             self._sessions.pop(name, None)
-        self._sessions[session.session] = session
+        if kept:
+            self._sessions[session.session] = session
+        return kept == 1
 
     def rotate_session(self, session: Session, old_hash: bytes) -> bool:
         """Put a session's new token in the place of its old one; False when that was used already."""
