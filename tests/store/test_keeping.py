@@ -1,6 +1,7 @@
 """Files after they are written: merged, deleted when old, bars of finished days; questions go on."""
 
 import asyncio
+import json
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from qautlra.base.errors import LimitError
 from qautlra.model.query import SqlRequest
+from qautlra.model.streams import Derived
 from qautlra.store import keeping
 from tests.store.world import MINUTE, OPENING, S, World, run, tick, world
 
@@ -163,6 +165,44 @@ def test_bars_of_finished_days_are_stored_and_made_again(tmp_path: Path) -> None
             for _ in range(2):
                 bars = await w.query("bar_1m", filter="instrument=au2102")
                 assert bars[1]["high"] == 999.0 and len(bars) == 11
+                await step(w)
+
+    run(story())
+
+
+def test_late_rows_are_in_the_bars_before_they_are_in_files(tmp_path: Path) -> None:
+    """Bars of a finished day are stored; a row of it that comes later counts at once, in what is made too."""
+
+    async def sql_bars(w: World) -> list[dict[str, Any]]:
+        sql = SqlRequest(sql="SELECT * FROM bar_1m", start_time=0, end_time="2022-01-01")
+        answer = await w.store.query.run(sql)
+        assert isinstance(answer.chunks, bytes)
+        found = json.loads(answer.chunks)
+        return sorted(found, key=lambda row: (row["datetime"], row["instrument_id"]))
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await w.store.ingest.derive("half", Derived(source="bar_1m", period_s=1800, bars=True))
+            w.publish(tick(AU, OPENING + n * 10 * S, volume=n + 1, amount=1.0 * n) for n in range(60))
+            w.publish([tick(AU, OPENING + DAY, volume=3, amount=3.0)])
+            await w.store.compact()
+            w.clock.advance_to(OPENING + DAY)
+            await step(w)
+            await w.store.ingest.refresh("half")
+            assert w.store._open is not None
+            assert w.store._open.catalogue.state.bar_days == (date(2021, 1, 4),)
+            w.publish([tick(IF, OPENING + DAY + S, volume=1, amount=1.0)])  # of another day
+            late = [tick(AU, OPENING + 65 * S, last_price=999.0, volume=7, amount=7.0)]
+            late += [tick(IF, OPENING + n * MINUTE, volume=n + 1, amount=1.0 * n) for n in range(3)]
+            await w.store.import_rows(w.rows(late))
+            for is_filed in (False, True):
+                bars = await w.query("bar_1m", end_time="2022-01-01")
+                assert len(bars) == 15 and bars[3]["high"] == 999.0, is_filed
+                assert await sql_bars(w) == bars
+                await w.store.ingest.refresh("half")
+                made = await w.query("half", start_time=0, end_time="2022-01-01")
+                assert [row["high"] for row in made] == [100.0, 999.0, 100.0, 100.0], is_filed
+                await w.store.compact()
                 await step(w)
 
     run(story())

@@ -502,3 +502,21 @@ def test_bars_in_sql_are_the_bars_of_the_other_query(tmp_path: Path) -> None:
         return pa.ipc.open_stream(body).read_all()
 
     run(story())
+
+
+def test_bars_in_sql_are_whole_wherever_the_range_begins(tmp_path: Path) -> None:
+    """A day that began behind the oldest row there is was seen from its beginning, each day by itself."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            day = 86_400 * S
+            w.publish(ticks(AU, 20, 400, amount=1.0))
+            # neither begins in its day's first minute, and one is new on the second day
+            late = [*ticks(AU, 86_400 + 300, 200, amount=1.0), *ticks(IF, 86_400 + 300, 200, amount=1.0)]
+            w.publish(sorted(late, key=lambda row: row["datetime"]))
+            for begin in (OPENING - day, OPENING + 3 * MINUTE, OPENING + day - S, OPENING + day + 6 * MINUTE):
+                given = {"start_time": begin, "end_time": OPENING + 2 * day}
+                found = await sql(w, "SELECT * FROM bar_1m ORDER BY datetime, instrument_id", **given)
+                assert found == await w.query("bar_1m", **given)
+
+    run(story())

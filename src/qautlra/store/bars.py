@@ -77,9 +77,10 @@ class BarReader:
             high = min(plan.stop_us, self._begin_us(self._next(days[-1])))
             if low >= high:
                 continue
-            folded = [await self._folded(plan, day, timeout_s) for day in days]
-            files = self._stored(plan, low, high)
-            derived = pa.concat_tables(folded)
+            anew = self._anew(days)
+            folded = [await self._folded(plan, day, timeout_s) for day in days if day in anew]
+            files = self._stored(plan, low, high, anew)
+            derived = pa.concat_tables([BAR_SCHEMA.empty_table(), *folded])
             if files and derived.num_rows:
                 derived = await self._without_stored(plan, files, derived, low, high, timeout_s)
             table = await self._chosen(plan, files, derived, low, high, left, timeout_s)
@@ -169,10 +170,19 @@ class BarReader:
         found = [self._instruments.find(symbol) for symbol in sorted(plan.symbols)]
         return [number for number in found if number >= 0]
 
+    def _anew(self, days: list[date]) -> set[date]:
+        """Return the days whose bars are to be made of rows: none are stored, or rows came since."""
+        state = self._catalogue.state
+        found = set(days).difference(state.bar_days)
+        for day in set(days) - found:
+            within = (self._begin_us(day) * 1_000, self._begin_us(self._next(day)) * 1_000)
+            since = self._hot.scan(None, *within, min_lsn=state.watermark_lsn, limit=1, fields=[TIME])
+            if since.num_rows:
+                found.add(day)
+        return found
+
     async def _folded(self, plan: Plan, day: date, timeout_s: float) -> pa.Table:
         """Return the day's bars whose opening lies in the plan's range, made of rows."""
-        if day in self._catalogue.state.bar_days:
-            return BAR_SCHEMA.empty_table()
         begin = self._begin_us(day)
         end = min(self._begin_us(self._next(day)), plan.stop_us + MINUTE_US + GRACE_US)
         ticks = replace(
@@ -197,8 +207,9 @@ class BarReader:
                     await asyncio.sleep(0)
         return tidy_bars(folder.finish())
 
-    def _stored(self, plan: Plan, low: int, high: int) -> list[DataFile]:
-        return self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
+    def _stored(self, plan: Plan, low: int, high: int, anew: set[date]) -> list[DataFile]:
+        files = self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
+        return [file for file in files if not (file.is_made and file.day in anew)]
 
     async def _without_stored(
         self, plan: Plan, files: list[DataFile], derived: pa.Table, low: int, high: int, timeout_s: float

@@ -6,7 +6,9 @@ from datetime import date, datetime, time
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qautlra._core.market import Calendar, Instruments
 from qautlra._core.store import rows_from_arrow
@@ -21,6 +23,17 @@ from qautlra.store.timegrammar import BEIJING
 FOLD_ROWS = 65_536
 
 
+def without_outdated(state: State, tables: dict[str, pa.Table]) -> State:
+    """Return the state without bars of days that got rows since those were made: they are made anew."""
+    ticks = [tables[part] for part in STREAMS[MARKET_DATA].parts if part in tables]
+    days = {day for table in ticks for day in table.column(TRADING_DATE).unique().to_pylist()}
+    return msgspec.structs.replace(
+        state,
+        files=tuple(file for file in state.files if not (file.is_made and file.day in days)),
+        bar_days=tuple(day for day in state.bar_days if day not in days),
+    )
+
+
 def bars_table(
     connection: duckdb.DuckDBPyConnection,
     state: State,
@@ -28,26 +41,35 @@ def bars_table(
     data_dir: Path,
     within: tuple[int, int],
     calendar: Calendar,
+    oldest_us: int,
 ) -> pa.Table:
-    """Return bars made of rows that no file of bars has, of the trading days that reach into `within`."""
+    """Return bars made of rows that no file of bars has, of the trading days that reach into `within`.
+
+    `oldest_us`: of all rows there are; days begun later were seen from their beginning.
+    """
     ticks = STREAMS[MARKET_DATA]
-    begin_us = day_begin_us(calendar, within[0])
-    reach = (begin_us, within[1] + MINUTE_US + GRACE_US)
+    reach = (day_begin_us(calendar, within[0]), within[1] + MINUTE_US + GRACE_US)
     make_view(connection, ticks, state, tables, data_dir, reach)
     names = ", ".join(f'"{name}"' for name in TICK_COLUMNS)
-    made = sorted(state.bar_days)
     found = connection.sql(
         f'SELECT {names} FROM "{ticks.name}" WHERE NOT list_contains(?, "{TRADING_DATE}") '
-        f'ORDER BY "{INSTRUMENT}", "{TIME}", "seq"',
-        params=[made],
+        f'ORDER BY "{TRADING_DATE}", "{INSTRUMENT}", "{TIME}", "seq"',
+        params=[sorted(state.bar_days)],
     )
     instruments = Instruments(calendar)
-    folder = BarFolder(instruments, calendar, whole_days=_oldest_us(connection) < begin_us)
+    folders: dict[date, BarFolder] = {}
     reader: pa.RecordBatchReader = found.to_arrow_reader(FOLD_ROWS)
     for batch in reader:
-        if batch.num_rows:
-            folder.add(rows_from_arrow(batch, instruments))
-    bars = tidy_bars(folder.finish())
+        days = batch.column(batch.schema.get_field_index(TRADING_DATE))
+        for day in days.unique().to_pylist():
+            if day not in folders:
+                noon_us = microseconds(datetime.combine(day, time(12), BEIJING))
+                whole = oldest_us < day_begin_us(calendar, noon_us)
+                folders[day] = BarFolder(instruments, calendar, whole_days=whole)
+            folders[day].add(rows_from_arrow(batch.filter(pc.equal(days, day)), instruments))
+    bars = pa.concat_tables(
+        [BAR_SCHEMA.empty_table(), *(tidy_bars(folder.finish()) for folder in folders.values())]
+    )
     files = state.overlapping((BAR_1M,), *within)
     if not files or not bars.num_rows:
         return bars
@@ -59,12 +81,6 @@ def bars_table(
         params=[paths],
     ).to_arrow_table()
     return table.cast(BAR_SCHEMA)
-
-
-def _oldest_us(connection: duckdb.DuckDBPyConnection) -> int:
-    sql = f'SELECT epoch_us(min("{TIME}")) FROM "{MARKET_DATA}"'
-    ((oldest,),) = connection.execute(sql).fetchall()
-    return int(oldest or 0)
 
 
 def day_begin_us(calendar: Calendar, us: int) -> int:

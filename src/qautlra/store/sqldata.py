@@ -19,7 +19,7 @@ from qautlra.model.calendar import load_calendar
 from qautlra.store.catalogue import MANIFEST, State
 from qautlra.store.names import TABLES
 from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME
-from qautlra.store.sqlbars import bars_table, day_begin_us
+from qautlra.store.sqlbars import bars_table, day_begin_us, without_outdated
 from qautlra.store.sqlcheck import Reads
 from qautlra.store.sqlverbs import KNOWN, known_sql
 from qautlra.store.sqlviews import make_macros, make_table_view, make_view
@@ -73,8 +73,11 @@ class SqlData:
         if BAR_1M in used:
             first_us = self._reach_us(ask.start_us, MINUTE_S) if ask.asof == BAR_1M else begin_us
             within = (min(begin_us, first_us), ask.stop_us)
-            folded = bars_table(connection, state, tables, self._data_dir, within, self._calendar_now())
-            make_view(connection, STREAMS[BAR_1M], state, {BAR_1M: folded}, self._data_dir, within)
+            stored, oldest_us = without_outdated(state, tables), _oldest_us(state, tables)
+            folded = bars_table(
+                connection, stored, tables, self._data_dir, within, self._calendar_now(), oldest_us
+            )
+            make_view(connection, STREAMS[BAR_1M], stored, {BAR_1M: folded}, self._data_dir, within)
         make_macros(connection)
         bars = {name for name in joined if name == BAR_1M or (name in periods and periods[name].bars)}
         sampled = used if ask.whole_days or "sample_" in ask.sql.lower() else set()
