@@ -484,6 +484,20 @@ def test_rows_are_there_once_at_every_moment(tmp_path: Path) -> None:
     run(story())
 
 
+def test_rows_of_a_stream_that_was_deleted_are_not_counted_in_the_next(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with tables(tmp_path) as (w, _):
+            await take(w, "app", {"n": 1}, {"n": 2})
+            await take(w, "gone", {"n": 1})
+            await w.store.ingest.drop("app")
+            await w.store.ingest.drop("gone")
+            await take(w, "app", {"n": 3})
+        async with tables(tmp_path) as (w, store):
+            assert len(await rows(w, "app")) == store.stats("app")["rows"] == 1
+
+    run(story())
+
+
 def test_logged_rows_come_back_and_are_counted(tmp_path: Path) -> None:
     async def story() -> None:
         async with tables(tmp_path) as (w, _):

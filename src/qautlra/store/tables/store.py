@@ -122,9 +122,9 @@ class TableStore:
         for lsn, kind, payload in core.read(self._journal.directory, state.watermark_lsn + 1):
             if kind == record.ROWS_RECORD and lsn > state.watermark_lsn:
                 name, rows = record.head(payload)
-                self._waiting[name] = self._waiting.get(name, 0) + rows
                 definition = self.book.find(name)
                 if definition is not None and lsn > definition.born_lsn:
+                    self._waiting[name] = self._waiting.get(name, 0) + rows
                     table = record.decode(payload)
                     self._note(definition, lsn, table)
                     self.keys.hear(table, lsn)
