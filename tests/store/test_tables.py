@@ -25,6 +25,7 @@ from qautlra.model.cells import Cells, number_in
 from qautlra.model.query import QueryFormat, QueryRequest, SqlRequest
 from qautlra.model.streams import StreamOptions
 from qautlra.store.bulk import Local
+from qautlra.store.parquet import Layout
 from qautlra.store.tables import files, filing
 from qautlra.store.tables.definition import Column, Definition, TypeName, own_columns
 from qautlra.store.tables.infer import fit, infer
@@ -480,6 +481,37 @@ def test_rows_are_there_once_at_every_moment(tmp_path: Path) -> None:
         (tmp_path / "tables" / "manifest.json").unlink()
         async with tables(tmp_path) as (w, store):
             assert len(await rows(w, "app")) == 24
+
+    run(story())
+
+
+def test_a_manifest_made_again_takes_no_filing_for_whole_that_a_kill_cut_short(tmp_path: Path) -> None:
+    async def story() -> None:
+        manifest = tmp_path / "tables" / "manifest.json"
+        async with tables(tmp_path) as (w, store):
+            await take(w, "app", {"n": 1})
+            await store.file_away()
+            await take(w, "app", {"n": 2})
+            await take(w, "other", {"n": 3})
+            first, last = store.catalogue.state.watermark_lsn + 1, store.head_lsn
+        filed = filing.file_records(tmp_path / "tables", first, last, (), Layout())
+        assert {file.stream for file in filed} == {"app", "other"}
+        for file in filed:
+            if file.stream == "other":  # the kill came before this one
+                (tmp_path / "tables" / file.path).unlink()
+        manifest.unlink()
+        async with tables(tmp_path) as (w, store):
+            assert [row["n"] for row in await rows(w, "other")] == [3]
+            assert [row["n"] for row in await rows(w, "app")] == [1, 2]
+            # cut short, and done again up to a later row
+            first, last = store.catalogue.state.watermark_lsn + 1, store.head_lsn
+            filing.file_records(tmp_path / "tables", first, last, (), Layout())
+            await take(w, "app", {"n": 4})
+            await store.file_away()
+        manifest.unlink()
+        async with tables(tmp_path) as (w, _):
+            assert [row["n"] for row in await rows(w, "app")] == [1, 2, 4]
+            assert [row["n"] for row in await rows(w, "other")] == [3]
 
     run(story())
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import calendar
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from qautlra.store.tables.definition import Definition
 PARTITIONS_COUNT = 1_000
 MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
-_MERGED = re.compile(r"-m\d*\.parquet$")
 ZONE_US = 8 * 3_600 * 1_000_000
 
 
@@ -128,8 +127,17 @@ def merged(
     return describe(data_dir, path, table, definition, files[0].day, first, last)
 
 
-def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
-    """Return what the files on the disk say when there is no manifest. Blocking."""
+def rebuilt(
+    data_dir: Path,
+    definitions: Iterable[Definition],
+    log_first_lsn: int,
+    logged: Mapping[str, Sequence[int]],
+) -> State:
+    """Return what the files on the disk say when there is no manifest. Blocking.
+
+    `log_first_lsn`: where the log begins; `logged`: the positions of each stream's rows in it, in order.
+    Files whose rows are all there still are left out: they are made again, with those a kill prevented.
+    """
     files: list[DataFile] = []
     for definition in definitions:
         if definition.derived is not None:
@@ -138,6 +146,9 @@ def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
             first, last = (int(part) for part in path.stem.split("-")[:2])
             if last <= definition.born_lsn:
                 continue  # of an earlier stream of the name
+            lsns = logged.get(definition.name, ())
+            if first >= log_first_lsn and bisect_left(lsns, first) < bisect_right(lsns, last):
+                continue
             day = next(part for part in path.parts if part.startswith("date=")).removeprefix("date=")
             try:
                 table = pq.read_table(path, columns=[definition.time_column], partitioning=None)
@@ -145,21 +156,20 @@ def rebuilt(data_dir: Path, definitions: Iterable[Definition]) -> State:
                 raise StorageError(f"{path} cannot be read: {error}", retryable=False) from None
             described = describe(data_dir, path, table, definition, date.fromisoformat(day), first, last)
             files.append(described)
-    merges = [file for file in files if _MERGED.search(file.path)]
-    kept = [file for file in files if not _is_covered(file, merges)]
+    folders: dict[str, list[DataFile]] = {}
+    for file in files:
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    kept = [file for mine in folders.values() for file in mine if not _is_covered(file, mine)]
     watermark_lsn = max((file.last_lsn for file in kept), default=0)
     return State(watermark_lsn=watermark_lsn, files=tuple(kept))
 
 
-def _is_covered(file: DataFile, merges: list[DataFile]) -> bool:
-    """Tell whether a crash left a file beside the one it was merged into."""
-    here = str(Path(file.path).parent)
+def _is_covered(file: DataFile, folder: list[DataFile]) -> bool:
+    """Tell whether a file was left beside one with its rows: it was merged, or filing was cut short."""
     return any(
-        other is not file
-        and str(Path(other.path).parent) == here
-        and other.first_lsn <= file.first_lsn <= file.last_lsn <= other.last_lsn
+        other.first_lsn <= file.first_lsn <= file.last_lsn <= other.last_lsn
         and (_range(other) != _range(file) or serial_of(other.path) > serial_of(file.path))
-        for other in merges
+        for other in folder
     )
 
 

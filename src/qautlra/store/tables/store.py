@@ -478,7 +478,13 @@ class TableStore:
                 path.unlink(missing_ok=True)
 
     def _rebuilt(self) -> State:
-        return rebuilt(self.directory, [self.book.get(name) for name in self.book.names()])
+        journal = self._log()
+        first_lsn = min((segment.first_lsn for segment in journal.segments()), default=0)
+        logged: dict[str, list[int]] = {}
+        for lsn, kind, payload in core.read(journal.directory, first_lsn):
+            if kind == record.ROWS_RECORD:
+                logged.setdefault(record.head(payload)[0], []).append(lsn)
+        return rebuilt(self.directory, [self.book.get(name) for name in self.book.names()], first_lsn, logged)
 
     def _log(self) -> Journal:
         if self._journal is None:
