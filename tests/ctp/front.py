@@ -57,6 +57,8 @@ class Program:
         self.writer = writer
         self._frames = Reader(1 << 20)
         self._got: list[Frame] = []
+        self.seen: list[Frame] = []
+        "All frames so far that `next` has passed."
 
     def ask(self, kind: int, request: int = 0, /, **values: Any) -> None:
         self.writer.write(frame(kind, layout(RECORDS[kind][0]).pack(values), request=request))
@@ -70,6 +72,7 @@ class Program:
             while True:
                 while self._got:
                     got = self._got.pop(0)
+                    self.seen.append(got)
                     if not kinds or got.kind in kinds:
                         return got
                 data = await self._reader.read(1 << 16)

@@ -1,6 +1,7 @@
 """Trader sessions on the simulated front, over the real engine and users: who may, what comes back."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from qautlra.app.ctp_front import Listing
 from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthService
 from qautlra.config.tree import CtpFront
+from qautlra.net import ctp_flow
 from qautlra.net.ctp_desk import Desk
-from qautlra.net.ctp_front import CtpFrontService
+from qautlra.net.ctp_flow import Flow
+from qautlra.net.ctp_front import GIVE_UP_BYTES, CtpFrontService
 from qautlra.wire.ctp_frames import RECORDS, RESTART, RESUME, TRADER, Frame, Kind
 from qautlra.wire.ctp_login import LoginReply
 from qautlra.wire.ctp_records import Record, layout
@@ -74,9 +77,14 @@ class Venue(Front):
         await self.rig.trade.stop(1.0)
         await self.auth.stop(1.0)
 
-    def quote(self, symbol: str, last: float) -> None:
+    def quote(self, symbol: str, last: float, volume: int = 9) -> None:
         step = {"SHFE.cu2109": 10.0, "DCE.m2109": 1.0}[symbol]
-        book = {"bid_price1": last - step, "ask_price1": last + step, "bid_volume1": 9, "ask_volume1": 9}
+        book = {
+            "bid_price1": last - step,
+            "ask_price1": last + step,
+            "bid_volume1": volume,
+            "ask_volume1": volume,
+        }
         limits = {"upper_limit": last * 1.1, "lower_limit": last * 0.9, "pre_settlement": last}
         self.rig.tick(symbol, last, **book, **limits)
 
@@ -487,6 +495,116 @@ def test_restart_plays_the_day_again_and_resume_the_rest(tmp_path: Path) -> None
         assert len(await private_flow(other.program)) == len(numbers)  # of another flow: it means nothing
 
     play(tmp_path, story)
+
+
+LONG_DAY = 12_000  # orders: more bytes than a front keeps for one that does not read
+
+
+def busy(venue: Venue, first: int, count: int) -> None:
+    """Orders that are withdrawn, and every tenth a trade."""
+    for n in range(first, first + count):
+        if n % 20 == 0:
+            answer = venue.rig.send(f"o{n}", "SHFE.cu2109", "BUY", "OPEN", 1, 75010, account="one")
+        elif n % 10 == 0:
+            answer = venue.rig.send(f"o{n}", "SHFE.cu2109", "SELL", "CLOSETODAY", 1, 74990, account="one")
+        else:
+            answer = venue.rig.send(f"o{n}", "SHFE.cu2109", "BUY", "OPEN", 1, 74000, account="one")
+            assert venue.rig.cancel(f"o{n}", "one").code == 0
+        assert answer.code == 0, answer
+
+
+def test_a_day_of_many_orders_is_told_and_asked_for_without_holding_others_up(tmp_path: Path) -> None:
+    """It was cut at the login as one that does not read, and everybody else waited for seconds."""
+    longest = [0.0]
+
+    async def watch() -> None:
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0.002)
+            longest[0] = max(longest[0], time.thread_time() - began)
+
+    async def story(venue: Venue) -> None:
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        for first in range(0, LONG_DAY, 500):
+            busy(venue, first, 500)
+            await asyncio.sleep(0)
+        watching = asyncio.get_running_loop().create_task(watch())
+        one = await trader(venue, private_mode=RESTART)  # answered behind the day
+        known = [got for got in one.program.seen if got.kind in (Kind.RTN_ORDER, Kind.RTN_TRADE)]
+        assert [got.number & 0xFFFFF for got in known] == list(range(1, len(known) + 1))
+        assert sum(got.kind == Kind.RTN_TRADE for got in known) == LONG_DAY // 10
+        assert sum(len(got.record) for got in known) > GIVE_UP_BYTES
+        orders = await one.rows(Kind.QRY_ORDER)
+        assert [row["OrderRef"] for row in orders] == [str(n + 1) for n in range(LONG_DAY)]
+        assert len(await one.rows(Kind.QRY_TRADE)) == LONG_DAY // 10
+        assert len(await one.rows(Kind.QRY_ORDER, InstrumentID="m2109")) == 0
+        watching.cancel()
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+    assert longest[0] < 0.2  # with this program's own reading; it was 3 s
+
+
+def test_orders_that_come_while_a_flow_is_made_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctp_flow, "SLICE_S", 0.0)
+
+    async def story(venue: Venue) -> None:
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        busy(venue, 0, 200)
+        login = asyncio.get_running_loop().create_task(trader(venue, private_mode=RESTART))
+        for first in range(200, 400):
+            busy(venue, first, 1)
+            await asyncio.sleep(0.001)
+        one = await login
+        one.insert("end", "0", OPEN, 1, 74000)
+        await one.status("end", "3")
+        seen = [got for got in one.program.seen if got.kind in (Kind.RTN_ORDER, Kind.RTN_TRADE)]
+        assert [got.number & 0xFFFFF for got in seen] == list(range(1, len(seen) + 1))
+        states: dict[str, str] = {}
+        trades: list[str] = []
+        for got in seen:
+            if got.kind == Kind.RTN_ORDER:
+                row = layout("Order").read(got.record)
+                states[row["OrderRef"]] = row["OrderStatus"]
+            else:
+                row = layout("Trade").read(got.record)
+                assert row["OrderRef"] in states  # behind its order
+                trades.append(row["TradeID"] + row["OrderRef"])
+        assert len(trades) == len(set(trades)) == 40
+        expected = {str(n + 1): "0" if n % 10 == 0 else "5" for n in range(400)}
+        assert states == expected | {"end": "3"}
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+
+
+def test_a_day_longer_than_a_flow_is_made_anew_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made anew for every order once the day itself was longer."""
+    monkeypatch.setattr(ctp_flow, "FLOW_FRAMES_COUNT", 50)
+    made = []
+    make = Flow._make_day
+    monkeypatch.setattr(Flow, "_make_day", lambda flow: (made.append(flow), make(flow))[1])
+
+    async def story(venue: Venue) -> None:
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        one = await trader(venue)
+        for first in range(300):
+            busy(venue, first, 1)
+            await asyncio.sleep(0.001)
+        one.insert("end", "0", OPEN, 1, 74000)
+        await one.status("end", "3")
+        again = await trader(venue, private_mode=RESTART)
+        ends = {}
+        for got in again.program.seen:
+            if got.kind == Kind.RTN_ORDER:
+                row = layout("Order").read(got.record)
+                ends[row["OrderRef"]] = row["OrderStatus"]
+        assert ends == {str(n + 1): "0" if n % 10 == 0 else "5" for n in range(300)} | {"end": "3"}
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+    assert 2 <= len(made) <= 8
 
 
 def test_queries_of_the_market(tmp_path: Path) -> None:

@@ -441,11 +441,14 @@ def test_rabbitmq_tells_of_both_kinds_and_forgets_neither_over_a_restart(tmp_pat
 def test_our_own_front_tells_of_orders_that_left_the_house_what_became_of_them(tmp_path: Path) -> None:
     """Programs of CTP who trade for an account outside: on its way, queueing, refused, not withdrawn."""
 
+    async def room() -> None:
+        pass
+
     async def story(house: House) -> None:
         trade, got = house.trade, []
         reader = Reader(1 << 20)
         flow = Flow(trade, "one", "9999", 1)
-        flow.attach("program", lambda made: got.extend(reader.feed(made)), QUICK, 0)
+        await flow.follow("program", lambda made: got.extend(reader.feed(made)), QUICK, 0, room)
 
         def told(ref: str) -> list[tuple[str, str]]:
             rows = [layout("Order").read(one.record) for one in got if one.kind == Kind.RTN_ORDER]
@@ -469,7 +472,7 @@ def test_our_own_front_tells_of_orders_that_left_the_house_what_became_of_them(t
         assert flow.named("DCE", resting.exchange_order_id) == ""  # which numbers for itself
         later = Flow(trade, "one", "9999", 2)
         again: list[Frame] = []
-        later.attach("program", lambda made: again.extend(reader.feed(made)), RESTART, 0)
+        await later.follow("program", lambda made: again.extend(reader.feed(made)), RESTART, 0, room)
         ends = [layout("Order").read(one.record)["OrderStatus"] for one in again]
         assert ends[-1] == "5" and "3" in ends
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from qautlra.base.errors import InputError
@@ -13,6 +13,7 @@ from qautlra.wire import settlement
 from qautlra.wire.ctp_frames import HEAD_BYTES, Kind
 from qautlra.wire.ctp_orders import is_own_refusal, stamp
 from qautlra.wire.ctp_records import Record
+from qautlra.wire.trade_rows import statuses
 
 if TYPE_CHECKING:
     from qautlra.net.ctp_desk import Desk
@@ -27,8 +28,6 @@ class Answers:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._by_kind: dict[int, Callable[[Record, str, Flow | None], Rows]] = {
-            Kind.QRY_ORDER: self._orders,
-            Kind.QRY_TRADE: self._trades,
             Kind.QRY_POSITION: self._positions,
             Kind.QRY_ACCOUNT: self._account,
             Kind.QRY_INVESTOR: self._investor,
@@ -41,10 +40,22 @@ class Answers:
             Kind.QRY_CONFIRM: self._confirmation,
             Kind.QRY_BROKER_PARAMS: self._broker_params,
         }
+        self._of_a_day: dict[int, Callable[[Record, str, Flow], Iterator[bytes]]] = {
+            Kind.QRY_ORDER: self._orders,
+            Kind.QRY_TRADE: self._trades,
+        }
 
     def knows(self, kind: int) -> bool:
         """Tell whether this front can answer such a query."""
-        return kind in self._by_kind
+        return kind in self._by_kind or kind in self._of_a_day
+
+    def day(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Iterator[bytes] | None:
+        """Return records of a day's orders or trades one by one, there may be many; None for another query.
+
+        What ends while they are read is as it is then; with the day they end.
+        """
+        found = self._of_a_day.get(kind)
+        return found(asked, account_id, flow) if found is not None and flow is not None else None
 
     def rows(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Rows:
         """Return the records a query is answered with."""
@@ -70,36 +81,45 @@ class Answers:
             )
         )
 
-    def _orders(self, asked: Record, account_id: str, flow: Flow | None) -> Rows:
-        assert flow is not None
+    def _orders(self, asked: Record, account_id: str, flow: Flow) -> Iterator[bytes]:
+        trade, matches = self._desk.trade, _matching(asked)
         sys_id, since, until = (
             asked.text(name) for name in ("OrderSysID", "InsertTimeStart", "InsertTimeEnd")
         )
-        return [
-            flow.order_record(order)
-            for order in self._desk.trade.orders(account_id)
-            if not is_own_refusal(order)
-            and _matches(asked, order.symbol)
-            and (not sys_id or sys_id == order.exchange_order_id)
-            and _within(order.insert_ns, since, until)
-        ]
+        day = trade.trading_day
+        for number in trade.order_numbers(account_id, statuses("")):
+            if trade.trading_day != day:
+                return
+            order = trade.order(number)
+            if (
+                not is_own_refusal(order)
+                and matches(order.symbol)
+                and (not sys_id or sys_id == order.exchange_order_id)
+                and _within(order.insert_ns, since, until)
+            ):
+                yield flow.order_record(order)
 
-    def _trades(self, asked: Record, _account: str, flow: Flow | None) -> Rows:
-        assert flow is not None
+    def _trades(self, asked: Record, account_id: str, flow: Flow) -> Iterator[bytes]:
+        engine, matches = self._desk.trade, _matching(asked)
         trade_id, since, until = (asked.text(name) for name in ("TradeID", "TradeTimeStart", "TradeTimeEnd"))
-        return [
-            record
-            for trade, record in flow.trade_records()
-            if _matches(asked, trade.symbol)
-            and (not trade_id or trade_id == trade.exchange_trade_id)
-            and _within(trade.trade_ns, since, until)
-        ]
+        day = engine.trading_day
+        for number in engine.trade_numbers(account_id):
+            if engine.trading_day != day:
+                return
+            trade = engine.trade(number)
+            if (
+                matches(trade.symbol)
+                and (not trade_id or trade_id == trade.exchange_trade_id)
+                and _within(trade.trade_ns, since, until)
+            ):
+                yield flow.trade_record(trade)
 
     def _positions(self, asked: Record, account_id: str, _flow: Flow | None) -> Rows:
         desk = self._desk
         found: Rows = []
+        matches = _matching(asked)
         for position in desk.trade.positions(account_id):
-            if _matches(asked, position["symbol"]):
+            if matches(position["symbol"]):
                 found += records.positions(
                     position,
                     account_id=account_id,
@@ -172,9 +192,14 @@ class Answers:
         return [records.broker_params(account_id, self._desk.settings.broker_id)]
 
 
-def _matches(asked: Record, symbol: str) -> bool:
-    exchange, _, code = symbol.partition(".")
-    return asked.text("InstrumentID") in ("", code) and asked.text("ExchangeID") in ("", exchange)
+def _matching(asked: Record) -> Callable[[str], bool]:
+    wanted_code, wanted_exchange = asked.text("InstrumentID"), asked.text("ExchangeID")
+
+    def matches(symbol: str) -> bool:
+        exchange, _, code = symbol.partition(".")
+        return wanted_code in ("", code) and wanted_exchange in ("", exchange)
+
+    return matches
 
 
 def _within(ts_ns: int, since: str, until: str) -> bool:

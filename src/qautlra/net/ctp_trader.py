@@ -1,19 +1,21 @@
 """A trader Api object of a CTP program: authenticate, log in, confirm, order, cancel, ask. No socket here.
 
-Requests are answered in their order; while a password is checked or a statement read, the later ones wait.
+Requests are answered in their order; while a password is checked, a statement read or a long answer sent, the
+later ones wait. What is long is sent for SLICE_S at a time, as its reader takes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Principal, Right
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import AuthError, InputError, LimitError, StorageError, UnavailableError
 from qautlra.model import codes as house_codes
 from qautlra.model.order import Answer, CancelOrder, InsertOrder
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 WAITING_COUNT: Final = 1000
 FRONT_ID: Final = 1
+SLICE_S: Final = 0.002
 
 
 _sessions: WeakSet[TraderSession] = WeakSet()
@@ -60,6 +63,9 @@ class TraderSession:
         self._session = 0
         self._flows: dict[str, Flow] = {}
         self._task: asyncio.Task[None] | None = None
+        self._following: set[asyncio.Task[None]] = set()
+        self._may_write = asyncio.Event()
+        self._may_write.set()
         self._waiting: deque[Frame] = deque()
         self._answers = Answers(desk)
         _sessions.add(self)
@@ -70,7 +76,14 @@ class TraderSession:
         return len(self._waiting)
 
     def hold(self, held: bool) -> None:
-        """Orders and trades are never dropped: what a session does not read ends it (GIVE_UP_BYTES)."""
+        """Let what is long wait while the other side does not read.
+
+        Orders and trades are never dropped: what a session does not read of them ends it (GIVE_UP_BYTES).
+        """
+        if held:
+            self._may_write.clear()
+        else:
+            self._may_write.set()
 
     def close(self) -> None:
         """Log out."""
@@ -79,6 +92,8 @@ class TraderSession:
         self._leave()
 
     def _leave(self) -> None:
+        for task in self._following:
+            task.cancel()
         for flow in self._flows.values():
             self._desk.unfollow(flow, self)
         self._flows = {}
@@ -134,9 +149,14 @@ class TraderSession:
         else:
             self._query(got)
 
-    def _begin(self, work: object) -> None:
-        self._task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        self._task = asyncio.get_running_loop().create_task(work)
         self._task.add_done_callback(self._next)
+
+    async def _room(self) -> None:
+        """Let others go, and wait while the other side does not read."""
+        await asyncio.sleep(0)
+        await self._may_write.wait()
 
     def _next(self, done: asyncio.Task[None]) -> None:
         self._task = None
@@ -182,8 +202,9 @@ class TraderSession:
         self._answer(got, record)
         self._desk.watch(self, self._send)
         for account_id in self._accounts():
-            flow = self._flows[account_id] = self._desk.flow(account_id)
-            flow.attach(self, self._send, self._hello.private_mode, self._hello.private_seen)
+            self._flow(account_id)
+        if self._following:
+            await asyncio.wait(self._following)
 
     async def _enter(self, broker: str, user_id: str, password: str) -> int:
         """Check who logs in; return an error number or 0."""
@@ -345,7 +366,11 @@ class TraderSession:
         flow = self._flows.get(account_id)
         if flow is None:
             flow = self._flows[account_id] = self._desk.flow(account_id)
-            flow.attach(self, self._send, self._hello.private_mode, self._hello.private_seen)
+            said = self._hello
+            following = flow.follow(self, self._send, said.private_mode, said.private_seen, self._room)
+            task = asyncio.get_running_loop().create_task(following)
+            self._following.add(task)
+            task.add_done_callback(self._following.discard)
         return flow
 
     def _log(self, act: Act, account_id: str, answer: Answer, order: InsertOrder | None = None) -> None:
@@ -370,11 +395,31 @@ class TraderSession:
             return
         try:
             flow = self._flow(account_id) if account_id else None
+            day = self._answers.day(got.kind, asked, account_id, flow)
+            if day is not None:
+                self._begin(self._reply_day(got, day))
+                return
             rows = self._answers.rows(got.kind, asked, account_id, flow)
         except UnavailableError:
             self._fail(got.request, codes.NOT_READY)
             return
         self._reply(got, rows)
+
+    async def _reply_day(self, got: Frame, rows: Iterator[bytes]) -> None:
+        before = b""
+        until_s = monotonic_s() + SLICE_S
+        try:
+            for row in rows:
+                if before:
+                    self._send(frame(got.kind, before, request=got.request, answer=True, last=False))
+                before = row
+                if monotonic_s() >= until_s:
+                    await self._room()
+                    until_s = monotonic_s() + SLICE_S
+        except UnavailableError:
+            self._fail(got.request, codes.NOT_READY)
+            return
+        self._send(frame(got.kind, before, request=got.request, answer=True))
 
     async def _settlement(self, got: Frame, account_id: str) -> None:
         try:

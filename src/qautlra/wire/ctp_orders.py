@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from qautlra.model import codes as house_codes
@@ -122,7 +123,12 @@ def read_order(asked: Record, account_id: str, symbol: str, key: Key) -> InsertO
 
 def stamp(ts_ns: int) -> tuple[str, str]:
     """Return date and clock of an instant in Beijing, as CTP writes them."""
-    at = datetime.fromtimestamp(ts_ns / 1e9, UTC) + timedelta(hours=8)
+    return _second(ts_ns // 1_000_000_000)
+
+
+@lru_cache(maxsize=256)
+def _second(unix_s: int) -> tuple[str, str]:
+    at = datetime.fromtimestamp(unix_s, UTC) + timedelta(hours=8)
     return at.strftime("%Y%m%d"), at.strftime("%H:%M:%S")
 
 

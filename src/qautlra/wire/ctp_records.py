@@ -24,40 +24,47 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 class Layout:
     """One record: where each field lies and of what kind it is (`s` text, `c` one character, `i h d`)."""
 
-    __slots__ = ("name", "offsets", "size", "sizes")
+    __slots__ = ("_blank", "_struct", "name", "offsets", "places", "size", "sizes")
 
     def __init__(self, name: str, fields: str, sizes: list[int]) -> None:
         self.name = name
         self.sizes = sizes
         self.offsets: dict[str, tuple[int, str, int]] = {}
+        self.places: dict[str, int] = {}
+        "Places of fields among the values of a record."
+        self._blank: list[Any] = []
         at = 0
         widest = 1
+        form = "<"
         for word in fields.split():
             field, kind = word.split(":")
             size, align = _FORMS[kind] if kind in _FORMS else (int(kind), 1)
-            at = -(-at // align) * align
-            self.offsets[field] = (at, kind if kind in _FORMS else "s", size)
-            at += size
+            begin = -(-at // align) * align
+            self.offsets[field] = (begin, kind if kind in _FORMS else "s", size)
+            self.places[field] = len(self._blank)
+            self._blank.append(0 if kind in "hid" else b"")
+            form += "x" * (begin - at) + (kind if kind in "hid" else f"{size}s")
+            at = begin + size
             widest = max(widest, align)
         self.size = -(-at // widest) * widest
+        self._struct = struct.Struct(form + "x" * (self.size - at))
         if self.size != sizes[-1]:
             raise ValueError(f"{name} is {self.size} bytes by its fields, {sizes[-1]} by the table")
 
     def pack(self, values: Mapping[str, Any]) -> bytes:
         """Return the record; fields not named are zero. KeyError for a field it does not have."""
-        out = bytearray(self.size)
+        out = self._blank.copy()
         for field, value in values.items():
-            at, kind, size = self.offsets[field]
+            _at, kind, size = self.offsets[field]
             if kind == "s":
                 text = value if isinstance(value, bytes) else encode_text(value, size - 1)
-                out[at : at + min(len(text), size - 1)] = text[: size - 1]
+                value = text if len(text) < size else text[: size - 1]
             elif kind == "c":
-                out[at : at + 1] = value.encode("ascii")[:1]
-            elif kind == "d":
-                _PACK_D(out, at, DBL_MAX if value != value else value)
-            else:
-                struct.pack_into("<" + kind, out, at, value)
-        return bytes(out)
+                value = value.encode("ascii")  # of more than one the first
+            elif kind == "d" and value != value:
+                value = DBL_MAX
+            out[self.places[field]] = value
+        return self._struct.pack(*out)
 
     def read(self, record: bytes) -> Record:
         """Return the record for reading; behind the end of a shorter one are zeros."""
@@ -107,12 +114,13 @@ class Record:
 
 
 _FORMS: Final = {"c": (1, 1), "h": (2, 2), "i": (4, 4), "d": (8, 8)}
-_PACK_D = struct.Struct("<d").pack_into
 _READ_D = struct.Struct("<d").unpack_from
 
 
 def encode_text(text: str, most_bytes: int) -> bytes:
     """Return GB 18030 bytes, cut between characters so that they fit."""
+    if text.isascii():
+        return text.encode("ascii")[:most_bytes]
     raw = text.encode("gb18030", "replace")
     while len(raw) > most_bytes:
         text = text[:-1]
