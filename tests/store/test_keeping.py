@@ -208,6 +208,37 @@ def test_late_rows_are_in_the_bars_before_they_are_in_files(tmp_path: Path) -> N
     run(story())
 
 
+def test_a_manifest_made_again_knows_bars_that_were_made_of_rows(tmp_path: Path) -> None:
+    """They are left out and made again: some were made before rows of their day, which come later still."""
+
+    async def story() -> None:
+        late = [tick(AU, OPENING + 65 * S, last_price=999.0, volume=7)]
+        async with world(tmp_path) as w:
+            w.publish(tick(AU, OPENING + n * 10 * S, volume=n + 1) for n in range(60))
+            w.publish([tick(AU, OPENING + DAY, volume=3)])
+            await w.store.compact()
+            w.clock.advance_to(OPENING + DAY)
+            await step(w)
+            await w.store.import_rows(w.rows(late))
+            await w.store.compact()
+            await step(w)
+            bars = await w.query("bar_1m", end_time="2022-01-01")
+            assert len(bars) == 11 and bars[1]["high"] == 999.0
+            assert len(list(tmp_path.glob("stream=bar_1m/date=*/*.parquet"))) == 2, "one for questions before"
+        (tmp_path / "manifest.json").unlink()
+        async with world(tmp_path, OPENING + DAY) as w:
+            assert await w.query("bar_1m", end_time="2022-01-01") == bars
+            await step(w)
+            assert await w.query("bar_1m", end_time="2022-01-01") == bars
+            assert w.store._open is not None
+            assert w.store._open.catalogue.state.bar_days == (date(2021, 1, 4),)
+            later = tick(AU, OPENING + 125 * S, last_price=1_000.0, volume=13)
+            await w.store.import_rows(w.rows([later]))
+            assert (await w.query("bar_1m", end_time="2022-01-01"))[2]["high"] == 1_000.0
+
+    run(story())
+
+
 def test_waiting_statements_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qautlra.store.sqlproc.QUERY_QUEUE_COUNT", 0)
 

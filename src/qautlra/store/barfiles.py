@@ -87,7 +87,7 @@ class BarFiles:
 
 
 def write_new_bars(
-    data_dir: Path, bars: pa.Table, files: Iterable[DataFile], layout: Layout, serial: int
+    data_dir: Path, bars: pa.Table, files: Iterable[DataFile], layout: Layout, tag: str
 ) -> list[DataFile]:
     """Write the bars (by instrument, then time) that `files` do not have; return the new ones. Blocking."""
     keys = [INSTRUMENT, TIME]
@@ -98,4 +98,4 @@ def write_new_bars(
         bars = bars.sort_by([(key, "ascending") for key in keys])
     if not bars.num_rows:
         return []
-    return write_partitions(data_dir, bars, 0, 0, layout, stream=BAR_1M, tag=serial)
+    return write_partitions(data_dir, bars, 0, 0, layout, stream=BAR_1M, tag=tag)

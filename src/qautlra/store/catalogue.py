@@ -27,6 +27,8 @@ MANIFEST = "manifest.json"
 FILES_COUNT = 1_000_000
 PIECE_BYTES = 1 << 20
 
+MADE = "a"
+"""In a file's name before its number: what it holds is made of other files, and anew without a manifest."""
 _FILE_NAME = re.compile(r"(\d{20})-(\d{20})(?:-(\d+))?\.parquet")
 _SERIAL = re.compile(r"\d{20}-\d{20}-[am]?(\d+)\.parquet")
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from qautlra.store import compaction
 from qautlra.store.barfiles import write_new_bars
-from qautlra.store.catalogue import DataFile, read_state
+from qautlra.store.catalogue import MADE, DataFile, read_state
 from qautlra.store.merge import merge
 from qautlra.store.names import TABLES
 from qautlra.store.parquet import Layout
@@ -36,10 +36,11 @@ class Merge(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class FileBars(Struct, frozen=True, kw_only=True, tag=True):
-    """The given bars into files, but those `files` have already."""
+    """The given bars into files, but those `files` have already. `is_made`: of stored rows."""
 
     files: tuple[DataFile, ...]
     serial: int
+    is_made: bool
 
 
 class FileTables(Struct, frozen=True, kw_only=True, tag=True):
@@ -92,7 +93,8 @@ def do(job: Job, table: pa.Table | None, data_dir: Path, layout: Layout) -> Done
             return Done(files=(merge(data_dir, job.files, layout),))
         case FileBars():
             assert table is not None
-            return Done(files=tuple(write_new_bars(data_dir, table, job.files, layout, job.serial)))
+            tag = f"{MADE}{job.serial}" if job.is_made else str(job.serial)
+            return Done(files=tuple(write_new_bars(data_dir, table, job.files, layout, tag)))
         case FileTables():
             filed = file_records(tables, job.first_lsn, job.last_lsn, job.by_date, layout)
             return Done(files=tuple(filed))

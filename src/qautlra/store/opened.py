@@ -175,7 +175,7 @@ class Opened:
         if bars.num_rows:
             low, high = pc.min_max(bars.column(TIME).cast(pa.int64())).as_py().values()
             stored = tuple(state.overlapping((BAR_1M,), low, high + 1))
-            done = await self.filer.run(FileBars(files=stored, serial=serial), bars)
+            done = await self.filer.run(FileBars(files=stored, serial=serial, is_made=made is not None), bars)
             files = done.files
         if made is not None:
             files = tuple(msgspec.structs.replace(file, is_made=True) for file in files)

@@ -169,7 +169,7 @@ def write_partitions(
     last_lsn: int,
     layout: Layout,
     stream: str = "",
-    tag: int = 0,
+    tag: int | str = 0,
 ) -> list[DataFile]:
     """Write ordered rows, one file per (stream, trading date, the layout's fields), and return their entries.
 
