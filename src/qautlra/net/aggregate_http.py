@@ -9,7 +9,7 @@ from aiohttp import web
 from qautlra.auth.rights import Right
 from qautlra.base.errors import NotFoundError
 from qautlra.net.deps import Deps
-from qautlra.net.http import json_reply
+from qautlra.net.http import json_reply, whole_body
 from qautlra.net.route import Route, checked
 from qautlra.wire.aggregates import decode_aggregate, encode_aggregate
 
@@ -61,7 +61,7 @@ class AggregateHttp:
     async def create(self, request: web.Request) -> web.Response:
         """Make one; its rows come by themselves."""
         await self._deps.taking_in().derive(
-            request.match_info["stream"], decode_aggregate(await request.read())
+            request.match_info["stream"], decode_aggregate(await whole_body(request))
         )
         return web.Response(status=200)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -9,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from qautlra.base import metrics
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.base.log import Seldom, get_logger
 from qautlra.net.deps import Deps
@@ -17,6 +20,9 @@ from qautlra.net.route import Handler
 from qautlra.wire import errors
 
 CORS_MAX_AGE_S = 3600
+BODY_S = 30.0
+BODY_BYTES_PER_S = 4096
+"A body is waited for so long, and as long again as what came takes at this rate."
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS = "Content-Type, Accept, Authorization, X-P-Stream, Idempotency-Key"
 _log = get_logger("net")
@@ -40,7 +46,37 @@ async def json_body(request: web.Request) -> bytes:
     """
     if request.body_exists and request.content_type != "application/json":
         raise InputError("Content-Type: expected application/json", status=415)
-    return await request.read()
+    return await whole_body(request)
+
+
+async def whole_body(request: web.Request) -> bytes:
+    """Return the body, up to what the application takes; InputError 408 when it does not come."""
+    if request.content.is_eof():
+        return await request.read()
+    most, body = request.client_max_size, bytearray()
+    async for piece in body_pieces(request, 1 << 16):
+        body += piece
+        if len(body) > most:
+            raise web.HTTPRequestEntityTooLarge(most)
+    return bytes(body)
+
+
+async def body_pieces(request: web.Request, size: int) -> AsyncIterator[bytes]:
+    """Yield the body as it comes, up to `size` bytes at a time; InputError 408 when it stops or trickles.
+
+    What counts is the time its client lets us wait, not that its reader takes.
+    """
+    content, waited_s, received = request.content, 0.0, 0
+    while not content.at_eof():
+        begun_s = monotonic_s()
+        try:
+            async with asyncio.timeout(BODY_S + received / BODY_BYTES_PER_S - waited_s):
+                piece = await content.read(size)
+        except TimeoutError:
+            raise InputError("the body does not come", status=408) from None
+        waited_s += monotonic_s() - begun_s
+        received += len(piece)
+        yield piece
 
 
 def middleware(deps: Deps) -> Middleware:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ from aiohttp import web
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError
 from qautlra.net.deps import Deps
-from qautlra.net.http import json_reply
+from qautlra.net.http import body_pieces, json_reply
 from qautlra.net.route import OneOf, Parameters, Route, checked
 
 PIECE_BYTES = 1 << 18
@@ -75,7 +74,12 @@ class ImportHttp:
             raise InputError(f"{missing}: is missing", key=missing)
         more = asked.get("more", "false").lower() in ("true", "1")
         note = await self._deps.importing().receive(
-            request.match_info["id"], asked["stream"], asked["format"], int(at), _pieces(request), more=more
+            request.match_info["id"],
+            asked["stream"],
+            asked["format"],
+            int(at),
+            body_pieces(request, PIECE_BYTES),
+            more=more,
         )
         return json_reply(msgspec.to_builtins(note), status=200 if more else 202)
 
@@ -83,8 +87,3 @@ class ImportHttp:
         """Stop one and forget it."""
         await self._deps.importing().forget(request.match_info["id"])
         return web.Response(status=200)
-
-
-async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
-    async for piece in request.content.iter_chunked(PIECE_BYTES):
-        yield piece

@@ -16,7 +16,7 @@ from qautlra.base.limits import INGEST_BODY_BYTES
 from qautlra.model.streams import IngestKey
 from qautlra.net.auth import principal
 from qautlra.net.deps import Deps
-from qautlra.net.http import json_reply
+from qautlra.net.http import body_pieces, json_reply
 from qautlra.net.route import Route, checked
 from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
 
@@ -194,7 +194,7 @@ def _key(request: web.Request, body: bytes) -> IngestKey | None:
 async def _body(request: web.Request) -> bytes:
     """Return the body; InputError 413 when it is larger than an ingest may be."""
     parts, size = [], 0
-    async for part in request.content.iter_chunked(1 << 16):
+    async for part in body_pieces(request, 1 << 16):
         size += len(part)
         if size > INGEST_BODY_BYTES:
             raise InputError(f"the body is larger than {INGEST_BODY_BYTES >> 20} MiB", status=413)

@@ -13,7 +13,7 @@ from qautlra.base import metrics
 from qautlra.base.errors import LimitError
 from qautlra.net.auth import asker
 from qautlra.net.deps import Deps, QueryResult
-from qautlra.net.http import json_reply
+from qautlra.net.http import json_reply, whole_body
 from qautlra.net.route import Route, checked
 from qautlra.wire import errors, rest
 from qautlra.wire.query import decode_counts, decode_query
@@ -77,14 +77,16 @@ class StoreHttp:
     async def counts(self, request: web.Request) -> web.StreamResponse:
         """Answer how many rows there are, over time."""
         store = self._deps.answering()
-        asked = msgspec.structs.replace(decode_counts(await request.read()), who=asker(self._deps, request))
+        asked = msgspec.structs.replace(
+            decode_counts(await whole_body(request)), who=asker(self._deps, request)
+        )
         return json_reply(await store.counts(asked))
 
     async def query(self, request: web.Request) -> web.StreamResponse:
         """Answer one query."""
         store = self._deps.answering()
         asked = decode_query(
-            await request.read(), request.query.items(), request.headers.get("Accept", "*/*")
+            await whole_body(request), request.query.items(), request.headers.get("Accept", "*/*")
         )
         asked = msgspec.structs.replace(asked, who=asker(self._deps, request))
         found = store.begin(asked)
