@@ -35,27 +35,27 @@ class Answers:
             Kind.QRY_MARGIN_RATE: self._margin_rate,
             Kind.QRY_COMMISSION_RATE: self._commission_rate,
             Kind.QRY_EXCHANGE: self._exchanges,
-            Kind.QRY_INSTRUMENT: self._instruments,
             Kind.QRY_DEPTH: self._depth,
             Kind.QRY_CONFIRM: self._confirmation,
             Kind.QRY_BROKER_PARAMS: self._broker_params,
         }
-        self._of_a_day: dict[int, Callable[[Record, str, Flow], Iterator[bytes]]] = {
+        self._long: dict[int, Callable[[Record, str, Flow | None], Iterator[bytes]]] = {
             Kind.QRY_ORDER: self._orders,
             Kind.QRY_TRADE: self._trades,
+            Kind.QRY_INSTRUMENT: self._instruments,
         }
 
     def knows(self, kind: int) -> bool:
         """Tell whether this front can answer such a query."""
-        return kind in self._by_kind or kind in self._of_a_day
+        return kind in self._by_kind or kind in self._long
 
-    def day(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Iterator[bytes] | None:
-        """Return records of a day's orders or trades one by one, there may be many; None for another query.
+    def long(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Iterator[bytes] | None:
+        """Return the records of a query that may find thousands, one by one; None for another query.
 
-        What ends while they are read is as it is then; with the day they end.
+        Orders and trades that change while they are read are as they are then; with the day they end.
         """
-        found = self._of_a_day.get(kind)
-        return found(asked, account_id, flow) if found is not None and flow is not None else None
+        found = self._long.get(kind)
+        return found(asked, account_id, flow) if found is not None else None
 
     def rows(self, kind: int, asked: Record, account_id: str, flow: Flow | None) -> Rows:
         """Return the records a query is answered with."""
@@ -81,7 +81,8 @@ class Answers:
             )
         )
 
-    def _orders(self, asked: Record, account_id: str, flow: Flow) -> Iterator[bytes]:
+    def _orders(self, asked: Record, account_id: str, flow: Flow | None) -> Iterator[bytes]:
+        assert flow is not None
         trade, matches = self._desk.trade, _matching(asked)
         sys_id, since, until = (
             asked.text(name) for name in ("OrderSysID", "InsertTimeStart", "InsertTimeEnd")
@@ -99,7 +100,8 @@ class Answers:
             ):
                 yield flow.order_record(order)
 
-    def _trades(self, asked: Record, account_id: str, flow: Flow) -> Iterator[bytes]:
+    def _trades(self, asked: Record, account_id: str, flow: Flow | None) -> Iterator[bytes]:
+        assert flow is not None
         engine, matches = self._desk.trade, _matching(asked)
         trade_id, since, until = (asked.text(name) for name in ("TradeID", "TradeTimeStart", "TradeTimeEnd"))
         day = engine.trading_day
@@ -169,15 +171,15 @@ class Answers:
         wanted = asked.text("ExchangeID")
         return [record for exchange, record in records.exchanges() if wanted in ("", exchange)]
 
-    def _instruments(self, asked: Record, _account: str, _flow: Flow | None) -> Rows:
+    def _instruments(self, asked: Record, _account: str, _flow: Flow | None) -> Iterator[bytes]:
         code, exchange, product = (asked.text(name) for name in ("InstrumentID", "ExchangeID", "ProductID"))
-        return [
-            record
-            for info, record in self._desk.listing.instruments()
-            if code in ("", info["instrument_id"])
-            and exchange in ("", info["exchange_id"])
-            and product in ("", info["product_id"])
-        ]
+        for info, record in self._desk.listing.instruments():
+            if (
+                code in ("", info["instrument_id"])
+                and exchange in ("", info["exchange_id"])
+                and product in ("", info["product_id"])
+            ):
+                yield record
 
     def _depth(self, asked: Record, _account: str, _flow: Flow | None) -> Rows:
         found = self._desk.listing.depth(asked.text("InstrumentID"), 0)

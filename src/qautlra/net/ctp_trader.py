@@ -395,9 +395,9 @@ class TraderSession:
             return
         try:
             flow = self._flow(account_id) if account_id else None
-            day = self._answers.day(got.kind, asked, account_id, flow)
-            if day is not None:
-                self._begin(self._reply_day(got, day))
+            many = self._answers.long(got.kind, asked, account_id, flow)
+            if many is not None:
+                self._begin(self._reply_long(got, many))
                 return
             rows = self._answers.rows(got.kind, asked, account_id, flow)
         except UnavailableError:
@@ -405,7 +405,7 @@ class TraderSession:
             return
         self._reply(got, rows)
 
-    async def _reply_day(self, got: Frame, rows: Iterator[bytes]) -> None:
+    async def _reply_long(self, got: Frame, rows: Iterator[bytes]) -> None:
         before = b""
         until_s = monotonic_s() + SLICE_S
         try:
