@@ -13,6 +13,7 @@ from qautlra.link.ctp_library import simulated_library
 from tests.e2e.conftest import Serve, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+FRONT = ("--set", "trade.ctp_front.listen=127.0.0.1:0", "--set", "source.sim.history_bars=10")
 
 
 def front_of(server: Server) -> str:
@@ -48,7 +49,7 @@ def wait(server: Server, right: Any, timeout_s: float = 20.0) -> dict[str, Any]:
 
 
 def test_the_specifications_file_drives_the_source_and_a_cut_is_healed(serve: Serve, tmp_path: Path) -> None:
-    first = serve("--set", "trade.ctp_front.listen=127.0.0.1:0", "--set", "trade.ctp_front.silence_ms=2000")
+    first = serve(*FRONT, "--set", "trade.ctp_front.silence_ms=2000")
     front = front_of(first)
     second = ctp_server(serve, tmp_path, front, "--set", "source.ctp.instruments=rb2701,NOSUCH99")
     health = wait(second, lambda h: h["rows"] > 20)
@@ -71,7 +72,7 @@ def test_the_specifications_file_drives_the_source_and_a_cut_is_healed(serve: Se
 
 
 def test_a_trader_for_one_account_at_the_front_is_synced(serve: Serve, tmp_path: Path) -> None:
-    first = serve("--set", "trade.ctp_front.listen=127.0.0.1:0")
+    first = serve(*FRONT)
     account = ("--account", "acc001", "--broker", "paper", "--cash", "5000000")
     first.add_user("acc001", "a-Passw0rd-of-tests", *account)
     config = tmp_path / "trader.toml"  # the specification's own shape

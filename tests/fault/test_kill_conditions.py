@@ -30,6 +30,7 @@ KILLS = int(os.environ.get("QAUTLRA_KILLS", "2"))
 SYMBOL, BURST = "SHFE.rb2701", 60
 SETTINGS = {
     "trade.durability": "process",
+    "source.sim.history_bars": "10",
     "trade.conditions.day_max": "100000",
     "trade.conditions.valid_max": "100000",
     "trade.limits.active_max": "0",
