@@ -3,12 +3,14 @@
 import json
 import random
 from collections import defaultdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, NotFoundError
 from qautlra.model.query import QueryRequest, SqlRequest, Verb
 from qautlra.model.streams import Derived, StreamOptions
@@ -60,8 +62,6 @@ def naive(ticks: list[dict[str, Any]], period_ns: int) -> dict[tuple[int, str], 
 
 
 def check(found: list[dict[str, Any]], expected: dict[tuple[int, str], dict[str, Any]]) -> None:
-    from datetime import datetime
-
     seen = {}
     for row in found:
         at = int(datetime.fromisoformat(row["datetime"]).timestamp()) * S
@@ -381,5 +381,52 @@ def test_bars_that_come_after_others_were_retired_are_news(tmp_path: Path) -> No
             await made.refresh("bar_1d")
             days = [row["trading_date"] for row in await rows(w, "bar_1d")]
             assert days[-2:] == ["2020-12-30", "2020-12-31"]
+
+    run(story())
+
+
+@pytest.mark.parametrize("source", ["app", "futures_market"])
+def test_what_retention_took_stays_when_a_row_of_those_days_comes_late(tmp_path: Path, source: str) -> None:
+    now_ns = (wall_ns() if source == "app" else OPENING) // (3_600 * S) * 3_600 * S
+    day = 86_400 * S
+
+    async def send(w: World, *moments: int) -> None:
+        made = [tick(AU, moment, last_price=5.0) for moment in moments]
+        if source == "app":
+            made = [
+                {"at": datetime.fromtimestamp(one["datetime"] / S, UTC).isoformat(), "n": 1} for one in made
+            ]
+        else:
+            made = [{key: value for key, value in one.items() if key != "source"} for one in made]
+        await w.store.ingest.ingest(source, made, {}, create=True)
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            opened = w.store._open
+            assert opened is not None
+            if source == "app":
+                await w.store.ingest.create(source, StreamOptions(time_partition="at"))
+                await send(w, now_ns)
+            derived = Derived(source=source, period_s=3_600, values={"n": ("count", "*")})
+            old = now_ns - 42 * day
+            await send(w, *(old + n * 20 * MINUTE for n in range(9)), now_ns)
+            await w.store.ingest.derive("hours", derived)
+            await w.store.ingest.retain("hours", 36_000)
+            await w.store.ingest.refresh("hours")
+            await opened.tables.file_away()
+            await w.store.compact()
+        async with world(tmp_path, retention_days=30) as w:
+            opened = w.store._open
+            assert opened is not None
+            before = await rows(w, "hours")
+            await opened.tables._retire()
+            opened.keeper._next_s = 0.0
+            await opened.keeper.step(lambda work: w.store._work(opened, work))
+            assert len(await rows(w, source)) <= 2
+            await send(w, old + 30 * MINUTE, old + 100 * MINUTE, now_ns + S)
+            await w.store.ingest.refresh("hours")
+            after = await rows(w, "hours")
+            assert len(before) > 3 and after[:-1] == before[:-1]
+            assert after[-1]["n"] == before[-1]["n"] + 1
 
     run(story())

@@ -190,7 +190,7 @@ class Aggregates:
             if is_new:
                 before = Progress(born_lsn=after.born_lsn)
                 await tables.make(definition, EVER, definition.schema.empty_table(), before)
-            ranges = joined(self._grid(found, derived))
+            ranges = self._kept(joined(self._grid(found, derived)), source, derived)
             made = 0
             for within in ranges:
                 table = await self._made(derived, source, within)
@@ -257,6 +257,19 @@ class Aggregates:
                 else:
                     yield _floor(at, period_us), _floor(until, period_us) + period_us
                 at = until + 1
+
+    def _kept(self, ranges: Spans, source: Stream, derived: Derived) -> Spans:
+        """Return the ranges whose rows the source keeps: of others only what comes late would be left."""
+        if source.name in STREAMS:
+            day = self._opened.keeper.first_kept()
+            if day is None:
+                return ranges
+            since_us = day_begin_us(self._calendar, microseconds(datetime.combine(day, time(12), BEIJING)))
+        else:
+            since_us = self._opened.tables.kept_since_us(source.name)
+        period_us = 1 if derived.bars else derived.period_s * 1_000_000
+        since_us = _floor(since_us + period_us - 1, period_us)
+        return [(max(low, since_us), high) for low, high in ranges if high > since_us]
 
     def _bar_range(self, low: int, high: int, period_us: int) -> tuple[int, int]:
         begin = day_begin_us(self._calendar, low)

@@ -71,17 +71,23 @@ class Keeper:
 
         Counted from the newest that is stored: a clock that is wrong by a year deletes nothing.
         """
-        state = self._opened.catalogue.state
-        if not self._retention_days or not state.files:
+        state, first_kept = self._opened.catalogue.state, self.first_kept()
+        if first_kept is None:
             return
-        newest = max(file.day for file in state.files)
-        first_kept = min(self._today(), newest) - timedelta(days=self._retention_days)
         gone = [file for file in state.files if file.day < first_kept]
         if gone:
             await self._replace(work, state, gone, [])
             self.retired += len(gone)
             self._forget_before(first_kept)
             _log.info("retired", files=len(gone), before=str(first_kept))
+
+    def first_kept(self) -> date | None:
+        """Return the oldest trading date that is kept, None when all are."""
+        state = self._opened.catalogue.state
+        if not self._retention_days or not state.files:
+            return None
+        newest = max(file.day for file in state.files)
+        return min(self._today(), newest) - timedelta(days=self._retention_days)
 
     def _forget_before(self, day: date) -> None:
         """Let memory go of what is in files, when it reaches back to what is not kept any more."""

@@ -34,7 +34,7 @@ from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
 from qautlra.store.tables import record
 from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
-from qautlra.store.tables.files import by_stream, crowded, rebuilt, without
+from qautlra.store.tables.files import ZONE_US, by_stream, crowded, rebuilt, without
 from qautlra.store.tables.filing import aside_files
 from qautlra.store.tables.infer import DAY_US, check_times
 from qautlra.store.tables.keys import Keys, Stored, mark_of, marked
@@ -438,7 +438,7 @@ class TableStore:
                 raise failed
 
     async def _retire(self) -> None:
-        today = (wall_us() + 8 * 3_600_000_000) // DAY_US
+        today = _today()
         if today == self._retained_day:
             return
         async with self._change:
@@ -454,6 +454,11 @@ class TableStore:
                 await self._replace(without(self.catalogue.state, gone), gone)
                 _log.info("retired", files=len(gone))
         self._retained_day = today
+
+    def kept_since_us(self, name: str) -> int:
+        """Return from which moment on rows of a stream are kept; the beginning of time when all are."""
+        keep = self._kept_days(name)
+        return (_today() - keep) * DAY_US - ZONE_US if keep else -(2**62)
 
     def _kept_days(self, name: str) -> int:
         own = self.book.get(name).retention_days if name in self.book else 0
@@ -498,6 +503,11 @@ class TableStore:
         except asyncio.CancelledError:
             await asyncio.wait([future])
             raise
+
+
+def _today() -> int:
+    """Return the date in Beijing, in days since 1970."""
+    return (wall_us() + ZONE_US) // DAY_US
 
 
 def wall_us() -> int:
