@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import gzip
+import io
 import json
 import os
 import resource
@@ -11,12 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from qautlra.base.errors import InputError, StorageError
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.source.files import TickFile
-from qautlra.store import bulk
+from qautlra.store import bulk, filerows, importer
 from qautlra.store.bulk import Imports, Note
 from tests.store.world import World, run, world
 
@@ -266,5 +269,42 @@ def test_rows_before_what_cannot_be_read_are_stored(tmp_path: Path, form: str, t
             note = await over(service, "x")
             assert note.state == "failed" and "line" in note.error, note
             assert await numbers(w) == [1, 2]
+
+    run(story())
+
+
+def test_what_is_packed_a_thousandfold_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filerows, "LINE_CHARS", 1_000)
+    monkeypatch.setattr(importer, "UNPACKED_BYTES", 10_000)
+    table = pa.table({"n": [3.0] * 2_000})
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    stream, file = io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema, options=options) as writer:
+        writer.write_table(pa.table({"n": [1.0, 2.0]}))
+        writer.write_table(table)
+    with pa.ipc.new_file(file, table.schema, options=options) as writer:
+        writer.write_table(table)
+    files = {
+        "csv": b"n\n1\n2\n" + b"3" * 2_000 + b"\n4\n",
+        "csv.gz": gzip.compress(b"n\n1\n2\n" + b"3" * 1_000_000),
+        "ndjson": b'{"n": 1}\n{"n": 2}\n{"n": 3' + b" " * 2_000 + b"}\n",
+    }
+
+    async def story() -> None:
+        async with world(tmp_path) as w, imports(w, tmp_path) as service:
+            for form, text in files.items():
+                name = form.replace(".", "_")
+                await service.receive(name, name, form, 0, given(text))
+                note = await over(service, name)
+                assert note.state == "failed" and "longer than 1000 characters" in note.error, note
+                assert await numbers(w, name) == [1, 2]
+                await service.forget(name)
+            for body in (stream.getvalue(), file.getvalue()):
+                await service.receive("x", "app", "arrow", 0, given(body))
+                note = await over(service, "x")
+                assert note.state == "failed" and "a batch holds more than" in note.error, note
+                await service.forget("x")
 
     run(story())

@@ -79,7 +79,10 @@ def test_a_few_packed_bytes_do_not_become_too_much(monkeypatch: pytest.MonkeyPat
     words = pa.table({"s": pa.array(["x" * 100] * 20_000).dictionary_encode()})
     assert decode_events(packed(words), ARROW)[0].num_rows == 20_000
     large = pa.table({"s": pa.DictionaryArray.from_arrays([0], ["x" * 2_000_000])})
-    for body in (packed(zeros, zeros), packed(large), filed(pa.concat_tables([zeros, zeros]))):
+    whole = filed(pa.concat_tables([zeros, zeros]))
+    hidden = whole[:8] + b"\xff\xff\xff\xff\0\0\0\0" + whole[16:]  # read in order it ends where it begins
+    assert pa.ipc.open_file(hidden).read_all().num_rows == 2 * zeros.num_rows
+    for body in (packed(zeros, zeros), packed(large), whole, hidden):
         before = pa.total_allocated_bytes()
         with pytest.raises(InputError, match="unpacked") as refused:
             decode_events(body, ARROW)
@@ -91,10 +94,14 @@ def test_the_size_unpacked_is_told_before(packing: str | None) -> None:
     table = pa.table({"n": [1, None, 3], "s": ["a", "b" * 5_000, None], "l": [[1], [], None]})
     for body in (packed(table, table, packing=packing), filed(table, packing=packing)):
         read = decode_events(body, ARROW)[0]
-        told = unpacked_bytes(body)
+        told = sum(unpacked_bytes(body))
         assert read.nbytes <= told < read.nbytes + 64 * 20 and told > 5_000
-    with pytest.raises((pa.ArrowInvalid, OSError)):
-        unpacked_bytes(b"ARROW1\0\0" + b"\xff" * 100)
+    for size in (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\x40\0\0\0"):
+        with pytest.raises((pa.ArrowInvalid, OSError)):
+            sum(unpacked_bytes(b"ARROW1\0\0" + b"\xff" * 100 + size + b"ARROW1"))
+    for short in (b"ARROW1\0\0", b"ARROW1\0\0ARROW1", b"\xff" * 3):
+        with pytest.raises((pa.ArrowInvalid, OSError)):
+            sum(unpacked_bytes(short))
 
 
 def test_headers() -> None:

@@ -7,14 +7,16 @@ import contextlib
 import gzip
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypeAlias
+from typing import IO, Any, AnyStr, Final, Literal, TypeAlias
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qautlra.base.errors import InputError
+from qautlra.base.limits import INGEST_BODY_BYTES
 from qautlra.model.cells import CellColumn, Cells
 from qautlra.store.importer import open_ipc
 from qautlra.wire.ingest import check_batch, csv_rows
@@ -25,6 +27,8 @@ Batch: TypeAlias = "pa.Table | list[dict[str, Any]]"
 FORMS: Final = ("parquet", "arrow", "csv", "csv.gz", "ndjson")
 BATCH_ROWS = 4_096
 LOOKED_ROWS = 65_536
+LINE_CHARS = INGEST_BODY_BYTES
+"""A line of a text file holds no more than an event that is sent by itself."""
 
 
 def batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[Batch]:
@@ -53,7 +57,7 @@ def _batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[B
             for batch in parquet.iter_batches(BATCH_ROWS):
                 yield _checked(batch)
     elif form == "arrow":
-        with pa.OSFile(str(path)) as source, open_ipc(source) as reader:
+        with open_ipc(path) as reader:
             found: Iterator[pa.RecordBatch] = (
                 (reader.get_batch(at) for at in range(reader.num_record_batches))
                 if isinstance(reader, pa.RecordBatchFileReader)
@@ -81,7 +85,7 @@ def _look(file: IO[str], columns: dict[str, CellColumn]) -> Iterator[int]:
     """Note what the columns of a CSV say, up to what is none; yield how many rows were seen, now and then."""
     rows = 0
     with contextlib.suppress(InputError):  # told when its line is come to
-        for rows, event in enumerate(csv_rows(file), 1):
+        for rows, event in enumerate(csv_rows(_read(file)), 1):
             for name, cell in event.items():
                 if cell is not None:
                     column = columns.get(name)
@@ -121,7 +125,7 @@ def _text(path: Path) -> IO[str]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(_read(file), 1):
         text = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
         if not text.strip():
             continue
@@ -134,8 +138,19 @@ def _lines(file: IO[bytes]) -> Iterator[dict[str, Any]]:
         yield event
 
 
+def _read(file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """Yield lines. Each is held whole, and a packed file of a megabyte may have one of a gigabyte."""
+    for number in count(1):
+        line = file.readline(LINE_CHARS + 1)
+        if len(line) > LINE_CHARS:
+            raise InputError(f"line {number} is longer than {LINE_CHARS} characters")
+        if not line:
+            return
+        yield line
+
+
 def _cells(file: IO[str]) -> Iterator[dict[str, Any]]:
     try:
-        yield from csv_rows(file)
+        yield from csv_rows(_read(file))
     except InputError as error:
         raise InputError(f"{error}; the rows before it are stored") from None

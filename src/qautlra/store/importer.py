@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -25,6 +26,7 @@ from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, ORDINAL, ROW_SCHEMA, STREAMS, TIME
 from qautlra.store.tables.infer import cast
+from qautlra.wire.arrow_size import MAGIC, unpacked_bytes
 
 if TYPE_CHECKING:
     from qautlra._core.market import Calendar, Instruments
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 SLICE_ROWS = 4_096
 BATCH_ROWS = 16_384
 BAD_LINES_KEPT_COUNT = 20
+UNPACKED_BYTES = 1 << 30
+"""So much a batch of an Arrow file holds, unpacked."""
 
 
 _B = TypeVar("_B")
@@ -226,7 +230,7 @@ def _columns(path: Path) -> list[str]:
     if kind in (".parquet", ".pq"):
         return list(pq.read_schema(path).names)
     if kind in (".arrow", ".ipc", ".feather"):
-        with pa.OSFile(str(path)) as file, open_ipc(file) as reader:
+        with open_ipc(path) as reader:
             return list(reader.schema.names)
     with pa.input_stream(str(path), compression="detect") as file:
         head = file.read(1 << 16).split(b"\n", 1)[0].decode("utf-8-sig", "replace")
@@ -239,7 +243,7 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path) as parquet:
             yield from parquet.iter_batches(BATCH_ROWS)
     elif kind in (".arrow", ".ipc", ".feather"):
-        with pa.OSFile(str(path)) as file, open_ipc(file) as reader:
+        with open_ipc(path) as reader:
             if isinstance(reader, pa.RecordBatchFileReader):
                 for index in range(reader.num_record_batches):
                     yield reader.get_batch(index)
@@ -259,13 +263,18 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def open_ipc(file: pa.NativeFile) -> pa.RecordBatchFileReader | pa.RecordBatchStreamReader:
-    """Return the reader of an Arrow file or stream."""
-    try:
-        return pa.ipc.open_file(file)
-    except pa.ArrowInvalid:
-        file.seek(0)
-        return pa.ipc.open_stream(file)
+@contextmanager
+def open_ipc(path: Path) -> Iterator[pa.RecordBatchFileReader | pa.RecordBatchStreamReader]:
+    """Give the reader of an Arrow file or stream; ArrowInvalid: a batch of it is too large to be unpacked."""
+    with pa.memory_map(str(path)) as mapped:
+        whole = mapped.read_buffer()
+        is_file = whole[: len(MAGIC)].to_pybytes() == MAGIC
+        if any(size > UNPACKED_BYTES for size in unpacked_bytes(whole)):
+            raise pa.ArrowInvalid(f"a batch holds more than {UNPACKED_BYTES >> 20} MiB")
+        del whole
+    opened = pa.ipc.open_file if is_file else pa.ipc.open_stream
+    with pa.OSFile(str(path)) as file, opened(file) as reader:
+        yield reader
 
 
 def _typed(values: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -10,18 +11,43 @@ import pyarrow as pa
 MAGIC: Final = b"ARROW1\0\0"
 _RECORD_BATCH: Final = 3
 _DICTIONARY: Final = 2
+_DICTIONARIES, _BATCHES = 2, 3  # fields of a footer
 
 
-def unpacked_bytes(body: bytes) -> int:
-    """Return the bytes of all buffers of an Arrow stream or file; ArrowInvalid or OSError when it is none."""
-    found = 0
+def unpacked_bytes(body: bytes | pa.Buffer) -> Iterator[int]:
+    """Yield the bytes of the buffers of each message; ArrowInvalid or OSError when it is no Arrow.
+
+    A file is what its footer says, wherever that points to; what begins with MAGIC is one.
+    """
+    whole = pa.py_buffer(body)
     try:
-        reader = pa.ipc.MessageReader.open_stream(body[len(MAGIC) :] if body.startswith(MAGIC) else body)
-        for message in reader:
-            found += _of(message.metadata.to_pybytes(), message.body)
+        if whole[: len(MAGIC)].to_pybytes() == MAGIC:
+            messages = map(pa.ipc.read_message, _blocks(whole))
+        else:
+            messages = iter(pa.ipc.MessageReader.open_stream(whole))
+        for message in messages:
+            yield _of(message.metadata.to_pybytes(), message.body)
     except (struct.error, IndexError) as error:
         raise pa.ArrowInvalid(f"a message cannot be read: {error}") from None
-    return found
+
+
+def _blocks(whole: pa.Buffer) -> Iterator[pa.Buffer]:
+    """Yield the messages the footer of a file names."""
+    end = whole.size - len(MAGIC.rstrip(b"\0")) - 4
+    (size,) = struct.unpack("<i", whole[max(end, 0) : max(end, 0) + 4].to_pybytes())
+    if not 0 < size <= end:
+        raise pa.ArrowInvalid("the file has no footer")
+    footer = whole[end - size : end].to_pybytes()
+    (at,) = struct.unpack_from("<I", footer)
+    for number in (_DICTIONARIES, _BATCHES):
+        if not (field := _field(footer, at, number)):
+            continue
+        blocks = _follow(footer, field)
+        (count,) = struct.unpack_from("<I", footer, blocks)
+        for offset, head, body in struct.iter_unpack("<qi4xq", footer[blocks + 4 : blocks + 4 + 24 * count]):
+            if min(offset, head, body) < 0 or offset + head + body > whole.size:
+                raise pa.ArrowInvalid("the footer points beyond the file")
+            yield whole[offset : offset + head + body]
 
 
 def _of(head: bytes, body: pa.Buffer | None) -> int:

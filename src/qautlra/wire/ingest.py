@@ -168,7 +168,7 @@ def _json(text: bytes | memoryview, what: str) -> Any:
 def _arrow(body: bytes) -> pa.Table:
     """Return the table of an Arrow stream or file, every offset of it checked: nobody's bytes are trusted."""
     try:
-        if unpacked_bytes(body) > UNPACKED_BYTES:
+        if sum(unpacked_bytes(body)) > UNPACKED_BYTES:
             raise _too_much()
         if body.startswith(MAGIC):
             file = pa.ipc.open_file(body)
