@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tests.e2e.conftest import Server, serving
-from tests.e2e.test_ingest import ARROW, ENV, ingest, rows
+from tests.e2e.test_ingest import ARROW, BASIC, ENV, ingest, rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 TIMEOUT_S = 3
@@ -223,6 +223,31 @@ def test_events_that_cannot_be_kept_are_refused_whole(server: Server, body: byte
     assert len(rows(server, "kept")) == before
     assert ingest(server, "ghost", body, form)[0] == status
     assert {"name": "ghost"} not in server.get_json("/api/v1/logstream")
+    is_well(server)
+
+
+def test_headers_that_are_not_utf8_are_no_fault_of_ours(server: Server) -> None:
+    def told(method: str, path: str, header: bytes, body: bytes = b"") -> bytes:
+        basic = (
+            b"" if header.startswith(b"Auth") else b"\r\nAuthorization: " + BASIC["Authorization"].encode()
+        )
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n".encode()
+            client.sendall(head + b"X-P-Stream: headers\r\n" + header + basic + b"\r\n\r\n" + body)
+            client.settimeout(10)
+            return client.recv(4096).split(b" ")[1]
+
+    for name in (b"User-Agent", b"X-P-Meta-Host", b"X-P-Tag-Host", b"X-P-Log-Source"):
+        assert told("POST", "/api/v1/ingest", name + b": caf\xe9", b'{"n": 1}') == b"200", name
+    kept = [row[name] for name in ("p_user_agent", "host", "p_format") for row in rows(server, "headers")]
+    assert kept.count("caf\ufffd") == 4
+    for name in (b"X-P-Custom-Partition", b"X-P-Time-Partition", b"X-P-Time-Partition-Limit"):
+        assert told("PUT", "/api/v1/logstream/other", name + b": \xe9\xff") in (b"200", b"400"), name
+    for scheme in (b"Basic", b"Bearer"):
+        assert told("POST", "/api/v1/ingest", b"Authorization: " + scheme + b" \xe9\xff") == b"401", scheme
+        assert told("GET", "/api/v1/query?stream=app", b"Authorization: " + scheme + b" \xe9") == b"200", (
+            scheme
+        )
     is_well(server)
 
 

@@ -61,6 +61,8 @@ class Tokens:
         """Return what a token says; AuthError when it is not ours, altered or too old."""
         if len(token) > TOKEN_CHARS_MAX:
             raise AuthError("the token is too long")
+        if not token.isascii():
+            raise AuthError("the token is not valid: characters")
         try:
             if jwt.get_unverified_header(token).get("kid") != self._kid:
                 raise AuthError("the token was made with another key; log in again")

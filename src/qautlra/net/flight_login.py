@@ -7,7 +7,6 @@ of the other doors; nothing renews it but the password.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import OrderedDict
 from typing import Final, NamedTuple, TypeVar
 
@@ -113,7 +112,7 @@ def basic(text: str) -> tuple[str, str]:
     """Return user and password of Basic credentials."""
     try:
         user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # no base64, no UTF-8, no ASCII
         raise AuthError("the Basic credentials are not readable") from None
     if not colon:
         raise AuthError("the Basic credentials are not readable")

@@ -18,7 +18,14 @@ from qautlra.net.auth import principal
 from qautlra.net.deps import Deps
 from qautlra.net.http import body_pieces, json_reply
 from qautlra.net.route import Route, checked
-from qautlra.wire.ingest import decode_events, decode_options, decode_retention, extra_columns, retention
+from qautlra.wire.ingest import (
+    decode_events,
+    decode_options,
+    decode_retention,
+    extra_columns,
+    header_text,
+    retention,
+)
 
 KEY_CHARS_COUNT = 255
 LARGE_BYTES = 1 << 18
@@ -98,9 +105,9 @@ class IngestHttp:
             events, form = await asyncio.to_thread(decode_events, body, content_type, beside_loop=True)
             key = await asyncio.to_thread(_key, request, body)
         extra = extra_columns(request.headers) | {
-            "p_user_agent": request.headers.get("User-Agent", "")[:256],
+            "p_user_agent": header_text(request.headers.get("User-Agent", ""))[:256],
             "p_src_ip": request.remote or "",
-            "p_format": request.headers.get("X-P-Log-Source", form)[:64],
+            "p_format": header_text(request.headers.get("X-P-Log-Source", form))[:64],
         }
         rows = await store.ingest(name, events, extra, create=create, key=key)
         return web.Response(status=200, headers={"X-Row-Count": str(rows)})

@@ -82,8 +82,13 @@ def extra_columns(headers: Mapping[str, str]) -> dict[str, str]:
         lower = name.lower()
         for prefix in ("x-p-meta-", "x-p-tag-"):
             if lower.startswith(prefix) and len(lower) > len(prefix):
-                found[lower[len(prefix) :].replace("-", "_")] = value[:1024]
+                found[lower[len(prefix) :].replace("-", "_")] = header_text(value)[:1024]
     return found
+
+
+def header_text(value: str) -> str:
+    """Return a header's value as a text that can be kept: what in it is not UTF-8 becomes U+FFFD."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
@@ -98,7 +103,7 @@ def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
             )
         except (KeyError, TypeError, AttributeError):
             raise InputError('the body is not {"fields": [{"name", "data_type"}, …]}', key="fields") from None
-    partition = headers.get("X-P-Custom-Partition", "")
+    partition = header_text(headers.get("X-P-Custom-Partition", ""))
     custom = tuple(name.strip() for name in partition.split(",") if name.strip())
     if len(custom) > 3 or len(set(custom)) != len(custom):
         raise InputError("X-P-Custom-Partition: up to three different fields", key="X-P-Custom-Partition")
@@ -106,7 +111,7 @@ def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
     return StreamOptions(
         is_static=_flag(headers, "X-P-Static-Schema-Flag"),
         update=_flag(headers, "X-P-Update-Stream"),
-        time_partition=headers.get("X-P-Time-Partition", "").strip(),
+        time_partition=header_text(headers.get("X-P-Time-Partition", "")).strip(),
         time_limit_days=days(limit, "X-P-Time-Partition-Limit") if limit else 0,
         custom_partition=custom,
         fields=fields,
