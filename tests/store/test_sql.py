@@ -400,11 +400,17 @@ def test_sample_by_is_aligned_to_sections(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with world(tmp_path) as w:
-            # 09:30 to 11:30 with the break from 10:15 to 10:30
+            # 09:30 to 11:30 with the break from 10:15 to 10:30, in which a row makes no bar
             w.publish(
-                tick(AU, OPENING + n * 30 * S, last_price=100.0 + n % 7, volume=10 * n, open_interest=n)
+                tick(
+                    AU,
+                    OPENING + n * 30 * S,
+                    last_price=(100.0 if CALENDAR.bar_open(AU, OPENING + n * 30 * S, MINUTE) >= 0 else 900.0)
+                    + n % 7,
+                    volume=10 * n,
+                    open_interest=n,
+                )
                 for n in range(240)
-                if CALENDAR.bar_open(AU, OPENING + n * 30 * S, MINUTE) >= 0
             )
             minute = Verb(name="sample_by", period="1m")
             made = await w.query(verb=minute)

@@ -219,6 +219,11 @@ cdef class Calendar:
         daytime behind a night where that has one."""
         return list(self.ptr.auctions(self.sections_of(symbol), trading_day))
 
+    def auction_s(self, str symbol not None) -> int:
+        """How many seconds before such an opening its auction begins; rows before that make no bar."""
+        cdef int32_t at = self.sections_of(symbol)
+        return 0 if at < 0 else self.ptr.all_sections()[at].auction_s
+
     def bar_open(self, str symbol not None, int64_t ts_ns, int64_t period_ns) -> int:
         """Opening time of the bar an instant belongs to, -1 when it makes none."""
         if period_ns < 1_000_000_000 or period_ns > 86_400_000_000_000 or period_ns % 1_000_000_000:

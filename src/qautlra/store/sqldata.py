@@ -167,21 +167,27 @@ class SqlData:
     ) -> None:
         """Make a table of the trading sections of what the streams hold from `begin_us` on.
 
+        `early`: where a section's auction begins, its opening where it has none.
         `whole`: the day was recorded, and is read, from its start.
         """
         calendar = self._calendar_now()
         symbols, days, opens, closes, firsts, lasts, whole = [], [], [], [], [], [], []
+        earlies = []
         for name in sorted(used):
             found = connection.execute(
                 f'SELECT DISTINCT instrument_id, trading_date FROM "{name}"'
             ).fetchall()
             for symbol, day in found:
-                bounds = calendar.section_bounds(symbol, day.year * 10_000 + day.month * 100 + day.day)
+                number = day.year * 10_000 + day.month * 100 + day.day
+                bounds = calendar.section_bounds(symbol, number)
+                auctions = calendar.auction_openings(symbol, number)
+                auction_ns = calendar.auction_s(symbol) * 1_000_000_000
                 day_us = self._day_begin_us(bounds[0][0] // 1_000) if bounds else 0
                 for start_ns, stop_ns in bounds:
                     symbols.append(symbol)
                     days.append(day)
                     opens.append(start_ns // 1_000)
+                    earlies.append((start_ns - auction_ns * (start_ns in auctions)) // 1_000)
                     closes.append(stop_ns // 1_000)
                     firsts.append(bounds[0][0] // 1_000)
                     lasts.append(bounds[-1][1] // 1_000)
@@ -194,6 +200,7 @@ class SqlData:
                 "instrument_id": pa.array(symbols, pa.string()),
                 "trading_date": pa.array(days, pa.date32()),
                 "open": pa.array(opens, moment),
+                "early": pa.array(earlies, moment),
                 "close": pa.array(closes, moment),
                 "day_open": pa.array(firsts, moment),
                 "day_close": pa.array(lasts, moment),

@@ -26,7 +26,8 @@ _PLACED = f"""SELECT r.*, s.whole, {{inside}} AS inside, CASE WHEN {{period}} >=
 
 # Volumes of ticks count from the day's beginning. A day not recorded from there counts from its first row.
 # Rows before the range (not `inside`) say what had been traded when it began; they make no bars.
-_FROM_TICKS = f"""WITH placed AS ({_PLACED} WHERE r.last_price IS NOT NULL),
+# A row between two sections, or before an auction, is in no bar.
+_FROM_TICKS = f"""WITH placed AS ({_PLACED} WHERE r.last_price IS NOT NULL AND r.datetime >= s.early),
 totals AS (SELECT bucket, inside, instrument_id, trading_date, any_value(whole) AS whole,
   arg_min(last_price, row(datetime, seq)) AS open, max(last_price) AS high, min(last_price) AS low,
   arg_max(last_price, row(datetime, seq)) AS close, max(volume) AS total,
