@@ -341,6 +341,27 @@ def test_a_socket_ends_with_the_login_it_was_opened_with(make_front: MakeFront, 
     until(lambda: not entered, 10.0)
 
 
+def test_a_strangers_name_for_this_machine_opens_nothing(make_front: MakeFront, tmp_path: Path) -> None:
+    page = "https://page.example:8443"
+    front = make_front(net={"cors": {"allowed_origins": [page]}}, auth=AuthService(tmp_path))
+    guarded = Guarded(front)
+    for host in (
+        "localhost:1",
+        "[::1]:80",
+        "192.0.2.1:80",
+        "feed:8014",
+        socket.gethostname(),
+        "page.example",
+    ):
+        assert front.call("GET", "/api/status", Host=host).status == 200, host
+    for host in ("evil.example", "evil.example:8014", "127.0.0.1.evil.example", "[::1", "evil.example."):
+        for path in ("/api/status", "/metrics", "/api/v1/query?stream=x"):
+            assert front.call("GET", path, Host=host).status == 401, (host, path)
+        assert front.call("GET", "/health", Host=host).status == 200, host
+    login = f"Bearer {guarded.token('eye')}"
+    assert front.call("GET", "/api/status", Host="evil.example", Authorization=login).status == 200
+
+
 # --- the audit log ---
 
 

@@ -17,7 +17,7 @@ from qautlra.auth.service import AuthService
 from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.base.log import Seldom, get_logger
 from qautlra.net.deps import Deps
-from qautlra.net.origin import is_loopback_name
+from qautlra.net.origin import is_loopback_name, is_ours
 from qautlra.net.route import Handler, Route
 from qautlra.wire import envelope
 from qautlra.wire.trade_errors import INTERNAL, TABLE
@@ -95,8 +95,9 @@ class Guard:
         address = address_of(request)
         if not inside and self._deps.auth is not None:
             self._deps.auth.reads.take(f"from {address}")
-        open_here = inside and not self._deps.require_login
-        if route.right is Right.PUBLIC or (route.right is Right.MARKET and open_here):
+        open_here = inside and not self._deps.require_login and route.right is Right.MARKET
+        open_here = open_here and is_ours(request.headers.get("Host", ""), self._deps)
+        if route.right is Right.PUBLIC or open_here:
             return
         auth = self._deps.auth
         if auth is None:

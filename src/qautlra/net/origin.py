@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from qautlra.net.deps import Deps
@@ -29,6 +30,27 @@ def is_configured(origin: str, deps: Deps) -> bool:
     """Tell whether the configuration lets this origin in."""
     cors = deps.settings.cors
     return cors.allow_all or origin in cors.allowed_origins or origin in deps.origins
+
+
+def is_ours(host: str, deps: Deps) -> bool:
+    """Tell whether `host[:port]` can only mean this machine, or is configured.
+
+    Any page can have a name of its own point here (DNS rebinding), and then reads as if it were ours: the
+    browser sends no Origin with what it takes for the page's own server.
+    """
+    try:
+        name = host_of(host)
+    except ValueError:
+        return False
+    if "." not in name or is_loopback_name(name) or name == gethostname().lower():
+        return True  # nobody is given a name without a dot
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        cors = deps.settings.cors
+        known = (urlsplit(origin).hostname for origin in (*cors.allowed_origins, *deps.origins))
+        return cors.allow_all or name in known
+    return True
 
 
 def may_open(origin: str | None, host: str, deps: Deps) -> bool:
