@@ -526,3 +526,19 @@ def test_bars_in_sql_are_whole_wherever_the_range_begins(tmp_path: Path) -> None
                 assert found == await w.query("bar_1m", **given)
 
     run(story())
+
+
+def test_the_first_day_there_is_counts_from_its_opening_where_that_was_seen(tmp_path: Path) -> None:
+    """As in `bar_1m`: a first row of the day's first minute opened it, a later one says what went before."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            seen, joined = ticks(IF, 30, 200, amount=1.0), ticks(STOCK, 90, 200, amount=1.0)
+            w.publish(sorted([*seen, *joined], key=lambda row: row["datetime"]))
+            bars = await w.query("bar_1m")
+            assert [bars[0]["volume"], bars[1]["volume"], bars[2]["volume"]] == [60, 60, 29]
+            assert await w.query("market_data", verb=Verb(name="sample_by", period="1m")) == bars
+            days = await w.query("market_data", verb=Verb(name="sample_by", period="1d"))
+            assert {day["instrument_id"]: day["volume"] for day in days} == {IF: 230, STOCK: 199}
+
+    run(story())

@@ -168,10 +168,10 @@ class SqlData:
         """Make a table of the trading sections of what the streams hold from `begin_us` on.
 
         `early`: where a section's auction begins, its opening where it has none.
-        `whole`: the day was recorded, and is read, from its start.
+        `seen_by`: a first row before it says all that was traded; one behind it came when the day had begun.
         """
         calendar = self._calendar_now()
-        symbols, days, opens, closes, firsts, lasts, whole = [], [], [], [], [], [], []
+        symbols, days, opens, closes, firsts, lasts, seen = [], [], [], [], [], [], []
         earlies = []
         for name in sorted(used):
             found = connection.execute(
@@ -183,6 +183,10 @@ class SqlData:
                 auctions = calendar.auction_openings(symbol, number)
                 auction_ns = calendar.auction_s(symbol) * 1_000_000_000
                 day_us = self._day_begin_us(bounds[0][0] // 1_000) if bounds else 0
+                seen_us = 0
+                if bounds and begin_us <= day_us:
+                    is_whole = oldest_us < day_us
+                    seen_us = (bounds[-1][1] if is_whole else bounds[0][0]) // 1_000 + MINUTE_S * 1_000_000
                 for start_ns, stop_ns in bounds:
                     symbols.append(symbol)
                     days.append(day)
@@ -191,7 +195,7 @@ class SqlData:
                     closes.append(stop_ns // 1_000)
                     firsts.append(bounds[0][0] // 1_000)
                     lasts.append(bounds[-1][1] // 1_000)
-                    whole.append(oldest_us < day_us and begin_us <= day_us)
+                    seen.append(seen_us)
                 if len(symbols) > SECTIONS_COUNT:
                     raise LimitError(f"sample_by: more than {SECTIONS_COUNT} sections; ask for less")
         moment = pa.timestamp("us", "UTC")
@@ -204,7 +208,7 @@ class SqlData:
                 "close": pa.array(closes, moment),
                 "day_open": pa.array(firsts, moment),
                 "day_close": pa.array(lasts, moment),
-                "whole": pa.array(whole, pa.bool_()),
+                "seen_by": pa.array(seen, moment),
             }
         )
         connection.register("__sections", table)

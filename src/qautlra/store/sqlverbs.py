@@ -18,17 +18,19 @@ from qautlra.wire.period import DAY_S, period_s
 ORIGIN = "TIMESTAMPTZ '1970-01-01 00:00:00+08'"
 _DAY = "INTERVAL 1 DAY"
 
-_PLACED = f"""SELECT r.*, s.whole, {{inside}} AS inside, CASE WHEN {{period}} >= {_DAY} THEN s.day_open ELSE
+_PLACED = f"""SELECT r.*, s.seen_by, {{inside}} AS inside, CASE WHEN {{period}} >= {_DAY} THEN s.day_open ELSE
     time_bucket({{period}}, least(greatest(r.datetime, s.open), s.close - INTERVAL 1 MICROSECOND), s.open)
     END AS bucket
   FROM {{source}} r ASOF JOIN __sections s ON r.instrument_id = s.instrument_id
     AND r.trading_date = s.trading_date AND r.datetime < s.close + INTERVAL 1 SECOND"""
 
-# Volumes of ticks count from the day's beginning. A day not recorded from there counts from its first row.
+# Volumes of ticks count from the day's beginning. A day not recorded from there counts from its first row,
+# but for one of its first minute.
 # Rows before the range (not `inside`) say what had been traded when it began; they make no bars.
 # A row between two sections, or before an auction, is in no bar.
 _FROM_TICKS = f"""WITH placed AS ({_PLACED} WHERE r.last_price IS NOT NULL AND r.datetime >= s.early),
-totals AS (SELECT bucket, inside, instrument_id, trading_date, any_value(whole) AS whole,
+totals AS (SELECT bucket, inside, instrument_id, trading_date, any_value(seen_by) AS seen_by,
+  min(datetime) AS first,
   arg_min(last_price, row(datetime, seq)) AS open, max(last_price) AS high, min(last_price) AS low,
   arg_max(last_price, row(datetime, seq)) AS close, max(volume) AS total,
   min(volume) AS first_total,  max(amount) AS amount_total, min(amount) AS first_amount,
@@ -36,8 +38,10 @@ totals AS (SELECT bucket, inside, instrument_id, trading_date, any_value(whole) 
   arg_max(open_interest, row(datetime, seq)) AS close_oi
   FROM placed GROUP BY ALL)
 SELECT bucket AS datetime, instrument_id, trading_date, open, high, low, close,
-  (total - coalesce(lag(total) OVER day, CASE WHEN whole THEN 0 ELSE first_total END))::BIGINT AS volume,
-  amount_total - coalesce(lag(amount_total) OVER day, CASE WHEN whole THEN 0 ELSE first_amount END) AS amount,
+  (total - coalesce(lag(total) OVER day, CASE WHEN first < seen_by THEN 0 ELSE first_total END))::BIGINT
+  AS volume,
+  amount_total - coalesce(lag(amount_total) OVER day, CASE WHEN first < seen_by THEN 0 ELSE first_amount END)
+  AS amount,
   open_oi, close_oi
 FROM totals WINDOW day AS (PARTITION BY instrument_id, trading_date ORDER BY bucket, inside) QUALIFY inside"""
 
