@@ -103,6 +103,11 @@ def test_a_copy_made_while_rows_come_answers_as_of_a_moment(tmp_path: Path) -> N
                 assert [row["n"] for row in app] == [1, 2]
         with pytest.raises(InputError, match="not empty"):
             copy_store(source, tmp_path / "copy-0")
+        (tmp_path / "link").symlink_to(source)
+        for inside in (source / "copy", source / "stream=x", tmp_path / "link" / "log" / "copy"):
+            with pytest.raises(InputError, match="lies inside"):
+                copy_store(source, inside)
+            assert not inside.exists()
 
     run(story())
 

@@ -173,11 +173,14 @@ def copy_store(source: Path, target: Path, told: Told = lambda _bytes: None) -> 
     """Copy a store as it is at one moment into an empty directory, also while it is written; return bytes.
 
     StorageError when it changes too fast, or is itself a copy that was cut short; InputError when the target
-    is not empty. The copy counts when this returns; until then it has a note that it is none.
+    is not empty, or lies inside the store, which takes files there for its own. The copy counts when this
+    returns; until then it has a note that it is none.
     """
     check_whole(source)
     if not (source / "log").is_dir():
         raise InputError(f"{source}: there is no store here")
+    if target.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"{target} lies inside {source}")
     if target.exists() and any(target.iterdir()):
         check_whole(target)
         raise InputError(f"{target} is not empty")
