@@ -42,17 +42,17 @@ async def numbers(w: World, stream: str = "app") -> list[int]:
 
 def test_sent_again_they_are_stored_once_over_files_and_restarts(tmp_path: Path) -> None:
     async def story() -> None:
-        async with tables(tmp_path) as (w, store):
+        async with tables(tmp_path / "first") as (w, store):
             assert await take(w, key("a"), 1, 2) == 2
             assert await take(w, key("a"), 1, 2) == 2
             assert await take(w, None, 3) == await take(w, None, 3) == 1
             assert await numbers(w) == [1, 2, 3, 3] and store.replays == 1
-        async with tables(tmp_path) as (w, store):  # from the log
+        async with tables(tmp_path / "first") as (w, store):  # from the log
             assert await take(w, key("a"), 1, 2) == 2
             await store.file_away()
             assert await take(w, key("b"), 4) == 1
-        copy_store(tmp_path, tmp_path / "copy")
-        for directory in (tmp_path, tmp_path / "copy"):  # from the files, and from both
+        copy_store(tmp_path / "first", tmp_path / "copy")
+        for directory in (tmp_path / "first", tmp_path / "copy"):  # from the files, and from both
             async with tables(directory) as (w, store):
                 assert await take(w, key("a"), 1, 2) == 2
                 assert await take(w, key("b"), 4) == 1

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -789,8 +790,9 @@ def test_one_streams_rows_do_not_hold_up_the_others(tmp_path: Path, monkeypatch:
         async with tables(tmp_path) as (w, store):
             assert sorted((tmp_path / "tables" / "aside").glob("*.arrow")) == aside
             assert len(verify(tmp_path, CALENDAR).notes) == 3
-            copy_store(tmp_path, tmp_path / "copy")
-            assert len(list((tmp_path / "copy" / "tables" / "aside").glob("*.arrow"))) == 3
+            copy = tmp_path.with_name(f"{tmp_path.name}-copy")
+            copy_store(tmp_path, copy)
+            assert len(list((copy / "tables" / "aside").glob("*.arrow"))) == 3
             work = Local(w.store.ingest, w.store.query, aside[0], "good", "arrow", lambda _rows: None)
             assert (await work.run("a")).error == ""
             assert [row["n"] for row in await rows(w, "good")] == [3, 4, 1, 2]
@@ -849,6 +851,58 @@ def test_what_cannot_be_merged_holds_no_other_up(tmp_path: Path) -> None:
             with pytest.raises((StorageError, pa.ArrowException, OSError)):
                 await store.merge_small()
             assert sum(file.stream == "other" for file in store.catalogue.state.files) == 1
+
+    run(story())
+
+
+def test_a_merge_holds_no_more_rows_than_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts that unpack to more than 2 GiB failed every minute, and were read for it each time."""
+    monkeypatch.setattr(files, "MERGED_BYTES", 100_000)
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            sizes = [30, 30, 30, 300, 30, 30, 30, 30, 300, 30, 30, 30, 30]  # kB of a row
+            for step, kilobytes in enumerate(sizes):
+                await take(w, "app", {"n": step, "text": "x" * 1000 * kilobytes})
+                await store.file_away()
+            for _ in range(20):
+                await store.merge_small()
+            ranges = sorted((file.first_lsn, file.last_lsn) for file in store.catalogue.state.files)
+            assert len(ranges) < len(sizes) - 2
+            assert all(last < first for (_, last), (first, _) in pairwise(ranges))  # none within another
+            asked = [0]
+            read = files.merged
+            monkeypatch.setattr(files, "merged", lambda *a: (asked.append(1), read(*a))[1])
+            await store.merge_small()
+            assert asked == [0]  # what has no room is not read again
+            found = await rows(w, "app")
+            assert [row["n"] for row in found] == list(range(len(sizes)))
+        for name in ("manifest.json", "tables/manifest.json"):
+            (tmp_path / name).unlink(missing_ok=True)
+        async with tables(tmp_path) as (w, store):
+            assert [row["n"] for row in await rows(w, "app")] == list(range(len(sizes)))
+
+    run(story())
+
+
+def test_files_are_merged_with_their_neighbours_only(tmp_path: Path) -> None:
+    """A large one between small ones was taken for a part of theirs when the manifest was lost."""
+
+    async def story() -> None:
+        async with tables(tmp_path) as (w, store):
+            await take(w, "app", {"n": 1})
+            await store.file_away()
+            (one,) = store.catalogue.state.files
+            filed = [
+                msgspec.structs.replace(one, path=f"{Path(one.path).parent}/{n}", first_lsn=n, last_lsn=n)
+                for n in range(17)
+            ]
+            filed[8] = msgspec.structs.replace(filed[8], bytes=files.MERGE_BYTES)
+            state = store.catalogue.state
+            state = msgspec.structs.replace(state, files=tuple(reversed(filed)))
+            assert files.crowded(state) == [filed[:8], filed[9:]]
+            assert files.crowded(state, {filed[3].path}) == [filed[9:]]
+            assert files.crowded(msgspec.structs.replace(state, files=(*filed[1:8], *filed[8:16]))) == []
 
     run(story())
 

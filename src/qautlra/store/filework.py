@@ -73,10 +73,14 @@ Job = FileSegment | Merge | FileBars | FileTables | MergeTable | MakeTable
 
 
 class Done(Struct, frozen=True, kw_only=True, tag=True):
-    """The files that are written, whole and synced. `latest`: of a segment's rows, the file of the newest."""
+    """The files that are written, whole and synced.
+
+    `latest`: of a segment's rows, the file of the newest; `taken`: the files put together.
+    """
 
     files: tuple[DataFile, ...]
     latest: str = ""
+    taken: tuple[DataFile, ...] = ()
 
 
 def do(job: Job, table: pa.Table | None, data_dir: Path, layout: Layout) -> Done:
@@ -99,8 +103,8 @@ def do(job: Job, table: pa.Table | None, data_dir: Path, layout: Layout) -> Done
             filed = file_records(tables, job.first_lsn, job.last_lsn, job.by_date, layout)
             return Done(files=tuple(filed))
         case MergeTable():
-            one = table_files.merged(tables, job.files, job.definition, layout, job.serial)
-            return Done(files=(one,))
+            new, taken = table_files.merged(tables, job.files, job.definition, layout, job.serial)
+            return Done(files=tuple(new), taken=tuple(taken))
         case MakeTable():
             assert table is not None
             within = job.start_us, job.stop_us

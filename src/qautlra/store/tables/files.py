@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from qautlra.store.tables.definition import Definition
 PARTITIONS_COUNT = 1_000
 MERGE_COUNT = 8
 MERGE_BYTES = 16 << 20
+MERGED_BYTES = 512 << 20
+"Of the rows of one merge in memory: texts may unpack a hundredfold."
 ZONE_US = 8 * 3_600 * 1_000_000
 
 
@@ -116,15 +118,30 @@ def made(
 
 def merged(
     data_dir: Path, files: Sequence[DataFile], definition: Definition, layout: Layout, serial: int
-) -> DataFile:
-    """Write one file with the rows of several of one directory, for the caller to put in their place."""
-    tables = [pq.read_table(data_dir / file.path, partitioning=None) for file in files]
+) -> tuple[list[DataFile], list[DataFile]]:
+    """Write one file with the rows of several of one directory, for the caller to put in their place.
+
+    Return it and those it holds: neighbours, as many as have room in MERGED_BYTES; nothing when no two have.
+    """
+    tables: list[pa.Table] = []
+    taken: list[DataFile] = []
+    for file in files:
+        table = pq.read_table(data_dir / file.path, partitioning=None)
+        if sum(one.nbytes for one in (*tables, table)) > MERGED_BYTES:
+            if len(taken) > 1:
+                break
+            tables, taken = [], []
+        tables.append(table)
+        taken.append(file)
+    files = taken
+    if len(files) < 2:
+        return [], []
     table = unite(tables, definition).sort_by([(definition.time_column, "ascending")])
     first, last = min(file.first_lsn for file in files), max(file.last_lsn for file in files)
     path = (data_dir / files[0].path).with_name(f"{first:020d}-{last:020d}-m{serial}.parquet")
     write_parquet(path, table, layout)
     sync_directory(path.parent)
-    return describe(data_dir, path, table, definition, files[0].day, first, last)
+    return [describe(data_dir, path, table, definition, files[0].day, first, last)], taken
 
 
 def rebuilt(
@@ -232,10 +249,22 @@ def by_stream(state: State) -> dict[str, list[DataFile]]:
     return found
 
 
-def crowded(state: State) -> list[list[DataFile]]:
-    """Return the small files of each directory that has enough of them to be merged."""
-    groups: dict[str, list[DataFile]] = {}
+def crowded(state: State, large: Container[str] = ()) -> list[list[DataFile]]:
+    """Return small files of each directory, where enough are neighbours to be merged; not those in `large`.
+
+    Neighbours, because a file is known to hold all positions of the log between its ends.
+    """
+    folders: dict[str, list[DataFile]] = {}
     for file in state.files:
-        if file.bytes < MERGE_BYTES:
-            groups.setdefault(file.path.rpartition("/")[0], []).append(file)
-    return [files for files in groups.values() if len(files) >= MERGE_COUNT]
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    found: list[list[DataFile]] = []
+    for files in folders.values():
+        run: list[DataFile] = []
+        runs = [run]
+        for file in sorted(files, key=lambda one: (one.first_lsn, one.path)):
+            if file.bytes < MERGE_BYTES and file.path not in large:
+                run.append(file)
+            elif run:
+                runs.append(run := [])
+        found += [one for one in runs if len(one) >= MERGE_COUNT]
+    return found

@@ -66,6 +66,7 @@ class TableStore:
         self._change = asyncio.Lock()
         self._waiting: dict[str, int] = {}
         self._stale: list[tuple[float, str]] = []
+        self._large: set[str] = set()  # small files whose rows have no room in a merge
         self._first_waiting_s = 0.0
         self._retained_day = -1
         self.rows_taken = 0
@@ -413,26 +414,32 @@ class TableStore:
 
     async def merge_small(self) -> None:
         """Put small files of one directory together, one directory at a time."""
-        if not crowded(self.catalogue.state):
+        if not crowded(self.catalogue.state, self._large):
             return
         async with self._change:
             # What was there before the lock was waited for may be deleted, or made again, by now.
             before = self.catalogue.state
             failed: Exception | None = None
-            for files in crowded(before):
+            for files in crowded(before, self._large):
                 serial = before.serial + 1
                 try:
                     definition = self.book.get(files[0].stream)
                     job = MergeTable(files=tuple(files), definition=definition, serial=serial)
-                    new = (await self._filer.run(job)).files
+                    done = await self._filer.run(job)
                 except (StorageError, NotFoundError, pa.ArrowException, OSError) as error:
                     if is_full(error):
                         raise
                     failed = error  # whatever these are, others are merged
                     continue
-                state = without(before, files)
-                state = msgspec.structs.replace(state, files=(*state.files, *new), serial=serial)
-                await self._replace(state, files)
+                if not done.files:
+                    self._large.update(file.path for file in files)
+                    continue
+                if len(done.taken) < len(files):
+                    self._large.update(file.path for file in done.files)
+                taken = list(done.taken)
+                state = without(before, taken)
+                state = msgspec.structs.replace(state, files=(*state.files, *done.files), serial=serial)
+                await self._replace(state, taken)
                 break
             if failed is not None:
                 raise failed
