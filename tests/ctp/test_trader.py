@@ -433,6 +433,30 @@ def test_what_a_user_loses_an_open_session_loses(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_who_loses_the_right_while_the_day_is_told_hears_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctp_flow, "PIECE_COUNT", 1)
+
+    async def story(venue: Venue) -> None:
+        await venue.auth.write(venue.auth.users.add, "boss", HASHES[0], Role.ADMIN)
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        busy(venue, 0, 400)
+        boss = await trader(venue, "boss", confirm=False, private_mode=RESTART)
+        boss.program.ask(Kind.QRY_ACCOUNT, 5, InvestorID="one")
+        assert (await boss.program.next(Kind.QRY_ACCOUNT)).error == 0
+        await venue.auth.write(venue.auth.users.set_roles, "boss", Role.TRADER)
+        venue.service.desk.turn()  # type: ignore[union-attr]
+        await asyncio.sleep(0.3)
+        assert venue.rig.send("late", "SHFE.cu2109", "BUY", "OPEN", 1, 74000, account="one").code == 0
+        await private_flow(boss.program)
+        told = [got for got in boss.program.seen if got.kind in (Kind.RTN_ORDER, Kind.RTN_TRADE)]
+        assert len(told) < 800  # of which there are more
+        assert "401" not in {layout("Order").read(got.record)["OrderRef"] for got in told}
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+
+
 def test_who_changes_the_password_goes_on(tmp_path: Path) -> None:
     async def story(venue: Venue) -> None:
         one = await trader(venue)

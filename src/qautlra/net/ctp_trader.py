@@ -63,7 +63,7 @@ class TraderSession:
         self._session = 0
         self._flows: dict[str, Flow] = {}
         self._task: asyncio.Task[None] | None = None
-        self._following: set[asyncio.Task[None]] = set()
+        self._following: dict[str, asyncio.Task[None]] = {}  # by account: its day is being sent
         self._may_write = asyncio.Event()
         self._may_write.set()
         self._waiting: deque[Frame] = deque()
@@ -92,11 +92,8 @@ class TraderSession:
         self._leave()
 
     def _leave(self) -> None:
-        for task in self._following:
-            task.cancel()
-        for flow in self._flows.values():
-            self._desk.unfollow(flow, self)
-        self._flows = {}
+        for account_id in list(self._flows):
+            self._unfollow(account_id)
         self._desk.unwatch(self)
         if self._principal is not None:
             self._desk.leave(self._principal)
@@ -112,7 +109,7 @@ class TraderSession:
             return
         self._principal = principal
         for account_id in [name for name in self._flows if not principal.may(Right.VIEW, name)]:
-            self._desk.unfollow(self._flows.pop(account_id), self)
+            self._unfollow(account_id)
 
     # --- requests ---
 
@@ -204,7 +201,7 @@ class TraderSession:
         for account_id in self._accounts():
             self._flow(account_id)
         if self._following:
-            await asyncio.wait(self._following)
+            await asyncio.wait(self._following.values())
 
     async def _enter(self, broker: str, user_id: str, password: str) -> int:
         """Check who logs in; return an error number or 0."""
@@ -368,10 +365,21 @@ class TraderSession:
             flow = self._flows[account_id] = self._desk.flow(account_id)
             said = self._hello
             following = flow.follow(self, self._send, said.private_mode, said.private_seen, self._room)
-            task = asyncio.get_running_loop().create_task(following)
-            self._following.add(task)
-            task.add_done_callback(self._following.discard)
+            task = self._following[account_id] = asyncio.get_running_loop().create_task(following)
+            task.add_done_callback(lambda done: self._followed(account_id, done))
         return flow
+
+    def _followed(self, account_id: str, done: asyncio.Task[None]) -> None:
+        if self._following.get(account_id) is done:
+            del self._following[account_id]
+        if not done.cancelled():
+            done.result()
+
+    def _unfollow(self, account_id: str) -> None:
+        task = self._following.pop(account_id, None)
+        if task is not None:
+            task.cancel()
+        self._desk.unfollow(self._flows.pop(account_id), self)
 
     def _log(self, act: Act, account_id: str, answer: Answer, order: InsertOrder | None = None) -> None:
         assert self._principal is not None
