@@ -450,8 +450,7 @@ def test_who_loses_the_right_while_the_day_is_told_hears_no_more(
         await asyncio.sleep(0.3)
         assert venue.rig.send("late", "SHFE.cu2109", "BUY", "OPEN", 1, 74000, account="one").code == 0
         await private_flow(boss.program)
-        told = [got for got in boss.program.seen if got.kind in (Kind.RTN_ORDER, Kind.RTN_TRADE)]
-        assert len(told) < 800  # of which there are more
+        told = [got for got in boss.program.seen if got.kind == Kind.RTN_ORDER]
         assert "401" not in {layout("Order").read(got.record)["OrderRef"] for got in told}
 
     play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
