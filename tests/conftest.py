@@ -74,7 +74,8 @@ def tell_beside(number: int) -> bool:
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """The summary comes last: what works beside the tests ends before it, and has shown what it said."""
-    if not hasattr(session.config, "workerinput"):
+    is_inner = hasattr(session.config, "workerinput") or "PYTEST_XDIST_WORKER" in os.environ  # in a test, too
+    if not is_inner:
         while tell_beside(signal.SIGCONT):
             time.sleep(0.2)
 
