@@ -211,8 +211,9 @@ class Flow:
                 return
             self._lay_by(self._trade.trade(number))
             yield
-        while self._untold and self._trade.trading_day == day:
-            number = next(iter(self._untold))
+        for number in list(self._untold):  # the first of a dict is looked for behind all that have gone
+            if self._trade.trading_day != day:
+                return
             order = self._trade.order(number)
             mine = self._untold.pop(number)
             if not is_own_refusal(order):

@@ -420,6 +420,7 @@ class TableStore:
             # What was there before the lock was waited for may be deleted, or made again, by now.
             before = self.catalogue.state
             failed: Exception | None = None
+            self._large &= {file.path for file in before.files}
             for files in crowded(before, self._large):
                 serial = before.serial + 1
                 try:
