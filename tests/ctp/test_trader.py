@@ -13,7 +13,7 @@ from qautlra.app.ctp_front import Listing
 from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthService
 from qautlra.config.tree import CtpFront
-from qautlra.net import ctp_flow
+from qautlra.net import ctp_flow, ctp_trader
 from qautlra.net.ctp_desk import Desk
 from qautlra.net.ctp_flow import Flow
 from qautlra.net.ctp_front import GIVE_UP_BYTES, CtpFrontService
@@ -452,6 +452,27 @@ def test_who_loses_the_right_while_the_day_is_told_hears_no_more(
         await private_flow(boss.program)
         told = [got for got in boss.program.seen if got.kind == Kind.RTN_ORDER]
         assert "401" not in {layout("Order").read(got.record)["OrderRef"] for got in told}
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+
+
+def test_a_long_answer_ends_with_the_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctp_trader, "SLICE_S", 0.0)
+
+    async def story(venue: Venue) -> None:
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        busy(venue, 0, 100)
+        one = await trader(venue)
+        (link,) = venue.service.connections
+        assert link.session is not None
+        link.session.hold(True)  # it does not read
+        one.program.ask(Kind.QRY_ORDER, 7, BrokerID="9999", InvestorID="one")
+        await asyncio.sleep(0.1)
+        await venue.auth.set_password("one", PASSWORD + "2")
+        venue.service.desk.turn()  # type: ignore[union-attr]
+        link.session.hold(False)
+        assert (await one.program.next(Kind.ERROR)).error == 9
+        assert sum(got.kind == Kind.QRY_ORDER for got in one.program.seen) < 100
 
     play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
 

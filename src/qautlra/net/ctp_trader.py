@@ -63,6 +63,7 @@ class TraderSession:
         self._session = 0
         self._flows: dict[str, Flow] = {}
         self._task: asyncio.Task[None] | None = None
+        self._is_sending = False  # the task has done its work, and sends what came of it
         self._following: dict[str, asyncio.Task[None]] = {}  # by account: its day is being sent
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -101,8 +102,8 @@ class TraderSession:
 
     def renew(self) -> None:
         """Take the user as they are now: an ended login ends here, a lost account is not told of any more."""
-        if self._principal is None or self._task is not None:  # which may be changing the password
-            return
+        if self._principal is None or (self._task is not None and not self._is_sending):
+            return  # it may be changing the password
         principal = self._desk.now(self._principal)
         if principal is None:
             self._leave()
@@ -157,6 +158,7 @@ class TraderSession:
 
     def _next(self, done: asyncio.Task[None]) -> None:
         self._task = None
+        self._is_sending = False
         if done.cancelled():
             return
         done.result()
@@ -201,6 +203,7 @@ class TraderSession:
         for account_id in self._accounts():
             self._flow(account_id)
         if self._following:
+            self._is_sending = True
             await asyncio.wait(self._following.values())
 
     async def _enter(self, broker: str, user_id: str, password: str) -> int:
@@ -405,7 +408,7 @@ class TraderSession:
             flow = self._flow(account_id) if account_id else None
             many = self._answers.long(got.kind, asked, account_id, flow)
             if many is not None:
-                self._begin(self._reply_long(got, many))
+                self._begin(self._reply_long(got, many, account_id))
                 return
             rows = self._answers.rows(got.kind, asked, account_id, flow)
         except UnavailableError:
@@ -413,7 +416,8 @@ class TraderSession:
             return
         self._reply(got, rows)
 
-    async def _reply_long(self, got: Frame, rows: Iterator[bytes]) -> None:
+    async def _reply_long(self, got: Frame, rows: Iterator[bytes], account_id: str) -> None:
+        self._is_sending = True
         before = b""
         until_s = monotonic_s() + SLICE_S
         try:
@@ -423,6 +427,10 @@ class TraderSession:
                 before = row
                 if monotonic_s() >= until_s:
                     await self._room()
+                    who = self._principal
+                    if who is None or (account_id and not who.may(Right.VIEW, account_id)):
+                        self._fail(got.request, codes.NO_PRIVILEGE)
+                        return
                     until_s = monotonic_s() + SLICE_S
         except UnavailableError:
             self._fail(got.request, codes.NOT_READY)
