@@ -257,16 +257,92 @@ def test_passwords_that_will_not_do(tmp_path: Path, password: str) -> None:
     run(tmp_path, work)
 
 
-def test_an_outdated_hash_is_renewed_at_login(tmp_path: Path) -> None:
+def weak_hash(password: str) -> str:
     from argon2 import PasswordHasher
 
+    return PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(password)
+
+
+def test_an_outdated_hash_is_renewed_at_login(tmp_path: Path) -> None:
     async def work(auth: AuthService) -> None:
-        weak = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
+        weak = weak_hash(PASSWORD)
         await auth.write(auth.users.add, "check", weak, Role.TRADER)
         token = (await auth.login("check", PASSWORD)).access_token
         renewed = auth.users.find("check").password_hash
         assert renewed != weak and "m=19456,t=2,p=1" in renewed and renewed.startswith("$argon2id$")
         assert auth.recognise(token).user_id == "check"
+
+    run(tmp_path, work)
+
+
+def test_a_renewed_hash_undoes_no_new_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(auth: AuthService) -> None:
+        await auth.write(auth.users.add, "check", weak_hash(PASSWORD), Role.TRADER)
+        hash_of = auth._hasher.hash
+
+        async def overtaken(password: str) -> str:
+            hashed = await hash_of(password)
+            if password == PASSWORD:
+                await auth.set_password("check", "Another-pass-2")
+            return hashed
+
+        monkeypatch.setattr(auth._hasher, "hash", overtaken)
+        with pytest.raises(AuthError, match="wrong user or password"):
+            await auth.login("check", PASSWORD)
+        assert await auth.login("check", "Another-pass-2")
+        with pytest.raises(AuthError, match="wrong user or password"):
+            await auth.login("check", PASSWORD)
+
+    run(tmp_path, work)
+
+
+def test_a_login_that_cannot_be_rehashed_now_is_still_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(auth: AuthService) -> None:
+        weak = weak_hash(PASSWORD)
+        await auth.write(auth.users.add, "check", weak, Role.TRADER)
+
+        async def full(_password: str) -> str:
+            raise LimitError("too many logins at once")
+
+        monkeypatch.setattr(auth._hasher, "hash", full)
+        assert (await auth.login("check", PASSWORD)).user.user_id == "check"
+        assert auth.users.find("check").password_hash == weak
+
+    run(tmp_path, work)
+
+
+@pytest.mark.parametrize("is_weak", [False, True])
+def test_who_changes_a_password_knows_the_one_it_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_weak: bool
+) -> None:
+    """An administrator's reset is not undone by a change that the old password began before it."""
+
+    async def work(auth: AuthService) -> None:
+        first = weak_hash(PASSWORD) if is_weak else await auth._hasher.hash(PASSWORD)
+        await auth.write(auth.users.add, "check", first, Role.TRADER)
+        await auth.change_password("check", PASSWORD, "Second-pass-2", "here")
+        token = (await auth.login("check", "Second-pass-2")).access_token
+        hash_of = auth._hasher.hash
+
+        async def overtaken(password: str) -> str:
+            hashed = await hash_of(password)
+            if password == "Thief-pass-3":
+                await auth.set_password("check", "Reset-pass-4")
+            return hashed
+
+        monkeypatch.setattr(auth._hasher, "hash", overtaken)
+        with pytest.raises(AuthError, match="the old password is wrong") as caught:
+            await auth.change_password("check", "Second-pass-2", "Thief-pass-3", "here")
+        assert caught.value.status == 403
+        with pytest.raises(AuthError):
+            auth.recognise(token)
+        assert await auth.login("check", "Reset-pass-4")
+        with pytest.raises(AuthError):
+            await auth.login("check", "Thief-pass-3")
+        changes = auth.audit.read(type="PASSWORD_CHANGE")
+        assert [(e.result, e.address) for e in reversed(changes)] == [("SUCCESS", "here"), ("FAILED", "here")]
 
     run(tmp_path, work)
 

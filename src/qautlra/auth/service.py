@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from qautlra.auth.rights import Access, Principal, Role
 from qautlra.auth.tokens import Claims, Tokens
 from qautlra.auth.users import USERS_COUNT, AccountEntry, Session, User, Users
 from qautlra.base import clock, metrics
-from qautlra.base.errors import AuthError, InputError, QautlraError, UnavailableError
+from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError, UnavailableError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret, is_known_example
 from qautlra.base.service import Service
@@ -211,10 +211,17 @@ class AuthService(Service):
             raise AuthError("wrong user or password")
         self._throttle.succeeded(user_id, address)
         self._logins.labels("ok").inc()
-        if is_outdated(usable.password_hash):
+        return await self._renewed(usable, password) if is_outdated(usable.password_hash) else usable
+
+    async def _renewed(self, user: User, password: str) -> User:
+        """Hash a right password with today's parameters, unless it was changed meanwhile or many wait."""
+        with suppress(LimitError):
             renewed = await self._hasher.hash(password)
-            await self.write(self.users.set_password, usable.user_id, renewed, sign_out=False)
-        return usable
+            if await self.write(
+                self.users.set_password, user.user_id, renewed, sign_out=False, instead_of=user.password_hash
+            ):
+                return replace(user, password_hash=renewed)
+        return user
 
     async def sign_in(self, user_id: str, password: str, address: str) -> User:
         """Check a password and write the login down: for doors whose connection is the session."""
@@ -302,6 +309,19 @@ class AuthService(Service):
         user = self.users.find(user_id)
         check_rules(user.user_id, password)
         await self.write(self.users.set_password, user_id, await self._hasher.hash(password))
+
+    async def change_password(self, user_id: str, old: str, new: str, address: str) -> None:
+        """Set one's own password; AuthError 403 when `old` is not it, or not any more when `new` is set."""
+        try:
+            user = await self.check_password(user_id, old, address)
+            check_rules(user.user_id, new)
+            hashed, before = await self._hasher.hash(new), user.password_hash
+            if not await self.write(self.users.set_password, user_id, hashed, instead_of=before):
+                raise AuthError("changed since it was checked")
+        except AuthError:
+            self.audit.record(Act.PASSWORD_CHANGE, user_id, result=Result.FAILED, address=address)
+            raise AuthError("the old password is wrong", status=403) from None
+        self.audit.record(Act.PASSWORD_CHANGE, user_id, address=address)
 
     async def give_account(
         self,

@@ -141,18 +141,27 @@ class Users:
             raise InputError(f"there is a user {user_id!r} already", status=409) from None
         return self.find(user_id)
 
-    def set_password(self, user_id: str, password_hash: str, *, sign_out: bool = True) -> None:
-        """Set the password; `sign_out` ends every session and token of the user."""
+    def set_password(
+        self, user_id: str, password_hash: str, *, sign_out: bool = True, instead_of: str | None = None
+    ) -> bool:
+        """Set the password; `sign_out` ends every session and token of the user.
+
+        False, and nothing is set, when the hash is not `instead_of`: it was changed since that was read.
+        """
         user = self.find(user_id)
-        statements: list[tuple[str, tuple[object, ...]]] = [
+        changed, *_ = self._write(
             (
-                "UPDATE users SET password_hash = ?, generation = generation + ? WHERE user_id = ?",
-                (password_hash, int(sign_out), user.user_id),
-            )
-        ]
-        if sign_out:
-            statements.append(("DELETE FROM sessions WHERE user_id = ?", (user.user_id,)))
-        self._write(*statements)
+                "UPDATE users SET password_hash = ?, generation = generation + ? "
+                "WHERE user_id = ? AND password_hash = ifnull(?, password_hash)",
+                (password_hash, int(sign_out), user.user_id, instead_of),
+            ),
+            (
+                "DELETE FROM sessions WHERE user_id = ? AND ? AND EXISTS "
+                "(SELECT 1 FROM users WHERE user_id = sessions.user_id AND password_hash = ?)",
+                (user.user_id, int(sign_out), password_hash),
+            ),
+        )
+        return changed == 1
 
     def set_roles(self, user_id: str, roles: Role) -> User:
         """Set the roles, which hold from the next request on."""
@@ -282,9 +291,10 @@ class Users:
         if any(session.expires_ns <= now_ns for session in self._sessions.values()):
             self._write(("DELETE FROM sessions WHERE expires_ns <= ?", (now_ns,)))
 
-    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
-        self._database.write(*statements)
+    def _write(self, *statements: tuple[str, tuple[object, ...]]) -> list[int]:
+        changed = self._database.write(*statements)
         self._load()
+        return changed
 
     def _load(self) -> None:
         database = self._database

@@ -251,10 +251,9 @@ class TraderSession:
         assert principal is not None
         error = 0
         try:
-            await auth.check_password(principal.user_id, asked.text("OldPassword"), "ctp_front")
-            await auth.set_password(principal.user_id, asked.text("NewPassword"))
+            old, new = asked.text("OldPassword"), asked.text("NewPassword")
+            await auth.change_password(principal.user_id, old, new, "ctp_front")
             self._principal = auth.users.find(principal.user_id).principal()  # this login stands
-            self._desk.record(Act.PASSWORD_CHANGE, principal)
         except (AuthError, LimitError):
             error = codes.BAD_LOGIN
         except InputError:

@@ -386,8 +386,7 @@ class TradeSession:
         name = self._standing.principal.user_id
         self._renewing = True  # who changes the password himself stays
         try:
-            await self._auth.check_password(name, request.old_password, self._address)
-            await self._auth.set_password(name, request.new_password)
+            await self._auth.change_password(name, request.old_password, request.new_password, self._address)
             self._standing = self._standing.renewed(self._auth)
         except QautlraError as error:
             self._packets.tell(351, f"修改密码失败,{said(error)}", "WARNING")

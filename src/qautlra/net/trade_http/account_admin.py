@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qautlra.auth.audit import Act, Result
+from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
-from qautlra.base.errors import AuthError, InputError
+from qautlra.base.errors import InputError
 from qautlra.net.auth import address_of
 from qautlra.net.trade_http.accounts import account_info, frozen_info
 from qautlra.net.trade_http.base import Call, Door
@@ -29,13 +29,7 @@ async def change_password(call: Call) -> Done:
     asked = await call.body(wire.PasswordChange)
     wire.check_login_password(asked.password_type)
     user_id, address = call.who.user_id, address_of(call.request)
-    try:
-        await call.auth.check_password(user_id, asked.old_password, address)
-    except AuthError:
-        call.auth.audit.record(Act.PASSWORD_CHANGE, user_id, result=Result.FAILED, address=address)
-        raise AuthError("the old password is wrong", status=403) from None
-    await call.auth.set_password(user_id, asked.new_password)
-    call.record(Act.PASSWORD_CHANGE)
+    await call.auth.change_password(user_id, asked.old_password, asked.new_password, address)
     return Done("password changed; log in again")
 
 
