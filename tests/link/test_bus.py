@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiormq
@@ -12,7 +12,7 @@ import pytest
 from qautlra.base.errors import LinkError
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions, check_url
-from qautlra.link.amqp_frames import acknowledge, encode
+from qautlra.link.amqp_frames import acknowledge, bind, encode
 from qautlra.link.bus import Bus, Delivery, Exchange, Message, Queue
 from qautlra.link.memory_bus import MemoryBus, _matches
 from tests.services import RABBIT_URL, rabbit_url, require
@@ -353,6 +353,23 @@ def test_frames_are_what_the_library_would_send() -> None:
         True,
     )
     assert frames[5].properties.headers == {"reason": "why"} and frames[5].properties.delivery_mode == 2
+    assert frames[4].mandatory and not frames[0].mandatory  # what is kept has to arrive somewhere
+    used, channel, again = pamqp.frame.unmarshal(bind(3, "q", "x", "acc001"))
+    assert isinstance(again, commands.Queue.Bind) and again.nowait
+    assert (channel, again.queue, again.exchange, again.routing_key) == (3, "q", "x", "acc001")
+
+
+def test_a_message_id_that_grew_when_it_was_read_is_cut() -> None:
+    import pamqp.frame
+
+    read = (b"\xff" * 255).decode("utf-8", "replace")
+    data = encode([Message("", "q", b"", read, "why"), Message("", "q", b"", "x" * 255, "why")], 3, 64)
+    found = []
+    while data:
+        used, _, frame = pamqp.frame.unmarshal(data)
+        found.append(frame)
+        data = data[used:]
+    assert [found[at].properties.message_id for at in (1, 3)] == ["\ufffd" * 85, "x" * 255]
 
 
 def test_topic_patterns() -> None:
@@ -384,6 +401,64 @@ def test_a_refused_message_fails_at_once_and_not_those_after_it(rabbit_url: str)
             assert isinstance(answers[0], LinkError)
             await bus.publish([message])
         assert bus.connects_count == 2 and not bus._questions
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await names.clean()
+
+    run(work())
+
+
+def test_a_dead_letter_without_a_queue_is_told_and_its_queue_made_again(rabbit_url: str) -> None:
+    names = Names()
+
+    async def work() -> None:
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url), retry_min_s=0.01, probe_s=20.0))
+        queue = names.queue("dead")
+        bus.serve(queue, None)
+        task = asyncio.create_task(bus.run())
+        letter = Message("", queue.name, b"junk", reason="why")
+        await bus.publish([letter])
+        await names.clean()  # as when somebody deletes it
+        await bus.publish([Message("", queue.name, b"need not arrive")])
+        with pytest.raises(LinkError, match="no queue for what must be kept"):
+            await bus.publish([letter])
+        await bus.publish([letter])
+        connection = await aiormq.connect(rabbit_url)
+        report = await (await connection.channel()).queue_declare(queue.name, passive=True)
+        assert (report.message_count, bus.connects_count) == (1, 2)
+        await connection.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await names.clean()
+
+    run(work())
+
+
+@pytest.mark.parametrize("is_made_again", [True, False])
+def test_an_exchange_that_was_deleted_brings_messages_again(rabbit_url: str, is_made_again: bool) -> None:
+    names = Names()
+
+    async def work() -> None:
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url), retry_min_s=0.01, probe_s=0.2))
+        exchange = names.exchange()
+        taken: list[bytes] = []
+        bus.declare(exchange)
+        bus.serve(names.queue("in", (exchange.name, "key")), lambda delivery: taken.append(delivery.body))
+        task = asyncio.create_task(bus.run())
+        await until(lambda: bus.is_connected)
+        connection = await aiormq.connect(rabbit_url)
+        channel = await connection.channel()
+        await channel.exchange_delete(exchange.name)
+        if is_made_again:  # by another program that sends to it
+            await channel.exchange_declare(exchange.name, exchange_type=exchange.kind)
+        async with asyncio.timeout(5):
+            while not taken:
+                with suppress(aiormq.exceptions.ChannelNotFoundEntity):
+                    channel = await connection.channel()
+                    await channel.basic_publish(b"order", exchange=exchange.name, routing_key="key")
+                await asyncio.sleep(0.05)
+        assert bus.connects_count == (1 if is_made_again else 2)
+        await connection.close()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await names.clean()

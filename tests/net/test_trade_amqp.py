@@ -14,6 +14,7 @@ import pytest
 from qautlra.auth.audit import Act
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
+from qautlra.link.amqp_frames import encode
 from qautlra.link.bus import Bus, Delivery, Message, Queue
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model.order import Answer, InsertOrder
@@ -241,6 +242,22 @@ def test_what_cannot_be_read_is_kept_with_its_reason(tmp_path: Path) -> None:
         await desk.bus.ack(desk.dead)
 
     run(Desk("memory", tmp_path), body)
+
+
+def test_a_message_id_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
+    require("RabbitMQ", 5672)
+
+    async def body(desk: Desk) -> None:
+        assert isinstance(desk.client, AmqpBus) and desk.client._outgoing and desk.client._socket
+        junk = [Message(desk.settings.exchange, desk.account, b"not an order", "X" * 255)]
+        frames = encode(junk, desk.client._outgoing.number, 131_072).replace(b"X" * 255, b"\xff" * 255)
+        assert desk.client._socket.write(frames)
+        await desk.send(desk.order("good"))
+        await until(lambda: "good" in desk.orders())
+        await desk.settled()
+        assert desk.door.dead_count == 1 and not desk.door.failed.done()
+
+    run(Desk("rabbit", tmp_path), body)
 
 
 def test_a_fault_of_ours_buries_the_message_and_holds_nothing_up(kind: str, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.amqp_frames import acknowledge, encode, question
+from qautlra.link.amqp_frames import acknowledge, bind, encode, question
 from qautlra.link.amqp_reader import FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
@@ -318,7 +318,7 @@ class AmqpBus:
         self._epoch += 1
         self._consuming.clear()
         socket.on_taken, socket.on_answers = self._deliver, self._take_answers
-        socket.on_cancelled = self._lost_consumer
+        socket.on_cancelled, socket.on_returned = self._lost_consumer, self._lost_letter
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
         for consumer in list(self._consumers.values()):
@@ -389,6 +389,22 @@ class AmqpBus:
         if self._incoming is not None:
             self._hang_up(self._incoming)
 
+    def _lost_letter(self) -> None:
+        """A dead letter has no queue any more: what was published is not known to have arrived."""
+        self.error = "the broker has no queue for what must be kept"
+        if self._socket is not None and self._outgoing is not None:
+            self._socket.let_go()
+            self._hang_up(self._outgoing)
+
+    def _bind_again(self) -> None:
+        """Bind every queue as it was: an exchange that was deleted and made again has lost its bindings."""
+        assert self._socket is not None and self._incoming is not None
+        queues = [consumer.queue for consumer in self._consumers.values()]
+        number = self._incoming.number
+        self._socket.write(
+            b"".join(bind(number, queue.name, *binding) for queue in queues for binding in queue.bindings)
+        )
+
     async def _watch(self, connection: AbstractConnection) -> None:
         """Return when the connection is closed, or raise when it only looks open."""
         assert self._incoming is not None and self._outgoing is not None
@@ -403,6 +419,7 @@ class AmqpBus:
                 told = [_text(reason) for reason in reasons if reason is not None]
                 self.error = self.error or (told[0] if told else "closed by the broker")
                 return
+            self._bind_again()
             async with asyncio.timeout(self._options.answer_timeout_s):
                 for consumer in [c for c in self._consumers.values() if c.on_delivery is not None]:
                     await self._probe(consumer)

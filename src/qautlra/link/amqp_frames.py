@@ -23,7 +23,7 @@ def encode(messages: Iterable[Message], channel: int, frame_bytes: int) -> bytes
     room = frame_bytes - FRAME_OVERHEAD_BYTES
     for exchange, key, body, message_id, reason in messages:
         properties = _properties(message_id, reason)
-        out.append(_publish(channel, exchange, key))
+        out.append(_publish(channel, exchange, key, bool(reason)))
         out.append(_frame(2, channel, _HEADER.pack(60, 0, len(body), properties[0]) + properties[1]))
         for start in range(0, len(body), room):
             out.append(_frame(3, channel, body[start : start + room]))
@@ -35,14 +35,20 @@ def acknowledge(channel: int, tag: int, *, all_before: bool) -> bytes:
     return _frame(1, channel, _ACK.pack(60, 80, tag, all_before))
 
 
+def bind(channel: int, queue: str, exchange: str, key: str) -> bytes:
+    """Return the frame of a Queue.Bind without an answer; a refusal closes the channel."""
+    names = _short(queue) + _short(exchange) + _short(key)
+    return _frame(1, channel, struct.pack(">HHH", 50, 20, 0) + names + b"\x01" + bytes(4))
+
+
 def question(channel: int) -> bytes:
     """Return the frame of a Basic.Qos that changes nothing and has an answer."""
     return _frame(1, channel, struct.pack(">HHIHB", 60, 10, 0, 0, 0))
 
 
 @lru_cache(maxsize=4096)
-def _publish(channel: int, exchange: str, key: str) -> bytes:
-    arguments = struct.pack(">HHH", 60, 40, 0) + _short(exchange) + _short(key) + b"\x00"
+def _publish(channel: int, exchange: str, key: str, is_mandatory: bool) -> bytes:
+    arguments = struct.pack(">HHH", 60, 40, 0) + _short(exchange) + _short(key) + bytes((is_mandatory,))
     return _frame(1, channel, arguments)
 
 
@@ -56,7 +62,7 @@ def _properties(message_id: str, reason: str) -> tuple[int, bytes]:
     values += _KEPT if reason else _TRANSIENT  # a dead letter outlives the broker
     if message_id:
         flags |= _MESSAGE_ID
-        values += _short(message_id)
+        values += _short(message_id, is_cut=True)  # a stranger's: U+FFFD is longer than what it stands for
     return flags, values
 
 
@@ -64,8 +70,10 @@ def _frame(kind: int, channel: int, payload: bytes) -> bytes:
     return _METHOD.pack(kind, channel, len(payload)) + payload + _END
 
 
-def _short(text: str) -> bytes:
+def _short(text: str, *, is_cut: bool = False) -> bytes:
     raw = text.encode()
+    if is_cut and len(raw) > 255:
+        raw = raw[:255].decode("utf-8", "ignore").encode()
     if len(raw) > 255:
         raise ValueError("a name of more than 255 bytes")
     return bytes((len(raw),)) + raw

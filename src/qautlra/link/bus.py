@@ -45,7 +45,7 @@ class Delivery(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message out, transient; `reason` says why a letter is dead."""
+    """A message out, transient; `reason` says why a letter is dead: that one is kept, and has to arrive."""
 
     exchange: str
     key: str
