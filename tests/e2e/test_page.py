@@ -410,6 +410,17 @@ def test_the_console_speaks_to_a_socket(server: Server, visit: Visits) -> None:
     person.until(lambda: person.see("console-state").inner_text() == "not connected")
 
 
+def test_the_doors_are_described_and_found_in_chinese(server: Server, visit: Visits) -> None:
+    person = visit(server.base, locale="zh-CN")
+    person.go("api")
+    person.page.get_by_role("searchbox", name="查找接口").fill("撤单")
+    doors = person.page.locator("details > summary")
+    person.until(lambda: 0 < doors.count() < 5)
+    assert "POST /api/order/cancel 撤单" in [" ".join(text.split()) for text in doors.all_inner_texts()]
+    doors.first.click()
+    person.until(lambda: "没有权限，或是他人的账户" in person.page.locator("details[open]").inner_text())
+
+
 ABSENT = {  # what each page says is not running, by mode
     "md": {"store": "The store", "trade": "The login service", "admin": "The login service"},
     "db": {"market": "The market feed", "trade": None},

@@ -1,9 +1,14 @@
-"""The page knows in English every Chinese word the server says of orders, transfers, risk and conditions."""
+"""The page knows in English every Chinese word the server says of orders, transfers, risk and conditions.
+
+And in Chinese what the description of the doors says in English.
+"""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+from tools import api_types
 
 from qautlra.model import codes, condition
 from qautlra.trade import alerts
@@ -45,3 +50,20 @@ def test_every_word_the_server_says_is_known_in_english() -> None:
     parts = {part for text in said() for part in re.split("[,:]", text) if HAN.search(part)}
     assert len(parts) > 100
     assert parts - known == set()
+
+
+def test_all_that_is_said_of_the_doors_is_known_in_chinese() -> None:
+    words = (WORDS.parent / "door-words.ts").read_text()
+    pairs = re.findall(r'(?:"((?:[^"\\]|\\.)*)"|(\b[\w]+)): "([^"]*)"', words)
+    known = {quoted or bare: chinese for quoted, bare, chinese in pairs}
+    doors = [door for methods in api_types.document()["paths"].values() for door in methods.values()]
+    told = {door["summary"] for door in doors}
+    told |= {reply["description"] for door in doors for reply in door["responses"].values()}
+    asked = {one.get("description") or "" for door in doors for one in door.get("parameters", ())}
+    # an example, or a list of words that can be said, is alike in every language
+    told |= {text for text in asked if not re.fullmatch(r"|[\w.]+(, [\w.]+)+|[\w]+='.*", text)}
+    assert len(told) > 150
+    assert told - known.keys() == set()
+    assert known.keys() - told == set()
+    lists = {text for text in asked if " or " in text}  # of words that can be said, as well
+    assert {text for text, chinese in known.items() if not HAN.search(chinese)} <= lists
