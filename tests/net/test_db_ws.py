@@ -11,6 +11,7 @@ import pytest
 
 from qautlra.auth.rights import Role
 from qautlra.auth.service import AuthService
+from qautlra.base.errors import LimitError
 from qautlra.net import db_ws
 from tests.auth.test_service import PASSWORD
 from tests.auth.test_service import run as with_auth
@@ -76,6 +77,59 @@ def test_who_does_not_read_is_read_no_more(monkeypatch: pytest.MonkeyPatch) -> N
             assert not line.closed
         finally:
             client.detached()
+
+    asyncio.run(main())
+
+
+def test_so_much_waits_of_one_client_and_nothing_of_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db_ws, "PUSH_S", 0.01)
+    monkeypatch.setattr(db_ws, "PING_S", 0.02)
+    monkeypatch.setattr(db_ws, "IDLE_S", 0.1)
+
+    async def main() -> None:
+        line: Any = Line()
+        turn = asyncio.Semaphore(0)
+
+        async def slow(_query: Any) -> Any:
+            await asyncio.wait_for(turn.acquire(), 5)
+            return SimpleNamespace(chunks=b"[]", truncated=False)
+
+        deps: Any = SimpleNamespace(
+            settings=SimpleNamespace(db_stream=""), answering=lambda: SimpleNamespace(run=slow)
+        )
+        client = db_ws.Follower(deps, line, None, "ann")
+        client.opened()
+        try:
+            long = QUERY[:-1] + " " * (900 << 10) + "}"
+            for count in range(1, 5):
+                client.receive(long)
+                await asyncio.sleep(0)
+                assert line.is_held is (count == 4), "three wait, one is under way"
+            assert client.waiting_bytes <= db_ws.WAITING_BYTES + db_ws.MESSAGE_BYTES
+            for count in range(1, 5):  # all are answered, each within the time an idle client is given
+                await asyncio.sleep(0.06)
+                turn.release()
+                await until(lambda count=count: line.writes == count)
+            assert not line.is_held and not client.waiting_bytes and not line.closed
+        finally:
+            client.detached()
+
+    asyncio.run(main())
+
+
+def test_no_more_clients_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        deps: Any = SimpleNamespace(streams=object(), settings=SimpleNamespace(db_path="/ws/db"))
+        clients = [db_ws.Follower(deps, Line(), None, "ann") for _ in range(2)]  # type: ignore[arg-type]
+        monkeypatch.setattr(db_ws, "CLIENTS_COUNT", len(db_ws._followers))
+        request: Any = SimpleNamespace(query={}, headers={})
+        with pytest.raises(LimitError, match="no more than") as refused:
+            await db_ws.routes(deps)[0].handler(request)
+        assert refused.value.status == 429
+        clients.pop().detached()
+        with pytest.raises(AttributeError):  # it goes on, to what is not there
+            await db_ws.routes(deps)[0].handler(request)
+        clients.pop().detached()
 
     asyncio.run(main())
 

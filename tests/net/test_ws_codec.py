@@ -2,11 +2,14 @@
 
 import os
 import struct
+import zlib
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qautlra.net import ws_codec
 from qautlra.net.ws_codec import (
     FrameReader,
     Op,
@@ -68,6 +71,48 @@ def test_any_cutting_gives_the_same_messages(
         found += reader.feed(stream[start:stop])
     assert reader.violation is None
     assert found == [(op, b"".join(parts)) for op, parts in messages]
+
+
+@given(st.lists(MESSAGE, max_size=12), st.data())
+def test_what_is_read_in_slices_is_the_same(
+    messages: list[tuple[Op, list[bytes]]], data: st.DataObject
+) -> None:
+    stream = b"".join(
+        frame(op if i == 0 else 0, part, final=i == len(parts) - 1)
+        for op, parts in messages
+        for i, part in enumerate(parts)
+    )
+    reader, found = FrameReader(LIMIT), list[tuple[Op, bytes]]()
+    cut = data.draw(st.integers(0, len(stream)))
+    with patch.object(ws_codec, "SLICE_BYTES", data.draw(st.integers(1, 600))):
+        for piece in (stream[:cut], stream[cut:]):
+            found += reader.feed(piece)
+            while reader.is_behind and data.draw(st.booleans()):
+                found += reader.feed(b"")
+        while reader.is_behind:
+            found += reader.feed(b"")
+    assert reader.violation is None and not reader._buffer
+    assert found == [(op, b"".join(parts)) for op, parts in messages]
+
+
+@pytest.mark.parametrize("kind", ["pings", "fragments", "packed"])
+def test_of_a_flood_so_much_is_read_in_one_go(kind: str) -> None:
+    pack = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = (pack.compress(b"x" * 60_000) + pack.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    one = {
+        "pings": frame(9),
+        "fragments": frame(1, b"", final=False) + frame(0, b"", final=False) * 1000 + frame(0),
+        "packed": bytes([0xC1]) + frame(1, packed)[1:],
+    }[kind]
+    reader, slices = FrameReader(64 << 10, deflate=True), list[list[tuple[Op, bytes]]]()
+    data = one * (256_000 // len(one))
+    while data or reader.is_behind:
+        slices.append(reader.feed(data))
+        data = b""
+    assert reader.violation is None
+    assert sum(map(len, slices)) == 256_000 // len(one) and len(slices) > 20
+    assert max(sum(len(payload) for _, payload in part) for part in slices) < 192 << 10
+    assert max(map(len, slices)) <= 1_311
 
 
 @given(st.binary(max_size=400))
@@ -132,6 +177,24 @@ def test_memory_is_bounded_by_message_and_read() -> None:
     for n in range(len(stream)):
         reader.feed(stream[n : n + 1])
         assert len(reader._buffer) <= LIMIT + 14
+
+
+def test_a_message_that_comes_byte_by_byte_costs_its_length_not_its_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, reads = FrameReader(1 << 20), 0
+    read = FrameReader._read
+
+    def counted(self: FrameReader, data: bytes, out: list[tuple[Op, bytes]]) -> None:
+        nonlocal reads
+        reads += len(data)
+        read(self, data, out)
+
+    monkeypatch.setattr(FrameReader, "_read", counted)
+    for at, byte in enumerate(stream := frame(1, b"x" * 70_000)):
+        found = reader.feed(bytes([byte]))
+        assert bool(found) is (at == len(stream) - 1)
+    assert reads < 2 * len(stream)
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 3999, 4999])

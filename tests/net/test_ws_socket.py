@@ -91,6 +91,34 @@ def test_a_flood_leaves_the_others_their_turns() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("kind", ["pings", "fragments", "one long message"])
+def test_one_read_of_a_client_is_not_followed_by_its_next(kind: str) -> None:
+    """A loop that finds more to read goes on reading: many times, before it looks at anybody else."""
+
+    async def main() -> None:
+        line, room, socket = connected()
+        heard: list[int] = []
+        room.heard = lambda: bool(heard.append(0)) or False  # type: ignore[attr-defined]
+        size = ws_socket.TURN_BYTES
+        fragments = b"\x01\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 1000 + b"\x80\x82" + bytes(4) + b"{}"
+        sent = {
+            "pings": (b"\x89\x80" + bytes(4)) * 40_000,
+            "fragments": fragments * 40,
+            "one long message": b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + b"x" * size,
+        }[kind]
+        socket.data_received(sent)
+        assert not line.is_reading
+        turns = 0
+        while not line.is_reading:
+            await asyncio.sleep(0)
+            turns += 1
+        assert room.taken == {"pings": [], "fragments": ["{}"] * 40, "one long message": ["x" * size]}[kind]
+        assert len(heard) == (40_000 if kind == "pings" else 0) and not line.is_closed
+        assert turns == 1 if kind == "one long message" else turns > 20
+
+    asyncio.run(main())
+
+
 def test_a_room_that_holds_a_client_back_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ws_socket, "SLICE_S", 0.0)
 

@@ -16,6 +16,7 @@ from qautlra._core.feed import text_frame
 from qautlra.auth.rights import Principal, Right
 from qautlra.base import metrics
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError, UnavailableError
+from qautlra.base.limits import CLIENTS_COUNT
 from qautlra.base.log import get_logger
 from qautlra.net.auth import asker, identify
 from qautlra.net.deps import Deps
@@ -28,6 +29,7 @@ from qautlra.wire.query import decode_query
 MESSAGE_BYTES = 1 << 20
 SEND_BUFFER_BYTES = 1 << 20
 WAITING_COUNT = 64
+WAITING_BYTES = 2 * MESSAGE_BYTES
 FOLLOWED_COUNT = 32
 PUSH_S = 0.1
 PING_S = 10.0
@@ -45,16 +47,22 @@ class Tail(Protocol):
 
 
 _followers: WeakSet[Follower] = WeakSet()
+metrics.bound("net_db_clients", lambda: len(_followers), CLIENTS_COUNT, when_full="refuse")
 metrics.bound(
     "net_db_messages", lambda: max((one._messages.qsize() for one in _followers), default=0), WAITING_COUNT,
     when_full="refuse",
+)  # fmt: skip
+metrics.bound(
+    "net_db_waiting", lambda: max((one.waiting_bytes for one in _followers), default=0), WAITING_BYTES,
+    unit="bytes", when_full="block",
 )  # fmt: skip
 
 
 class Follower:
     """One client of the store. Messages are answered in order; WAITING_COUNT may wait, more are refused.
 
-    With more than SEND_BUFFER_BYTES to read, nothing is taken from it: one answer may stand beyond that.
+    While they are longer than WAITING_BYTES, nothing more is read of it. With more than SEND_BUFFER_BYTES to
+    read, nothing is taken from it, either: one answer may stand beyond that.
     """
 
     def __init__(self, deps: Deps, socket: Socket, who: Principal | None, name: str) -> None:
@@ -64,6 +72,8 @@ class Follower:
         self._who = who
         self._name = name
         self._messages: asyncio.Queue[str] = asyncio.Queue(WAITING_COUNT)
+        self.waiting_bytes: int = 0
+        self._is_held = False
         self._tails: dict[str, Tail] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = True
@@ -77,10 +87,12 @@ class Follower:
 
     def receive(self, text: str) -> None:
         self._heard = True
-        try:
-            self._messages.put_nowait(text)
-        except asyncio.QueueFull:
+        if self._messages.full():
             self._send(db_socket.error_message(LimitError(f"{WAITING_COUNT} messages wait already")))
+        else:
+            self._messages.put_nowait(text)
+            self.waiting_bytes += len(text)
+            self._hold()
 
     def receive_binary(self, _payload: bytes) -> None:
         self._heard = True
@@ -94,6 +106,7 @@ class Follower:
         return True
 
     def detached(self) -> None:
+        _followers.discard(self)
         for task in self._tasks:
             task.cancel()
         for tail in self._tails.values():
@@ -104,6 +117,9 @@ class Follower:
         while True:
             text = await self._messages.get()
             await self._reads.wait()
+            self.waiting_bytes -= len(text)
+            self._heard = True  # of one that is not read from, nothing else is heard
+            self._hold()
             request_id = None
             try:
                 message = db_socket.decode_message(text, self._deps.settings.db_stream)
@@ -177,7 +193,7 @@ class Follower:
             self._heard = self._heard or waiting < before  # it reads, however slowly
             if not self._reads.is_set() and waiting <= SEND_BUFFER_BYTES // 2:
                 self._reads.set()
-                self._socket.hold(False)
+                self._hold()
             if quiet_s >= PING_S:
                 if not self._heard and quiet_s >= IDLE_S:
                     self._socket.close(1001, "no answer to pings")
@@ -203,7 +219,14 @@ class Follower:
         self._socket.write(text_frame(message))
         if self._reads.is_set() and self._socket.buffered() > SEND_BUFFER_BYTES:
             self._reads.clear()
-            self._socket.hold(True)
+            self._hold()
+
+    def _hold(self) -> None:
+        """Read of the client, or not."""
+        held = not self._reads.is_set() or self.waiting_bytes > WAITING_BYTES
+        if held is not self._is_held:
+            self._is_held = held
+            self._socket.hold(held)
 
 
 def routes(deps: Deps) -> list[Route]:
@@ -212,6 +235,8 @@ def routes(deps: Deps) -> list[Route]:
     async def serve(request: web.Request) -> web.StreamResponse:
         if deps.streams is None:
             raise UnavailableError(f"No store in mode {','.join(deps.modes)}")
+        if len(_followers) >= CLIENTS_COUNT:
+            raise LimitError(f"no more than {CLIENTS_COUNT} clients of the store's socket")
         who = await _caller(request, deps)
         name = asker(deps, request) if who is None else who.user_id
         attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who, name)  # noqa: E731
@@ -231,7 +256,12 @@ def routes(deps: Deps) -> list[Route]:
             serve,
             "The store's socket: subscribe, unsubscribe, query, ingest",
             tag="store",
-            statuses={101: "switching to WebSocket", 401: "wrong login", 426: "not an upgrade"},
+            statuses={
+                101: "switching to WebSocket",
+                401: "wrong login",
+                426: "not an upgrade",
+                429: "too many clients",
+            },
         )
         for path in dict.fromkeys(("/ws/db", "/ws", deps.settings.db_path))
     ]

@@ -25,6 +25,9 @@ _DEFLATE_OPTIONS: Final = frozenset(
     }
 )
 MAX_FRAGMENTS_COUNT: Final = 1024
+SLICE_BYTES: Final = 128 << 10
+"Of payloads, unpacked, and FRAME_COST_BYTES a frame: so much is read in one go, in a millisecond or two."
+FRAME_COST_BYTES: Final = 100
 _KNOWN_CLOSE_CODES: Final = frozenset(
     {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014}
 )
@@ -122,6 +125,7 @@ class FrameReader:
     """Assembles what one client sends. Holds at most one message of `max_message_bytes` and one read.
 
     With `deflate` messages may be compressed, each by itself; the bound holds for what comes out as well.
+    While `is_behind`, more than SLICE_BYTES had come at once: feed nothing until it is not.
     """
 
     __slots__ = (
@@ -130,9 +134,11 @@ class FrameReader:
         "_deflate",
         "_fragments",
         "_max_bytes",
+        "_needed_bytes",
         "_op",
         "_parts",
         "_size",
+        "is_behind",
         "violation",
     )
 
@@ -140,11 +146,13 @@ class FrameReader:
         self._max_bytes = max_message_bytes
         self._deflate = deflate
         self._compressed = False  # the message being assembled
-        self._buffer = b""
+        self._buffer = bytearray()
+        self._needed_bytes = 0  # to be in the buffer before there is a frame in it
         self._op: Op | None = None  # of the message being assembled
         self._parts: list[bytes] = []
         self._size = 0
         self._fragments = 0
+        self.is_behind = False
         self.violation: WsViolation | None = None
 
     def feed(self, data: bytes) -> list[tuple[Op, bytes]]:
@@ -161,21 +169,33 @@ class FrameReader:
         else:
             out = []
         if self.violation is None:
+            if self._buffer:
+                self._buffer += data
+                if len(self._buffer) < self._needed_bytes:
+                    return out
+                data = bytes(self._buffer)
+                self._buffer.clear()
             try:
-                self._read(self._buffer + data if self._buffer else data, out)
+                self._read(data, out)
             except WsViolation as violation:
                 self.violation = violation
-                self._buffer = b""
+                self.is_behind = False
+                self._buffer.clear()
                 self._parts.clear()
         return out
 
     def _read(self, data: bytes, out: list[tuple[Op, bytes]]) -> None:
         at = 0
         size = len(data)
-        if self._op is None and self._buffer:
+        self.is_behind = False
+        if self._op is None:
             texts, at = take_texts(data, self._max_bytes)
             out.extend([(_TEXT, payload) for payload in texts])
+        needed, cost = 2, 0
         while size - at >= 2:
+            if cost >= SLICE_BYTES:
+                self.is_behind = True
+                break
             first, second = data[at], data[at + 1]
             length = second & 0x7F
             head = 2
@@ -190,11 +210,13 @@ class FrameReader:
                 raise WsViolation(CLOSE_PROTOCOL, "control frame is fragmented or too long")
             if length == 126:
                 if size - at < 4:
+                    needed = 4
                     break
                 length = int.from_bytes(data[at + 2 : at + 4], "big")
                 head = 4
             elif length == 127:
                 if size - at < 10:
+                    needed = 10
                     break
                 length = int.from_bytes(data[at + 2 : at + 10], "big")
                 head = 10
@@ -202,18 +224,22 @@ class FrameReader:
                 raise WsViolation(CLOSE_TOO_BIG, f"message is longer than {self._max_bytes} bytes")
             body = at + head + 4
             if size < body + length:
+                needed = body + length - at
                 break
             payload = unmask(data[body - 4 : body], data[body : body + length])
             at = body + length
+            cost += FRAME_COST_BYTES + length
             if code >= 8:
                 out.append((Op(code), payload))
             else:
                 if code != Op.CONTINUATION and self._op is None:
                     self._compressed = bool(first & 0x40)
-                self._data_frame(code, bool(first & 0x80), payload, out)
-        self._buffer = data[at:]
+                cost += self._data_frame(code, bool(first & 0x80), payload, out)
+        self._buffer += data[at:]
+        self._needed_bytes = 0 if self.is_behind else needed
 
-    def _data_frame(self, code: int, final: bool, payload: bytes, out: list[tuple[Op, bytes]]) -> None:
+    def _data_frame(self, code: int, final: bool, payload: bytes, out: list[tuple[Op, bytes]]) -> int:
+        """Take one frame; return how many bytes were unpacked for it."""
         if code == Op.CONTINUATION:
             if self._op is None:
                 raise WsViolation(CLOSE_PROTOCOL, "continuation without a message")
@@ -228,14 +254,19 @@ class FrameReader:
             self._parts.append(payload)
             self._size += len(payload)
             if not final:
-                return
+                return 0
             payload = b"".join(self._parts)
             self._parts.clear()
         op = self._op
         self._op = None
         self._size = 0
         self._fragments = 0
-        out.append((op, self._inflated(payload) if self._compressed else payload))
+        if not self._compressed:
+            out.append((op, payload))
+            return 0
+        message = self._inflated(payload)
+        out.append((op, message))
+        return len(message)
 
     def _inflated(self, payload: bytes) -> bytes:
         inflater = zlib.decompressobj(-15)

@@ -40,6 +40,8 @@ from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY
 CLOSE_GRACE_S = 2.0
 SLICE_S, SLICE_COUNT = 0.002, 16
 "What one client sent is taken for so long; then the others have their turn."
+TURN_BYTES = 64 << 10
+"So much of one client is read in one turn: a loop may read thirty times before it looks at anybody else."
 _CLOSE, _TEXT = Op.CLOSE, Op.TEXT  # looking a member up costs ten times as much
 _log = get_logger("net")
 
@@ -158,17 +160,17 @@ class Socket(asyncio.Protocol):
         messages = self._reader.feed(data)
         if self._rest is not None:  # an encrypted connection may bring more although it is paused
             self._rest += messages
-        else:
-            self._take(messages, self.alone if len(messages) == 1 else None)
+            return
+        self._take(messages, self.alone if len(messages) == 1 else None)
+        if self._rest is None and (self._reader.is_behind or len(data) >= TURN_BYTES):
+            self._put_off([])
 
     def _take(self, messages: list[tuple[Op, bytes]], alone: Callable[[bytes], bool] | None = None) -> None:
         """Take messages for SLICE_S, the rest with the next turn of the loop; nothing is read before it."""
         until_s = monotonic_s() + SLICE_S if len(messages) > SLICE_COUNT else 0.0
         for at, (op, payload) in enumerate(messages):
             if until_s and at and not at % SLICE_COUNT and monotonic_s() >= until_s:
-                self._rest = messages[at:]
-                self._pause(True)
-                self._loop.call_soon(self._go_on)
+                self._put_off(messages[at:])
                 break
             if op is _CLOSE:
                 self._answer_close(payload)
@@ -189,11 +191,21 @@ class Socket(asyncio.Protocol):
         if self.receiver is not None:
             self.receiver.paused()
 
+    def _put_off(self, rest: list[tuple[Op, bytes]]) -> None:
+        """Take these, and then what else was read, with the next turn of the loop; read no more before."""
+        self._rest = rest
+        self._pause(True)
+        self._loop.call_soon(self._go_on)
+
     def _go_on(self) -> None:
-        rest, self._rest = self._rest or [], None
-        if self.receiver is not None:
-            self._take(rest)
-            if self._rest is None:
+        rest, self._rest = self._rest, None
+        if self.receiver is None:
+            return
+        self._take(rest or self._reader.feed(b""))
+        if self._rest is None:
+            if self._reader.is_behind:
+                self._put_off([])
+            else:
                 self._pause(self._held)
 
     def connection_lost(self, _error: Exception | None) -> None:
