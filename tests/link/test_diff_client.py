@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from qautlra.base.errors import LinkError
-from qautlra.link.diff_client import BackOff, DiffClient, DiffClientOptions, check_url
+from qautlra.link.back_off import BackOff
+from qautlra.link.diff_client import DiffClient, DiffClientOptions
+from qautlra.link.web_socket import check_url
 from tests.link.feed_server import FeedServer, running, until
 
 FAST = {"retry_min_s": 0.01, "retry_max_s": 0.05}

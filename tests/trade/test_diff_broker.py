@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,13 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from qautlra.base.errors import UnavailableError
+from qautlra._core.market import Calendar, Instruments
+from qautlra._core.tape import Tape
+from qautlra.app.brokers import Brokers
+from qautlra.base.clock import WallClock
+from qautlra.base.errors import ConfigError, UnavailableError
 from qautlra.base.secret import Secret
+from qautlra.config.tree import BrokerLogin, BrokerSite, Config, Trade
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.link.trade_client import TradeClientOptions
 from qautlra.model import codes
@@ -22,7 +28,10 @@ from qautlra.net.trade_amqp import TradeAmqp
 from qautlra.trade.brokers.base import UNKNOWN
 from qautlra.trade.brokers.diff import GONE, DiffBroker
 from qautlra.wire.trade_client import Tree
+from tests.e2e.test_tls import certificate as certificate_in
 from tests.link.test_bus import until
+from tests.models.market import CALENDAR
+from tests.trade.rig import PRODUCTS, SECTIONS
 
 USER = "acc001"
 
@@ -116,20 +125,27 @@ def run(
     password: str = "pass",
     why: str = "用户登录失败",
     password_there: str = "pass",
+    certificate: tuple[Path, Path] | None = None,
+    ca_path: str = "",
 ) -> None:
     async def main() -> None:
         gateway = Gateway()
         gateway.why, gateway.password = why, password_there
-        async with asyncio.timeout(20), serve(gateway.talk, "127.0.0.1", 0) as server:
+        secure = None
+        if certificate is not None:
+            secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            secure.load_cert_chain(*certificate)
+        async with asyncio.timeout(20), serve(gateway.talk, "127.0.0.1", 0, ssl=secure) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             options = TradeClientOptions(
-                f"ws://127.0.0.1:{port}",
+                f"{'wss' if secure else 'ws'}://127.0.0.1:{port}",
                 "simnow",
                 USER,
                 Secret(password),
                 retry_min_s=0.02,
                 retry_max_s=0.05,
                 refused_s=0.1,
+                ca_path=ca_path,
             )
             broker = DiffBroker(options)
             assert broker.insert(order("too early")).code == 5002
@@ -140,6 +156,20 @@ def run(
                 await broker.stop(1.0)
 
     asyncio.run(main())
+
+
+def test_a_gateway_with_a_certificate_of_its_own_is_trusted_where_that_is_said(tmp_path: Path) -> None:
+    pair = certificate_in(tmp_path)
+
+    async def trades(_gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: broker.health()["state"] == "running")
+
+    async def does_not(gateway: Gateway, broker: DiffBroker) -> None:
+        await until(lambda: "certificate verify failed" in str(broker.health()))
+        assert broker.health()["state"] != "running" and gateway.got == []
+
+    run(trades, certificate=pair, ca_path=str(pair[0]))
+    run(does_not, certificate=pair)
 
 
 def test_an_order_is_durable_when_it_is_shown() -> None:
@@ -498,3 +528,14 @@ def test_the_tree_takes_anything() -> None:
     assert tree.is_whole and "risk_ratio" not in tree.funds()
     tree.read(json.dumps({"aid": "rtn_data", "data": [{"trade": {USER: {"accounts": None}}}]}))
     assert tree.funds() == {}
+
+
+def test_certificates_that_cannot_be_read_are_named_by_their_setting(tmp_path: Path) -> None:
+    site = BrokerSite(url="wss://127.0.0.1:1", ca_path=str(tmp_path / "none.pem"))
+    config = Config(trade=Trade(brokers={"house": site}, logins={USER: BrokerLogin(password=Secret("x"))}))
+    calendar = Calendar({**CALENDAR, "sections": SECTIONS}, PRODUCTS)
+    instruments = Instruments(calendar, 20210802)
+    brokers = Brokers(config, instruments, Tape(instruments, calendar, 1024), WallClock())
+    with pytest.raises(ConfigError) as refused:
+        brokers.make("house", USER)
+    assert refused.value.key == "trade.brokers.house.ca_path"

@@ -15,6 +15,7 @@ from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.secret import Secret, is_placeholder
 from qautlra.config.tree import BrokerLogin, BrokerSite, Config
 from qautlra.link.trade_client import TradeClientOptions
+from qautlra.link.web_socket import check_certificates
 from qautlra.trade import listing
 from qautlra.trade.brokers.base import AccountBroker
 from qautlra.trade.brokers.diff import DiffBroker
@@ -90,6 +91,7 @@ class Brokers:
             app_id=trader.app_id,
             auth_code=trader.auth_code,
             ping_gap_s=trader.ping_gap_s,
+            ca_path=trader.ca_path,
         )
         login = BrokerLogin(
             password=trader.password,
@@ -112,7 +114,9 @@ class Brokers:
             password=password,
             app_id=site.app_id,
             ping_s=float(site.ping_gap_s),
+            ca_path=site.ca_path,
         )
+        check_certificates(site.ca_path, url_key.removesuffix("url") + "ca_path")
         try:
             return DiffBroker(
                 options,

@@ -429,6 +429,8 @@ class Trader(Struct, frozen=True, kw_only=True):
     auth_code: Secret = Secret()
     taskid: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
     ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
+    ca_path: Annotated[str, Meta(max_length=4096)] = ""
+    "Certificates (a PEM file, or a directory of them) that a `wss://` gateway may have."
 
 
 class BrokerSite(Struct, frozen=True, kw_only=True):
@@ -443,6 +445,8 @@ class BrokerSite(Struct, frozen=True, kw_only=True):
     app_id: Annotated[str, Meta(max_length=limits.NAME_CHARS_COUNT)] = ""
     auth_code: Secret = Secret()
     ping_gap_s: Annotated[int, Meta(ge=1, le=3600)] = 5
+    ca_path: Annotated[str, Meta(max_length=4096)] = ""
+    "Certificates (a PEM file, or a directory of them) that a `wss://` gateway may have."
 
 
 class BrokerLogin(Struct, frozen=True, kw_only=True):

@@ -26,8 +26,9 @@ from qautlra.base.secret import Secret
 from qautlra.link.amqp_frames import acknowledge, bind, encode, question
 from qautlra.link.amqp_reader import FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
+from qautlra.link.back_off import BackOff
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
-from qautlra.link.diff_client import BackOff
+from qautlra.link.web_socket import shown_url
 
 _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
@@ -109,7 +110,9 @@ class AmqpBus:
         self._questions: deque[tuple[float, asyncio.Future[None]]] = deque()
         "When each was asked that is not answered yet, oldest first."
         self._answer_timer: asyncio.TimerHandle | None = None
-        self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
+        self._back_off = BackOff(
+            options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
+        )
         self._late: set[asyncio.Task[None]] = set()
         self.state = "connecting"
         self.error = ""
@@ -231,24 +234,20 @@ class AmqpBus:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         try:
-            while True:
-                began_s = monotonic_s()
-                await self._once()
-                if monotonic_s() - began_s >= self._options.settled_s:
-                    self._back_off.reset()
-                wait_s = self._back_off.next_s()
-                self.state = "waiting"
-                _log.warning("broker_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
-                await asyncio.sleep(wait_s)
+            await self._back_off.attempt(self._once, self._waits)
         finally:
             self.state = "stopped"
             self._forget()
 
+    async def _waits(self, wait_s: float) -> float:
+        self.state = "waiting"
+        _log.warning("broker_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
+        return wait_s
+
     @property
     def shown_url(self) -> str:
         """The URL without user and password."""
-        parts = urlsplit(self._options.url.reveal())
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return shown_url(self._options.url.reveal())
 
     def health(self) -> dict[str, Any]:
         """Return whether the broker is there and what went through."""

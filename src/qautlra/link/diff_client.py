@@ -8,21 +8,18 @@ that answers peeks merge more into each frame, and never fills our memory.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed
 
-from qautlra.base.clock import monotonic_s, new_random
-from qautlra.base.errors import LinkError
+from qautlra.base.clock import new_random
 from qautlra.base.log import get_logger
+from qautlra.link import web_socket
+from qautlra.link.back_off import BackOff
 from qautlra.link.conversation import Conversation
 
 UNSENT_FRAMES_COUNT = 16
@@ -49,49 +46,6 @@ class DiffClientOptions:
     "Certificates (a PEM file, or a directory of them) that are trusted besides the system's."
 
 
-def check_url(url: str) -> str:
-    """Return the URL; LinkError when it is not one of a WebSocket."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise LinkError(f"{url!r} is not a URL: {error}") from None
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0 or parts.fragment:
-        raise LinkError(f"{url!r} is not a WebSocket URL (ws://host:port/path)")
-    return url
-
-
-def trusted(path: str) -> ssl.SSLContext:
-    """Return a context that trusts a certificate, or all of a directory; LinkError when there is none."""
-    context = ssl.create_default_context()
-    place = Path(path)
-    try:
-        files = sorted(place.iterdir()) if place.is_dir() else [place]
-        for file in files:
-            context.load_verify_locations(file)
-    except (OSError, ssl.SSLError) as error:
-        raise LinkError(f"{path}: no certificates can be read there: {error}") from None
-    return context
-
-
-class BackOff:
-    """Waits between attempts: doubling from `least_s` to `most_s`, each shortened at random by up to half."""
-
-    def __init__(self, least_s: float, most_s: float, random: Callable[[], float]) -> None:
-        self._least_s, self._most_s, self._random = least_s, most_s, random
-        self._next_s = least_s
-
-    def reset(self) -> None:
-        """Start from the shortest wait again."""
-        self._next_s = self._least_s
-
-    def next_s(self) -> float:
-        """Return the seconds to wait before the next attempt."""
-        wait_s = self._next_s
-        self._next_s = min(wait_s * 2, self._most_s)
-        return wait_s * (1 - self._random() / 2)
-
-
 class DiffClient:
     """Keeps one subscription alive. Owner: the loop thread; one task awaits `run`."""
 
@@ -102,15 +56,16 @@ class DiffClient:
         *,
         on_connected: Callable[[], None] = lambda: None,
     ) -> None:
-        check_url(options.url)
+        web_socket.check_url(options.url)
         self._options = options
-        is_secure = options.url.startswith("wss:")
-        self._trust = trusted(options.ca_path) if is_secure and options.ca_path else is_secure or None
+        self._trust = web_socket.trust_of(options.url, options.ca_path)
         self._on_patches = on_patches
         self._on_connected = on_connected
         self._talk = Conversation(options.max_instruments)
         self._connection: ClientConnection | None = None
-        self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
+        self._back_off = BackOff(
+            options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
+        )
         self._sending: asyncio.Task[None] | None = None
         self._unsent: list[str] = []
         self.state = "connecting"
@@ -145,15 +100,7 @@ class DiffClient:
     async def run(self) -> None:
         """Stay connected until cancelled."""
         try:
-            while True:
-                began_s = monotonic_s()
-                await self._once()
-                if monotonic_s() - began_s >= self._options.settled_s:
-                    self._back_off.reset()
-                wait_s = self._back_off.next_s()
-                self.state = "waiting"
-                _log.warning("feed_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
-                await asyncio.sleep(wait_s)
+            await self._back_off.attempt(self._once, self._waits)
         finally:
             self.state = "stopped"
             self._give_up_connection()
@@ -161,8 +108,12 @@ class DiffClient:
     @property
     def shown_url(self) -> str:
         """The URL without what may be secret in it."""
-        parts = urlsplit(self._options.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return web_socket.shown_url(self._options.url)
+
+    async def _waits(self, wait_s: float) -> float:
+        self.state = "waiting"
+        _log.warning("feed_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
+        return wait_s
 
     async def _once(self) -> None:
         """One connection from its opening to its end; the reason of the end is in `error`."""
@@ -178,20 +129,12 @@ class DiffClient:
                 ping_interval=options.silence_s / 3,
                 ping_timeout=options.silence_s / 2,
                 compression=None,
-                proxy=None if _is_local(options.url) else True,
+                proxy=None if web_socket.is_local(options.url) else True,
                 ssl=self._trust,
             ) as connection:
                 await self._converse(connection)
-        except InvalidURI as error:
-            self.error = str(error)
-        except InvalidHandshake as error:
-            self.error = f"refused: {error}"
-        except ConnectionClosed as error:
-            self.error = f"closed: {error}"
-        except TimeoutError:
-            self.error = "no answer in time"
-        except (OSError, WebSocketException, EOFError) as error:
-            self.error = str(error) or type(error).__name__
+        except web_socket.FAILURES as error:
+            self.error = web_socket.end_of(error)
         finally:
             self.failures_count += 1
             self._give_up_connection()
@@ -230,11 +173,3 @@ class DiffClient:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

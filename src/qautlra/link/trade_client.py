@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI, WebSocketException
+from websockets.exceptions import ConnectionClosed
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.diff_client import BackOff, check_url
+from qautlra.link import web_socket
+from qautlra.link.back_off import BackOff
 from qautlra.model.order import Said
 from qautlra.wire import trade_client as wire
 
@@ -45,6 +45,8 @@ class TradeClientOptions:
     settled_s: float = 5.0
     refused_s: float = 5.0
     "Before a login that was refused for a reason that passes is tried again, at least."
+    ca_path: str = ""
+    "Certificates (a PEM file, or a directory of them) that are trusted besides the system's."
 
 
 class TradeClient:
@@ -56,12 +58,15 @@ class TradeClient:
         on_packet: Callable[[dict[str, set[str]], list[Said]], None],
         on_lost: Callable[[], None],
     ) -> None:
-        check_url(options.url)
+        web_socket.check_url(options.url)
         self._options = options
+        self._trust = web_socket.trust_of(options.url, options.ca_path)
         self._on_packet = on_packet
         self._on_lost = on_lost
         self._connection: ClientConnection | None = None
-        self._back_off = BackOff(options.retry_min_s, options.retry_max_s, new_random().random)
+        self._back_off = BackOff(
+            options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
+        )
         self._sends: set[asyncio.Task[None]] = set()
         self.tree = wire.Tree(options.user)
         self.state = "connecting"
@@ -76,8 +81,7 @@ class TradeClient:
     @property
     def shown_url(self) -> str:
         """The URL without what may be secret in it."""
-        parts = urlsplit(self._options.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return web_socket.shown_url(self._options.url)
 
     def send(self, frame: str) -> None:
         """Send now; LinkError when that is not possible now."""
@@ -99,23 +103,20 @@ class TradeClient:
     async def run(self) -> None:
         """Stay logged in until cancelled; a login refused for good is not tried again until a restart."""
         try:
-            while True:
-                began_s = monotonic_s()
-                await self._once()
-                if self.state == REFUSED:
-                    _log.error("gateway_refused", url=self.shown_url, user=self.tree.user, error=self.error)
-                    await asyncio.get_running_loop().create_future()
-                if monotonic_s() - began_s >= self._options.settled_s:
-                    self._back_off.reset()
-                wait_s = self._back_off.next_s()
-                if self.state == TURNED_AWAY:
-                    wait_s = max(wait_s, self._options.refused_s)
-                self.state = "waiting"
-                _log.warning("gateway_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
-                await asyncio.sleep(wait_s)
+            await self._back_off.attempt(self._once, self._waits)
         finally:
             self._lost()
             self.state = "stopped"
+
+    async def _waits(self, wait_s: float) -> float:
+        if self.state == REFUSED:
+            _log.error("gateway_refused", url=self.shown_url, user=self.tree.user, error=self.error)
+            await asyncio.get_running_loop().create_future()
+        if self.state == TURNED_AWAY:
+            wait_s = max(wait_s, self._options.refused_s)
+        self.state = "waiting"
+        _log.warning("gateway_lost", url=self.shown_url, error=self.error, retry_s=round(wait_s, 2))
+        return wait_s
 
     async def _once(self) -> None:
         options = self._options
@@ -130,18 +131,11 @@ class TradeClient:
                 ping_timeout=options.silence_s,
                 compression=None,
                 proxy=None,
+                ssl=self._trust,
             ) as connection:
                 await self._converse(connection)
-        except InvalidURI as error:
-            self.error = str(error)
-        except InvalidHandshake as error:
-            self.error = f"refused: {error}"
-        except ConnectionClosed as error:
-            self.error = f"closed: {error}"
-        except TimeoutError:
-            self.error = "no answer in time"
-        except (OSError, WebSocketException, EOFError) as error:
-            self.error = str(error) or type(error).__name__
+        except web_socket.FAILURES as error:
+            self.error = web_socket.end_of(error)
         finally:
             self._lost()
 

@@ -20,7 +20,8 @@ from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.limits import SYMBOLS_PER_CLIENT_COUNT
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.diff_client import DiffClient, DiffClientOptions, check_url, trusted
+from qautlra.link.diff_client import DiffClient, DiffClientOptions
+from qautlra.link.web_socket import check_certificates, check_url
 from qautlra.source.base import Source, SourceContext
 
 BEHIND = "all it sends is older than what came before: that is stored, and not shown until it has caught up"
@@ -71,15 +72,7 @@ class UpstreamOptions:
             secret = password.reveal() if password is not None else ""
             token = base64.b64encode(f"{username}:{secret}".encode()).decode()
             headers = (("Authorization", f"Basic {token}"),)
-        if ca_path:
-            try:
-                trusted(ca_path)
-            except LinkError as error:
-                raise ConfigError(
-                    error.message,
-                    key="source.upstream.ca_path",
-                    expected="a PEM file, or a directory of them",
-                ) from None
+        check_certificates(ca_path, "source.upstream.ca_path")
         client = DiffClientOptions(
             url,
             headers,
