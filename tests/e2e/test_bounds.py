@@ -13,7 +13,8 @@ pytestmark = pytest.mark.slow
 LINE = re.compile(r'qautlra_base_queue_(fill|bound)\{queue="(\w+)",unit="\w+",when_full="\w+"\} (\S+)')
 ALWAYS = {
     "auth_audit", "auth_hashes", "auth_users", "feed_client_symbols", "feed_clients", "feed_pinned_symbols",
-    "feed_send_buffer", "feed_series", "feed_series_rows", "net_ctp_waiting", "net_db_messages",
+    "feed_send_buffer", "feed_series", "feed_series_rows", "net_ctp_waiting", "net_db_clients",
+    "net_db_messages", "net_db_waiting",
     "net_flight_calls", "net_flight_tokens", "net_flight_unseen", "net_trade_clients", "net_trade_held",
     "net_trade_notices", "store_hot", "store_ingest_log", "store_log", "store_queries", "store_sql",
     "store_streams", "store_tail", "trade_journal", "trade_orders",

@@ -17,6 +17,7 @@ from qautlra.auth.service import AuthService
 from qautlra.base.clock import VirtualClock
 from qautlra.base.errors import NotFoundError
 from qautlra.config.tree import Cors, Feed, Net
+from qautlra.feed import measures
 from qautlra.feed.directory import Directory
 from qautlra.feed.service import FeedService
 from qautlra.model.query import QueryRequest
@@ -116,6 +117,7 @@ class Front:
             settings=msgspec.convert(feed or {}, Feed),
             text_frame=text_frame,
         )
+        measures.watch(self.feed)
         self.auth = auth
         self.service = NetService(
             Deps(

@@ -29,6 +29,7 @@ from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
 from qautlra.config.listen import endpoints
 from qautlra.config.load import Loaded
 from qautlra.config.tree import Config
+from qautlra.feed import measures
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.directory import Directory
 from qautlra.feed.lines import Lines
@@ -133,6 +134,7 @@ def build(loaded: Loaded) -> App:
                 continuous=continuous,
             ),
         )
+        measures.watch(feed)
         drains.append(feed.on_batch)
         parts["feed"] = feed
         if config.trade.trader.broker == "ctp" and "broker" in parts:

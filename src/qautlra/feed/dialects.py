@@ -8,30 +8,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qautlra.base.errors import LimitError
 from qautlra.feed.catalogue import STEP_COUNT, Catalogue
 from qautlra.feed.charts import WIDTH_COUNT, Wanted
 from qautlra.feed.context import Flow
+from qautlra.feed.sessions import Session, listed
 from qautlra.wire import diff, ins_query, legacy
 from qautlra.wire.ins_query import Asked
-from qautlra.wire.market import BadMessage, Dialect
+from qautlra.wire.market import BadMessage, Dialect, decode
 
-if TYPE_CHECKING:
-    from qautlra.feed.sessions import Session
-
-NAMES_SHOWN_COUNT = 20
 ASKING_COUNT = 4
 """Queries for many instruments of one session that are looked up at a time."""
 CHART_TEXT_CHARS = 4_096
-
-
-def listed(names: list[str]) -> str:
-    """Return a list for people, cut to what can be read."""
-    text = ", ".join(name[:64] for name in names[:NAMES_SHOWN_COUNT])
-    more = len(names) - NAMES_SHOWN_COUNT
-    return f"{text} and {more} more" if more > 0 else text
 
 
 # --- DIFF ---
@@ -265,7 +255,7 @@ def _bad(session: Session, command: BadMessage, _text: str, out: list[bytes]) ->
     session.error(command.dialect, command.text, out)
 
 
-Handler = Callable[["Session", Any, str, list[bytes]], None]
+Handler = Callable[[Session, Any, str, list[bytes]], None]
 HANDLERS: Mapping[type, Handler] = {
     BadMessage: _bad,
     diff.SubscribeQuote: _diff_subscribe,
@@ -287,3 +277,14 @@ HANDLERS: Mapping[type, Handler] = {
     legacy.QoListInstruments: _action_list,
     legacy.QoSearchInstruments: _action_search,
 }
+
+
+def receive(session: Session, text: str, now: float) -> list[bytes]:
+    """Take one text message into its session; return the frames to send at once, in order."""
+    dialect, command = decode(text)
+    out: list[bytes] = []
+    if dialect is not None and not isinstance(command, BadMessage):
+        session.meet(dialect, out)
+    HANDLERS[type(command)](session, command, text, out)
+    session.after(out, now)
+    return out

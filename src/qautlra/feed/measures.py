@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from prometheus_client import Counter
 
 from qautlra.base import metrics
 from qautlra.base.limits import PINNED_SYMBOLS_COUNT
 from qautlra.base.metrics import Unit, WhenFull
 from qautlra.feed.lines import LINES_COUNT, ROWS_TOTAL_COUNT
-
-if TYPE_CHECKING:
-    from qautlra.feed.service import FeedService
+from qautlra.feed.service import FeedService
 
 _HUB = {
     "resyncs": "Times the hub was overrun and sent whole snapshots",
@@ -22,16 +17,6 @@ _HUB = {
     "bytes_built": "Bytes the hub encoded",
     "fragment_hits": "Fragments encoded once and used again",
 }
-
-
-def refused() -> Counter:
-    """Return the counter of client messages that were not obeyed, by reason."""
-    return metrics.counter("qautlra_feed_messages_refused", "Client messages not obeyed", ["reason"])
-
-
-def closed() -> Counter:
-    """Return the counter of clients the server gave up, by reason."""
-    return metrics.counter("qautlra_feed_clients_closed", "Clients the server gave up", ["reason"])
 
 
 def watch(feed: FeedService) -> None:

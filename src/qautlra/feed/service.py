@@ -11,12 +11,13 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from qautlra.base import metrics
 from qautlra.base.clock import new_uuid, wall_ns
 from qautlra.base.errors import ConfigError, InputError, LimitError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
 from qautlra.config.tree import Feed
-from qautlra.feed import measures
+from qautlra.feed import dialects
 from qautlra.feed.catalogue import Catalogue
 from qautlra.feed.client import Client, Flood, Sink, cost_of
 from qautlra.feed.context import FeedHub, Flow
@@ -77,9 +78,12 @@ class FeedService(Service):
         self._running = False
         self.ticks_count = 0
         self.messages_count = 0
-        self._refused = measures.refused()
-        self._closed = measures.closed()
-        measures.watch(self)
+        self._refused = metrics.counter(
+            "qautlra_feed_messages_refused", "Client messages not obeyed", ["reason"]
+        )
+        self._closed = metrics.counter(
+            "qautlra_feed_clients_closed", "Clients the server gave up", ["reason"]
+        )
 
     # --- life ---
 
@@ -216,7 +220,7 @@ class FeedService(Service):
         self.messages_count += 1
         session = client.session
         session.data_bytes = 0
-        frames = session.receive(text, now)
+        frames = dialects.receive(session, text, now)
         if frames:
             self._send(client, frames, now, session.data_bytes)
         self._settle(client, now)

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping
 from qautlra.base.clock import wall_ns
 from qautlra.feed.charts import SessionCharts
 from qautlra.feed.context import Context, Flow, Style
-from qautlra.feed.dialects import HANDLERS, listed
 from qautlra.feed.directory import Place
 from qautlra.wire import diff, legacy
-from qautlra.wire.market import BadMessage, Dialect, decode
+from qautlra.wire.market import Dialect
 
+NAMES_SHOWN_COUNT = 20
 TABLE_FULL = "The server's subscription table is full"
 TIMER_EARLY_S = 0.001  # a loop's timer may run that much before its time
 
@@ -27,6 +27,13 @@ _STYLES = {
     Dialect.QO: Style.LEGACY_RTN,
     Dialect.CORE: Style.CORE,
 }
+
+
+def listed(names: list[str]) -> str:
+    """Return a list for people, cut to what can be read."""
+    text = ", ".join(name[:64] for name in names[:NAMES_SHOWN_COUNT])
+    more = len(names) - NAMES_SHOWN_COUNT
+    return f"{text} and {more} more" if more > 0 else text
 
 
 class Session:
@@ -98,16 +105,6 @@ class Session:
 
     # --- what the service asks ---
 
-    def receive(self, text: str, now: float) -> list[bytes]:
-        """Take one text message in; return the frames to send at once, in order."""
-        dialect, command = decode(text)
-        out: list[bytes] = []
-        if dialect is not None and not isinstance(command, BadMessage):
-            self._meet(dialect, out)
-        HANDLERS[type(command)](self, command, text, out)
-        self._after(out, now)
-        return out
-
     def greet(self) -> list[bytes]:
         """Return the greeting of a client that asked for one in its URL."""
         self._greeted = True
@@ -117,7 +114,7 @@ class Session:
         """Return the frames that tell the client, in its own words, what was refused."""
         out: list[bytes] = []
         self.error(None, message, out, code)
-        self._after(out, now)
+        self.after(out, now)
         return out
 
     def unsent(self) -> bool:
@@ -211,7 +208,7 @@ class Session:
     def frame(self, payload: bytes) -> bytes:
         return self.context.text_frame(payload)
 
-    def _meet(self, dialect: Dialect, out: list[bytes]) -> None:
+    def meet(self, dialect: Dialect, out: list[bytes]) -> None:
         """Greet a client whose first message is not DIFF, and settle who decides when to send."""
         if self._first is None:
             self._first = dialect
@@ -224,7 +221,8 @@ class Session:
         if dialect is not Dialect.DIFF and not self._fixed:
             self.flow = Flow.PUSH
 
-    def _after(self, out: list[bytes], now: float) -> None:
+    def after(self, out: list[bytes], now: float) -> None:
+        """Answer a peek that is held, or have an undecided client pushed to, once a message was taken."""
         if self.flow is Flow.UNDECIDED:
             if self.push_after is None and self.unsent():
                 self.push_after = now + self.context.settings.batch_interval_ms / 1000
