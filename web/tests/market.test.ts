@@ -1,7 +1,7 @@
 import { createPinia, setActivePinia } from "pinia";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { computed, nextTick } from "vue";
-import type { Instrument } from "../src/stores/market";
+import type { Instrument } from "../src/lib/instrument";
 
 /** A server that answers when it is told to. */
 class Line {

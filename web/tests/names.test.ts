@@ -3,7 +3,7 @@ import { i18n } from "../src/i18n";
 import { instrumentName } from "../src/lib/names";
 import { objection, type Wish } from "../src/lib/orders";
 import { find } from "../src/lib/search";
-import type { Instrument } from "../src/stores/market";
+import type { Instrument } from "../src/lib/instrument";
 
 const one = (instrument_id: string, kind: string, instrument_name = "螺纹钢"): Instrument => ({ instrument_id, class: kind, instrument_name, price_tick: 1 }) as Instrument;
 const contract = one("SHFE.rb2701", "FUTURE", "螺纹钢2701");

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { DiffStore, type Tree } from "../src/lib/diff";
 import { closing, insertCondition, insertOrder, kindsOf, legs, objection, parseBatch, stateOf, type Leg, type Order, type Position, type Wish } from "../src/lib/orders";
-import type { Instrument } from "../src/stores/market";
+import type { Instrument } from "../src/lib/instrument";
 
 type Entry = { c?: Tree; s?: Tree };
 const recorded: Entry[] = JSON.parse(readFileSync(new URL("./trade_frames.json", import.meta.url), "utf8"));

@@ -1,6 +1,6 @@
 // Names in the page's language: of the server's parts (one it does not know keeps its own), and of instruments.
 import { i18n, say } from "../i18n";
-import type { Instrument } from "../stores/market";
+import type { Instrument } from "./instrument";
 
 /** The name of an instrument; a product's main contract and index say so, as the server names them like the product. */
 export function instrumentName(one: Instrument): string {

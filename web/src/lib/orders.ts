@@ -1,5 +1,5 @@
 // What an order may be, by exchange, and how the ticket's words become those of DIFF.
-import type { Instrument, Quote } from "../stores/market";
+import type { Instrument, Quote } from "./instrument";
 
 export type Direction = "BUY" | "SELL";
 export type Offset = "OPEN" | "CLOSE" | "CLOSETODAY";

@@ -1,6 +1,6 @@
 // What a price is compared with: the settlement before for futures, the close before for what has none.
 import { isNumber } from "./format";
-import type { Quote } from "../stores/market";
+import type { Quote } from "./instrument";
 
 /** The price that today's change counts from; null when the quote has none. */
 export function baseOf(quote: Quote | undefined): number | null {

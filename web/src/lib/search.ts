@@ -1,6 +1,6 @@
 // Instruments by what a person types: words in any order, each a part of the symbol or the name.
 import { instrumentName } from "./names";
-import type { Instrument } from "../stores/market";
+import type { Instrument } from "./instrument";
 
 export function find(instruments: Instrument[], text: string): Instrument[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);

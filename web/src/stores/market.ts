@@ -7,17 +7,10 @@ import { DiffStore, type Tree } from "../lib/diff";
 import { DiffSocket, framePace, socketUrl, type LinkState } from "../lib/socket";
 import { decimalsOf } from "../lib/format";
 import { instrumentName } from "../lib/names";
+import type { Instrument, Quote } from "../lib/instrument";
 import { said } from "../i18n";
 import { useNotices, type Level } from "./notices";
 import { usePrefs } from "./prefs";
-
-export interface Instrument {
-  instrument_id: string; exchange_id: string; class: string; instrument_name: string; price_tick: number; price_decs: number;
-  volume_multiple: number; product_id: string; expired: boolean; expire_datetime?: number; margin?: number; commission?: number;
-  upper_limit?: number; lower_limit?: number; trading_time?: { day: string[][]; night: string[][] };
-}
-export type Quote = Tree;
-export interface Bar { datetime: number; open: number; high: number; low: number; close: number; volume: number; open_oi?: number; close_oi?: number }
 
 const INSTRUMENTS = { aid: "ins_query", query_id: "page_instruments", query: "query($expired:Boolean){multi_symbol_info(expired:$expired){... on basic{instrument_id}}}", variables: { expired: false } };
 const INSTRUMENTS_MS = 30_000;
