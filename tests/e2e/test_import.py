@@ -142,6 +142,33 @@ def test_a_bad_file_says_where(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", ["app", "market_data"])
+def test_a_parquet_file_that_unpacks_without_end_is_refused(
+    serve: Serve, tmp_path: Path, stream: str
+) -> None:
+    """Some hundred bytes are one text 4,096 times, 3.4 GB: the sender is told, and the server has no burden."""
+    server = serve(env=ENV, mode="db")
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4_096, pa.int32()), ["x" * 830_000])
+    columns = {"n": texts} if stream == "app" else {"datetime": texts, "instrument_id": texts}
+    pq.write_table(
+        pa.table(columns),
+        tmp_path / "a.parquet",
+        compression="zstd",
+        write_statistics=False,
+        store_schema=False,
+    )
+    small = (tmp_path / "a.parquet").read_bytes()
+    assert len(small) < 2_000
+    assert put(server, "bomb", small, stream=stream)[0] == 202
+    found = over(server, "bomb")
+    assert found["state"] == "failed" and "needs more than 2048 MiB" in found["error"], found
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (peak,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak < 1 << 20, f"{peak >> 10} MiB"
+    assert put(server, "good", parquet(tmp_path / "b.parquet", 10))[0] == 202  # the next one is imported
+    assert over(server, "good")["state"] == "done"
+
+
+@pytest.mark.parametrize("stream", ["app", "market_data"])
 def test_the_command_line_sends_to_the_server_or_writes_itself(
     serve: Serve, tmp_path: Path, stream: str
 ) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
+from qautlra.base import parquet_in
 from qautlra.base.errors import SourceError
 
 CHUNK_BYTES = 1 << 20
@@ -81,10 +82,14 @@ class TickFile:
             self.bad_lines.append(line)
 
     def _parquet(self) -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(self.path) as file:
-            names = [name for name in file.schema_arrow.names if name in _TYPES]
+        def choose(found: list[str]) -> list[str]:
+            names = [name for name in found if name in _TYPES]
             self._check(names)
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
+            return names
+
+        with closing(parquet_in.batches(self.path, BATCH_ROWS, choose)) as file:
+            for batch in file:
+                names = batch.schema.names
                 table = pa.table(
                     {name: _cast(batch.column(name), _TYPES[name], lambda _: None) for name in names}
                 )

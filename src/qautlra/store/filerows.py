@@ -13,8 +13,8 @@ from typing import IO, Any, AnyStr, Final, Literal, TypeAlias
 
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from qautlra.base import parquet_in
 from qautlra.base.errors import InputError
 from qautlra.base.limits import INGEST_BODY_BYTES
 from qautlra.model.cells import CellColumn, Cells
@@ -52,18 +52,17 @@ def digest_of(path: Path) -> str:
 
 def _batches(path: Path, form: Form, total: Callable[[int], None]) -> Iterator[Batch]:
     if form == "parquet":
-        with pq.ParquetFile(path) as parquet:
-            total(parquet.metadata.num_rows)
-            for batch in parquet.iter_batches(BATCH_ROWS):
+        with contextlib.closing(parquet_in.batches(path, BATCH_ROWS, total=total)) as found:
+            for batch in found:
                 yield _checked(batch)
     elif form == "arrow":
         with open_ipc(path) as reader:
-            found: Iterator[pa.RecordBatch] = (
+            parts: Iterator[pa.RecordBatch] = (
                 (reader.get_batch(at) for at in range(reader.num_record_batches))
                 if isinstance(reader, pa.RecordBatchFileReader)
                 else iter(reader)
             )
-            for batch in found:
+            for batch in parts:
                 whole = _checked(batch)
                 for at in range(0, whole.num_rows, BATCH_ROWS):
                     yield whole.slice(at, BATCH_ROWS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
 from qautlra._core.market import CtpNormaliser, Rows
 from qautlra._core.store import rows_from_arrow, rows_not_after
+from qautlra.base import parquet_in
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import InputError, QautlraError
 from qautlra.store.compaction import stored_identities
@@ -228,7 +228,7 @@ async def ahead(batches: Iterator[_B]) -> AsyncGenerator[_B, None]:
 def _columns(path: Path) -> list[str]:
     kind = path.suffix.lower()
     if kind in (".parquet", ".pq"):
-        return list(pq.read_schema(path).names)
+        return parquet_in.columns(path)
     if kind in (".arrow", ".ipc", ".feather"):
         with open_ipc(path) as reader:
             return list(reader.schema.names)
@@ -240,8 +240,8 @@ def _columns(path: Path) -> list[str]:
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     kind = path.suffix.lower()
     if kind in (".parquet", ".pq"):
-        with pq.ParquetFile(path) as parquet:
-            yield from parquet.iter_batches(BATCH_ROWS)
+        with closing(parquet_in.batches(path, BATCH_ROWS)) as found:
+            yield from found
     elif kind in (".arrow", ".ipc", ".feather"):
         with open_ipc(path) as reader:
             if isinstance(reader, pa.RecordBatchFileReader):
