@@ -145,7 +145,7 @@ def test_a_bad_file_says_where(serve: Serve, tmp_path: Path) -> None:
 def test_a_parquet_file_that_unpacks_without_end_is_refused(
     serve: Serve, tmp_path: Path, stream: str
 ) -> None:
-    """Some hundred bytes are one text 4,096 times, 3.4 GB: the sender is told, and the server has no burden."""
+    """Some hundred bytes are one text 4,096 times, 3.4 GB: the sender is told, the server has no burden."""
     server = serve(env=ENV, mode="db")
     texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4_096, pa.int32()), ["x" * 830_000])
     columns = {"n": texts} if stream == "app" else {"datetime": texts, "instrument_id": texts}

@@ -1,7 +1,7 @@
-"""Parquet files that others made, read by a process of its own: half a kilobyte of one may be gigabytes unpacked.
+"""Parquet files others made, read by a process of its own: half a kilobyte may be gigabytes unpacked.
 
-`batches` is for whoever wants the rows; `python -m qautlra.base.parquet_in` is the process. It has the file and
-no more memory than it is given, and ends with the reading.
+`batches` is for whoever wants the rows; `python -m qautlra.base.parquet_in` is the process. It has the file
+and no more memory than it is given, and ends with the reading.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ def batches(
 ) -> Generator[pa.RecordBatch, None, None]:
     """Yield the rows of a file in order, at most so many at a time; blocking.
 
-    `choose` is told the names of its columns and returns those that are wanted, all without it; `total` is told
-    how many rows there are. ArrowInvalid: the file cannot be read, or not further; StorageError: nothing can be started now.
+    `choose` is told the names of its columns and returns those that are wanted, all without it; `total` is
+    told how many rows there are. ArrowInvalid: the file cannot be read, or not further; StorageError: nothing
+    can be started now.
     """
     command = [sys.executable, "-m", "qautlra.base.parquet_in", str(path.absolute()), str(rows)]
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -110,8 +111,8 @@ def _ended(process: subprocess.Popen[bytes], path: Path) -> pa.ArrowInvalid:
     assert process.stderr is not None
     code, said = process.wait(), process.stderr.read(_REASON_BYTES).decode("utf-8", "replace").strip()
     if code == _TOO_MUCH:
-        text = f"unpacked it needs more than {PARQUET_MEMORY_BYTES >> 20} MiB at a time; write it with smaller pages"
-        return pa.ArrowInvalid(text)
+        most = PARQUET_MEMORY_BYTES >> 20
+        return pa.ArrowInvalid(f"unpacked it needs more than {most} MiB at a time")
     how = f"signal {-code}" if code < 0 else f"status {code}"
     return pa.ArrowInvalid(
         said if code == 1 and said else f"{path.name}: the process that read it ended ({how}) {said}"
