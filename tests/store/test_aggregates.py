@@ -428,5 +428,15 @@ def test_what_retention_took_stays_when_a_row_of_those_days_comes_late(tmp_path:
             after = await rows(w, "hours")
             assert len(before) > 3 and after[:-1] == before[:-1]
             assert after[-1]["n"] == before[-1]["n"] + 1
+            await w.store.compact()
+        async with world(tmp_path, retention_days=36_000) as w:  # what went does not come back with it
+            await send(w, old + 31 * MINUTE, now_ns + 2 * S)
+            await w.store.ingest.refresh("hours")
+            later = await rows(w, "hours")
+            assert later[:-1] == before[:-1] and later[-1]["n"] == before[-1]["n"] + 2
+            await w.store.ingest.derive("anew", derived)  # made of what there is
+            await w.store.ingest.retain("anew", 36_000)
+            await w.store.ingest.refresh("anew")
+            assert [row["n"] for row in await rows(w, "anew")][:1] == [2]
 
     run(story())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,7 @@ from qautlra.base.clock import monotonic_s, wall_ns
 from qautlra.base.errors import InputError, NotFoundError, QautlraError, StorageError
 from qautlra.model.query import Verb
 from qautlra.model.streams import Derived
-from qautlra.store.catalogue import Progress, serial_of
+from qautlra.store.catalogue import EVER_US, Progress, serial_of
 from qautlra.store.filter import parse_filter
 from qautlra.store.logs import readable_lsn
 from qautlra.store.plan import Plan, microseconds, moment
@@ -190,7 +191,16 @@ class Aggregates:
             if is_new:
                 before = Progress(born_lsn=after.born_lsn)
                 await tables.make(definition, EVER, definition.schema.empty_table(), before)
-            ranges = self._kept(joined(self._grid(found, derived)), source, derived)
+            since_us = max(before.kept_since_us, self._kept_since_us(source, derived))
+            after = msgspec.structs.replace(after, kept_since_us=since_us)
+            ranges = [
+                (max(low, since_us), high)
+                for low, high in joined(self._grid(found, derived))
+                if high > since_us
+            ]
+            if not ranges and since_us > before.kept_since_us:  # longer retention later brings nothing back
+                noted = msgspec.structs.replace(before, kept_since_us=since_us)
+                await tables.make(definition, (0, 0), definition.schema.empty_table(), noted)
             made = 0
             for within in ranges:
                 table = await self._made(derived, source, within)
@@ -258,18 +268,17 @@ class Aggregates:
                     yield _floor(at, period_us), _floor(until, period_us) + period_us
                 at = until + 1
 
-    def _kept(self, ranges: Spans, source: Stream, derived: Derived) -> Spans:
-        """Return the ranges whose rows the source keeps: of others only what comes late would be left."""
+    def _kept_since_us(self, source: Stream, derived: Derived) -> int:
+        """Return since when the source keeps all rows: of others only what comes late would be left."""
         if source.name in STREAMS:
             day = self._opened.keeper.first_kept()
             if day is None:
-                return ranges
+                return EVER_US
             since_us = day_begin_us(self._calendar, microseconds(datetime.combine(day, time(12), BEIJING)))
         else:
             since_us = self._opened.tables.kept_since_us(source.name)
         period_us = 1 if derived.bars else derived.period_s * 1_000_000
-        since_us = _floor(since_us + period_us - 1, period_us)
-        return [(max(low, since_us), high) for low, high in ranges if high > since_us]
+        return since_us if since_us == EVER_US else _floor(since_us + period_us - 1, period_us)
 
     def _bar_range(self, low: int, high: int, period_us: int) -> tuple[int, int]:
         begin = day_begin_us(self._calendar, low)

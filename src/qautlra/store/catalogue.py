@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"
 FILES_COUNT = 1_000_000
 PIECE_BYTES = 1 << 20
 
+EVER_US = -(2**62)
 MADE = "a"
 """In a file's name before its number: what it holds is made of other files, and anew without a manifest."""
 _FILE_NAME = re.compile(r"(\d{20})-(\d{20})(?:-(\d+))?\.parquet")
@@ -63,6 +64,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     bar_tag: int = 0
     created_us: int = 0
     "Which stream of the name this is about; 0 in a manifest of before it was noted."
+    kept_since_us: int = EVER_US
+    "From when on its source has all rows; what retention took before that stays as it was made."
 
 
 class State(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from qautlra.base.errors import InputError, NotFoundError, StorageError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.config.tree import Store
 from qautlra.model.streams import IngestKey
-from qautlra.store.catalogue import Catalogue, DataFile, Progress, State, unlink_stale
+from qautlra.store.catalogue import EVER_US, Catalogue, DataFile, Progress, State, unlink_stale
 from qautlra.store.disk import is_full
 from qautlra.store.fileproc import Filer
 from qautlra.store.filework import FileTables, MakeTable, MergeTable
@@ -466,7 +466,7 @@ class TableStore:
     def kept_since_us(self, name: str) -> int:
         """Return from which moment on rows of a stream are kept; the beginning of time when all are."""
         keep = self._kept_days(name)
-        return (_today() - keep) * DAY_US - ZONE_US if keep else -(2**62)
+        return (_today() - keep) * DAY_US - ZONE_US if keep else EVER_US
 
     def _kept_days(self, name: str) -> int:
         own = self.book.get(name).retention_days if name in self.book else 0
