@@ -52,13 +52,20 @@ def test_closes_between_slices() -> None:
     asyncio.run(body())
 
 
-def test_a_live_source_does_not_wait_and_counts() -> None:
+def test_a_live_market_goes_on_without_a_store_which_counts_what_it_misses() -> None:
     async def body() -> None:
-        tape = FakeTape()
-        pump = GatedPump(tape, when_held="drop", is_open=lambda: False)
-        rows: Any = range(7)
-        assert await pump.publish(rows) == 0
-        assert (pump.dropped, tape.taken) == (7, 0)
+        tape, missed, is_open = FakeTape(), [0], [False]
+
+        def miss(rows: int) -> None:
+            missed[0] += rows
+
+        pump = GatedPump(tape, when_held="drop", is_open=lambda: is_open[0], missed=miss)
+        rows: Any = range(SLICE_ROWS + 7)
+        assert await pump.publish(rows) == SLICE_ROWS + 7
+        assert (pump.dropped, tape.taken, missed[0]) == (0, SLICE_ROWS + 7, SLICE_ROWS + 7)
+        is_open[0] = True
+        assert await pump.publish(rows, 0, 5) == 5
+        assert missed[0] == SLICE_ROWS + 7
 
     asyncio.run(body())
 

@@ -2,6 +2,9 @@
 //   write ERRNO PART   writes to files whose path holds PART fail
 //   sync  ERRNO PART   so do fsync and fdatasync
 //   slow  MS    PART   they take so long
+//   stall MS    PART   syncs wait until the rule is gone, which is looked for every MS: the disk has stopped, and the
+//                      system takes writes still
+//   hang  MS    PART   writes do, too
 //   lose  ERRNO PART   the same, and what was written since the last good sync is dropped: the bytes become zeros, as
 //                      when a kernel gives up pages it could not write and has nothing to say about them afterwards
 // No such file, no faults.
@@ -58,10 +61,17 @@ static int rule(int fd, const char* call, struct stat* st) {
   return 0;
 }
 
+static void wait_while(int fd, int is_write) {
+  struct stat st;
+  for (int ms; (ms = rule(fd, "hang", &st)) != 0 || (!is_write && (ms = rule(fd, "stall", &st)) != 0);)
+    usleep((useconds_t)ms * 1000);
+}
+
 #define REAL(type, name) ((type)dlsym(RTLD_NEXT, name))
 
 static int sync_or_fail(int fd, const char* name) {
   struct stat st;
+  wait_while(fd, 0);
   usleep((useconds_t)rule(fd, "slow", &st) * 1000);
   int code = rule(fd, "sync", &st);
   const int lost = rule(fd, "lose", &st);
@@ -87,11 +97,17 @@ static int sync_or_fail(int fd, const char* name) {
   return result;
 }
 
+int sync_file_range(int fd, off64_t at, off64_t size, unsigned flags) {
+  if (flags & SYNC_FILE_RANGE_WAIT_BEFORE) wait_while(fd, 0);
+  return REAL(int (*)(int, off64_t, off64_t, unsigned), "sync_file_range")(fd, at, size, flags);
+}
+
 int fsync(int fd) { return sync_or_fail(fd, "fsync"); }
 int fdatasync(int fd) { return sync_or_fail(fd, "fdatasync"); }
 
 #define WRITE_OR_FAIL(type, name, ...)                    \
   struct stat st;                                         \
+  wait_while(fd, 1);                                      \
   const int saved = errno, code = rule(fd, "write", &st); \
   if (code != 0) {                                        \
     errno = code;                                         \

@@ -10,8 +10,10 @@ import asyncio
 import errno
 import itertools
 import json
+import os
 import random
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +23,11 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection
 
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.store.disk import is_full
 from qautlra.store.fileproc import FileProcess
 from qautlra.store.upkeep import verify
+from tests.conftest import ROOT
 from tests.e2e.conftest import Serve, Server, serve  # noqa: F401
 from tests.e2e.test_ingest import ENV, ingest
 from tests.fault.order_ledger import Ledger, drain, insert, login
@@ -98,6 +102,121 @@ def test_a_recording_waits_for_a_log_whose_segments_take_long_to_seal(
     kept = len(serve(data=data, mode="db").query(**day, fields=["datetime"]))
     assert shown - 1024 <= kept, (shown, kept)
     assert shown < 27_955, "the recording had to wait"
+
+
+class Live:
+    """A live market before a store in a process of its own, and what it last said."""
+
+    def __init__(self, directory: Path, disk: BadDisk) -> None:
+        command = [sys.executable, "-m", "tests.fault.live_writer", str(directory)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | disk.env,
+            cwd=ROOT,
+            text=True,
+        )
+        self.longest_s = 0.0
+
+    def hear(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        found: dict[str, Any] = json.loads(self.process.stdout.readline())
+        self.longest_s = max(self.longest_s, found.get("most_s", 0.0))
+        return found
+
+    def until(self, what: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        deadline = time.monotonic() + 2 * PATIENCE_S
+        while not what(found := self.hear()):
+            assert time.monotonic() < deadline, found
+        return found
+
+
+def test_a_live_market_goes_on_beside_a_disk_that_has_stopped(disk: BadDisk, tmp_path: Path) -> None:
+    """Rows wait within the log's buffer, more are given up and counted; the loop waits for nothing."""
+    live = Live(tmp_path / "data", disk)
+    try:
+        live.until(lambda said: said["rows_logged"] > 20_000)
+        live.longest_s = 0.0
+        disk.does("stall", 20, "/log/")
+        time.sleep(3.0)  # a system takes writes for a while when the disk behind it has stopped
+        disk.does("hang", 20, "/log/")
+        first = live.until(lambda said: said["rows_shed"])
+        assert first["error"], "it is said"
+        stopped = live.until(lambda said: "has not answered" in said["error"])
+        assert (20 << 20) < stopped["unwritten_bytes"] <= JOURNAL_BUFFER_BYTES
+        later = live.until(lambda said: said["published"] > stopped["published"] + 100_000)
+        assert later["peak_kib"] < stopped["peak_kib"] + (16 << 10), "what waits is in memory already"
+        assert later["given_up"] == 0, "clients have all of it"
+        assert live.longest_s < 1.0, "the loop waited for the disk"
+        disk.is_well()
+        well = live.until(
+            lambda said: not said["error"] and said["rows_logged"] > later["rows_logged"] + 50_000
+        )
+        assert well["rows_shed"] + well["rows_logged"] <= well["published"]
+        assert live.process.stdin is not None
+        live.process.stdin.close()
+        logged = live.until(lambda said: "logged" in said)["logged"]
+        assert live.process.wait(60) == 0
+    finally:
+        disk.is_well()
+        live.process.kill()
+        live.process.wait()
+    assert verify(tmp_path / "data", CALENDAR).errors == []
+
+    async def kept() -> int:
+        async with world(tmp_path / "data", hot_bytes=1 << 30) as w:
+            return w.store.ingest.stats("futures_market")["rows"]
+
+    assert run(kept()) == logged
+
+
+@pytest.mark.parametrize(("stream", "log"), [("app", "/tables/log/"), ("futures_market", "data/log/")])
+def test_ingest_is_refused_while_the_disk_has_stopped(
+    serve: Serve,  # noqa: F811
+    disk: BadDisk,
+    stream: str,
+    log: str,
+) -> None:
+    make = event if stream == "app" else tick
+    server = serve(mode="db", env=ENV | disk.env)
+    numbered = itertools.count()
+    acknowledged: list[int] = []
+    unsafe: set[int] = set()
+
+    def give() -> tuple[int, Any]:
+        number = next(numbered)
+        status, answer = ingest(server, stream, [make(number)])
+        (acknowledged.append if status == 200 else unsafe.add)(number)
+        return status, answer
+
+    disk.does("stall", 20, log)
+    stopped_s = time.monotonic()
+    while time.monotonic() - stopped_s < 4.0:  # a system takes writes for a while
+        assert give()[0] == 200
+        time.sleep(0.1)
+    disk.does("hang", 20, log)
+
+    def is_told() -> bool:
+        began_s = time.monotonic()
+        status, answer = give()
+        assert status == 200 or (status in (503, 507) and answer["retryable"]), answer
+        assert time.monotonic() - began_s < 10
+        return bool(status == 507 and "has not answered" in answer["error"])
+
+    wait(is_told)
+    began_s = time.monotonic()
+    assert give()[0] == 507
+    assert time.monotonic() - began_s < 1, "nothing waits for it any more"
+    assert server.get_json("/healthz")["status"] == "degraded"
+    assert server.query(stream=stream, start_time="2025-06-03", end_time="2200-01-01")
+    disk.is_well()
+    wait(lambda: give()[0] == 200)  # by itself
+    wait(lambda: "error" not in health(server, "store"))
+    server.kill()
+    found = numbers(serve(mode="db", env=ENV), stream)
+    assert len(found) == len(set(found)), "rows are there twice"
+    assert set(acknowledged) <= set(found) <= set(acknowledged) | unsafe
 
 
 def event(number: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <chrono>
 #include <new>
+#include <utility>
 
 #include "journal/crc32c.hpp"
 
@@ -22,10 +23,13 @@ constexpr std::uint32_t kRollMark = 0xFFFFFFFFu;  // in the ring only: "seal the
 constexpr std::uint32_t kWrapMark = 0;            // in the ring only: "go on at the start of the ring"
 constexpr std::uint64_t kGroupBytes = 4u << 20;
 constexpr std::uint64_t kAheadBytes = 4u << 20;
+constexpr std::int64_t kAheadNs = 1'000'000'000;
 constexpr std::uint64_t kRoomBytes = 512u << 10;
 constexpr std::uint64_t kRoomGroupBytes = 64u << 10;
 constexpr std::int64_t kSlowWriteNs = 10'000'000;
-constexpr std::int64_t kSlowPauseNs = 10'000'000'000;
+constexpr std::int64_t kSlowPauses = 1000;  // so much longer the producer then leaves all to the writer
+constexpr std::int64_t kDoubtNs = 200'000'000;  // a disk that was waited for so long may have stopped
+constexpr std::int64_t kUnansweredNs = 2'000'000'000;
 constexpr int kFirstRetryMs = 10;
 constexpr int kLastRetryMs = 250;
 
@@ -49,6 +53,19 @@ long waits_so_far() {
   ::getrusage(RUSAGE_THREAD, &used);
   return used.ru_nvcsw;
 }
+
+// Says for its lifetime that the disk is asked for something.
+class Asked {
+ public:
+  explicit Asked(std::atomic<std::int64_t>& since_ns) : since_ns_(since_ns) { since_ns_.store(monotonic_ns(), kRelaxed); }
+  ~Asked() { since_ns_.store(0, kRelaxed); }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+
+ private:
+  static constexpr std::memory_order kRelaxed = std::memory_order_relaxed;
+  std::atomic<std::int64_t>& since_ns_;
+};
 
 std::chrono::nanoseconds duration(double seconds) {
   constexpr double kLongest = 1e6;
@@ -142,6 +159,8 @@ bool Journal::write_here(std::uint64_t here_bytes) {
   if (produced_ - tail_.load(std::memory_order_acquire) > here_bytes) return false;
   const std::int64_t began_ns = monotonic_ns();
   if (began_ns < not_here_until_ns_) return false;
+  const std::int64_t ahead_ns = ahead_ns_.load(std::memory_order_relaxed);
+  if (ahead_ns != 0 && began_ns - ahead_ns > kDoubtNs) return false;
   std::unique_lock lock(writing_, std::try_to_lock);
   if (!lock.owns_lock() || retry_ms_ > 0 || part_count_ > 0) return false;
   if (synced_position_.load(std::memory_order_relaxed) < sync_request_.load(std::memory_order_acquire)) return false;
@@ -153,9 +172,11 @@ bool Journal::write_here(std::uint64_t here_bytes) {
     return false;
   }
   finish_group(false);
-  if (const std::int64_t now_ns = monotonic_ns(); now_ns - began_ns > kSlowWriteNs && waits_so_far() != waits)
-    not_here_until_ns_ = now_ns + kSlowPauseNs;
-  return position_ == produced_ && file_bytes_ - begun_bytes_ < kAheadBytes;
+  const std::int64_t now_ns = monotonic_ns();
+  if (now_ns - began_ns > kSlowWriteNs && waits_so_far() != waits)
+    not_here_until_ns_ = now_ns + kSlowPauses * (now_ns - began_ns);
+  begin_ahead(now_ns);
+  return position_ == produced_;
 }
 
 std::uint64_t Journal::next_segment() const {
@@ -246,8 +267,12 @@ int Journal::drop_through(std::uint64_t lsn, std::string& error) {
 }
 
 std::string Journal::error() const {
+  const std::int64_t asked_ns = asked_ns_.load(std::memory_order_relaxed);
+  const std::int64_t waited_ns = asked_ns == 0 ? 0 : monotonic_ns() - asked_ns;
   std::lock_guard lock(mutex_);
-  return error_text_;
+  if (!error_text_.empty() || waited_ns < kUnansweredNs) return error_text_;
+  return "the disk of " + options_.directory + " has not answered for " + std::to_string(waited_ns / 1'000'000'000) +
+         " s; waiting until it does";
 }
 
 std::vector<SegmentInfo> Journal::segments() const {
@@ -277,8 +302,10 @@ bool Journal::close(double timeout_s) {
         stop_deadline_ns_ = monotonic_ns() + duration(timeout_s).count();
         stop_ = true;
         work_.notify_one();
+        ahead_work_.notify_one();
       }
       thread_.join();
+      if (ahead_thread_.joinable()) ahead_thread_.join();
     }
     cut_room();
     for (int* fd : {&fd_, &new_fd_, &directory_fd_, &lock_fd_}) {
@@ -296,8 +323,11 @@ void Journal::run() {
   for (;;) {
     const std::uint64_t seen = commits_.load(std::memory_order_seq_cst);
     std::unique_lock writing(writing_);
-    if (step()) continue;
-    if (begin_ahead(writing)) continue;
+    {
+      const Asked asked(asked_ns_);
+      if (step()) continue;
+    }
+    begin_ahead(monotonic_ns());
     const int retry_ms = retry_ms_;
     const std::uint64_t position = position_;
     writing.unlock();
@@ -323,16 +353,45 @@ void Journal::run() {
   progress_.notify_all();
 }
 
-// Has the disk begin with what is written, every now and then, so that the sync of a full segment, for whose time
-// nothing is written, is short. Waits for nothing and proves nothing. False when there is too little.
-bool Journal::begin_ahead(std::unique_lock<std::mutex>& writing) {
-  const std::uint64_t from = begun_bytes_, to = file_bytes_;
-  if (options_.durability == Durability::kPower || to - from < kAheadBytes) return false;
-  begun_bytes_ = to;
-  const int fd = fd_;  // changed by this thread alone
-  writing.unlock();
-  ::sync_file_range(fd, static_cast<off_t>(from), static_cast<off_t>(to - from), SYNC_FILE_RANGE_WRITE);
-  return true;
+// Whether enough is written, or for long enough, to have the disk begin with it.
+bool Journal::is_ahead_due(std::int64_t now_ns) const {
+  if (options_.durability == Durability::kPower || file_bytes_ == begun_bytes_) return false;
+  return file_bytes_ - begun_bytes_ >= kAheadBytes || now_ns - begun_ns_ >= kAheadNs;
+}
+
+// Has the disk begin with what is written, every now and then, by a thread that may wait for it. By whoever writes.
+void Journal::begin_ahead(std::int64_t now_ns) {
+  if (!is_ahead_due(now_ns) || ahead_ns_.load(std::memory_order_relaxed) != 0) return;
+  std::lock_guard lock(mutex_);
+  const int fd = stop_ ? -1 : ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (fd < 0) return;
+  ahead_ = {fd, begun_from_, begun_bytes_, file_bytes_};
+  begun_from_ = begun_bytes_;
+  begun_bytes_ = file_bytes_;
+  begun_ns_ = now_ns;
+  ahead_ns_.store(now_ns, std::memory_order_relaxed);
+  ahead_work_.notify_one();
+}
+
+// The sync of a full segment, for whose time nothing is written, is short when the disk has begun before. Waits until what
+// it was to begin with the last time is done, which it is but where the disk has stopped: that is met here first, while
+// the system still takes writes, and the producer keeps away. Proves nothing.
+void Journal::run_ahead() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    ahead_work_.wait(lock, [&] { return stop_ || ahead_.fd >= 0; });
+    const Ahead begun = std::exchange(ahead_, {});
+    if (begun.fd < 0) return;
+    lock.unlock();
+    const auto range = [&](std::uint64_t from, std::uint64_t to, unsigned how) {
+      if (from < to) ::sync_file_range(begun.fd, static_cast<off_t>(from), static_cast<off_t>(to - from), how);
+    };
+    range(begun.before, begun.from, SYNC_FILE_RANGE_WAIT_BEFORE);
+    range(begun.from, begun.to, SYNC_FILE_RANGE_WRITE);
+    ::close(begun.fd);
+    ahead_ns_.store(0, std::memory_order_relaxed);
+    lock.lock();
+  }
 }
 
 // One group, one roll or one sync. False when there is nothing to do or the disk does not let us.
@@ -560,7 +619,7 @@ int Journal::start_segment(std::uint64_t first_lsn, std::uint32_t chain) {
   fd_ = new_fd_;
   new_fd_ = -1;
   is_suspect_ = false;
-  file_bytes_ = synced_bytes_ = begun_bytes_ = kHeaderBytes;
+  file_bytes_ = synced_bytes_ = begun_bytes_ = begun_from_ = kHeaderBytes;
   synced_chain_ = chain;
   std::lock_guard lock(mutex_);
   if (!segments_.empty()) segments_.back().sealed = true;

@@ -128,7 +128,8 @@ class Journal {
   const std::string& directory() const { return options_.directory; }
   const std::vector<Cut>& cuts() const { return cuts_; }  // oldest last; mostly empty
   bool failed() const { return failed_.load(std::memory_order_acquire); }
-  // What keeps the writer from writing now, or why it gave up for good; empty when nothing does.
+  // What keeps the writer from writing now, a disk that does not answer for one, or why it gave up for good; empty when
+  // nothing does.
   std::string error() const;
   int error_number() const { return error_number_.load(std::memory_order_acquire); }
   std::vector<SegmentInfo> segments() const;
@@ -144,7 +145,9 @@ class Journal {
 
   void run();
   bool step();
-  bool begin_ahead(std::unique_lock<std::mutex>& writing);
+  bool is_ahead_due(std::int64_t now_ns) const;
+  void begin_ahead(std::int64_t now_ns);
+  void run_ahead();
   bool write_here(std::uint64_t here_bytes);
   void collect_group();
   int write_group();
@@ -197,6 +200,8 @@ class Journal {
   std::atomic<bool> failed_{false};        // release / acquire
   std::atomic<int> error_number_{0};       // release / acquire
   std::atomic<int> durable_fd_{-1};        // release / acquire; set once, closed by close()
+  std::atomic<std::int64_t> ahead_ns_{0};  // relaxed; the same of what run_ahead() asks for
+  std::atomic<std::int64_t> asked_ns_{0};  // relaxed; monotonic: since when the disk has not answered, 0: nothing is asked
   alignas(64) std::atomic<std::uint64_t> commits_{0};
   std::atomic<std::uint64_t> sync_request_{0};  // ring position; released before the commit that follows
   std::atomic<bool> sleeping_{false};
@@ -209,6 +214,11 @@ class Journal {
   std::int64_t stop_deadline_ns_ = 0;  // monotonic
   std::string error_text_;
   std::vector<SegmentInfo> segments_;
+  struct Ahead {
+    int fd = -1;  // its own; -1: nothing is to be begun with
+    std::uint64_t before = 0, from = 0, to = 0;
+  } ahead_;
+  std::condition_variable ahead_work_;
 
   // Whoever writes holds this: the writer, or the producer when it writes by itself. It guards what follows, but the thread.
   std::mutex writing_;
@@ -218,7 +228,9 @@ class Journal {
   std::uint64_t writer_lsn_ = 0;  // last written
   std::uint32_t chain_ = 0;
   std::uint64_t file_bytes_ = 0;
-  std::uint64_t begun_bytes_ = 0;     // up to where the disk was told to begin with
+  std::uint64_t begun_bytes_ = 0;     // up to where the disk was told to begin with, the last time from begun_from_ on
+  std::uint64_t begun_from_ = 0;
+  std::int64_t begun_ns_ = 0;  // monotonic: when that was
   std::uint64_t prepared_bytes_ = 0;  // where the zeros behind file_bytes_ end; no more than it: there are none
   std::uint32_t synced_chain_ = 0;  // chain_ and file_bytes_ as of the last good sync
   std::uint64_t synced_bytes_ = 0;
@@ -233,6 +245,7 @@ class Journal {
   bool roll_pending_ = false;  // the next thing in the ring is a roll mark
   int retry_ms_ = 0;
   std::thread thread_;
+  std::thread ahead_thread_;
 };
 
 }  // namespace qautlra::journal

@@ -97,6 +97,7 @@ bool Journal::begin(std::string& error) {
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   thread_ = std::thread([this] { run(); });
+  if (options_.durability != Durability::kPower) ahead_thread_ = std::thread([this] { run_ahead(); });
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return true;
 }

@@ -163,6 +163,7 @@ def build(loaded: Loaded) -> App:
             shed=None if store is None else store.shed,
             is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
             in_hand=store.in_hand if store is not None and set(choice.kinds) <= VIRTUAL else lambda: 0,
+            missed=store.miss if store is not None else lambda _rows: None,
         )
         context = SourceContext(
             tape=tape,

@@ -1,4 +1,4 @@
-"""The pump of a process with a store: nothing is published that no log would take, or not write in time."""
+"""The pump of a process with a store: what can wait is not published while no log writes it in time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class GatedPump(Pump):
-    """A pump that stands still while `is_open()` is False, and drops and counts for a live source.
+    """A pump that stands still while `is_open()` is False; a live market goes on, and `missed` is told.
 
-    A store that restarts has no cursor on the tape meanwhile: what went by then would be in no log. `in_hand`
-    says how many rows a killed process would lose: one that may wait has no more than SLICE_ROWS of them.
+    A store that restarts has no cursor on the tape meanwhile: what goes by then is in no log. `in_hand` says
+    how many rows a killed process would lose: one that may wait has no more than SLICE_ROWS of them.
     """
 
     def __init__(
@@ -24,11 +24,13 @@ class GatedPump(Pump):
         *arguments: Any,
         is_open: Callable[[], bool],
         in_hand: Callable[[], int] = lambda: 0,
+        missed: Callable[[int], None] = lambda _rows: None,
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         self._is_open = is_open
         self._in_hand = in_hand
+        self._missed = missed
 
     async def publish(self, rows: Rows, start: int = 0, stop: int | None = None) -> int:
         """Publish rows[start:stop]; return how many were taken, after at least one turn of the loop."""
@@ -36,13 +38,11 @@ class GatedPump(Pump):
         taken = 0
         for at in range(start, end, SLICE_ROWS):
             slice_end = min(at + SLICE_ROWS, end)
-            while not self._is_open() or self._is_too_much(slice_end - at):
+            while self._wait and (not self._is_open() or self._is_too_much(slice_end - at)):
                 self.held_count += 1
-                if not self._wait:
-                    self.dropped += end - at
-                    await asyncio.sleep(0)
-                    return taken
                 await asyncio.sleep(HOLD_POLL_S)
+            if not self._is_open():
+                self._missed(slice_end - at)
             taken += await super().publish(rows, at, slice_end)
         if start >= end:
             await asyncio.sleep(0)

@@ -77,7 +77,14 @@ class StoreIngest(Protocol):
     """The store's taking in of events, and its streams."""
 
     async def ingest(
-        self, name: str, events: Any, extra: Mapping[str, str], *, create: bool, key: IngestKey | None = None
+        self,
+        name: str,
+        events: Any,
+        extra: Mapping[str, str],
+        *,
+        create: bool,
+        key: IngestKey | None = None,
+        body_bytes: int = 0,
     ) -> int: ...
     async def create(self, name: str, options: StreamOptions) -> None: ...
     async def drop(self, name: str) -> None: ...

@@ -36,8 +36,9 @@ _STATUSES = {
     403: "the login may not, or this mode takes nothing in",
     413: "too large",
     422: "this Idempotency-Key came with other content before",
-    503: "not ready, or no store in this mode",
-    507: "the disk is too full; it goes on by itself when there is room",
+    429: "more events are being stored than there is room for",
+    503: "not ready, no store in this mode, or the disk does not keep up",
+    507: "the disk is too full or does not answer; it goes on by itself when it does",
 }
 
 
@@ -109,7 +110,7 @@ class IngestHttp:
             "p_src_ip": request.remote or "",
             "p_format": header_text(request.headers.get("X-P-Log-Source", form))[:64],
         }
-        rows = await store.ingest(name, events, extra, create=create, key=key)
+        rows = await store.ingest(name, events, extra, create=create, key=key, body_bytes=len(body))
         return web.Response(status=200, headers={"X-Row-Count": str(rows)})
 
     async def create(self, request: web.Request) -> web.Response:

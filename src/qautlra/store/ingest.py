@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
-from qautlra.base.errors import InputError, StorageError, UnavailableError
+from qautlra.base.errors import InputError, LimitError, StorageError, UnavailableError
 from qautlra.base.loop import give_way
 from qautlra.model.streams import Derived, IngestKey, StreamOptions
 from qautlra.store.aggregates import BAR_1D
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from qautlra.store.service import StoreService
 
 DURABLE_S = 5.0
+# Events under way, unpacked where that is known; so long they wait, for others or a disk.
+UNDER_WAY_BYTES = 256 << 20
+PATIENCE_S = 30.0
 # A simulated market may be a holiday ahead of the machine, and its rows may be kept by another process.
 AHEAD_DAYS = 31
 DAY_US = 86_400_000_000
@@ -60,6 +63,8 @@ class IngestDoor:
         self._instruments = instruments
         self._disk = disk
         self._importing = asyncio.Lock()
+        self.under_way_bytes = 0
+        "Of events that are being taken in."
 
     async def ingest(
         self,
@@ -69,17 +74,33 @@ class IngestDoor:
         *,
         create: bool,
         key: IngestKey | None = None,
+        body_bytes: int = 0,
     ) -> int:
         """Store events; return how many were taken. On return they are durable as the store is set to be.
 
-        Sent again with the same `key` they are stored once; rows of the market are so without one.
+        Sent again with the same `key` they are stored once; rows of the market are so without one. Refused
+        while a log cannot be written (507), while UNDER_WAY_BYTES are taken in (429), after PATIENCE_S (503).
         """
         opened = self._need()
         self._disk.check()
         _check_log(opened.journal.error or opened.tables.log_error)
-        if name.lower() in STREAMS:
-            return await self._market(opened, name.lower(), events)
-        return await opened.tables.ingest(name, events, extra, create=create, key=key)
+        size = max(body_bytes, events.nbytes if isinstance(events, pa.Table) else 0)
+        if self.under_way_bytes and self.under_way_bytes + size > UNDER_WAY_BYTES:
+            raise LimitError("more events wait to be stored than there is room for", retry_after_s=1)
+        self.under_way_bytes += size
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                if name.lower() in STREAMS:
+                    return await self._market(opened, name.lower(), events)
+                return await opened.tables.ingest(name, events, extra, create=create, key=key)
+        except TimeoutError:
+            raise StorageError(
+                f"not stored within {PATIENCE_S:g} s: the disk does not keep up; sent again without an "
+                "Idempotency-Key the same events may be stored twice",
+                retry_after_s=5,
+            ) from None
+        finally:
+            self.under_way_bytes -= size
 
     async def _market(self, opened: Opened, name: str, events: Sequence[Any] | pa.Table) -> int:
         if name == BAR_1M:
@@ -97,7 +118,7 @@ class IngestDoor:
                     rows = rows_from_arrow(batch, self._instruments, dated=True)
                 except ValueError as error:
                     raise InputError(str(error), key="body") from None
-                await self._store.import_rows(rows)
+                await self._store.import_rows(rows, DURABLE_S)
         await _durable(opened)
         return int(table.num_rows)
 

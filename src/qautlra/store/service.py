@@ -20,6 +20,7 @@ from qautlra._core.market import Rows
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, monotonic_s
 from qautlra.base.errors import StorageError, UnavailableError
+from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.loop import give_way
 from qautlra.base.service import Service
 from qautlra.config.tree import Store
@@ -53,6 +54,8 @@ RETRY_S = 5.0
 # A segment that is not full is sealed after this, so that the log a start has to read stays short.
 ROLL_AGE_S = 900.0
 HELD_POLL_S = 0.005
+# Live rows given up are an error in health for so long after the last of them.
+SHED_TOLD_S = 10.0
 
 _T = TypeVar("_T")
 _log = log.get_logger("store")
@@ -97,6 +100,8 @@ class StoreService(Service):
         self._state_change = asyncio.Lock()
         self._error = ""
         self._log_error = ""
+        self._missed = 0
+        self._shed_s = float("-inf")
         self._started_before = False
 
     async def start(self) -> None:
@@ -123,7 +128,9 @@ class StoreService(Service):
         self._started_before = True
         await opened.aggregates.begin()
         self.query.open(opened.query)
-        watch(opened, self.disk, self._given.settings.tail_rows)
+        tail_rows = self._given.settings.tail_rows
+        watch(opened, self.disk, tail_rows, lambda: self._rows_shed, lambda: self.ingest.under_way_bytes)
+        self.spawn(self._keep_looking(opened), "look")
         self.spawn(self._keep_compacting(opened), "compact")
         self.spawn(tell(self.data_dir, self._given.clock), "clock")
         self.spawn(opened.tables.run(), "tables")
@@ -164,7 +171,19 @@ class StoreService(Service):
 
     def shed(self) -> int:
         """Give up the rows the log cannot take now, counted: a live market does not wait; return how many."""
-        return 0 if self._open is None else int(self._open.log.shed())
+        rows = 0 if self._open is None else int(self._open.log.shed())
+        if rows:
+            self._shed_s = monotonic_s()
+        return rows
+
+    def miss(self, rows: int) -> None:
+        """Count live rows that go by while the store does not run."""
+        self._missed += rows
+        self._shed_s = monotonic_s()
+
+    @property
+    def _rows_shed(self) -> int:
+        return self._missed + (0 if self._open is None else int(self._open.log.rows_shed))
 
     def in_hand(self) -> int:
         """Have the log take what it can; return how many rows of the tape a killed process would lose now."""
@@ -196,21 +215,39 @@ class StoreService(Service):
                 "file_rows": sum(file.rows for file in state.files),
                 "file_bytes": sum(file.bytes for file in state.files),
                 "blocked": opened.log.blocked,
+                "unwritten_bytes": opened.journal.stats["buffered_bytes"],
                 "disk_percent": round(self.disk.used_percent, 1),
                 "filing_starts": opened.filer.starts,
                 "filing_ended": opened.filer.ended,
             }
-            if opened.log.rows_shed:
-                facts["rows_shed"] = opened.log.rows_shed
             if opened.damage:
                 facts["log_damage"] = opened.damage
             if aside := opened.tables.aside_files:
                 facts["aside_files"] = aside
             logs = opened.journal.error or opened.tables.log_error
-            error = logs or self._error or opened.tables.error or self.disk.error or opened.aggregates.error()
+            error = (
+                logs
+                or self._shedding(opened)
+                or self._error
+                or opened.tables.error
+                or self.disk.error
+                or opened.aggregates.error()
+            )
             if error:
                 facts["error"] = error
+        if rows := self._rows_shed:
+            facts["rows_shed"] = rows
         return facts
+
+    def _shedding(self, opened: Opened) -> str:
+        """Return why live rows are not stored now; empty when they are."""
+        if monotonic_s() - self._shed_s > SHED_TOLD_S:
+            return ""
+        why = {
+            "journal": f"{JOURNAL_BUFFER_BYTES >> 20} MiB of them wait for the disk, which does not keep up",
+            "hot": "memory (store.hot_bytes) is full of rows that are in no file yet",
+        }.get(opened.log.held, "the log takes rows again")
+        return f"live rows went by unstored, {self._rows_shed} so far: {why}"
 
     def parts(self) -> list[Part]:
         """Return the files of every stream by date; none when the store does not run."""
@@ -251,12 +288,14 @@ class StoreService(Service):
 
     # Imports
 
-    async def import_rows(self, rows: Rows) -> int:
+    async def import_rows(self, rows: Rows, patience_s: float = float("inf")) -> int:
         """Log rows that did not come over the tape, but not those stored already; return how many are new.
 
-        Waits while the log or the hot tier is full. Not to be called from two tasks at once.
+        Waits while the log or the hot tier is full, and raises StorageError after `patience_s` of that: rows
+        before are logged. Not to be called from two tasks at once.
         """
         opened = self._need()
+        give_up_s = monotonic_s() + patience_s
         before = opened.log.rows_logged
         while len(rows):
             fresh = await opened.known.fresh(rows)
@@ -265,6 +304,9 @@ class StoreService(Service):
                 break
             if opened.journal.failed:
                 raise StorageError(f"the log takes nothing: {opened.journal.error}", retryable=False)
+            if monotonic_s() > give_up_s:
+                why = opened.journal.error or "the disk does not keep up"
+                raise StorageError(f"the log takes nothing now: {why}", retry_after_s=1)
             opened.make_room()
             rows = Rows(self._given.instruments)
             rows.extend(fresh, done)
@@ -346,7 +388,6 @@ class StoreService(Service):
             await asyncio.sleep(COMPACT_POLL_S)
             self.drain()
             opened.make_room()
-            self._tell_of(opened.journal.error)
             if opened.journal.next_segment != first:
                 first, rolled_s = opened.journal.next_segment, monotonic_s()
             if opened.journal.head_lsn >= first and monotonic_s() - rolled_s > ROLL_AGE_S:
@@ -363,12 +404,17 @@ class StoreService(Service):
                 _log.error("compaction_failed", error=str(error))
                 await asyncio.sleep(RETRY_S)
 
+    async def _keep_looking(self, opened: Opened) -> None:
+        while True:
+            await asyncio.sleep(COMPACT_POLL_S)
+            self._tell_of(opened.journal.error or self._shedding(opened))
+
     def _tell_of(self, error: str) -> None:
         """Log once that the log cannot be written (rows wait in memory), and once that it can again."""
         if error and not self._log_error:
             _log.error("log_stuck", error=error)
         elif self._log_error and not error:
-            _log.info("log_goes_on")
+            _log.info("log_goes_on", rows_shed=self._rows_shed)
         self._log_error = error
 
     async def _compact_next(self, opened: Opened) -> bool:

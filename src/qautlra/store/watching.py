@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qautlra.base import metrics
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
+from qautlra.store.ingest import UNDER_WAY_BYTES
 from qautlra.store.live import waiting_rows
 from qautlra.store.tables.definition import STREAMS_COUNT
 from qautlra.store.tables.keys import KEYS_COUNT
@@ -15,14 +17,17 @@ if TYPE_CHECKING:
     from qautlra.store.opened import Opened
 
 
-def watch(opened: Opened, disk: DiskGuard, tail_rows: int) -> None:
+def watch(
+    opened: Opened,
+    disk: DiskGuard,
+    tail_rows: int,
+    rows_shed: Callable[[], int],
+    under_way: Callable[[], int],
+) -> None:
     """Give out what an open store knows of itself, until `metrics.unwatch`."""
     note, tables = metrics.watch, opened.tables
     note("qautlra_store_rows_logged_total", "Rows logged", lambda: opened.log.rows_logged, kind="counter")
-    note(
-        "qautlra_store_rows_shed_total", "Live rows the log could not take", lambda: opened.log.rows_shed,
-        kind="counter",
-    )  # fmt: skip
+    note("qautlra_store_rows_shed_total", "Live rows the log could not take", rows_shed, kind="counter")
     note("qautlra_store_hot_rows", "Rows in the hot tier", lambda: opened.hot.rows)
     note("qautlra_store_hot_bytes", "Size of the hot tier", lambda: opened.hot.bytes)
     note(
@@ -85,6 +90,7 @@ def watch(opened: Opened, disk: DiskGuard, tail_rows: int) -> None:
         "store_ingest_log", lambda: tables.buffered_bytes, JOURNAL_BUFFER_BYTES,
         unit="bytes", when_full="refuse",
     )  # fmt: skip
+    bound("store_ingest", under_way, UNDER_WAY_BYTES, unit="bytes", when_full="refuse")
     bound("store_ingest_keys", lambda: len(tables.keys), KEYS_COUNT, when_full="drop")
     bound("store_hot", lambda: opened.hot.bytes, opened.hot_bytes, unit="bytes", when_full="drop")
     bound("store_queries", lambda: opened.engine.pending, opened.engine.pending_max, when_full="refuse")
