@@ -101,6 +101,7 @@ def test_what_is_refused_says_why_in_chinese(tmp_path: Path) -> None:
                 ({"order_list": [leg | {"offset": "SIDEWAYS"}]}, 15),
                 ({"condition_list": "junk"}, 15),
                 ({"order_id": "a=b"}, 15),
+                ({"order_id": "a\n\x1b[31mb"}, 15),
             ):
                 found = await insert(client, **more)
                 assert found[:2] == (code, "WARNING")

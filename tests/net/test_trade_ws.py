@@ -169,6 +169,10 @@ def test_c_partial_fill_better_price_cancel(front: TradeDesk) -> None:
 # --- bad input ---
 
 
+INSERT: dict[str, Any] = {
+    "aid": "insert_order", "user_id": ACCOUNT, "exchange_id": "SHFE", "instrument_id": "cu2109",
+    "direction": "BUY", "offset": "OPEN", "volume": 1, "limit_price": 70_000,
+}  # fmt: skip
 BAD: list[tuple[Any, int | None]] = [
     (b"\x00\x01junk", None),
     ("{", None),
@@ -177,6 +181,7 @@ BAD: list[tuple[Any, int | None]] = [
     ({"aid": "insert_order"}, 15),
     ({"aid": "insert_order", "user_id": ACCOUNT, "volume": "two"}, 15),
     ({"aid": "cancel_order", "user_id": ACCOUNT, "order_id": 7}, 15),
+    *(({**INSERT, "order_id": name}, 15) for name in ("two\nlines", "\x1b[31mred", "nul\0")),
 ]
 
 

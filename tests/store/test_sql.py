@@ -1,6 +1,7 @@
 """SQL over a store: hot and cold as one table, what is refused, limits, verbs, forms of the answer."""
 
 import asyncio
+import csv
 import io
 import json
 import os
@@ -299,10 +300,22 @@ def test_intervals_are_durations(tmp_path: Path) -> None:
             assert await sql(w, listed) == [{"listed": ["P1D"]}]
             with pytest.raises(InputError, match="cast it to VARCHAR"):
                 await sql(w, listed, QueryFormat.PARQUET)
-            csv = (await sql(w, text, QueryFormat.CSV)).decode().splitlines()[1]
-            assert csv.startswith('"P1D","PT0S","PT1H30M"')
+            line = (await sql(w, text, QueryFormat.CSV)).decode().splitlines()[1]
+            assert line.startswith('"P1D","PT0S","PT1H30M"')
             arrow = pa.ipc.open_stream(await sql(w, text, QueryFormat.ARROW)).read_all()
             assert arrow.schema.field("c0").type == pa.month_day_nano_interval()
+
+    run(story())
+
+
+def test_a_csv_names_its_columns_as_they_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            text = await sql(w, 'SELECT 1 AS "a""b,c", 2 AS "x\ny", 3 AS d', QueryFormat.CSV)
+            assert list(csv.reader(io.StringIO(text.decode(), newline=""))) == [
+                ['a"b,c', "x\ny", "d"],
+                ["1", "2", "3"],
+            ]
 
     run(story())
 

@@ -78,7 +78,8 @@ class Csv(Renderer):
 
     def head(self) -> bytes:
         """Return the header line."""
-        return (",".join(f'"{name}"' for name in self.schema.names) + "\n").encode()
+        names = [name.replace('"', '""') for name in self.schema.names]  # SQL calls a column what it likes
+        return (",".join(f'"{name}"' for name in names) + "\n").encode()
 
     def piece(self, table: pa.Table) -> bytes:
         """Return whole lines."""

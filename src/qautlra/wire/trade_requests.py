@@ -21,7 +21,7 @@ from qautlra.model.order import (
 )
 
 ID_BYTES_MAX: Final = 256
-_FORBIDDEN: Final = re.compile(r"[=#|;/]")
+_FORBIDDEN: Final = re.compile(r"[=#|;/\x00-\x1f]")
 _DIRECTION: Final = {item.name: item for item in Direction}
 _OFFSET: Final = {item.name: item for item in Offset} | {"CLOSEYESTERDAY": Offset.CLOSE}  # QAX's name for it
 _PRICE_TYPE: Final = {item.name: item for item in PriceType} | {"MARKET": PriceType.ANY}
@@ -270,7 +270,7 @@ def cancel_of(request: Cancel, account_id: str) -> CancelOrder:
 def check_id(order_id: str) -> str:
     """Return an order id that may be; InputError for one that may not."""
     if not order_id or len(order_id.encode()) > ID_BYTES_MAX or _FORBIDDEN.search(order_id):
-        raise InputError("order_id: 1 to 256 bytes without = # | ; /")
+        raise InputError("order_id: 1 to 256 bytes without = # | ; / and control characters")
     return order_id
 
 
