@@ -3,18 +3,20 @@
 import csv
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.browser import PASSWORD, House, Visits, chromium, choose, house, ready, server, visit
+from tests.e2e.browser import PASSWORD, House, Visits, choose, chromium, house, ready, server, visit
 from tests.e2e.conftest import Server
 
 __all__ = ["chromium", "house", "server", "visit"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-EVIL = """<img src=x data-evil onerror="window.evil=1"><script>window.evil=2</script>'"><svg onload=window.evil=3>"""
+EVIL = (
+    """<img src=x data-evil onerror="window.evil=1"><script>window.evil=2</script>'">"""
+    """<svg onload=window.evil=3>"""
+)
 TURNED = "\u202eexe.\u2066pdf \u2028\u0007\u200f"
 FORMULA = '=HYPERLINK("http://evil.example","x")'
 ORDER_ID = "<b data-evil>\u202e'\"&lt{{7*7}}"
@@ -55,15 +57,24 @@ def test_no_text_of_a_stranger_is_run_or_becomes_a_part_of_the_page(house: House
     server, name = house.server, house.trader
     boss, ann = Doors(server, "boss"), Doors(server, name)
     strange = EVIL + TURNED
-    assert Doors.ask(boss, "POST", "/api/auth/login", username="<img src=x data-evil onerror=window.evil=6>", password="x" * 9)[0] == 401
+    assert (
+        Doors.ask(
+            boss,
+            "POST",
+            "/api/auth/login",
+            username="<img src=x data-evil onerror=window.evil=6>",
+            password="x" * 9,
+        )[0]
+        == 401
+    )
     boss.done("POST", "/api/announcements", title=strange, content=strange, priority="<b data-evil>")
     boss.done("POST", "/api/management/deposit", account_id=name, amount=5, remark=strange, method=FORMULA)
     boss.done(
         "POST", "/api/account-admin/freeze", account_id=name, freeze_type="WITHDRAW_ONLY", reason=strange
     )
     status, said = boss.ask(
-        "POST", "/api/admin/instrument/create", instrument_id="SHFE.zz2701", instrument_name=strange, price_tick=1,
-        contract_multiplier=10, upper_limit=2000, lower_limit=1000,
+        "POST", "/api/admin/instrument/create", instrument_id="SHFE.zz2701", instrument_name=strange,
+        price_tick=1, contract_multiplier=10, upper_limit=2000, lower_limit=1000,
     )  # fmt: skip
     assert status in (200, 400), said
     ann.done(

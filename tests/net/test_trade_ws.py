@@ -380,6 +380,22 @@ def test_a_client_that_does_not_read_is_merged_for_and_misses_nothing(front: Tra
         assert {order["status"] for order in trader.orders.values()} == {"FINISHED"}
 
 
+def test_who_only_takes_a_place_keeps_nobody_out(front: TradeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.net.trade_ws.CLIENTS_COUNT", 2)
+    monkeypatch.setattr("qautlra.net.trade_ws.STRANGER_S", 0.0)
+    with front.log_in() as known, front.client() as stranger:
+        assert stranger.receive()["aid"] == "rtn_brokers"
+        with front.log_in() as other:
+            with pytest.raises(ConnectionClosed, match="1013") as told:
+                stranger.receive()
+            assert "log in sooner" in str(told.value)
+            with pytest.raises(InvalidStatus, match="429"), front.client():
+                pass
+            for trader in (known, other):
+                trader.order(f"of{id(trader)}", CU, "BUY", "OPEN", 1, 70_000)
+            known.until(lambda: len(known.orders) == 2)
+
+
 def test_clients_beyond_the_bound_are_refused(front: TradeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qautlra.net.trade_ws.CLIENTS_COUNT", 2)
     with front.client() as first, front.client() as second:

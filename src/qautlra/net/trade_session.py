@@ -93,6 +93,11 @@ class TradeSession:
 
     # --- in ---
 
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody has logged in here, or is doing so."""
+        return self._channel is not None or self._packets.is_quiet
+
     def opened(self) -> None:
         """Greet."""
         self._out.send(wire.brokers(self._trade.brokers()))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
 from qautlra._core.feed import text_frame
 from qautlra.auth.rights import Right
+from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LimitError, UnavailableError
 from qautlra.base.limits import CLIENT_SEND_BUFFER_BYTES, CLIENTS_COUNT
 from qautlra.net.deps import Deps
@@ -18,6 +20,9 @@ from qautlra.net.trade_channel import Channels
 from qautlra.net.trade_session import TradeSession
 from qautlra.net.ws_codec import text_head
 from qautlra.net.ws_socket import Socket, serve_socket
+
+STRANGER_S = 30.0
+"So long a socket without a login keeps its place from those who come when all are taken."
 
 
 class Trader:
@@ -45,6 +50,11 @@ class Trader:
         self.receive = self._session.receive
         socket.alone = self._session.receive_alone
         self.paused = self._session.paused
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether its client is there and nobody has logged in."""
+        return self._socket.receiver is not None and not self._session.is_known
 
     # --- what the session calls ---
 
@@ -99,17 +109,38 @@ class Trader:
 
 def routes(deps: Deps, channels: Channels | None) -> list[Route]:
     """Return the trade socket's routes."""
+    waiting: WeakKeyDictionary[Trader, float] = WeakKeyDictionary()  # since when, oldest first
+
+    def may_enter(channels: Channels) -> bool:
+        """Tell whether there is a place; when all are taken, of the stranger who has waited longest."""
+        if channels.clients_count < CLIENTS_COUNT:
+            return True
+        for trader, since_s in list(waiting.items()):
+            if trader.is_stranger:
+                if monotonic_s() - since_s < STRANGER_S:
+                    break
+                trader.close(1013, "log in sooner: all places are taken")
+                del waiting[trader]
+                return True
+            del waiting[trader]
+        return False
 
     async def trade(request: web.Request) -> web.StreamResponse:
         if channels is None or deps.trade is None:
             raise UnavailableError(f"No trading in mode {','.join(deps.modes)}")
-        if channels.clients_count >= CLIENTS_COUNT:
-            raise LimitError(f"no more than {CLIENTS_COUNT} trade clients")
         _ = deps.trade.engine  # says so when trading is not running
+        if not may_enter(channels):
+            raise LimitError(f"no more than {CLIENTS_COUNT} trade clients")
+
+        def made(socket: Socket) -> Trader:
+            trader = Trader(deps, channels, socket, request)
+            waiting[trader] = monotonic_s()
+            return trader
+
         return await serve_socket(
             request,
             deps,
-            lambda socket: Trader(deps, channels, socket, request),
+            made,
             max_message_bytes=deps.settings.message_bytes,
             send_buffer_bytes=CLIENT_SEND_BUFFER_BYTES,
         )
