@@ -7,7 +7,7 @@ import pytest
 
 from qautlra.base.errors import StorageError
 from qautlra.model.order import Direction, Offset, Order, PriceType, TimeCondition, VolumeCondition
-from qautlra.trade.records import FILE_NAME, Records
+from qautlra.trade.records import FILE_NAME, Records, row_of
 
 
 def order(number: int) -> Order:
@@ -21,9 +21,9 @@ def order(number: int) -> Order:
 
 def test_orders_come_back_as_they_were(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    records.put_orders(20210802, [("a", [order(0), order(1)]), ("b", [])])
-    records.put_orders(20210802, [("a", [order(0), order(1)])])  # a day that ends again
-    records.put_orders(20210803, [("a", [order(0)])])
+    records.put_orders(20210802, [row_of(order(0)), row_of(order(1))])
+    records.put_orders(20210802, [row_of(order(0)), row_of(order(1))])  # a day that ends again
+    records.put_orders(20210803, [row_of(order(0))])
     assert records.orders("a") == [(20210802, order(0)), (20210802, order(1)), (20210803, order(0))]
     assert records.orders("a", 20210803) == [(20210803, order(0))]
     assert records.orders("a", count=1) == [(20210803, order(0))]

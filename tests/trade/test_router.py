@@ -533,11 +533,11 @@ def test_conditions_documents_and_days_know_where_an_account_trades(tmp_path: Pa
         document = keeper.document("one").document()
         assert (document.broker_name, document.status) == ("front", 200)
         assert len(document.trades) == 1 and COPPER in document.positions
-        ended: list[Any] = []
-        trade.day_ended.append(ended.append)
+        ended: list[list[str]] = []
+        trade.day_ended.append(lambda day: ended.append(day.names()))
         house.rig.at("2021-08-03 09:30:00")
         trade.follow_day()
-        assert [one.account_id for one in ended[0].accounts] == ["here"]
+        assert ended == [["here"]]
         for connection in list(house.venue.service.connections):
             connection.cut("test")
         await until(lambda: not house.broker.is_synced)

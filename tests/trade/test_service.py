@@ -12,7 +12,7 @@ import pytest
 from qautlra.base.errors import UnavailableError
 from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Change
-from qautlra.trade.days import DayEnd
+from qautlra.trade.days import AccountDay, DayEnd
 from tests.link.test_bus import until
 from tests.trade.rig import ACCOUNT, Rig, run
 
@@ -73,10 +73,10 @@ def test_an_account_with_cash_is_one_record(tmp_path: Path) -> None:
 
 
 def test_a_the_life_of_copper_over_two_days(tmp_path: Path) -> None:
-    ended: list[DayEnd] = []
+    ended: list[tuple[DayEnd, list[AccountDay]]] = []
 
     async def body(rig: Rig) -> None:
-        rig.trade.day_ended.append(ended.append)
+        rig.trade.day_ended.append(lambda day: ended.append((day, list(day.accounts))))
         await life_of_copper(rig)
         rig.tick(CU, 75_100, settlement=75_100)
         rig.at("2021-08-02 20:56:00")
@@ -98,9 +98,8 @@ def test_a_the_life_of_copper_over_two_days(tmp_path: Path) -> None:
         funds(rig, close_profit=-1_500, commission=18.7, margin=0, balance=999_943.8, available=999_943.8)
 
     run(tmp_path, body)
-    [day] = ended
+    [(day, [account])] = ended
     assert (day.trading_day, day.next_day) == (20210802, 20210803)
-    [account] = day.accounts
     assert account.funds["balance"] == pytest.approx(1_001_462.5)
     assert len(account.trades) == 2 and len(account.orders) == 3
 

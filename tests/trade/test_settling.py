@@ -12,6 +12,8 @@ import pytest
 from qautlra.base.clock import VirtualClock
 from qautlra.base.errors import StorageError
 from qautlra.model.order import Change
+from qautlra.trade.days import AccountDay
+from qautlra.trade.statements import Settlement
 from tests.trade.rig import ACCOUNT, Rig, run
 
 CU, RB = "SHFE.cu2109", "SHFE.rb2110"
@@ -110,24 +112,27 @@ def test_what_was_ordered_before_the_first_day_ends_with_its_beginning(tmp_path:
 
 
 def test_a_day_cut_before_its_settlement_ends_again_the_same(tmp_path: Path) -> None:
-    """Killed between the statement and the settle record: the next start ends the day again."""
+    """Killed between the statements' begin and the settle record: the next start ends the day again."""
+    before: list[AccountDay] = []
 
     async def first(rig: Rig) -> None:
         traded(rig)
         days = rig.trade.settling.days
         assert days is not None
-        rig.trade.settling.statements.put(days.end(20210803), {}, 1)
+        ended = days.end(20210803)
+        before.extend(ended.accounts)
+        rig.trade.settling.statements.begin(Settlement(trading_day=20210802, next_day=20210803, market_ns=1))
         assert rig.trade.trading_day == 20210802
 
     async def second(rig: Rig) -> None:
         assert rig.trade.trading_day == 20210802
-        before = await rig.trade.settling.statement_of(ACCOUNT, 20210802)
+        assert await rig.trade.settling.statement_of(ACCOUNT, 20210802) is None
         rig.tick(CU, 75_200)
         rig.at("2021-08-02 20:56:00")
         rig.trade.follow_day()
         after = await rig.trade.settling.statement_of(ACCOUNT, 20210802)
-        assert before is not None and after is not None
-        assert (after.funds, after.trades) == (before.funds, before.trades)
+        assert after is not None
+        assert (after.funds, after.trades) == (before[0].funds, before[0].trades)
         assert len(rig.trade.settling.statements.settlements()) == 1
         assert rig.trade.funds(ACCOUNT)["pre_balance"] == after.funds["balance"]
 

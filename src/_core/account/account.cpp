@@ -446,6 +446,18 @@ Code Account::settle() {
   return Code::kOk;
 }
 
+void Account::copy(const Account& from) {
+  Board* const board = board_;
+  *this = from;
+  board_ = board;
+  for (std::uint32_t& number : positions_) {
+    const Position& held = from.board_->positions[number];
+    number = board_->positions.take();
+    board_->positions[number] = held;
+    slot_[held.instrument] = number;
+  }
+}
+
 Code Account::set_leg(std::uint32_t instrument, Side side, const Leg& given, Price last) {
   if (!board_->known(instrument)) return Code::kNoInstrument;
   for (const std::int64_t lots : {given.today, given.his, given.yd})

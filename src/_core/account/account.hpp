@@ -155,6 +155,12 @@ class Board {
   void hold(std::uint32_t instrument, std::uint32_t account) { holders_[instrument].push_back(account); }
   void drop(std::uint32_t instrument, std::uint32_t account);
   std::size_t size() const { return size_; }
+  // All but the positions, which are copied account by account.
+  void copy(const Board& from) {
+    listed_ = from.listed_;
+    size_ = from.size_;
+    holders_ = from.holders_;
+  }
 
   PositionPool positions;
 
@@ -367,6 +373,8 @@ class alignas(64) Account {
   std::uint64_t key() const { return key_; }
   std::int64_t live_orders() const { return live_orders_; }
   std::uint64_t state_hash() const;
+  // Becomes what another one is, over this one's board. This one holds nothing yet.
+  void copy(const Account& from);
 
  private:
   Position& place(std::uint32_t instrument) {

@@ -73,6 +73,12 @@ class Ledger {
     if (code == Code::kOk) board.quote(instrument).settlement = price;
     return code;
   }
+  // Becomes a copy for reading of another one. This one is new, but for its first account.
+  void copy(const Ledger& from) {
+    board.copy(from.board);
+    for (std::uint32_t n = 0; n < from.size_; ++n)
+      if (n < size_ || open(from.at(n).key()) != kNoAccount) at(n).copy(from.at(n));
+  }
   std::uint64_t state_hash() const {
     std::uint64_t sum = size_;
     for (std::uint32_t n = 0; n < size_; ++n) sum += at(n).state_hash();

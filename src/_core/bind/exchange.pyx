@@ -84,7 +84,7 @@ cdef class Exchange:
 
     def __cinit__(self, Journal journal=None, *, profile="paper", margin_side="sum", uint32_t orders_max=1 << 20,
                   uint32_t live_orders_max=1 << 18, uint32_t accounts_max=1 << 16, uint32_t trades_max=1 << 22,
-                  **limits):
+                  bint keeps_days=False, _Core core=None, **limits):
         if margin_side not in ("sum", "max"):
             raise ValueError(f"margin_side {margin_side!r} is neither 'sum' nor 'max'")
         cdef Options options
@@ -94,13 +94,17 @@ cdef class Exchange:
         options.books.accounts_max = accounts_max
         options.margin_side = MarginSide.kMax if margin_side == "max" else MarginSide.kSum
         options.limits = limits_of(profile, limits)
+        options.keeps_days = keeps_days
         cdef JournalHook hook
         self.journal = journal
         if journal is not None:
             hook.append = _append
             hook.context = journal.get()
-        self.core = _Core()
-        self.ptr = self.core.ptr = new CExchange(options, hook)
+        if core is None:
+            core = _Core()
+            core.ptr = new CExchange(options, hook)
+        self.core = core
+        self.ptr = core.ptr
         if not self.ptr.ready():
             raise ValueError("no memory for these bounds, or bounds that cannot be")
         cdef Ledger ledger = Ledger.__new__(Ledger)
@@ -286,6 +290,23 @@ cdef class Exchange:
     def settle(self, int32_t next_day):
         """Settle all accounts and begin `next_day` (YYYYMMDD); orders of the day before are forgotten."""
         return self.answer(self.ptr.settle(next_day))
+
+    def take_ended(self):
+        """The exchange as the newest settled day left it, before it was settled: for reading accounts, orders and
+        trades by number. None without `keeps_days`, and once taken."""
+        cdef CExchange* found = self.ptr.take_ended().release()
+        if found == NULL:
+            return None
+        cdef _Core core = _Core()
+        core.ptr = found
+        cdef Exchange ended = Exchange(core=core)
+        ended.ledger.names, ended.ledger.numbers = self.ledger.names, self.ledger.numbers
+        ended.ledger.symbols = self.ledger.symbols
+        return ended
+
+    def reuse(self, Exchange ended not None):
+        """Nobody reads an ended day any more: the memory of its tables serves the next one where it can."""
+        self.ptr.reuse(ended.ptr[0])
 
     def checkpoint(self):
         """Append the whole state, between settle() and the day's first order: a replay may begin with it.

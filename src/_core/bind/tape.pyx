@@ -14,6 +14,17 @@ cdef extern from "base/time_text.hpp" namespace "qautlra" nogil:
     int32_t days_from_date(int32_t)
 
 
+cdef int _LAST = FIELD_INDEX["last_price"]
+cdef int _SETTLEMENT = FIELD_INDEX["settlement"]
+cdef int _PRE_SETTLEMENT = FIELD_INDEX["pre_settlement"]
+cdef int _LOWER = FIELD_INDEX["lower_limit"]
+cdef int _UPPER = FIELD_INDEX["upper_limit"]
+
+
+cdef double _price(const Snapshot* row, int field) noexcept:
+    return row.price(field) if row.has(field) else 0.0
+
+
 cdef class Tape:
     """Ring of published rows, with the last row and the minute bars of every instrument.
 
@@ -100,6 +111,15 @@ cdef class Tape:
         """The trading day (YYYYMMDD) of the last row, 0 when there was none."""
         cdef const Snapshot* row = self.ptr.last(instrument)
         return 0 if row == NULL else <int>row.trading_day
+
+    def day_prices(self, uint32_t instrument):
+        """What the last row says of its day: (trading_day, last, settlement, previous settlement, lower limit, upper
+        limit), 0 where it says nothing."""
+        cdef const Snapshot* row = self.ptr.last(instrument)
+        if row == NULL:
+            return 0, 0.0, 0.0, 0.0, 0.0, 0.0
+        return (<int>row.trading_day, _price(row, _LAST), _price(row, _SETTLEMENT), _price(row, _PRE_SETTLEMENT),
+                _price(row, _LOWER), _price(row, _UPPER))
 
     def phase(self, uint32_t instrument):
         """(phase, ts_event_ns) of the last row, or None: 0 trading, 1 pre-open, 2 auction, 3 suspended."""

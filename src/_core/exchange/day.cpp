@@ -1,5 +1,7 @@
 // The course of an exchange's day: last prices, phases, price limits, its end and settlement.
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "exchange/exchange.hpp"
 #include "exchange/sink.hpp"
@@ -63,9 +65,45 @@ Outcome Exchange::set_settlement(std::uint32_t instrument, Price price) {
   return out;
 }
 
-Code Exchange::do_settle(std::int32_t next_day) {
+// Without books of its own, tables of the same size.
+std::unique_ptr<Exchange> Exchange::blank() const {
+  Options options;
+  options.books = {.live_orders_max = 1, .accounts_max = 1, .levels_per_book_max = 1, .levels_max = 1};
+  options.orders_max = orders_.bound();
+  options.trades_max = static_cast<std::uint32_t>(trades_.room() - 2);
+  options.margin_side = ledger_.margin_side();
+  auto made = std::make_unique<Exchange>(options);
+  return made->ready() ? std::move(made) : nullptr;
+}
+
+void Exchange::leave_day(Exchange& ended) {
+  ended.ledger_.copy(ledger_);
+  ended.orders_.exchange(orders_);
+  ended.trades_.exchange(trades_);
+  ended.desks_ = desks_;
+  ended.live_ = live_;
+  ended.names_ = names_;
+  ended.symbols_ = symbols_;
+  ended.clock_ns_ = clock_ns_;
+  ended.trading_day_ = trading_day_;
+}
+
+void Exchange::reuse(Exchange& ended) {
+  if (orders_.size() != 0 || trades_.size() != 0 || ended.orders_.bound() != orders_.bound() ||
+      ended.trades_.room() != trades_.room())
+    return;
+  orders_.exchange(ended.orders_);
+  trades_.exchange(ended.trades_);
+  orders_.clear();
+  trades_.clear();
+}
+
+Code Exchange::do_settle(std::int32_t next_day, std::unique_ptr<Exchange> ended) {
+  const bool has_orders = orders_.size() != 0;
+  if (ended != nullptr) leave_day(*ended);
+  ended_ = std::move(ended);
   // Before the first day nothing ends: money that came until then is money of that day.
-  if (trading_day_ != 0 || orders_.size() != 0)
+  if (trading_day_ != 0 || has_orders)
     for (std::uint32_t a = 1; a < names_.size(); ++a)
       if (ledger_.at(a).settle() != account::Code::kOk) ++broken_;
   for (std::uint32_t i = 0; i < instruments(); ++i) {
@@ -86,7 +124,9 @@ Outcome Exchange::settle(std::int32_t next_day) {
   // Settling needs an ended day; trading_day 0 is that of an exchange that has just been made.
   if (next_day <= trading_day_) return {code_of(book::Code::kBadParameters)};
   if (books_.live_orders() > 0) return {code_of(account::Code::kOrdersAlive)};
-  if (logged(RecordKind::kSettle, RecordWriter{}.add(next_day), out)) do_settle(next_day);
+  std::unique_ptr<Exchange> ended;
+  if (keeps_days_ && (ended = blank()) == nullptr) return {kFull};
+  if (logged(RecordKind::kSettle, RecordWriter{}.add(next_day), out)) do_settle(next_day, std::move(ended));
   return out;
 }
 

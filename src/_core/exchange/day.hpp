@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/block.hpp"
@@ -45,6 +46,12 @@ class TradeTable {
     return &records_[number];
   }
   void clear() { count_ = 0; }
+  std::size_t room() const { return room_; }
+  // They change places with those of a table that has as much room.
+  void exchange(TradeTable& other) {
+    std::swap(count_, other.count_);
+    std::swap(records_, other.records_);
+  }
 
  private:
   const std::uint32_t trades_max_;

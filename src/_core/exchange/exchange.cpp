@@ -19,7 +19,8 @@ Exchange::Exchange(const Options& options, const JournalHook& journal)
       ledger_(options.margin_side),
       gate_(ledger_, options.limits),
       orders_(options.orders_max, options.books.live_orders_max),
-      trades_(options.trades_max, std::size_t{2} * options.books.live_orders_max) {
+      trades_(options.trades_max, std::size_t{2} * options.books.live_orders_max),
+      keeps_days_(options.keeps_days) {
   do_open("");  // the street
   gate_.count_contracts_by_need([](void* x) { static_cast<Exchange*>(x)->recount(); }, this);
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ struct Options {
   std::uint32_t trades_max = 1u << 22;  // sides of matches of a day; from there on no order is let in: kFull
   account::MarginSide margin_side = account::MarginSide::kSum;
   risk::Limits limits;
+  bool keeps_days = false;  // settle() keeps the day that ended until take_ended()
 };
 
 // What listing an instrument takes. Prices are ticks of terms.tick.
@@ -116,6 +118,11 @@ class Exchange {
   // then for another day. See expiry.cpp.
   Outcome expire(const Expiry& expiry);
   Outcome settle(std::int32_t next_day);
+  // The exchange as the newest settled day left it, before it was settled: for reading accounts, orders and trades by
+  // number. It takes no commands. Null without Options::keeps_days, and once taken.
+  std::unique_ptr<Exchange> take_ended() { return std::move(ended_); }
+  // Nobody reads that day any more: where the next one has no order yet, its memory, which is there already, serves it.
+  void reuse(Exchange& ended);
   // Appends the whole state, which is small between settle() and the day's first order (kOrdersAlive after it): a
   // replay may begin at its first record. See checkpoint.cpp.
   Outcome checkpoint();
@@ -169,7 +176,7 @@ class Exchange {
     if (journal_.append == nullptr) out.lsn = 0;
     return out.code != kNotJournaled;
   }
-  bool known(std::uint32_t instrument) const { return instrument < symbols_.size(); }
+  bool known(std::uint32_t instrument) const { return instrument < books_.size(); }
   bool owned(std::uint32_t account) const { return account != kStreet && account < names_.size(); }
   Price price_of(std::uint32_t instrument, std::int64_t ticks) const {
     return ticks * ledger_.board.terms(instrument).tick;
@@ -201,7 +208,9 @@ class Exchange {
   Code do_street(std::uint32_t instrument, Side side, std::int64_t ticks, std::int32_t volume,
                  book::TimeCondition time);
   void do_end_day();
-  Code do_settle(std::int32_t next_day);
+  Code do_settle(std::int32_t next_day, std::unique_ptr<Exchange> ended);
+  std::unique_ptr<Exchange> blank() const;
+  void leave_day(Exchange& ended);
   Code check_expiry(const Expiry& e) const;
   Code do_expire(const Expiry& e);
   bool expire_leg(const Expiry& e, std::uint32_t account, Side leg, std::int64_t today, std::int64_t his);
@@ -265,6 +274,8 @@ class Exchange {
   NameTable symbols_;  // of instruments
   std::int32_t trading_day_ = 0;
   std::uint64_t broken_ = 0;
+  const bool keeps_days_;
+  std::unique_ptr<Exchange> ended_;
   std::uint32_t restored_ = kNone;  // records of a checkpoint taken so far; kNone: none is being taken
 };
 

@@ -104,6 +104,15 @@ class OrderTable {
   std::uint32_t of(book::OrderId id) const { return by_slot_[book::slot_of(id)] - 1; }
   void place(book::OrderId id, std::uint32_t number) { by_slot_[book::slot_of(id)] = number + 1; }
 
+  std::uint32_t bound() const { return orders_max_; }
+  // The orders by number change places with those of a table of the same bound; ids stay where they are.
+  void exchange(OrderTable& other) {
+    std::swap(count_, other.count_);
+    std::swap(records_, other.records_);
+    std::swap(texts_, other.texts_);
+    std::swap(text_page_, other.text_page_);
+    std::swap(text_used_, other.text_used_);
+  }
   void clear() {
     count_ = 0;
     text_page_ = text_used_ = 0;

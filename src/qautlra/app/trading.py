@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from qautlra.auth.audit import Act
 from qautlra.base.errors import InputError, UnavailableError
 from qautlra.base.log import get_logger
+from qautlra.base.loop import SLICE_COUNT, batched
 from qautlra.trade.accounts import PAPER
+from qautlra.trade.papers import DayMaker
 
 if TYPE_CHECKING:
     from qautlra.auth.service import AuthService
     from qautlra.auth.users import AccountEntry
     from qautlra.trade.alerts import Alert
-    from qautlra.trade.days import DayEnd
+    from qautlra.trade.days import AccountDay
     from qautlra.trade.desk import Desk
     from qautlra.trade.service import TradeService
 
 _log = get_logger("app")
+
+
+class _Expiries(DayMaker):
+    """Has the audit log say what went of the contracts that ended with a day."""
+
+    def __init__(self, auth: AuthService, trading_day: int) -> None:
+        self._auth = auth
+        self._trading_day = trading_day
+        self._gone: dict[str, list[str]] = {}
+
+    def add(self, one: AccountDay) -> Iterator[int]:
+        """Look at an account's trades."""
+        for trades in batched(one.trades, SLICE_COUNT):
+            for trade in trades:
+                if trade.cause:
+                    text = f"{trade.cause} {trade.symbol} {trade.volume} @ {trade.price:g}"
+                    self._gone.setdefault(one.account_id, []).append(text)
+            yield len(trades) // 8
+
+    def done(self) -> None:
+        """Say it."""
+        for account_id, contracts in self._gone.items():
+            self._auth.audit.record(
+                Act.SETTLEMENT,
+                "",
+                account_id=account_id,
+                what="expiry",
+                trading_day=self._trading_day,
+                contracts=contracts,
+            )
 
 
 def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
@@ -69,20 +102,7 @@ def connect(auth: AuthService, trade: TradeService, desk: Desk) -> None:
         facts = {name: getattr(alert, name) for name in ("alert_id", "kind", "level", "risk_ratio")}
         auth.audit.record(Act.RISK_ALERT, "", account_id=alert.account_id, **facts)
 
-    def day_ended(ended: DayEnd) -> None:
-        for one in ended.accounts:
-            gone = [f"{t.cause} {t.symbol} {t.volume} @ {t.price:g}" for t in one.trades if t.cause]
-            if gone:
-                auth.audit.record(
-                    Act.SETTLEMENT,
-                    "",
-                    account_id=one.account_id,
-                    what="expiry",
-                    trading_day=ended.trading_day,
-                    contracts=gone,
-                )
-
     trade.monitor.alerted.append(alerted)
-    trade.day_ended.append(day_ended)
+    trade.day_makers.append(lambda settlement, _moved: _Expiries(auth, settlement.trading_day))
     auth.may_open = may_open
     trade.started.append(open_all)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -24,6 +24,12 @@ async def give_way() -> None:
     """
     for _ in range(REQUEST_TURNS):
         await asyncio.sleep(0)
+
+
+def batched(items: Sequence[_Item], count: int) -> Iterator[Sequence[_Item]]:
+    """Yield items `count` at a time."""
+    for first in range(0, len(items), count):
+        yield items[first : first + count]
 
 
 def in_slices(items: Iterable[_Item]) -> Iterator[_Item]:

@@ -7,8 +7,9 @@ released order is written to it as well.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -39,13 +40,15 @@ from qautlra.wire import trade_rows as rows
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
     from qautlra._core.tape import Tape
-    from qautlra.trade.days import DayEnd
     from qautlra.trade.service import TradeService
 
 FINISHED_MAX: Final = 1000
 "Of an account; those that ended first are forgotten."
 LOGIN_S: Final = 60.0
 "After a start what is released waits at most so long for the first login at a broker outside."
+ENDS_COUNT: Final = 32
+LOOKS_COUNT: Final = 512
+"With a new day so many end, or are looked at, in one turn of the loop: a millisecond or two."
 TOUCHED_TEXT: Final = "已触发"
 _FAR_NS: Final = 1 << 62
 _log = get_logger("trade")
@@ -88,6 +91,7 @@ class Conditions:
         self._counts: dict[str, _Counts] = {}
         self._timed: dict[Key, None] = {}
         self._next_ns = _FAR_NS
+        self._old: deque[Key] = deque()  # to be looked at whether they still wait on this day
         self._releasing: dict[Key, bool] = {}  # whether it may wait for what a start brings
         self._began_s = monotonic_s()
         self._ends = metrics.counter(
@@ -99,7 +103,6 @@ class Conditions:
             lambda: self._watch.count,
         )
         trade.notes.register(ConditionNote, self._restore, self._kept)
-        trade.day_ended.append(self._on_day_end)
         trade.on_tick.append(self.on_tick)
         trade.on_turn.append(self.on_turn)
         trade.router.subscribe(None, self._follow)
@@ -119,6 +122,7 @@ class Conditions:
                 self._index(order)
                 if order.is_releasing:
                     self._releasing[order.account_id, order.order_id] = True
+        self.new_day()  # a kill may have been quicker than the ends of the day before
 
     # --- requests ---
 
@@ -242,6 +246,8 @@ class Conditions:
         self._watch.looked(symbol, is_open=is_open)
 
     def _look_at(self, order: Conditional) -> None:
+        if self._old and self._end_if_old(order):
+            return
         armed = checks.armed(order, self._watch.prices)
         if armed != order.armed:
             order = msgspec.structs.replace(order, armed=armed)
@@ -386,16 +392,49 @@ class Conditions:
             if not one.order_id.startswith(f"{PREFIX}{order.order_id}."):
                 self._trade.cancel(CancelOrder(account_id=order.account_id, order_id=one.order_id))
 
-    def _on_day_end(self, ended: DayEnd) -> None:
-        day, has_ended = ended.trading_day, self._trade.engine.has_ended
-        for order in [o for account in self._of.values() for o in account.values()]:
-            if order.is_releasing:
-                self._give_up(order)
-            last = {Validity.GFD: order.trading_day, Validity.GTD: order.last_day}.get(order.validity)
-            if order.is_waiting and last is not None and last <= day:
-                self._change(self._ended(order, State.DISCARD, "已过有效期"))
-            elif order.is_waiting and any(has_ended(leg.symbol, ended.next_day) for leg in order.legs):
-                self._change(self._ended(order, State.DISCARD, "合约已到期"))
+    # --- days ---
+
+    def new_day(self) -> None:
+        """A trading day has begun: what was to wait no longer than the one before ends, a few at a time.
+
+        Until then it is not met either: `_look_at` ends it.
+        """
+        self._old = deque((name, order_id) for name, account in self._of.items() for order_id in account)
+        self._end_old()
+
+    def _end_old(self) -> None:
+        left = ENDS_COUNT
+        for _ in range(min(len(self._old), LOOKS_COUNT)):
+            account_id, order_id = self._old.popleft()
+            order = self.get(account_id, order_id)
+            if order is not None:
+                left -= self._end_if_old(order)
+            if not left:
+                break
+        if self._old:
+            asyncio.get_running_loop().call_soon(self._end_old)
+
+    def _end_if_old(self, order: Conditional) -> bool:
+        """End an order that is not to wait any more on this trading day; tell whether it was one."""
+        trade = self._trade
+        if not trade.is_running:
+            return False
+        day = trade.trading_day
+        if order.is_releasing and order.end_day != day:
+            self._give_up(order)
+            return True
+        if not order.is_waiting or order.trading_day == day:
+            return False
+        last = {Validity.GFD: order.trading_day, Validity.GTD: order.last_day}.get(order.validity)
+        if last is not None and last < day:
+            text = "已过有效期"
+        elif any(trade.engine.has_ended(leg.symbol, day) for leg in order.legs):
+            text = "合约已到期"
+        else:
+            return False
+        ended = self._ended(order, State.DISCARD, text)
+        self._change(msgspec.structs.replace(ended, end_day=trade.day_before or last or order.trading_day))
+        return True
 
     # --- keeping ---
 

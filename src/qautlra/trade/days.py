@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qautlra.base.log import get_logger
@@ -13,6 +13,7 @@ from qautlra.trade.expiry import Expiries
 from qautlra.trade.notes import Note, to_bytes
 
 if TYPE_CHECKING:
+    from qautlra._core.exchange import Exchange
     from qautlra._core.market import Instruments
     from qautlra._core.tape import Tape
     from qautlra.base.clock import Clock
@@ -33,14 +34,56 @@ class AccountDay(NamedTuple):
     trades: list[Trade]
 
 
-class DayEnd(NamedTuple):
+class DayEnd:
     """A trading day that is over (YYYYMMDD), and the one that follows."""
 
-    trading_day: int
-    next_day: int
-    accounts: list[AccountDay]
-    prices: dict[str, float]
-    "Settlement prices of what is held, by symbol."
+    def __init__(
+        self, engine: Engine, exchange: Exchange, trading_day: int, next_day: int, prices: dict[str, float]
+    ) -> None:
+        self._engine = engine
+        self.exchange = exchange
+        "As the day left it: this one until it is settled, then one for reading."
+        self.trading_day = trading_day
+        self.next_day = next_day
+        self.prices = prices
+        "Settlement prices of what is held, by symbol."
+
+    @property
+    def accounts(self) -> Iterator[AccountDay]:
+        """Every account of the house's exchange, read one after the other."""
+        for name in self.names():
+            funds, positions = self.read(name)
+            orders, trades = self.numbers(name)
+            yield AccountDay(name, funds, positions, self.orders(orders), self.trades(trades))
+
+    def names(self) -> list[str]:
+        """Return the accounts of the house's exchange."""
+        engine, ledger = self._engine, self.exchange.ledger
+        names = [ledger.account(number).name for number in range(1, len(ledger))]  # 0 is the street
+        return [name for name in names if engine.outside(name) is None]
+
+    def read(self, name: str) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Return an account's money and positions."""
+        account = self.exchange.account(self._number(name))
+        return account.funds(), account.positions()
+
+    def numbers(self, name: str) -> tuple[list[int], list[int]]:
+        """Return the numbers of an account's orders and trades."""
+        number = self._number(name)
+        return self.exchange.orders_of(number), self.exchange.trades_of(number)
+
+    def orders(self, numbers: Sequence[int]) -> list[Order]:
+        """Return orders of the day."""
+        return [self._engine.order_in(self.exchange, number) for number in numbers]
+
+    def trades(self, numbers: Sequence[int]) -> list[Trade]:
+        """Return trades of the day."""
+        return [self._engine.trade_in(self.exchange, number) for number in numbers]
+
+    def _number(self, name: str) -> int:
+        number = self._engine.number(name)
+        assert number is not None
+        return number
 
 
 class SettlementPrice(Note, frozen=True, kw_only=True, tag="settlement_price"):
@@ -115,18 +158,7 @@ class Days:
                 prices[symbol] = price
             settled[instrument] = price
         self._expiries.close(ending, settled, lambda symbol: self._of_day(symbol, ended))
-        accounts = [
-            AccountDay(
-                account_id=name,
-                funds=self._engine.funds(name),
-                positions=self._engine.positions(name),
-                orders=self._engine.orders(name),
-                trades=self._engine.trades(name),
-            )
-            for name in self._engine.accounts()
-            if self._engine.outside(name) is None
-        ]
-        return DayEnd(ended, next_day, accounts, prices)
+        return DayEnd(self._engine, exchange, ended, next_day, prices)
 
     def may_settle(self, *, force: bool) -> int:
         """Return 0 when the traded day may be settled by hand: it is over, or it is forced; else a code."""
@@ -141,16 +173,19 @@ class Days:
         """Return the trading day after the traded one."""
         return self._calendar.next_trading_day(self._engine.exchange.trading_day)
 
-    def settle(self, ended: DayEnd) -> None:
+    def settle(self, ended: DayEnd) -> bool:
         """Settle all accounts and begin the next day; what changed before is collected."""
-        code = self._engine.exchange.settle(ended.next_day)[0]
+        exchange = self._engine.exchange
+        code = exchange.settle(ended.next_day)[0]
         if code:
             _log.error("not_settled", trading_day=ended.trading_day, code=code)
-            return
+            return False
+        ended.exchange = exchange.take_ended() or exchange
         self._engine.forget_prices()
         self._engine.start_phases()
         self._engine.touch_all(day=True)
         _log.info("settled", trading_day=ended.trading_day, next_day=ended.next_day)
+        return True
 
     def refusal(self, symbol: str, price: float, *, force: bool) -> int:
         """Return 0 when a settlement price can be set, else a code.
@@ -202,23 +237,12 @@ class Days:
             return self._engine.settlement_prices[instrument]
         if line < 0:
             return None
-        shown, day = self._tape.last(line), self._tape.trading_day(line)
-
-        def number(name: str) -> float:
-            value = shown.get(name) if shown else None
-            return float(value) if isinstance(value, int | float) else 0.0
-
-        names: tuple[str, ...] = ()
+        day, last, own, previous, lower, upper = self._tape.day_prices(line)
+        found: tuple[float, ...] = ()
         if day == ended or not ended:
             # CZCE sends a settlement price from the night on: it is the day's own when the day is over.
             is_over = self._engine.has_closed(symbol, self._clock.now_ns())
-            names = ("settlement", "last_price") if is_over else ("last_price",)
+            found = (own, last) if is_over else (last,)
         elif day == self._calendar.next_trading_day(ended):
-            names = ("pre_settlement",)
-        for name in names:
-            if (
-                number("lower_limit") <= number(name) <= (number("upper_limit") or math.inf)
-                and number(name) > 0
-            ):
-                return number(name)
-        return None
+            found = (previous,)
+        return next((price for price in found if price > 0 and lower <= price <= (upper or math.inf)), None)

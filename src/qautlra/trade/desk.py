@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qautlra.base import metrics
 from qautlra.base.errors import QautlraError, UnavailableError
 from qautlra.base.log import get_logger
+from qautlra.base.loop import SLICE_COUNT, batched
 from qautlra.base.service import Service
 from qautlra.trade import board, listing
 from qautlra.trade.board import Board
-from qautlra.trade.records import Records
+from qautlra.trade.papers import DayMaker
+from qautlra.trade.records import Records, row_of
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
     from qautlra._core.tape import Tape
-    from qautlra.trade.days import DayEnd
+    from qautlra.trade.days import AccountDay
     from qautlra.trade.service import TradeService
     from qautlra.trade.transfers import Moved
 
@@ -58,7 +60,7 @@ class Desk(Service):
         self._records: Records | None = None
         self._money: deque[tuple[Moved, asyncio.Future[None]]] = deque()
         metrics.bound("trade_money", lambda: len(self._money), MONEY_COUNT, when_full="drop")
-        trade.day_ended.append(self._on_day)
+        trade.day_makers.append(lambda settlement, _moved: _DayOrders(self, settlement.trading_day))
         trade.money_moved.append(self._on_money)
         trade.started.append(self._complete_money)
 
@@ -203,11 +205,24 @@ class Desk(Service):
             funds = self.trade.funds(account_id)
             self.equity[account_id].append((now_ns, funds["balance"], funds["available"], funds["margin"]))
 
-    # --- days ---
 
-    def _on_day(self, ended: DayEnd) -> None:
-        """Keep the day's orders before it is settled: afterwards they are gone. On the loop, once a day."""
-        self.records.put_orders(ended.trading_day, [(one.account_id, one.orders) for one in ended.accounts])
+class _DayOrders(DayMaker):
+    """Keeps an ended day's orders."""
+
+    def __init__(self, desk: Desk, trading_day: int) -> None:
+        self._desk = desk
+        self._trading_day = trading_day
+        self._rows: list[tuple[str, int, str]] = []
+
+    def add(self, one: AccountDay) -> Iterator[int]:
+        """Make an account's rows."""
+        for orders in batched(one.orders, SLICE_COUNT):
+            self._rows += map(row_of, orders)
+            yield len(orders)
+
+    def write(self) -> None:
+        """Keep them."""
+        self._desk.records.put_orders(self._trading_day, self._rows)
 
 
 def _money(

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _log = get_logger("trade")
 # Looked up: calling an enum costs ten times as much, and an order has five.
 _FAR_NS = 1 << 62
+PHASES_COUNT = 512
+"Instruments that change their phase at a time, some milliseconds'."
 _DIRECTIONS = {int(one): one for one in Direction}
 _OFFSETS = {int(one): one for one in Offset}
 _PRICE_TYPES = {int(one): one for one in PriceType}
@@ -222,7 +224,7 @@ class Engine:
             return _answer(codes.NO_ACCOUNT, order.order_id)
         now_ns = self.now_ns()
         if now_ns >= self._next_phase_ns:
-            self.follow_phases(now_ns)
+            self._follow_phase_of(account, order.order_id, now_ns)
         code, number, lsn = self.exchange.cancel(account, order.order_id, now_ns=now_ns, force=force)
         return _answer(code, order.order_id, number, lsn or self.exchange.head_lsn)
 
@@ -345,18 +347,27 @@ class Engine:
     def on_market(self) -> None:
         """Take the newest snapshots: marks, and what they trade with resting orders."""
         now_ns = self.now_ns()
-        if now_ns >= self._next_phase_ns:
-            self.follow_phases(now_ns)
+        if not self.follow_phases(now_ns):
+            return  # nothing trades with what a later phase shows
         for instrument in self._paper.step():
             for account in self.exchange.holders(instrument):
                 self._moved.setdefault(account, set()).add(instrument)
 
-    def follow_phases(self, now_ns: int) -> None:
-        """Move every listed instrument to the phase its hours say."""
-        for instrument, until_ns in self._until.items():
-            if now_ns >= until_ns:
-                self._set_phase(instrument, now_ns)
+    def follow_phases(self, now_ns: int) -> bool:
+        """Move what is listed to the phase its hours say, PHASES_COUNT at most; False if more are due."""
+        if now_ns < self._next_phase_ns:
+            return True
+        due = [instrument for instrument, until_ns in self._until.items() if now_ns >= until_ns]
+        for instrument in due[:PHASES_COUNT]:
+            self._set_phase(instrument, now_ns)
         self._next_phase_ns = min(self._until.values(), default=_FAR_NS)
+        return len(due) <= PHASES_COUNT
+
+    def _follow_phase_of(self, account: int, order_id: str, now_ns: int) -> None:
+        number = self.exchange.find(account, order_id)
+        instrument = None if number is None else self.exchange.order(number)["instrument"]
+        if instrument is not None and now_ns >= self._until.get(instrument, 0):
+            self._set_phase(instrument, now_ns)
 
     def _set_phase(self, instrument: int, now_ns: int) -> None:
         symbol = self._symbols[instrument]
@@ -411,6 +422,11 @@ class Engine:
         self.settlement_prices.clear()
 
     @property
+    def is_phase_due(self) -> bool:
+        """Whether an instrument is not in the phase its hours say."""
+        return self.now_ns() >= self._next_phase_ns
+
+    @property
     def is_dirty(self) -> bool:
         """Whether anything was changed since the last collection, events apart."""
         return bool(self._touched)
@@ -425,9 +441,9 @@ class Engine:
         self.phased = True
         now_ns, day = self.now_ns(), self.exchange.trading_day
         self._day_end_ns = self._calendar.day_end(day) if day else _FAR_NS
-        for instrument in range(len(self._symbols)):
-            self._set_phase(instrument, now_ns)
-        self._next_phase_ns = min(self._until.values(), default=_FAR_NS)
+        self._until = dict.fromkeys(range(len(self._symbols)), 0)
+        self._next_phase_ns = 0
+        self.follow_phases(now_ns)
 
     # --- what changed ---
 
@@ -499,7 +515,11 @@ class Engine:
 
     def order(self, number: int) -> Order:
         """Return an order of the day by number; ValueError when there is none."""
-        o = self.exchange.order(number)
+        return self.order_in(self.exchange, number)
+
+    def order_in(self, exchange: Exchange, number: int) -> Order:
+        """Return an order of this exchange as it is, or as an ended day left it."""
+        o = exchange.order(number)
         return Order(
             number=number,
             account_id=self._names[o["account"]],
@@ -516,15 +536,19 @@ class Engine:
             volume_left=o["left"],
             is_alive=o["alive"],
             code=o["code"],
-            message=orders.message(self.exchange, number),
+            message=orders.message(exchange, number),
             insert_ns=o["insert_ns"],
             update_ns=o["update_ns"],
         )
 
     def trade(self, number: int) -> Trade:
         """Return a trade of the day by number; ValueError when there is none."""
-        t = self.exchange.trade(number)
-        o = self.exchange.order(t["order"])
+        return self.trade_in(self.exchange, number)
+
+    def trade_in(self, exchange: Exchange, number: int) -> Trade:
+        """Return a trade of this exchange as it is, or as an ended day left it."""
+        t = exchange.trade(number)
+        o = exchange.order(t["order"])
         return Trade(
             number=number,
             seq=t["seq"],

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -18,15 +18,26 @@ from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import LinkError, StorageError, UnavailableError
 from qautlra.base.log import Seldom, get_logger
+from qautlra.base.loop import SLICE_COUNT as ITEMS_COUNT
+from qautlra.base.loop import batched
 from qautlra.base.service import Service
+from qautlra.model import qifi
 from qautlra.model.order import Change, Order, Trade
 from qautlra.model.qifi import Qifi
+from qautlra.trade.papers import DayMaker
 from qautlra.trade.recent import SLICE_COUNT, Reads, Recent
 from qautlra.trade.repository import AccountRepository
 from qautlra.wire import qifi_account
 from qautlra.wire.qifi_parts import Parts
 
+if TYPE_CHECKING:
+    from qautlra.trade.days import AccountDay
+    from qautlra.trade.statements import Settlement
+    from qautlra.trade.transfers import Transfer
+
 DAYS_KEPT_COUNT = 4096
+POSITIONS_COUNT = 64
+"Made at a time, a millisecond's."
 DAY_ORDERS_COUNT = 10_000
 SHARE_OF_LOOP = 0.05
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 20.0
@@ -35,34 +46,10 @@ _DAY_NS = 86_400 * 1_000_000_000
 _log = get_logger("trade")
 
 
-class AccountDay(Protocol):
-    """An account as its day left it."""
-
-    @property
-    def account_id(self) -> str: ...
-    @property
-    def funds(self) -> Mapping[str, Any]: ...
-    @property
-    def positions(self) -> Sequence[Mapping[str, Any]]: ...
-    @property
-    def orders(self) -> Sequence[Order]: ...
-    @property
-    def trades(self) -> Sequence[Trade]: ...
-
-
-class DayEnd(Protocol):
-    """A trading day that is over."""
-
-    @property
-    def trading_day(self) -> int: ...
-    @property
-    def accounts(self) -> Sequence[AccountDay]: ...
-
-
 class Accounts(Reads, Protocol):
     """What is asked of the trading service."""
 
-    day_ended: list[Callable[[Any], None]]
+    day_makers: list[Callable[[Any, Any], DayMaker]]
 
     @property
     def head_lsn(self) -> int: ...
@@ -111,7 +98,7 @@ class Keeper(Service):
         self._trade = trade
         self._repository = repository
         self._now_ns = now_ns
-        self._about = settings or qifi_account.Settings()
+        self.about = settings or qifi_account.Settings()
         self._interval_s = interval_s
         self._equity_interval_s = equity_interval_s
         self._equity_days = equity_days
@@ -151,7 +138,7 @@ class Keeper(Service):
 
     async def start(self) -> None:
         """Begin; every account is written once. A place that is away is waited for: trading goes on."""
-        self._trade.day_ended.append(self._on_day)
+        self._trade.day_makers.append(self._maker)
         self._recent.clear()
         self._unsubscribe = self._trade.subscribe(None, self._on_change)
         for account_id in self._trade.accounts():
@@ -162,7 +149,7 @@ class Keeper(Service):
         """Write what is dirty if there is time, then let go."""
         self._unsubscribe()
         with suppress(ValueError):
-            self._trade.day_ended.remove(self._on_day)
+            self._trade.day_makers.remove(self._maker)
         await self.cancel_tasks(grace_s / 2)
         with suppress(LinkError, StorageError, UnavailableError, TimeoutError, KeyError):
             async with asyncio.timeout(grace_s / 2):
@@ -226,24 +213,15 @@ class Keeper(Service):
         self._dirty[account_id] = None
         self._wake.set()
 
-    def _on_day(self, ended: DayEnd) -> None:
-        now_ns, seq = self._now_ns(), self._trade.head_lsn
-        for account in ended.accounts:
-            document = qifi_account.document(
-                account.account_id,
-                funds=account.funds,
-                positions=account.positions,
-                orders=account.orders[-DAY_ORDERS_COUNT:],
-                trades=account.trades[-DAY_ORDERS_COUNT:],
-                transfers=self._trade.transfers(account.account_id)[-DAY_ORDERS_COUNT:],
-                trading_day=ended.trading_day,
-                now_ns=now_ns,
-                settings=self._about,
-            )
-            self._days.append((document, seq))
-            if len(self._days) > DAYS_KEPT_COUNT:
-                self._days.popleft()
-                self.dropped_days_count += 1
+    def _maker(self, settlement: Settlement, transfers: Mapping[str, list[Transfer]]) -> DayMaker:
+        return _DayDocuments(self, settlement, transfers, self._trade.head_lsn)
+
+    def take_day(self, document: Qifi, seq: int) -> None:
+        """Keep a document of an ended day."""
+        self._days.append((document, seq))
+        if len(self._days) > DAYS_KEPT_COUNT:
+            self._days.popleft()
+            self.dropped_days_count += 1
         self._wake.set()
 
     async def _write_days(self) -> None:
@@ -293,7 +271,7 @@ class Keeper(Service):
         head = qifi_account.assemble(
             account_id,
             funds=trade.funds(account_id),
-            positions=trade.positions(account_id),
+            positions=qifi_account.positions_of(account_id, trade.positions(account_id)),
             orders={},
             trades={},
             transfers=transfers,
@@ -309,7 +287,7 @@ class Keeper(Service):
 
     def _settings(self, account_id: str) -> qifi_account.Settings:
         """Return what a document says of its maker; the broker's name is the account's own."""
-        broker, about = self._trade.broker_of(account_id), self._about
+        broker, about = self._trade.broker_of(account_id), self.about
         named = broker == about.broker_name or about.broker_name != qifi_account.Settings().broker_name
         return about if named else msgspec.structs.replace(about, broker_name=broker)
 
@@ -324,3 +302,51 @@ class Keeper(Service):
             self._trimmed_s = monotonic_s()
             before = qifi_account.stamp(max(0, self._now_ns() - self._equity_days * _DAY_NS))
             await self._repository.trim_equity(before)
+
+
+class _DayDocuments(DayMaker):
+    """Makes every account's document of an ended day."""
+
+    def __init__(
+        self, keeper: Keeper, settlement: Settlement, transfers: Mapping[str, list[Transfer]], seq: int
+    ) -> None:
+        self._keeper = keeper
+        self._settlement = settlement
+        self._transfers = transfers
+        self._seq = seq
+        self._made: list[Qifi] = []
+
+    def add(self, one: AccountDay) -> Iterator[int]:
+        """Make an account's."""
+        positions: dict[str, qifi.Position] = {}
+        orders: dict[str, qifi.Order] = {}
+        trades: dict[str, qifi.Trade] = {}
+        for rows in batched(one.positions, POSITIONS_COUNT):
+            positions |= qifi_account.positions_of(one.account_id, rows)
+            yield ITEMS_COUNT
+        for some in batched(one.orders[-DAY_ORDERS_COUNT:], ITEMS_COUNT):
+            orders |= {order.order_id: qifi_account.order_of(order) for order in some}
+            yield len(some)
+        for bought in batched(one.trades[-DAY_ORDERS_COUNT:], ITEMS_COUNT):
+            trades |= {trade.trade_id: qifi_account.trade_of(trade) for trade in bought}
+            yield len(bought)
+        transfers = qifi_account.transfers_of(self._transfers.get(one.account_id, [])[-DAY_ORDERS_COUNT:])
+        events = qifi_account.events_of(list(orders.values()), list(trades.values()), transfers)
+        document = qifi_account.assemble(
+            one.account_id,
+            funds=one.funds,
+            positions=positions,
+            orders=orders,
+            trades=trades,
+            transfers=transfers,
+            event=events,
+            trading_day=self._settlement.trading_day,
+            now_ns=self._settlement.market_ns,
+            settings=self._keeper.about,
+        )
+        self._made.append(document)
+
+    def done(self) -> None:
+        """Have them written."""
+        for document in self._made:
+            self._keeper.take_day(document, self._seq)

@@ -8,11 +8,12 @@ from 09:15 (no cancels from 09:20) to 09:25 and close with an auction from 14:57
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from qautlra._core import book
 
 SECOND_NS: Final = 1_000_000_000
+HOURS_COUNT: Final = 256
 _MINUTE_NS: Final = 60 * SECOND_NS
 _SHARE_EXCHANGES: Final = ("SSE", "SZSE", "BSE")
 
@@ -38,7 +39,8 @@ class Phase(NamedTuple):
 
 
 class Phases:
-    """Answers `at(symbol, now_ns)`; the day's phases of a symbol are made once. Bound: one day per symbol.
+    """Answers `at(symbol, now_ns)`; the day's phases are made once for all symbols of the same hours. Bounds:
+    one day per symbol, HOURS_COUNT hours.
 
     `has_ended(symbol, day)` tells of a contract whose last trading day was before `day`: it is closed.
     """
@@ -49,6 +51,7 @@ class Phases:
         self._calendar = calendar
         self._has_ended = has_ended
         self._days: dict[str, tuple[int, list[Phase]]] = {}
+        self._made: dict[tuple[Any, ...], list[Phase]] = {}
 
     def at(self, symbol: str, now_ns: int) -> Phase:
         """Return the phase of `symbol` at `now_ns`; closed when its sections are not known."""
@@ -69,33 +72,44 @@ class Phases:
         if not bounds:
             return [Phase(book.CLOSED, 0, end_ns, is_last=True)]
         share = symbol.partition(".")[0] in _SHARE_EXCHANGES
-        first = bounds[0][0]
-        found: list[Phase] = []
-
-        def then(phase: int, until_ns: int) -> None:
-            since = found[-1].until_ns if found else 0
-            if until_ns > since:
-                found.append(Phase(phase, since, until_ns))
-
-        if share:
-            then(book.CLOSED, first - 15 * _MINUTE_NS)
-            then(book.AUCTION, first - 10 * _MINUTE_NS)
-            then(book.AUCTION_LOCKED, first - 5 * _MINUTE_NS)
-        else:
-            then(book.CLOSED, first - 5 * _MINUTE_NS)
-            then(book.AUCTION, first - _MINUTE_NS)
-        then(book.AUCTION_MATCHED, first)
         openings = self._calendar.auction_openings(symbol, day)
-        for number, (start, end) in enumerate(bounds):
-            if number and start in openings:
-                then(book.BREAK, start - 5 * _MINUTE_NS)
-                then(book.AUCTION, start - _MINUTE_NS)
-                then(book.AUCTION_MATCHED, start)
-            then(book.BREAK, start)
-            if share and number == len(bounds) - 1:
-                then(book.CONTINUOUS, end - 3 * _MINUTE_NS)
-                then(book.AUCTION_LOCKED, end)
-            else:
-                then(book.CONTINUOUS, end)
-        found.append(Phase(book.CLOSED, found[-1].until_ns, end_ns, is_last=True))
+        key = (end_ns, share, tuple(bounds), tuple(openings))
+        found = self._made.get(key)
+        if found is None:
+            if len(self._made) >= HOURS_COUNT:
+                self._made.clear()
+            found = self._made[key] = _phases(bounds, openings, end_ns, share=share)
         return found
+
+
+def _phases(bounds: list[tuple[int, int]], openings: list[int], end_ns: int, *, share: bool) -> list[Phase]:
+    """Return the phases of a day with these sections."""
+    first = bounds[0][0]
+    found: list[Phase] = []
+
+    def then(phase: int, until_ns: int) -> None:
+        since = found[-1].until_ns if found else 0
+        if until_ns > since:
+            found.append(Phase(phase, since, until_ns))
+
+    if share:
+        then(book.CLOSED, first - 15 * _MINUTE_NS)
+        then(book.AUCTION, first - 10 * _MINUTE_NS)
+        then(book.AUCTION_LOCKED, first - 5 * _MINUTE_NS)
+    else:
+        then(book.CLOSED, first - 5 * _MINUTE_NS)
+        then(book.AUCTION, first - _MINUTE_NS)
+    then(book.AUCTION_MATCHED, first)
+    for number, (start, end) in enumerate(bounds):
+        if number and start in openings:
+            then(book.BREAK, start - 5 * _MINUTE_NS)
+            then(book.AUCTION, start - _MINUTE_NS)
+            then(book.AUCTION_MATCHED, start)
+        then(book.BREAK, start)
+        if share and number == len(bounds) - 1:
+            then(book.CONTINUOUS, end - 3 * _MINUTE_NS)
+            then(book.AUCTION_LOCKED, end)
+        else:
+            then(book.CONTINUOUS, end)
+    found.append(Phase(book.CLOSED, found[-1].until_ns, end_ns, is_last=True))
+    return found

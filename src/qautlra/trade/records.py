@@ -59,15 +59,16 @@ class Records:
 
     # --- orders of ended days ---
 
-    def put_orders(self, trading_day: int, orders: Iterable[tuple[str, Sequence[Order]]]) -> None:
-        """Keep a day's orders by account, whole or not at all; the same day again replaces them."""
-        encode = msgspec.json.encode
+    def put_orders(self, trading_day: int, orders: Iterable[tuple[str, int, str]]) -> None:
+        """Keep a day's orders, whole or not at all; the same day again replaces them.
+
+        Each is (account, number, body): `row_of` makes one.
+        """
         with self._lock, self._told(), transaction(self._database):
-            for account_id, rows in orders:
-                self._database.executemany(
-                    "REPLACE INTO orders VALUES (?, ?, ?, ?)",
-                    [(account_id, trading_day, row.number, encode(row).decode()) for row in rows],
-                )
+            self._database.executemany(
+                "REPLACE INTO orders VALUES (?, ?, ?, ?)",
+                ((account_id, trading_day, number, body) for account_id, number, body in orders),
+            )
 
     def orders(
         self, account_id: str, start: int = 0, end: int = 99_999_999, count: int = ORDERS_COUNT
@@ -169,6 +170,11 @@ class _Told:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, sqlite3.Error):
             raise StorageError(f"{self._path}: {error}") from None
+
+
+def row_of(order: Order) -> tuple[str, int, str]:
+    """Return an order as it is kept."""
+    return order.account_id, order.number, msgspec.json.encode(order).decode()
 
 
 def _text(value: Any) -> str:

@@ -64,6 +64,7 @@ def _replay(
             profile=settings.profile,
             margin_side=settings.margin_side,
             orders_max=settings.orders_max,
+            keeps_days=True,
             **risk.changes(settings.profile, settings.limits),
         )
         exchange.auto_commit = False

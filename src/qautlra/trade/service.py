@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from qautlra._core import book, orders
 from qautlra._core import journal as journals
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import InvariantError, StorageError, UnavailableError
+from qautlra.base.errors import InvariantError, QautlraError, StorageError, UnavailableError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -31,9 +31,11 @@ from qautlra.trade.engine import Calendar, Engine
 from qautlra.trade.liquidation import Liquidator
 from qautlra.trade.monitor import Monitor
 from qautlra.trade.notes import Notes, to_bytes
+from qautlra.trade.papers import DayMaker
 from qautlra.trade.recovery import Recovery, recover
 from qautlra.trade.router import LSN_BITS, Router
 from qautlra.trade.settling import Settling
+from qautlra.trade.statements import Settlement
 from qautlra.trade.telling import Callback, Prepare, Teller
 from qautlra.trade.transfers import Moved, Transfer, Transfers, is_money
 
@@ -74,11 +76,15 @@ class TradeService(Accounts):
         self.settings = settings
         self.clock = clock
         self.day_ended: list[Callable[[DayEnd], None]] = []
-        "Called with every account as the day left it, before it is settled."
+        "Called when a day is over, before it is settled."
+        self.day_makers: list[Callable[[Settlement, Mapping[str, list[Transfer]]], DayMaker]] = []
+        "Called for each settled day; what they make its papers of."
         self.money_moved: list[Callable[[Moved], None]] = []
         "Called with every transfer that was done, before its record is durable; paper accounts only."
         self.started: list[Callable[[], Awaitable[None]]] = []
         "Awaited at the end of every start."
+        self.day_before = 0
+        "The trading day that ended while this process ran; 0 for none."
         self.stopped: set[str] = set()
         "Instruments an operator keeps closed; full names."
         self.on_tick: list[Callable[[], None]] = []
@@ -100,12 +106,14 @@ class TradeService(Accounts):
         self._teller = Teller()
         self._turn: asyncio.Handle | None = None
         self._is_told = False
+        self._phasing: asyncio.Handle | None = None
         self._mark: asyncio.TimerHandle | None = None
         self._recovery: Recovery | None = None
         self._fd = -1
         self._unfed_s: float | None = None  # monotonic second since which no source is connected
         self._unsettled = False  # the day could not be settled; tried again with the next turn
         self._transfers = Transfers()
+        self._earlier: list[Transfer] = []
         self.router = Router(self)
         self._new_transfers: dict[str, int] = {}
         self._new_conditions: dict[str, dict[str, None]] = {}
@@ -168,6 +176,9 @@ class TradeService(Accounts):
             delivery_fee_ratio=self.settings.delivery_fee_ratio,
         )
         self.notes.restore(recovered.notes)
+        ended = recovered.exchange.take_ended()
+        await loop.run_in_executor(None, self.settling.resume, ended, self._earlier)
+        self._earlier = []
         self._recovery = recovered._replace(notes=[])
         self._fd = journal.durable_fd()
         loop.add_reader(self._fd, self._on_durable)
@@ -192,13 +203,19 @@ class TradeService(Accounts):
         if code:
             _log.warning("no_checkpoint", trading_day=day, code=code)
         else:
-            self.spawn(self._checkpoints.count(journal, self.durable(lsn), day, first), "checkpoint")
+            self.spawn(self._checkpoints.count(journal, self._kept(lsn), day, first), "checkpoint")
+
+    async def _kept(self, lsn: int) -> None:
+        """Return when a record is durable and no replay need begin before it for the papers of a day."""
+        await self.durable(lsn)
+        await self.settling.papers.kept()
 
     def _restore_transfers(self, notes: list[Transfer]) -> None:
         self._transfers.clear()
         for transfer in notes:
             if transfer.trading_day == self.trading_day:
                 self._transfers.keep(transfer)
+        self._earlier = [one for one in notes if one.trading_day != self.trading_day]
 
     async def run(self) -> None:
         """Once a second: the trading day, the phases, the journal's health."""
@@ -206,9 +223,10 @@ class TradeService(Accounts):
             await asyncio.sleep(TURN_S)
             self._unsettled = False
             self.follow_day()
+            self.settling.papers.turn()
             engine = self.engine
-            now_ns = self.clock.now_ns()
-            engine.follow_phases(now_ns)
+            engine.follow_phases(self.clock.now_ns())
+            self._watch_phases(engine)
             self._follow_feed(engine)
             for hook in self.on_turn:
                 hook()
@@ -217,6 +235,15 @@ class TradeService(Accounts):
                 raise StorageError(f"the trading journal failed: {self._journal.error}")
             if engine.exchange.broken:
                 raise InvariantError("an account would not take a fill or a settlement of its own orders")
+
+    def _watch_phases(self, engine: Engine) -> None:
+        """Have what is left of a change of phases follow with the next turns of the loop, then the market."""
+        if engine.is_phase_due and self._phasing is None and self._loop is not None:
+            self._phasing = self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._phasing = None
+        self.on_batch()
 
     def _follow_feed(self, engine: Engine) -> None:
         """Have the exchange take no orders without a feed; with one, from the turn after its return on."""
@@ -237,13 +264,18 @@ class TradeService(Accounts):
     async def stop(self, grace_s: float) -> None:
         """Tell what is durable, close the journal; commands are refused from now on."""
         await self.cancel_tasks(grace_s)
+        try:
+            self.settling.papers.finish()
+        except QautlraError as error:  # the next start makes them
+            _log.error("day_not_kept", trading_day=self.settling.papers.day, reason=error.message)
+        self.settling.papers.forget()
         engine, self._engine = self._engine, None
         self.settling.days = None
         journal, self._journal = self._journal, None
-        for handle in (self._turn, self._mark):
+        for handle in (self._turn, self._mark, self._phasing):
             if handle is not None:
                 handle.cancel()
-        self._turn = self._mark = None
+        self._turn = self._mark = self._phasing = None
         self._is_told = False
         if journal is not None:
             loop = asyncio.get_running_loop()
@@ -271,7 +303,9 @@ class TradeService(Accounts):
             "lsn": self._journal.head_lsn,
             "replayed": self._recovery.records if self._recovery else 0,
             "recovered_hash": self._recovery.state_hash if self._recovery else "",
-            "error": self._journal.error or (FEED_LOST if engine.is_blind else ""),
+            "error": self._journal.error
+            or self.settling.papers.error
+            or (FEED_LOST if engine.is_blind else ""),
         }
 
     # --- what the doors use ---
@@ -455,6 +489,7 @@ class TradeService(Accounts):
         if not self.keep_day():
             return
         engine.on_market()
+        self._watch_phases(engine)
         for hook in self.on_tick:
             hook()
         engine.exchange.commit()

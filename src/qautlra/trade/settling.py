@@ -1,23 +1,27 @@
-"""The end of a trading day: its statements are kept, then it is settled; by the clock, or by an operator.
+"""The end of a trading day: settled at one moment, by the clock or by an operator; then its papers are made.
 
-A statement that cannot be kept leaves the day unsettled: the service fails and tries again.
+Where statements cannot be kept no day is settled: the service fails and tries again.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qautlra.model import codes
 from qautlra.model.order import Answer
 from qautlra.trade.days import DayEnd, Days, SettlementPrice
-from qautlra.trade.statements import Statement, Statements
+from qautlra.trade.papers import DayMaker, Papers
+from qautlra.trade.statements import DayStatements, Settlement, Statement, Statements
 from qautlra.wire import settlement
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from qautlra._core.exchange import Exchange
     from qautlra.trade.service import TradeService
+    from qautlra.trade.transfers import Transfer
 
 
 class Settling:
@@ -25,6 +29,7 @@ class Settling:
 
     def __init__(self, trade: TradeService, path: Path) -> None:
         self.statements = Statements(path)
+        self.papers = Papers()
         self.days: Days | None = None
         self._trade = trade
         trade.notes.register(SettlementPrice, self._restore)
@@ -32,6 +37,23 @@ class Settling:
     def _restore(self, notes: list[SettlementPrice]) -> None:
         if self.days is not None:
             self.days.restore_prices(notes)
+
+    def resume(self, ended: Exchange | None, transfers: Sequence[Transfer]) -> None:
+        """Take up what a kill interrupted: the papers of the day that was settled last. Blocks."""
+        self.papers.forget()
+        found = self.statements.begun(ended.trading_day) if ended is not None else None
+        if ended is not None and found is not None:
+            day = DayEnd(self._trade.engine, ended, found.trading_day, found.next_day, found.prices)
+            moved: dict[str, list[Transfer]] = {}
+            for one in transfers:
+                if one.trading_day == ended.trading_day:
+                    moved.setdefault(one.account_id, []).append(one)
+            self._keep(day, found, moved)
+
+    async def settled(self) -> Statements:
+        """Return the statements once none are being made."""
+        await self.papers.settled()
+        return self.statements
 
     def follow(self) -> None:
         """Settle and begin the next trading day when the market clock has reached it."""
@@ -74,7 +96,7 @@ class Settling:
 
     async def statement_of(self, account_id: str, trading_day: int = 0) -> Statement | None:
         """Return an account's statement of a day, of the newest without one; None when there is none."""
-        return await asyncio.to_thread(self.statements.get, account_id, trading_day)
+        return await asyncio.to_thread((await self.settled()).get, account_id, trading_day)
 
     async def text(self, account_id: str, trading_day: int = 0) -> str:
         """Return the text of a statement, empty when there is none."""
@@ -83,15 +105,37 @@ class Settling:
 
     def _end(self, days: Days, ended: DayEnd, by: str = "") -> None:
         trade = self._trade
+        self.papers.finish()  # of the day before, where they are not done yet
+        settlement = Settlement(
+            trading_day=ended.trading_day,
+            next_day=ended.next_day,
+            market_ns=trade.clock.now_ns(),
+            by=by,
+            prices=ended.prices,
+        )
         if ended.trading_day:
-            transfers = {account_id: trade.transfers(account_id) for account_id in trade.accounts()}
-            self.statements.put(ended, transfers, trade.clock.now_ns(), by)
+            self.statements.begin(settlement)
             for hook in trade.day_ended:
                 hook(ended)
         trade.collect()  # numbers of orders and trades begin again with the next day
-        days.settle(ended)
+        is_settled = days.settle(ended)
         trade.router.new_day()
+        trade.day_before = ended.trading_day
+        trade.conditions.new_day()
+        if ended.trading_day and is_settled:
+            self._keep(ended, settlement, {name: trade.transfers(name) for name in ended.names()})
         trade.forget_day()
+        self.papers.step()
+
+    def _keep(self, day: DayEnd, settlement: Settlement, transfers: dict[str, list[Transfer]]) -> None:
+        trade = self._trade
+
+        def makers() -> list[DayMaker]:
+            made = [make(settlement, transfers) for make in trade.day_makers]
+            # The statements are last: they say that all is there.
+            return [*made, DayStatements(self.statements, settlement, transfers)]
+
+        self.papers.begin(day, makers, lambda day: trade.engine.exchange.reuse(day.exchange))
 
 
 def _answer(code: int, lsn: int = 0) -> Answer:

@@ -1,7 +1,7 @@
-"""Daily statements: every account as each day left it, kept in an SQLite file before the day is settled.
+"""Daily statements: every account as each day left it, kept in an SQLite file.
 
-Never the truth about money, that is the journal; a day that ends again after a crash is written again.
-Short blocking calls: writes once a day on the loop, reads from any thread.
+Never the truth about money, that is the journal. A day is begun in the file before it is settled and finished
+after; one that ends again after a crash is written again. Blocking calls, from any thread.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,18 +17,22 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from qautlra.base.errors import StorageError
-from qautlra.base.loop import in_slices
+from qautlra.base.loop import SLICE_COUNT, batched, in_slices
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Trade
+from qautlra.trade.papers import DayMaker
 from qautlra.trade.statistics import money
 from qautlra.trade.transfers import Transfer
 
 if TYPE_CHECKING:
-    from qautlra.trade.days import DayEnd
+    from qautlra.trade.days import AccountDay
 
 VERSION: Final = 1
+BEGUN: Final = ""
+"In an account's place: the day's statements are not all there yet."
 PAGE_COUNT: Final = 1_000
 _trade: Final[msgspec.json.Decoder[Trade]] = msgspec.json.Decoder(Trade)
+_NO_TRADES: Final = b'"trades":[]'
 _SCHEMA: Final = """
 CREATE TABLE statements (
     account_id TEXT NOT NULL, trading_day INTEGER NOT NULL, body BLOB NOT NULL,
@@ -108,43 +112,27 @@ class Statements:
             if database is not None:
                 database.close()
 
-    def put(self, ended: DayEnd, transfers: dict[str, list[Transfer]], market_ns: int, by: str = "") -> None:
-        """Keep a day as it ended, whole or not at all."""
-        encode = msgspec.json.encode
-        funds = [one.funds for one in ended.accounts]
-        settlement = Settlement(
-            trading_day=ended.trading_day,
-            next_day=ended.next_day,
-            market_ns=market_ns,
-            by=by,
-            accounts_count=len(ended.accounts),
-            orders_count=sum(len(one.orders) for one in ended.accounts),
-            trades_count=sum(len(one.trades) for one in ended.accounts),
-            commission=money(*(one["commission"] for one in funds)),
-            profit=money(*(one[name] for one in funds for name in ("close_profit", "position_profit"))),
-            balance=money(*(one["balance"] for one in funds)),
-            prices=ended.prices,
-        )
+    def begin(self, settlement: Settlement) -> None:
+        """Note that a day is about to be settled; its statements follow."""
+        day = settlement.trading_day
         with self._use() as database, transaction(database):
-            for one in ended.accounts:
-                held = {position["symbol"] for position in one.positions}
-                positions = [_finite(position) for position in one.positions]
-                statement = Statement(
-                    account_id=one.account_id,
-                    trading_day=ended.trading_day,
-                    funds=_finite(one.funds),
-                    positions=positions,
-                    trades=one.trades,
-                    transfers=transfers.get(one.account_id, []),
-                    prices={symbol: price for symbol, price in ended.prices.items() if symbol in held},
-                )
-                database.execute(
-                    "REPLACE INTO statements VALUES (?, ?, ?)",
-                    (one.account_id, ended.trading_day, encode(statement)),
-                )
-            database.execute(
-                "REPLACE INTO settlements VALUES (?, ?)", (ended.trading_day, encode(settlement))
-            )
+            database.execute("REPLACE INTO statements VALUES (?, ?, ?)", (BEGUN, day, b""))
+            _put(database, settlement)
+
+    def begun(self, trading_day: int) -> Settlement | None:
+        """Return a day that was begun, None where its statements are there."""
+        query = "SELECT 1 FROM statements WHERE account_id = ? AND trading_day = ?"
+        return self.settlement(trading_day) if self._all(query, (BEGUN, trading_day)) else None
+
+    def finish(self, settlement: Settlement, bodies: Iterable[tuple[str, Sequence[bytes]]]) -> None:
+        """Keep a day as it ended, whole or not at all: statements in pieces, by account."""
+        day = settlement.trading_day
+        with self._use() as database, transaction(database):
+            for account_id, pieces in bodies:
+                body = b"".join(pieces)
+                database.execute("REPLACE INTO statements VALUES (?, ?, ?)", (account_id, day, body))
+            _put(database, settlement)
+            database.execute("DELETE FROM statements WHERE account_id = ? AND trading_day = ?", (BEGUN, day))
 
     def get(self, account_id: str, trading_day: int) -> Statement | None:
         """Return an account's statement of a day; 0 for its newest."""
@@ -183,8 +171,9 @@ class Statements:
 
     def of_day(self, trading_day: int, count: int = PAGE_COUNT, offset: int = 0) -> list[Statement]:
         """Return the statements of a day by account, a page of them."""
-        query = "SELECT body FROM statements WHERE trading_day = ? ORDER BY account_id LIMIT ? OFFSET ?"
-        rows = self._all(query, (trading_day, min(max(count, 0), PAGE_COUNT), max(offset, 0)))
+        query = "SELECT body FROM statements WHERE trading_day = ? AND account_id > ? "
+        query += "ORDER BY account_id LIMIT ? OFFSET ?"
+        rows = self._all(query, (trading_day, BEGUN, min(max(count, 0), PAGE_COUNT), max(offset, 0)))
         return [_read(body) for (body,) in rows]
 
     def _all(self, query: str, values: tuple[Any, ...]) -> list[Any]:
@@ -200,6 +189,63 @@ class Statements:
                 yield self._database
             except sqlite3.Error as error:
                 raise StorageError(f"{self._path.name}: {error}") from None
+
+
+class DayStatements(DayMaker):
+    """Makes the statements of one day."""
+
+    def __init__(
+        self, statements: Statements, settlement: Settlement, transfers: Mapping[str, list[Transfer]]
+    ) -> None:
+        self._statements = statements
+        self._settlement = settlement
+        self._transfers = transfers
+        self._bodies: list[tuple[str, list[bytes]]] = []
+        self._counts = [0, 0, 0]
+        self._funds: list[dict[str, float]] = []
+
+    def add(self, one: AccountDay) -> Iterator[int]:
+        """Make the statement of an account."""
+        day = self._settlement
+        held = {position["symbol"] for position in one.positions}
+        statement = Statement(
+            account_id=one.account_id,
+            trading_day=day.trading_day,
+            funds=_finite(one.funds),
+            positions=[_finite(position) for position in one.positions],
+            trades=[],
+            transfers=self._transfers.get(one.account_id, []),
+            prices={symbol: price for symbol, price in day.prices.items() if symbol in held},
+        )
+        head, tail = msgspec.json.encode(statement).split(_NO_TRADES, 1)
+        pieces = [head, _NO_TRADES[:-1]]
+        for trades in batched(one.trades, SLICE_COUNT):
+            pieces += [b"," if len(pieces) > 2 else b"", msgspec.json.encode(trades)[1:-1]]
+            yield len(trades)
+        self._bodies.append((one.account_id, [*pieces, b"]", tail]))
+        self._funds.append(one.funds)
+        for at, count in enumerate((1, len(one.orders), len(one.trades))):
+            self._counts[at] += count
+
+    def write(self) -> None:
+        """Keep them, and the day's sums."""
+        accounts, orders, trades = self._counts
+        funds = self._funds
+        settlement = msgspec.structs.replace(
+            self._settlement,
+            accounts_count=accounts,
+            orders_count=orders,
+            trades_count=trades,
+            commission=money(*(one["commission"] for one in funds)),
+            profit=money(*(one[name] for one in funds for name in ("close_profit", "position_profit"))),
+            balance=money(*(one["balance"] for one in funds)),
+        )
+        self._statements.finish(settlement, self._bodies)
+
+
+def _put(database: sqlite3.Connection, settlement: Settlement) -> None:
+    body = msgspec.json.encode(settlement)
+    database.execute("REPLACE INTO settlements VALUES (?, ?)", (settlement.trading_day, body))
 
 
 def _read(body: bytes) -> Statement:

@@ -71,7 +71,7 @@ def document(
     return assemble(
         account_id,
         funds=funds,
-        positions=positions,
+        positions=positions_of(account_id, positions),
         orders=made_orders,
         trades=made_trades,
         transfers=made_transfers,
@@ -87,7 +87,7 @@ def assemble(
     account_id: str,
     *,
     funds: Mapping[str, Any],
-    positions: Iterable[Mapping[str, Any]],
+    positions: dict[str, qifi.Position],
     orders: dict[str, qifi.Order],
     trades: dict[str, qifi.Trade],
     transfers: dict[str, qifi.Transfer],
@@ -97,7 +97,7 @@ def assemble(
     settings: Settings | None = None,
     status: int = RUNNING,
 ) -> qifi.Qifi:
-    """Return the document of an account whose orders and trades are rendered already."""
+    """Return the document of an account whose parts are rendered already."""
     about = settings or Settings()
     account = funds_of(account_id, funds)
     return qifi.Qifi(
@@ -121,7 +121,7 @@ def assemble(
         accounts=account,
         banks={about.bankid: qifi.Bank(id=about.bankid, name=about.bankname)} if about.bankid else {},
         orders=orders,
-        positions={row["symbol"]: position_of(account_id, row) for row in positions},
+        positions=positions,
         trades=trades,
         transfers=transfers,
         event=event,
@@ -134,6 +134,11 @@ def funds_of(account_id: str, funds: Mapping[str, Any]) -> qifi.Account:
     if "withdraw_quota" in funds:
         values["WithdrawQuota"] = funds["withdraw_quota"]
     return qifi.Account(**values | {"user_id": account_id, "currency": "CNY"})
+
+
+def positions_of(account_id: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, qifi.Position]:
+    """Return positions by symbol."""
+    return {row["symbol"]: position_of(account_id, row) for row in rows}
 
 
 def position_of(account_id: str, row: Mapping[str, Any]) -> qifi.Position:

@@ -111,10 +111,14 @@ async def one(call: Call) -> dict[str, Any]:
     )
     transfers = qifi_account.transfers_of(trade.transfers(account_id))
     newest = slice(-qifi_account.EVENTS_COUNT, None)
+    funds, held = trade.funds(account_id), trade.positions(account_id)
+    day, now_ns, status = trade.trading_day_of(account_id), trade.clock.now_ns(), trade.status_of(account_id)
+    # From here on nothing is read: the rest may take its time.
+    positions = await call.each(lambda row: qifi_account.position_of(account_id, row), held)
     head = qifi_account.assemble(
         account_id,
-        funds=trade.funds(account_id),
-        positions=trade.positions(account_id),
+        funds=funds,
+        positions={row["symbol"]: one for row, one in zip(held, positions, strict=True)},
         orders={},
         trades={},
         transfers=transfers,
@@ -123,15 +127,17 @@ async def one(call: Call) -> dict[str, Any]:
             [msgspec.convert(one, document.Trade) for one in trades[newest]],
             transfers,
         ),
-        trading_day=trade.trading_day_of(account_id),
-        now_ns=trade.clock.now_ns(),
+        trading_day=day,
+        now_ns=now_ns,
         settings=qifi_account.Settings(broker_name=trade.broker_of(account_id)),
-        status=trade.status_of(account_id),
+        status=status,
     )
-    return qifi.to_dict(head) | {
-        "orders": {one["order_id"]: one for one in orders},
-        "trades": {one["trade_id"]: one for one in trades},
-    }
+    await asyncio.sleep(0)
+    found = qifi.to_dict(head)
+    for name, key, made in (("orders", "order_id", orders), ("trades", "trade_id", trades)):
+        await asyncio.sleep(0)
+        found[name] = {one[key]: one for one in made}
+    return found
 
 
 async def deposit(call: Call) -> rows.AccountInfo:
@@ -218,7 +224,7 @@ async def equity_curve(call: Call) -> dict[str, Any]:
     """Show equity by day, with today as it stands, and by minute since the server started."""
     account_id = call.meant(call.part("user_id"))
     start, end = call.days()
-    statements = call.trade.settling.statements
+    statements = await call.trade.settling.settled()
     days = await asyncio.to_thread(statements.funds_of, account_id, start, end)
     points = [_point(day.trading_day, day.funds) for day in days]
     today = call.trade.trading_day

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, TypeVar
@@ -229,17 +229,24 @@ class Call:
         end = service.subscribe(account_id, lambda _change, _prepared: None, changes.append)
         try:
             numbers = service.order_numbers(account_id, rows.statuses(""))
-            orders = dict(zip(numbers, await self.made(order, numbers), strict=True))
+            orders = await self.made(order, numbers)
+            places = await self._places(numbers)
             numbers = service.trade_numbers(account_id)
-            trades = dict(zip(numbers, await self.made(trade, numbers), strict=True))
+            trades = await self.made(trade, numbers)
+            of_trade = await self._places(numbers)
             service.collect()
         finally:
             end()
-        for number in dict.fromkeys(number for change in changes for number in change.orders):
-            orders[number] = order(number)
-        for change in changes:
-            trades.update((number, trade(number)) for number in (*change.trades, *change.reckoned))
-        return list(orders.values()), list(trades.values())
+        changed = dict.fromkeys(number for change in changes for number in change.orders)
+        _renew(orders, places, changed, order)
+        _renew(trades, of_trade, [n for one in changes for n in (*one.trades, *one.reckoned)], trade)
+        return orders, trades
+
+    async def _places(self, numbers: Sequence[int]) -> dict[int, int]:
+        await self.give_way()
+        found = {number: place for place, number in enumerate(numbers)}
+        await self.give_way()
+        return found
 
     async def give_way(self) -> None:
         """Let others have the loop; UnavailableError when the trading day ends meanwhile."""
@@ -265,6 +272,16 @@ class Call:
         size = self.number("page_size", 100, 1, PAGE_COUNT)
         first = (self.number("page", 1, 1, 1_000_000) - 1) * size
         return first, first + size
+
+
+def _renew(made: list[T], places: dict[int, int], numbers: Iterable[int], make: Callable[[int], T]) -> None:
+    """Make those again that changed, and those that are new behind them."""
+    for number in numbers:
+        place = places.setdefault(number, len(made))
+        if place == len(made):
+            made.append(make(number))
+        else:
+            made[place] = make(number)
 
 
 def error_of(answer: Answer) -> InputError:

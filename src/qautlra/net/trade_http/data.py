@@ -120,6 +120,7 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
         return [row for row in await _money(call, account_id) if start <= int(row["trading_day"] or 0) <= end]
     owner = call.owner(account_id)
     if kind == "orders":
+        await trade.settling.settled()
         kept = await ask(records.orders, account_id, start, min(end, today - 1), ORDERS_COUNT + 1)
         if len(kept) > ORDERS_COUNT:
             raise InputError(f"start, end: more than {ORDERS_COUNT} orders in these days", number=1008)

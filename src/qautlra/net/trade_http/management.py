@@ -11,7 +11,7 @@ from qautlra.auth.rights import Right
 from qautlra.net.route import OneOf
 from qautlra.net.trade_http.accounts import LOCKS, account_info, frozen_info, move
 from qautlra.net.trade_http.base import PAGE, SLICE_COUNT, Call, Door
-from qautlra.net.trade_http.positions import positions_of
+from qautlra.net.trade_http.positions import shown_positions
 from qautlra.wire import office_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
@@ -42,13 +42,15 @@ async def detail(call: Call) -> dict[str, Any]:
         lambda number: rows.order_info(trade.order(number), owner),
         lambda number: rows.trade_info(trade.trade(number), owner),
     )
+    account, frozen = account_info(call, account_id), frozen_info(call, account_id)
+    held = trade.positions(account_id)
     return {
         "user_id": owner,
-        "account": account_info(call, account_id),
-        "positions": positions_of(call, account_id),
+        "account": account,
+        "positions": await shown_positions(call, account_id, held),
         "orders": orders,
         "trades": trades,
-        "freeze": frozen_info(call, account_id),
+        "freeze": frozen,
     }
 
 

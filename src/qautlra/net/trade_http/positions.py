@@ -14,23 +14,38 @@ from qautlra.wire import trade_rows as rows
 def positions_of(call: Call, account_id: str) -> list[dict[str, Any]]:
     """Return the account's positions that hold something, as they are shown."""
     owner = call.owner(account_id)
-    return [
-        {
-            "account_id": account_id,
-            "user_id": owner,
-            "instrument_id": row["symbol"],
-            **{name: value for name, value in row.items() if name not in ("instrument", "symbol")},
-            "price_tick": call.desk.board.terms(row["symbol"])[0],
-            "contract_multiplier": call.desk.board.terms(row["symbol"])[1],
-        }
-        for row in call.trade.positions(account_id)
-        if row["volume_long"] or row["volume_short"]
-    ]
+    held = _held(call.trade.positions(account_id))
+    return [_shown(call, account_id, owner, row) for row in held]
+
+
+async def shown_positions(
+    call: Call, account_id: str, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return positions that were read before, as they are shown; a few at a time."""
+    owner = call.owner(account_id)
+    return await call.each(lambda row: _shown(call, account_id, owner, row), _held(rows))
+
+
+def _held(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["volume_long"] or row["volume_short"]]
+
+
+def _shown(call: Call, account_id: str, owner: str, row: dict[str, Any]) -> dict[str, Any]:
+    tick, multiple = call.desk.board.terms(row["symbol"])[:2]
+    return {
+        "account_id": account_id,
+        "user_id": owner,
+        "instrument_id": row["symbol"],
+        **{name: value for name, value in row.items() if name not in ("instrument", "symbol")},
+        "price_tick": tick,
+        "contract_multiplier": multiple,
+    }
 
 
 async def of_account(call: Call) -> list[dict[str, Any]]:
     """Show the positions of an account."""
-    return positions_of(call, call.account(call.part("account_id")))
+    account_id = call.account(call.part("account_id"))
+    return await shown_positions(call, account_id, call.trade.positions(account_id))
 
 
 async def of_user(call: Call) -> list[dict[str, Any]]:

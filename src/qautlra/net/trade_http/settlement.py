@@ -78,7 +78,7 @@ async def execute(call: Call) -> dict[str, Any]:
     answer = call.trade.settling.settle(by=call.who.user_id, force=asked.force)
     call.record(Act.SETTLEMENT, ok=answer.ok, what="execute", trading_day=day, force=asked.force)
     await call.done(answer)
-    found = await asyncio.to_thread(call.trade.settling.statements.settlement, day)
+    found = await asyncio.to_thread((await call.trade.settling.settled()).settlement, day)
     if found is None:
         raise refused(6003)
     return _shown(found)
@@ -87,7 +87,8 @@ async def execute(call: Call) -> dict[str, Any]:
 async def history(call: Call) -> list[dict[str, Any]]:
     """Show the days that ended, newest first."""
     count = call.number("limit", 250, 1, 1_000)
-    return [_shown(one) for one in await asyncio.to_thread(call.trade.settling.statements.settlements, count)]
+    statements = await call.trade.settling.settled()
+    return [_shown(one) for one in await asyncio.to_thread(statements.settlements, count)]
 
 
 async def detail(call: Call) -> dict[str, Any]:
@@ -95,7 +96,7 @@ async def detail(call: Call) -> dict[str, Any]:
     first, last = call.page()
     day = call.part("date").replace("-", "")
     number = int(day) if day.isascii() and day.isdigit() and len(day) == 8 else 0
-    statements = call.trade.settling.statements
+    statements = await call.trade.settling.settled()
     found = await asyncio.to_thread(statements.settlement, number)
     if found is None:
         raise refused(6003)

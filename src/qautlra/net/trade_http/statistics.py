@@ -31,7 +31,8 @@ WHOSE = {
 
 async def statements_of(call: Call, account_id: str, start: int, end: int) -> list[Statement]:
     """Return an account's statements of ended days."""
-    return await asyncio.to_thread(call.trade.settling.statements.of_account, account_id, start, end)
+    statements = await call.trade.settling.settled()
+    return await asyncio.to_thread(statements.of_account, account_id, start, end)
 
 
 class _History(NamedTuple):
@@ -180,7 +181,8 @@ def _day(day: int, funds: dict[str, float]) -> dict[str, Any]:
 
 async def _days(call: Call, account_id: str) -> list[tuple[int, dict[str, float]]]:
     start, end = call.days()
-    days = await asyncio.to_thread(call.trade.settling.statements.funds_of, account_id, start, end)
+    statements = await call.trade.settling.settled()
+    days = await asyncio.to_thread(statements.funds_of, account_id, start, end)
     return _funds(call, account_id, days, start, end)
 
 

@@ -25,6 +25,7 @@ from qautlra.model.order import (
     Trade,
     order_from,
 )
+from qautlra.trade.papers import DayMaker
 from qautlra.trade.transfers import Transfer
 from qautlra.wire import trade_rows as rows
 
@@ -71,7 +72,7 @@ class AccountBroker(Service):
         "The account's name in the house."
         self.bid = bid
         "The broker's name."
-        self.day_ended: list[Callable[[Any], None]] = []
+        self.day_makers: list[Callable[[Any, Any], DayMaker]] = []
         "Never called: the broker settles, and its next login shows the day after."
         self._day = 0
         self._subscribers: list[tuple[Callback, Prepare | None]] = []

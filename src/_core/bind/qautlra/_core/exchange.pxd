@@ -2,6 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
+from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
 from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
@@ -68,6 +69,7 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         uint32_t trades_max
         MarginSide margin_side
         Limits limits
+        cbool keeps_days
     cdef cppclass JournalHook:
         JournalHook()
         uint64_t (*append)(void*, uint8_t, const void*, size_t) noexcept nogil
@@ -162,6 +164,8 @@ cdef extern from "exchange/exchange.hpp" namespace "qautlra::exchange" nogil:
         Outcome set_settlement(uint32_t, int64_t) except +
         Outcome expire(const Expiry&) except +
         Outcome settle(int32_t) except +
+        unique_ptr[CExchange] take_ended()
+        void reuse(CExchange&)
         Outcome checkpoint() except +
         Outcome set_state(uint32_t, State) except +
         Outcome set_locks(uint32_t, uint8_t) except +
