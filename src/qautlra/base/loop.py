@@ -42,3 +42,17 @@ def in_slices(items: Iterable[_Item]) -> Iterator[_Item]:
         yield item
         if at % SLICE_COUNT == 0:
             time.sleep(_PAUSE_S)
+
+
+def used_up(items: list[_Item]) -> Iterator[_Item]:
+    """Yield items as `in_slices` does and give each up: at the end the list is empty.
+
+    Tens of thousands that are freed at one moment hold the interpreter, so the loop, for ten milliseconds.
+    """
+    items.reverse()
+
+    def from_the_end() -> Iterator[_Item]:
+        while items:
+            yield items.pop()
+
+    return in_slices(from_the_end())

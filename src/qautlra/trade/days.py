@@ -146,18 +146,22 @@ class Days:
         exchange.end_day()
         prices: dict[str, float] = {}
         settled: dict[int, float] = {}
+        now_ns = self._clock.now_ns()
         for instrument in range(exchange.instruments):
-            price = self._settlement(instrument, ended)
+            symbol = self._engine.symbol(instrument)
+            price = self._of_day(symbol, instrument, ended, now_ns)
+            if price is None:  # the last that was known
+                price = exchange.ledger.last(instrument)
             if price is None:
                 continue
-            symbol = self._engine.symbol(instrument)
             code = exchange.set_settlement(instrument, price)[0]
             if code:
                 _log.error("settlement_price_not_set", symbol=symbol, price=price, code=code)
             elif exchange.holders(instrument):
                 prices[symbol] = price
             settled[instrument] = price
-        self._expiries.close(ending, settled, lambda symbol: self._of_day(symbol, ended))
+        number_of = exchange.instrument
+        self._expiries.close(ending, settled, lambda name: self._of_day(name, number_of(name), ended, now_ns))
         return DayEnd(self._engine, exchange, ended, next_day, prices)
 
     def may_settle(self, *, force: bool) -> int:
@@ -221,28 +225,25 @@ class Days:
             if note.trading_day == self._engine.exchange.trading_day and instrument is not None:
                 self._engine.settlement_prices[instrument] = note.price
 
-    def _settlement(self, instrument: int, ended: int) -> float | None:
-        """The day's own price, else the last that was known."""
-        found = self._of_day(self._engine.symbol(instrument), ended)
-        return self._engine.exchange.ledger.last(instrument) if found is None else found
-
-    def _of_day(self, symbol: str, ended: int) -> float | None:
+    def _of_day(self, symbol: str, instrument: int | None, ended: int, now_ns: int) -> float | None:
         """An operator's price, else the feed's, else the day's last one; None without any.
 
         Nothing beyond the day's limits counts. The settlement price of a day the feed has left behind is what
         the next day calls the previous one.
         """
-        line, instrument = self._instruments.find(symbol), self._engine.exchange.instrument(symbol)
         if instrument is not None and instrument in self._engine.settlement_prices:
             return self._engine.settlement_prices[instrument]
+        line = self._instruments.find(symbol)
         if line < 0:
             return None
         day, last, own, previous, lower, upper = self._tape.day_prices(line)
-        found: tuple[float, ...] = ()
         if day == ended or not ended:
             # CZCE sends a settlement price from the night on: it is the day's own when the day is over.
-            is_over = self._engine.has_closed(symbol, self._clock.now_ns())
-            found = (own, last) if is_over else (last,)
+            if own > 0 and lower <= own <= (upper or math.inf) and self._engine.has_closed(symbol, now_ns):
+                return own
+            found = last
         elif day == self._calendar.next_trading_day(ended):
-            found = (previous,)
-        return next((price for price in found if price > 0 and lower <= price <= (upper or math.inf)), None)
+            found = previous
+        else:
+            return None
+        return found if found > 0 and lower <= found <= (upper or math.inf) else None

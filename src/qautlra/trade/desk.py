@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from qautlra.base import metrics
 from qautlra.base.errors import QautlraError, UnavailableError
 from qautlra.base.log import get_logger
-from qautlra.base.loop import SLICE_COUNT, batched
+from qautlra.base.loop import SLICE_COUNT, batched, used_up
 from qautlra.base.service import Service
 from qautlra.trade import board, listing
 from qautlra.trade.board import Board
@@ -222,7 +222,7 @@ class _DayOrders(DayMaker):
 
     def write(self) -> None:
         """Keep them."""
-        self._desk.records.put_orders(self._trading_day, self._rows)
+        self._desk.records.put_orders(self._trading_day, used_up(self._rows))
 
 
 def _money(

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 _log = get_logger("trade")
 # Looked up: calling an enum costs ten times as much, and an order has five.
 _FAR_NS = 1 << 62
-PHASES_COUNT = 512
-"Instruments that change their phase at a time, some milliseconds'."
+PHASES_COUNT = 256
+"Instruments that change their phase at a time, a millisecond's or two."
 _DIRECTIONS = {int(one): one for one in Direction}
 _OFFSETS = {int(one): one for one in Offset}
 _PRICE_TYPES = {int(one): one for one in PriceType}

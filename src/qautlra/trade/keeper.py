@@ -24,7 +24,7 @@ from qautlra.base.service import Service
 from qautlra.model import qifi
 from qautlra.model.order import Change, Order, Trade
 from qautlra.model.qifi import Qifi
-from qautlra.trade.papers import DayMaker
+from qautlra.trade.papers import POSITION_COUNT, POSITIONS_COUNT, DayMaker
 from qautlra.trade.recent import SLICE_COUNT, Reads, Recent
 from qautlra.trade.repository import AccountRepository
 from qautlra.wire import qifi_account
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from qautlra.trade.transfers import Transfer
 
 DAYS_KEPT_COUNT = 4096
-POSITIONS_COUNT = 64
-"Made at a time, a millisecond's."
 DAY_ORDERS_COUNT = 10_000
 SHARE_OF_LOOP = 0.05
 RETRY_MIN_S, RETRY_MAX_S = 0.2, 20.0
@@ -323,7 +321,7 @@ class _DayDocuments(DayMaker):
         trades: dict[str, qifi.Trade] = {}
         for rows in batched(one.positions, POSITIONS_COUNT):
             positions |= qifi_account.positions_of(one.account_id, rows)
-            yield ITEMS_COUNT
+            yield POSITION_COUNT * len(rows)
         for some in batched(one.orders[-DAY_ORDERS_COUNT:], ITEMS_COUNT):
             orders |= {order.order_id: qifi_account.order_of(order) for order in some}
             yield len(some)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 POSITION_COUNT: Final = 4
 "A position is so many items' work."
+POSITIONS_COUNT: Final = 64
+"Positions that are made into something at a time."
 ACCOUNT_COUNT: Final = 8
 _log = get_logger("trade")
 
@@ -190,3 +192,7 @@ class Papers:
             one = AccountDay(name, funds, positions, orders, trades)
             for maker in self._made:
                 yield from maker.add(one)
+            for made in (orders, trades):  # what is freed at one moment takes as long as what is made at one
+                while made:
+                    del made[-SLICE_COUNT:]
+                    yield SLICE_COUNT // 4

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from qautlra.base.errors import StorageError
-from qautlra.base.loop import in_slices
+from qautlra.base.loop import used_up
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Order
 
@@ -79,7 +79,8 @@ class Records:
             "ORDER BY trading_day DESC, number DESC LIMIT ?",
             (account_id, start, end, count),
         )
-        return [(day, msgspec.json.decode(body, type=Order)) for day, body in in_slices(reversed(rows))]
+        rows.reverse()
+        return [(day, msgspec.json.decode(body, type=Order)) for day, body in used_up(rows)]
 
     # --- lists that grow: money, announcements ---
 

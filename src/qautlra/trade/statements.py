@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from qautlra.base.errors import StorageError
-from qautlra.base.loop import SLICE_COUNT, batched, in_slices
+from qautlra.base.loop import SLICE_COUNT, batched, used_up
 from qautlra.base.sqlite import connect, transaction
 from qautlra.model.order import Trade
-from qautlra.trade.papers import DayMaker
+from qautlra.trade.papers import POSITION_COUNT, POSITIONS_COUNT, DayMaker
 from qautlra.trade.statistics import money
 from qautlra.trade.transfers import Transfer
 
@@ -208,11 +208,15 @@ class DayStatements(DayMaker):
         """Make the statement of an account."""
         day = self._settlement
         held = {position["symbol"] for position in one.positions}
+        positions: list[dict[str, Any]] = []
+        for rows in batched(one.positions, POSITIONS_COUNT):
+            positions += map(_finite, rows)
+            yield POSITION_COUNT * len(rows)
         statement = Statement(
             account_id=one.account_id,
             trading_day=day.trading_day,
             funds=_finite(one.funds),
-            positions=[_finite(position) for position in one.positions],
+            positions=positions,
             trades=[],
             transfers=self._transfers.get(one.account_id, []),
             prices={symbol: price for symbol, price in day.prices.items() if symbol in held},
@@ -252,7 +256,7 @@ def _read(body: bytes) -> Statement:
     """Return a kept statement; its trades are read a few at a time, for the loop beside this thread."""
     kept = msgspec.json.decode(body, type=_Kept)
     found = {name: getattr(kept, name) for name in kept.__struct_fields__}
-    return Statement(**found | {"trades": [_trade.decode(one) for one in in_slices(kept.trades)]})
+    return Statement(**found | {"trades": [_trade.decode(one) for one in used_up(kept.trades)]})
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from qautlra.wire import qifi, qifi_account
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rest as wire
 from qautlra.wire import trade_rows as rows
+from qautlra.wire.envelope import Named
 from qautlra.wire.settlement import risk_ratio
 from qautlra.wire.trade_errors import refused
 
@@ -136,7 +137,7 @@ async def one(call: Call) -> dict[str, Any]:
     found = qifi.to_dict(head)
     for name, key, made in (("orders", "order_id", orders), ("trades", "trade_id", trades)):
         await asyncio.sleep(0)
-        found[name] = {one[key]: one for one in made}
+        found[name] = Named({one[key]: one for one in made})
     return found
 
 

@@ -203,7 +203,7 @@ class Call:
         """Return what orders or trades of the day are made into, a few at a time: others wait for a few, not
         for all. UnavailableError when the day ends meanwhile, with which numbers begin anew.
         """
-        found: list[T] = []
+        found = envelope.Rows[T]()
         for first in range(0, len(numbers), SLICE_COUNT):
             if first:
                 await self.give_way()
@@ -212,7 +212,7 @@ class Call:
 
     async def each(self, make: Callable[[U], T], items: Sequence[U]) -> list[T]:
         """Return what values that nothing changes are made into, a few at a time."""
-        found: list[T] = []
+        found = envelope.Rows[T]()
         for first in range(0, len(items), SLICE_COUNT):
             if first:
                 await asyncio.sleep(0)

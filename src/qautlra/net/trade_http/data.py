@@ -16,7 +16,7 @@ from aiohttp import web
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import InputError, UnavailableError
-from qautlra.base.loop import in_slices
+from qautlra.base.loop import in_slices, used_up
 from qautlra.model.query import QueryRequest
 from qautlra.net.route import OneOf, Parameters
 from qautlra.net.trade_http.base import RANGE, Call, Door
@@ -102,10 +102,10 @@ async def export(call: Call) -> web.Response:
 
 def _file(rows: list[dict[str, Any]], kind: str, form: str) -> bytes:
     if form == "json":
-        return b"[" + b",".join(orjson.dumps(row) for row in in_slices(rows)) + b"]"
+        return b"[" + b",".join(orjson.dumps(row) for row in used_up(rows)) + b"]"
     if form == "csv":
         return to_csv(_HEADS[kind], rows)
-    return codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in in_slices(rows)])
+    return codecs.BOM_UTF8 + to_csv(_HEADS[kind], [_with_times(row) for row in used_up(rows)])
 
 
 async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
@@ -125,21 +125,22 @@ async def _rows(call: Call, account_id: str, kind: str) -> list[dict[str, Any]]:
         if len(kept) > ORDERS_COUNT:
             raise InputError(f"start, end: more than {ORDERS_COUNT} orders in these days", number=1008)
         numbers = trade.order_numbers(account_id, rows.statuses("")) if fresh else []
-        made: list[Any] = await call.made(trade.order, numbers)
-        return await asyncio.to_thread(
-            _table, [*kept, *((today, one) for one in made)], rows.order_info, owner
-        )
+        kept += [(today, one) for one in await call.made(trade.order, numbers)]
+        return await asyncio.to_thread(_table, kept, rows.order_info, owner)
     days = await statements_of(call, account_id, start, min(end, today - 1))
-    past = [(day.trading_day, one) for day in days for one in day.trades]
-    made = await call.made(trade.trade, trade.trade_numbers(account_id) if fresh else [])
-    return await asyncio.to_thread(_table, [*past, *((today, one) for one in made)], rows.trade_info, owner)
+    found = [(day.trading_day, one) for day in days for one in day.trades]
+    del days
+    found += [
+        (today, one) for one in await call.made(trade.trade, trade.trade_numbers(account_id) if fresh else [])
+    ]
+    return await asyncio.to_thread(_table, found, rows.trade_info, owner)
 
 
 def _table(
     found: list[tuple[int, Any]], shown: Callable[[Any, str], Any], owner: str
 ) -> list[dict[str, Any]]:
     return [
-        {"trading_day": str(day), **msgspec.to_builtins(shown(one, owner))} for day, one in in_slices(found)
+        {"trading_day": str(day), **msgspec.to_builtins(shown(one, owner))} for day, one in used_up(found)
     ]
 
 
@@ -156,12 +157,12 @@ async def _money(call: Call, account_id: str) -> list[dict[str, Any]]:
 
 
 def to_csv(head: tuple[str, ...], rows: list[dict[str, Any]]) -> bytes:
-    """Return rows as CSV under `head`; a text that a spreadsheet would run as a formula is quoted."""
+    """Return rows as CSV under `head` and give them up; a text that a spreadsheet would run is quoted."""
     out = io.StringIO()
     names = list(dict.fromkeys((*head, *(name for row in in_slices(rows) for name in row))))
     writer = csv.writer(out)
     writer.writerow(names)
-    for row in in_slices(rows):
+    for row in used_up(rows):
         writer.writerow([_harmless(row.get(name, "")) for name in names])
     return out.getvalue().encode()
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import UnavailableError
-from qautlra.base.loop import in_slices
+from qautlra.base.loop import in_slices, used_up
 from qautlra.model.order import Direction, Offset, Trade
 from qautlra.net.trade_http.accounts import account_info
 from qautlra.net.trade_http.base import PAGE_COUNT, RANGE, Call, Door
@@ -20,6 +20,7 @@ from qautlra.trade.statistics import Deal, money
 from qautlra.wire import settlement
 from qautlra.wire import trade_replies as replies
 from qautlra.wire import trade_rows as rows
+from qautlra.wire.envelope import Rows
 from qautlra.wire.trade_errors import refused
 
 WHOSE = {
@@ -271,11 +272,13 @@ async def statement(call: Call) -> dict[str, Any]:
     )  # fmt: skip
     owner = call.owner(account_id)
     kept = await call.desk.ask(call.desk.records.orders, account_id, found.trading_day, found.trading_day)
+    totals = len(found.trades), len(kept)
+    chosen = range(first, max(totals) if last is None else last)
 
-    def shown() -> tuple[list[rows.TradeInfo], list[rows.OrderInfo]]:
+    def shown() -> tuple[Rows[rows.TradeInfo], Rows[rows.OrderInfo]]:
         return (
-            [rows.trade_info(trade, owner) for trade in in_slices(found.trades[first:last])],
-            [rows.order_info(order, owner) for _, order in in_slices(kept[first:last])],
+            Rows(rows.trade_info(one, owner) for at, one in enumerate(used_up(found.trades)) if at in chosen),
+            Rows(rows.order_info(one, owner) for at, (_, one) in enumerate(used_up(kept)) if at in chosen),
         )
 
     trades, orders = await asyncio.to_thread(shown)
@@ -286,9 +289,9 @@ async def statement(call: Call) -> dict[str, Any]:
         "risk_ratio": settlement.risk_ratio(found.funds),
         "positions": [row for row in found.positions if row["volume_long"] or row["volume_short"]],
         "trades": trades,
-        "trades_total": len(found.trades),
+        "trades_total": totals[0],
         "orders": orders,
-        "orders_total": len(kept),
+        "orders_total": totals[1],
         "transfers": found.transfers,
         "settlement_prices": found.prices,
         "text": await asyncio.to_thread(settlement.render, found),
