@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -199,15 +200,17 @@ def test_wrong_passwords_are_throttled_and_written_down(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_unknown_user_costs_the_same_time(tmp_path: Path) -> None:
+    """By this process's own time on a core, with all its threads: others on the machine do not count."""
+
     async def work(auth: AuthService) -> None:
         await auth.add_user("check", PASSWORD, Role.TRADER)
         took: dict[str, list[float]] = {"check": [], "nobody": []}
         for _ in range(30):
             for name, times in took.items():
-                began = clock.monotonic_s()
+                began = time.process_time()
                 with pytest.raises(AuthError):
                     await auth.login(name, "Wrong-pass-1")
-                times.append(clock.monotonic_s() - began)
+                times.append(time.process_time() - began)
         known, unknown = statistics.median(took["check"]), statistics.median(took["nobody"])
         assert 0.7 < known / unknown < 1.4, (known, unknown)
 

@@ -605,19 +605,79 @@ def test_orders_that_come_while_a_flow_is_made_are_told_once(
         await one.status("end", "3")
         seen = [got for got in one.program.seen if got.kind in (Kind.RTN_ORDER, Kind.RTN_TRADE)]
         assert [got.number & 0xFFFFF for got in seen] == list(range(1, len(seen) + 1))
-        states: dict[str, str] = {}
+        states: dict[str, list[str]] = {}
         trades: list[str] = []
         for got in seen:
             if got.kind == Kind.RTN_ORDER:
                 row = layout("Order").read(got.record)
-                states[row["OrderRef"]] = row["OrderStatus"]
+                states.setdefault(row["OrderRef"], []).append(row["OrderStatus"])
             else:
                 row = layout("Trade").read(got.record)
                 assert row["OrderRef"] in states  # behind its order
                 trades.append(row["TradeID"] + row["OrderRef"])
         assert len(trades) == len(set(trades)) == 40
-        expected = {str(n + 1): "0" if n % 10 == 0 else "5" for n in range(400)}
-        assert states == expected | {"end": "3"}
+        expected = {str(n + 1): ["a", "0" if n % 10 == 0 else "5"] for n in range(400)}
+        assert states == expected | {"end": ["a", "3"]}  # none left out, none twice
+
+    play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
+
+
+def test_orders_that_change_while_a_flow_is_made_are_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Orders that wait when the day begins to be told are filled or withdrawn before, or after, their turn."""
+    monkeypatch.setattr(ctp_flow, "SLICE_S", 0.0)
+    making: asyncio.Queue[Flow] = asyncio.Queue()
+    make_rest = Flow._make_rest
+    monkeypatch.setattr(
+        Flow, "_make_rest", lambda flow, work: (making.put_nowait(flow), make_rest(flow, work))[1]
+    )
+    each = 4  # of those withdrawn early, withdrawn late, and filled, in this order
+
+    async def story(venue: Venue) -> None:
+        def names(kind: str) -> list[str]:
+            return [f"{kind}{n}" for n in range(each)]
+
+        def place(kind: str, price: float) -> None:
+            for name in names(kind):
+                assert venue.rig.send(name, "SHFE.cu2109", "BUY", "OPEN", 1, price, account="one").code == 0
+
+        def untold(flow: Flow, kind: str) -> int:
+            found = (venue.rig.trade.find("one", name) for name in names(kind))
+            return sum(order.number in flow._untold for order in found)
+
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        busy(venue, 0, 100)
+        place("early", 74000)
+        place("late", 74000)
+        place("filled", 74900)
+        login = asyncio.get_running_loop().create_task(trader(venue, private_mode=RESTART))
+        flow = await making.get()
+        assert untold(flow, "early") == untold(flow, "filled") == each
+        for name in names("early"):
+            assert venue.rig.cancel(name, "one").code == 0
+        venue.quote("SHFE.cu2109", 74890, 10_000)
+        venue.quote("SHFE.cu2109", 75000, 10_000)
+        await asyncio.sleep(0)
+        assert untold(flow, "early") == untold(flow, "filled") == each, "told before they changed"
+        one = await login
+        for name in names("late"):
+            assert venue.rig.cancel(name, "one").code == 0
+        one.insert("end", "0", OPEN, 1, 74000)
+        await one.status("end", "3")
+        states: dict[str, list[str]] = {}
+        traded: list[str] = []
+        for got in one.program.seen:
+            if got.kind == Kind.RTN_ORDER:
+                row = layout("Order").read(got.record)
+                states.setdefault(row["OrderRef"], []).append(row["OrderStatus"])
+            elif got.kind == Kind.RTN_TRADE:
+                traded.append(layout("Trade").read(got.record)["OrderRef"])
+                assert states[traded[-1]][-1] == "0"  # behind its order
+        expected = [["a", "0" if n % 10 == 0 else "5"] for n in range(100)]
+        expected += [["a", "5"]] * each + [["a", "3", "5"]] * each + [["a", "0"]] * each
+        assert states == {str(n + 1): told for n, told in enumerate(expected)} | {"end": ["a", "3"]}
+        assert sorted(traded) == sorted(ref for ref, told in states.items() if told[-1] == "0")
 
     play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
 
