@@ -26,6 +26,10 @@ class Broker:
         self.log: list[Message] = []
         self.committed: int | None = None
         self.is_cut_before_commit = False
+        self.commits: list[int] = []
+        "Offsets as they came, answered or not."
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     @property
     def end(self) -> int:
@@ -87,6 +91,8 @@ class Reader:
     async def commit(self, offsets: Mapping[Place, int]) -> None:
         if self._broker.is_cut_before_commit:
             raise LinkError("the broker is away")
+        self._broker.commits.append(offsets[APP])
+        await self._broker.answers.wait()
         self._broker.committed = offsets[APP]
 
     def lag(self) -> dict[Place, int]:
@@ -146,11 +152,12 @@ class World:
         self.directory = directory
         self.broker = Broker()
         self.store = Store()
+        self.make_reader = lambda: Reader(self.broker)
         self.service = self._service()
 
     def _service(self) -> KafkaIngest:
         return KafkaIngest(
-            lambda _group: Reader(self.broker), self.store, self.store, self.directory,
+            lambda _group: self.make_reader(), self.store, self.store, self.directory,
             KafkaSettings(group="g", batch_messages=3),
         )  # fmt: skip
 
@@ -272,6 +279,65 @@ def test_messages_the_broker_has_dropped_are_passed_over_and_no_others(world: Wo
             world.broker.committed = committed
             await world.until(lambda _s: world.broker.committed == world.broker.end)
             assert world.store.numbers() == [1, 2, 3]
+
+    asyncio.run(work())
+
+
+def test_a_commit_that_is_not_answered_holds_no_reading_up(world: World) -> None:
+    async def work() -> None:
+        world.broker.send(*range(3))
+        await world.until(lambda _s: world.broker.committed == 3)
+        world.broker.answers.clear()
+        world.broker.send(*range(3, 30))
+        await world.until_stored(30, kill=True)
+        assert world.broker.committed == 3  # what was under way ended with the kill
+        world.broker.answers.set()
+        await world.until(lambda _s: world.broker.committed == 30)
+        assert world.store.numbers() == list(range(30))
+
+    asyncio.run(work())
+
+
+def test_what_is_committed_is_stored_and_noted(world: World) -> None:
+    """Whatever waits while a commit is under way: never an offset whose rows may be lost yet."""
+    ingest = world.store.ingest
+
+    async def slowly(name: str, events: Sequence[Any], extra: Mapping[str, Any], *, create: bool) -> int:
+        await asyncio.sleep(0.002)  # commits go on meanwhile
+        return await ingest(name, events, extra, create=create)
+
+    class Slow(Reader):
+        async def commit(self, offsets: Mapping[Place, int]) -> None:
+            assert offsets[APP] <= len(world.store.numbers()), "told before it is durable"
+            assert offsets[APP] == 0 or Notes.load(world.directory).stored, "no mark yet"
+            await asyncio.sleep(0.005)
+            await super().commit(offsets)
+
+    async def work() -> None:
+        world.store.ingest = slowly  # type: ignore[method-assign]
+        world.broker.send(*range(60))
+        world.make_reader = lambda: Slow(world.broker)
+        await world.until(lambda _s: world.broker.committed == 60)
+        assert world.store.numbers() == list(range(60))
+        assert world.broker.commits == sorted(set(world.broker.commits))
+        assert len(world.broker.commits) < 20, "what waits is one offset"
+        assert world.service.commits == len(world.broker.commits) - 1  # the first is where it begins
+
+    asyncio.run(work())
+
+
+def test_a_commit_the_broker_refuses_is_made_again(world: World) -> None:
+    async def work() -> None:
+        world.broker.send(*range(3))
+        await world.until(lambda _s: world.broker.committed == 3)
+        world.broker.is_cut_before_commit = True
+        world.broker.send(3)  # one batch: no other commit tells of it
+        await world.until(lambda s: "broker is away" in s.error)
+        world.broker.send(*range(4, 30))
+        await world.until(lambda s: "broker is away" in s.error)
+        world.broker.is_cut_before_commit = False
+        await world.until(lambda _s: world.broker.committed == 30)
+        assert world.store.numbers() == list(range(30))
 
     asyncio.run(work())
 

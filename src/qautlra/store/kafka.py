@@ -35,6 +35,7 @@ from qautlra.link.kafka import Message, Place, RangeError
 from qautlra.model.query import QueryFormat, QueryRequest
 from qautlra.model.streams import StreamOptions
 from qautlra.store.aggregates import BAR_1D
+from qautlra.store.kafka_commits import Commits
 from qautlra.store.kafka_notes import Mark, Notes, write
 from qautlra.store.schema import STREAMS
 from qautlra.store.tables.definition import ARRIVAL, check_table_name
@@ -168,6 +169,7 @@ class KafkaIngest(Service):
         self._written = b""
         self._write_due_s = 0.0
         self._reader: Reader | None = None
+        self._commits: Commits | None = None
         self._astray: set[Place] = set()
         "Partitions whose committed offset says nothing: they do not have it, or another store is that far."
         self._stored: dict[Place, Counter[int]] = {}
@@ -236,20 +238,28 @@ class KafkaIngest(Service):
 
     async def _close(self) -> None:
         reader, self._reader = self._reader, None
-        if reader is not None:
-            await reader.close()
+        commits, self._commits = self._commits, None
+        try:
+            if commits is not None:
+                await commits.close()
+        finally:
+            if reader is not None:
+                await reader.close()
 
     async def _read(self) -> None:
         """Read until something fails; every partition begins behind what is stored of it."""
         self._stored.clear()
         self._dead.clear()
         reader = self._reader = self._make_reader(self._group)
+        commits = self._commits = Commits(reader.commit, self._count_commit)
         await reader.open()
         looked_s = float("-inf")
         while True:
             if monotonic_s() - looked_s > FIND_S:
                 looked_s = monotonic_s()
-                await self._begin(reader, await reader.found())
+                if found := await reader.found():
+                    await commits.settle()  # what is read is not the reader's while it looks at a message
+                await self._begin(reader, found)
                 self.error = ""
             for place, messages in (await reader.messages(self._settings.batch_messages, WAIT_MS)).items():
                 await self._take(place, messages)
@@ -258,10 +268,13 @@ class KafkaIngest(Service):
                 self._notes.stored[key] = Mark.of(messages[-1])
                 if is_first:  # from then on no offset is committed without a mark, be it an older one
                     await self._write_notes()
-                await reader.commit({place: messages[-1].offset + 1})
-                self.commits += 1
+                commits.add(place, messages[-1].offset + 1)
+            commits.check()
             if monotonic_s() >= self._write_due_s:
                 await self._write_notes()
+
+    def _count_commit(self) -> None:
+        self.commits += 1
 
     async def _begin(self, reader: Reader, places: list[Place]) -> None:
         starts: dict[Place, int] = {}
