@@ -625,7 +625,7 @@ def test_orders_that_come_while_a_flow_is_made_are_told_once(
 def test_orders_that_change_while_a_flow_is_made_are_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Orders that wait when the day begins to be told are filled or withdrawn before, or after, their turn."""
+    """Orders that wait when a day begins to be told are filled or withdrawn before, or after, their turn."""
     monkeypatch.setattr(ctp_flow, "SLICE_S", 0.0)
     making: asyncio.Queue[Flow] = asyncio.Queue()
     make_rest = Flow._make_rest
