@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from qautlra.auth.audit import Act
+from qautlra.base.clock import monotonic_s
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.amqp_frames import encode
@@ -625,3 +626,20 @@ def test_orders_wait_for_an_instrument_that_is_about_to_come(kind: str, tmp_path
         assert [event["code"] for event in desk.events()] == [1007]
 
     run(Desk(kind, tmp_path, instrument_wait_s=0.5), body)
+
+
+def test_orders_for_many_instruments_that_never_come_wait_at_the_same_time(kind: str, tmp_path: Path) -> None:
+    async def body(desk: Desk) -> None:
+        wrong = [desk.order(f"w{n}", code=f"cu{3001 + n}") for n in range(12)]
+        coming = desk.order("coming", code="cu2112")
+        began_s = monotonic_s()
+        await desk.send(*wrong, coming, desk.order("good"), {"topic": "cancel_order"}, b"junk")
+        await until(lambda: len(desk.asked) == 13)
+        desk.rig.tick("SHFE.cu2112", 75_000, upper_limit=82_500, lower_limit=67_500, pre_settlement=75_000)
+        await until(lambda: "good" in desk.orders())
+        assert monotonic_s() - began_s < 3.0, "twelve waits, one after another"
+        assert list(desk.orders()) == ["coming", "good"]
+        await desk.settled()
+        assert len(desk.asked) == 13 and CU not in desk.asked
+
+    run(Desk(kind, tmp_path, instrument_wait_s=0.7), body)

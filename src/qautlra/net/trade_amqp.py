@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
@@ -62,6 +63,7 @@ class Trading(amqp_out.Accounts, Protocol):
     def amend(self, order: AmendOrder) -> Answer: ...
     def transfer(self, account_id: str, amount: float, *, bank_id: str) -> Answer: ...
     def find(self, account_id: str, order_id: str) -> Any: ...
+    def knows(self, symbol: str) -> bool: ...
     def is_outside(self, account_id: str) -> bool: ...
     def takes_orders(self, account_id: str) -> bool: ...
     def is_shown(self, account_id: str, order_id: str) -> bool: ...
@@ -88,7 +90,7 @@ class AmqpSettings(msgspec.Struct, frozen=True, kw_only=True):
     account_interval_ms: int = 100
     outbox_count: int = 65_536
     instrument_wait_s: float = 5.0
-    "How long an account's orders wait for the first quote of an instrument; once per instrument."
+    "How long an account's orders wait for the first quote of an instrument; for several at the same time."
 
 
 class TradeAmqp(Service):
@@ -292,6 +294,8 @@ class TradeAmqp(Service):
         # What comes for the first time does not wait for a broker that is away: it is refused.
         passes = line.is_away and not delivery.redelivered
         if (line.held and not passes) or not self._process(line, entry):
+            if line.held:
+                self._expect(delivery, line.account_id)
             line.held.append(entry)
             self._look_later(line)
 
@@ -365,7 +369,7 @@ class TradeAmqp(Service):
 
     def _take(self, entry: Entry, account_id: str) -> int:
         delivery = entry.delivery
-        command = decode(delivery.body, self._resolve, account_id if self._is_own_key else "")
+        command = self._decoded(delivery, account_id)
         if command.account_id != account_id:
             self.ignored_count += 1
             return 0
@@ -383,6 +387,9 @@ class TradeAmqp(Service):
         if not answer.ok:
             self._refuse(account_id, answer)
         return answer.lsn
+
+    def _decoded(self, delivery: Delivery, account_id: str) -> Command:
+        return decode(delivery.body, self._resolve, account_id if self._is_own_key else "")
 
     def _execute(self, command: Command) -> Answer:
         if isinstance(command, CancelOrder):
@@ -447,6 +454,13 @@ class TradeAmqp(Service):
         self.seen_before_count += 1
         detail = audited.of_order(order, Answer(code=0)) | {"again": True}
         self._note(Act.ORDER_SUBMIT, order.account_id, Answer(code=0), detail)
+
+    def _expect(self, delivery: Delivery, account_id: str) -> None:
+        """Ask for the instrument of an order behind one that waits: their waits run at the same time."""
+        with suppress(Exception):  # it is judged when it has its turn
+            command = self._decoded(delivery, account_id)
+            if isinstance(command, InsertOrder) and not self._trade.knows(command.symbol):
+                self._may_come(command.symbol)
 
     def _may_come(self, symbol: str) -> bool:
         """Ask for the instrument; tell whether there is time left for its first quote."""

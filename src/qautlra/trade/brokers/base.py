@@ -188,6 +188,10 @@ class AccountBroker(Service):
         """Tell whether an account trades with a broker outside: the one account does."""
         return account_id == self.account
 
+    def knows(self, _symbol: str) -> bool:
+        """Tell whether there is an instrument of that full name: yes, the broker judges that."""
+        return True
+
     def takes_orders(self, _account_id: str) -> bool:
         """Tell whether orders are taken now."""
         return self.is_synced
