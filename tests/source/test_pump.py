@@ -81,3 +81,27 @@ def test_a_live_source_drops_and_counts(market: Market, run_loop: Run) -> None:
     pump = Pump(cast(Tape, HoldingTape(10)), when_held="drop")
     assert run_loop(pump.publish(rows_of(market, 25))) == 10
     assert (pump.rows, pump.dropped) == (10, 15)
+
+
+def test_one_with_patience_waits_so_long_and_then_gives_up_what_waits(market: Market, run_loop: Run) -> None:
+    async def work() -> None:
+        tape = HoldingTape(10)
+        given_up: list[float] = []
+
+        def shed() -> int:
+            given_up.append(asyncio.get_running_loop().time())
+            tape.room = 10
+            return 10
+
+        pump = Pump(cast(Tape, tape), when_held="drop", shed=shed, patience_s=1.0)
+        began_s = asyncio.get_running_loop().time()
+        assert await pump.publish(rows_of(market, 45)) == 45
+        assert [round(at - began_s) for at in given_up] == [1, 1, 1, 1], "it waits once"
+        tape.room = 0
+        await asyncio.sleep(11)
+        began_s = asyncio.get_running_loop().time()
+        assert await pump.publish(rows_of(market, 5)) == 5
+        assert round(given_up[-1] - began_s) == 1
+        assert pump.dropped == 0
+
+    run_loop(work())

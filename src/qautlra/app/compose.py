@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from qautlra.trade.service import TradeService
 
 DAY_S: Final = 86_400
+FEED_PATIENCE_S: Final = 1.0
 _log = log.get_logger("app")
 
 
@@ -154,8 +155,10 @@ def build(loaded: Loaded) -> App:
 
     sources: list[Source] = []
     if modes.SOURCE in rooms and choice.kinds:
-        # A recording can wait, and so can a feed, which merges meanwhile; a market that is polled cannot.
-        held = "wait" if set(choice.kinds) <= VIRTUAL | {"upstream"} else "drop"
+        # A recording can wait. So can a feed, which merges meanwhile; who watches it, for a moment only.
+        kinds = set(choice.kinds)
+        is_feed = kinds == {"upstream"}
+        held = "wait" if kinds <= VIRTUAL or (is_feed and feed is None) else "drop"
         pump = GatedPump(
             tape,
             drains,
@@ -163,6 +166,7 @@ def build(loaded: Loaded) -> App:
             shed=None if store is None else store.shed,
             is_open=lambda: store is None or late.app.supervisor.children[store.name].state == "running",
             in_hand=store.in_hand if store is not None and set(choice.kinds) <= VIRTUAL else lambda: 0,
+            patience_s=FEED_PATIENCE_S if is_feed else 0.0,
             missed=store.miss if store is not None else lambda _rows: None,
         )
         context = SourceContext(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SLICE_ROWS = 1024
 HOLD_POLL_S = 0.002
+# Held again within so long, a tape has been held all the time.
+CALM_S = 10.0
 
 
 class Tape(Protocol):
@@ -59,8 +61,8 @@ class Pump:
     """Publishes rows on the tape, then calls the cursors' drains in order, then yields to the loop.
 
     When a holding cursor is full, `when_held="wait"` waits for room (recorded or simulated data can wait);
-    `"drop"` has `shed` make room by giving up what that cursor had not read (a live market does not wait);
-    without one it counts its rows in `dropped` and goes on. A drain that raises
+    `"drop"` has `shed` make room by giving up what that cursor had not read (a live market does not wait, or
+    for `patience_s` only); without one it counts its rows in `dropped` and goes on. A drain that raises
     ends the source's run: what it could not take is still on the tape or was never taken.
     """
 
@@ -71,11 +73,14 @@ class Pump:
         *,
         when_held: Literal["wait", "drop"] = "wait",
         shed: Callable[[], int] | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         self._tape = tape
         self._drains = list(drains)
         self._wait = when_held == "wait"
         self._shed = shed
+        self._patience_s = patience_s
+        self._held_s = (float("-inf"), float("-inf"))  # since when, and when last
         self.rows = 0
         self.dropped = 0
         self.held_count = 0
@@ -96,9 +101,10 @@ class Pump:
                 drain()
             if taken == at:  # nothing taken although everyone has drained: a cursor holds the tape
                 self.held_count += 1
-                if not self._wait and self._shed is not None and self._shed():
+                waits = self._wait or self._is_patient()
+                if not waits and self._shed is not None and self._shed():
                     continue
-                if not self._wait:
+                if not waits:
                     self.dropped += end - at
                     break
                 await asyncio.sleep(HOLD_POLL_S)
@@ -106,6 +112,14 @@ class Pump:
                 await asyncio.sleep(0)
             at = taken
         return at - start
+
+    def _is_patient(self) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        since_s, last_s = self._held_s
+        if now_s - last_s > CALM_S:
+            since_s = now_s
+        self._held_s = (since_s, now_s)
+        return now_s - since_s < self._patience_s
 
 
 class Publisher(Protocol):
