@@ -163,6 +163,11 @@ def test_a_the_life_of_copper(front: TradingFront) -> None:
     assert statement["balance"] == pytest.approx(1_001_462.5)
     assert (statement["close_profit"], statement["commission"]) == (1_000, 37.5)
     assert len(statement["trades"]) == 2 and len(statement["orders"]) == 3
+    assert "成交明细" in statement["text"] and "37.50" in statement["text"].split("成交明细")[1]
+    paged = "/api/data/settlement/statement?account_id=acc001&date=2021-08-02&page=2&page_size=1"
+    page = front.get("ann", paged)
+    assert page["text"] == statement["text"] and (page["trades_total"], page["orders_total"]) == (2, 3)
+    assert (page["trades"], page["orders"]) == (statement["trades"][1:2], statement["orders"][1:2])
     figures = front.get("ann", "/api/data/statistics/trades?account_id=acc001")
     assert (figures["total_trades"], figures["total_volume"]) == (3, 4)
     assert figures["total_commission"] == pytest.approx(37.5 + 18.7)

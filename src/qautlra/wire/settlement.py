@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from qautlra.base.loop import in_slices
+from qautlra.base.loop import in_slices, used_up
 from qautlra.model.order import Direction, Offset, Trade
 
 WIDTH: Final = 112
@@ -118,10 +118,12 @@ def _trades(statement: Statement) -> list[str]:
     ]
     columns = [("时间", 20), ("合约", 16), ("买卖", 6), ("开平", 6), ("成交价", -12), ("手数", -8)]
     columns += [("手续费", -12), ("平仓盈亏", -16), ("成交编号", -14)]
-    total = ["合计", "", "", "", "", str(sum(one.volume for one in statement.trades))]
-    total += [_number(sum(one.commission for one in statement.trades))]
-    total += [_number(sum(one.close_profit for one in statement.trades)), ""]
-    return _table("成交明细", columns, [*rows, total] if rows else [])
+    total = ["合计", "", "", "", "", str(sum(one.volume for one in in_slices(statement.trades)))]
+    total += [_number(sum(one.commission for one in in_slices(statement.trades)))]
+    total += [_number(sum(one.close_profit for one in in_slices(statement.trades))), ""]
+    if rows:
+        rows.append(total)
+    return _table("成交明细", columns, rows)
 
 
 def _positions(statement: Statement) -> list[str]:
@@ -148,13 +150,13 @@ def _positions(statement: Statement) -> list[str]:
     return _table("持仓汇总", columns, rows)
 
 
-def _table(title: str, columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A titled table; a negative width aligns to the right. Nothing at all without rows."""
+def _table(title: str, columns: Sequence[tuple[str, int]], rows: list[list[str]]) -> list[str]:
+    """A titled table; a negative width aligns to the right. Nothing at all without rows, which it uses up."""
     if not rows:
         return []
     lines = [
         "".join([_cell(text, width) for text, (_, width) in zip(row, columns, strict=True)])
-        for row in in_slices(rows)
+        for row in used_up(rows)
     ]
     head = "".join(_cell(name, width) for name, width in columns)
     return [_centre(title), "-" * WIDTH, head, "-" * WIDTH, *lines, "-" * WIDTH, ""]

@@ -275,13 +275,14 @@ async def statement(call: Call) -> dict[str, Any]:
     totals = len(found.trades), len(kept)
     chosen = range(first, max(totals) if last is None else last)
 
-    def shown() -> tuple[Rows[rows.TradeInfo], Rows[rows.OrderInfo]]:
+    def shown() -> tuple[str, Rows[rows.TradeInfo], Rows[rows.OrderInfo]]:
         return (
+            settlement.render(found),  # before its trades are given up
             Rows(rows.trade_info(one, owner) for at, one in enumerate(used_up(found.trades)) if at in chosen),
             Rows(rows.order_info(one, owner) for at, (_, one) in enumerate(used_up(kept)) if at in chosen),
         )
 
-    trades, orders = await asyncio.to_thread(shown)
+    text, trades, orders = await asyncio.to_thread(shown)
     return {
         "account_id": account_id,
         "trading_day": str(found.trading_day),
@@ -294,7 +295,7 @@ async def statement(call: Call) -> dict[str, Any]:
         "orders_total": totals[1],
         "transfers": found.transfers,
         "settlement_prices": found.prices,
-        "text": await asyncio.to_thread(settlement.render, found),
+        "text": text,
     }
 
 
