@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from qautlra.base.errors import InputError
 from qautlra.net.ctp_flow import Flow
 from qautlra.wire import ctp_queries as records
-from qautlra.wire import settlement
 from qautlra.wire.ctp_frames import HEAD_BYTES, Kind
 from qautlra.wire.ctp_orders import is_own_refusal, stamp
 from qautlra.wire.ctp_records import Record
@@ -69,15 +67,15 @@ class Answers:
         named = asked.text("TradingDay")
         if named and not (len(named) == DATE_CHARS and named.isascii() and named.isdigit()):
             raise InputError("TradingDay: expected YYYYMMDD")
-        found = await self._desk.trade.settling.statement_of(account_id, int(named or 0))
-        if found is None:
+        day, text = await self._desk.trade.settling.text_of(account_id, int(named or 0))
+        if not text:
             return []
         return list(
             records.statement(
-                await asyncio.to_thread(settlement.render, found),
+                text,
                 account_id=account_id,
                 broker=self._desk.settings.broker_id,
-                trading_day=found.trading_day,
+                trading_day=day,
             )
         )
 

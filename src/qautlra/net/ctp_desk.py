@@ -19,7 +19,6 @@ from qautlra.net.ctp_trader import TraderSession
 from qautlra.wire.ctp_frames import Hello, Kind, frame
 from qautlra.wire.ctp_login import LoginReply
 from qautlra.wire.ctp_status import write_status
-from qautlra.wire.settlement import Statement
 
 AUTH_CODE_CHARS: Final = 16
 IDLE_FLOWS_COUNT: Final = 16
@@ -28,7 +27,7 @@ IDLE_FLOWS_COUNT: Final = 16
 class Settling(Protocol):
     """`trade.settling.Settling` as far as the front needs it."""
 
-    async def statement_of(self, account_id: str, trading_day: int = 0) -> Statement | None: ...
+    async def text_of(self, account_id: str, trading_day: int = 0) -> tuple[int, str]: ...
 
 
 class Trading(Engine, Protocol):

@@ -83,10 +83,11 @@ class Papers:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="trade.papers")
 
     def step(self) -> None:
-        """Do a slice now; a day that is no more than that is kept on return."""
+        """Begin; a day that is no more than a slice is kept on return."""
         if self._day is None:
             return
-        if self._slice():
+        exchange = self._day.exchange
+        if exchange.orders + exchange.trades > SLICE_COUNT or self._slice():
             self.turn()
             return
         try:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qautlra.base.loop import used_up
 from qautlra.model import codes
 from qautlra.model.order import Answer
 from qautlra.trade.days import DayEnd, Days, SettlementPrice
@@ -100,8 +101,22 @@ class Settling:
 
     async def text(self, account_id: str, trading_day: int = 0) -> str:
         """Return the text of a statement, empty when there is none."""
-        found = await self.statement_of(account_id, trading_day)
-        return await asyncio.to_thread(settlement.render, found) if found is not None else ""
+        return (await self.text_of(account_id, trading_day))[1]
+
+    async def text_of(self, account_id: str, trading_day: int = 0) -> tuple[int, str]:
+        """Return a statement's day and its text; (0, "") when there is none."""
+        statements = await self.settled()
+
+        def made() -> tuple[int, str]:
+            found = statements.get(account_id, trading_day)
+            if found is None:
+                return 0, ""
+            text = settlement.render(found)
+            for _ in used_up(found.trades):
+                pass
+            return found.trading_day, text
+
+        return await asyncio.to_thread(made)
 
     def _end(self, days: Days, ended: DayEnd, by: str = "") -> None:
         trade = self._trade
