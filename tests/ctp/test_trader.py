@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthService
 from qautlra.config.tree import CtpFront
 from qautlra.net import ctp_flow, ctp_trader
-from qautlra.net.ctp_desk import Desk
+from qautlra.net.ctp_desk import LOOK_COUNT, Desk
 from qautlra.net.ctp_flow import Flow
 from qautlra.net.ctp_front import GIVE_UP_BYTES, CtpFrontService
 from qautlra.wire.ctp_frames import RECORDS, RESTART, RESUME, TRADER, Frame, Kind
@@ -740,3 +741,34 @@ def test_queries_of_the_market(tmp_path: Path) -> None:
         assert (await one.program.next(Kind.ERROR)).error == 27
 
     play(tmp_path, story)
+
+
+def test_the_table_of_instruments_is_made_into_records_a_few_at_a_time(tmp_path: Path) -> None:
+    """Thousands at a program's first login, or at the first question, were one turn of the loop."""
+
+    def named(step: int) -> str:
+        return f"cu2110C{40_000 + 100 * step}"
+
+    async def body() -> None:
+        async with Venue(tmp_path) as venue:
+            count = 5 * LOOK_COUNT
+            for step in range(count):
+                assert venue.tape.instruments.intern(f"SHFE.{named(step)}") >= 0
+            desk = venue.service.desk
+            assert isinstance(desk, Desk) and isinstance(desk.listing, Listing)
+            listing, sizes = desk.listing, [len(desk.listing.made)]
+            desk.turn()
+            assert len(listing.made) - sizes[0] <= LOOK_COUNT
+            while len(listing.made) > sizes[-1]:
+                sizes.append(len(listing.made))
+                await asyncio.sleep(0)
+            steps = [after - before for before, after in pairwise(sizes)]
+            assert sum(steps) > 4 * LOOK_COUNT and max(steps) <= LOOK_COUNT
+            found = [info["symbol"] for info, _ in listing.instruments()]
+            assert found == list(dict.fromkeys(found)) and f"SHFE.{named(count - 1)}" in found
+            fresh = Listing(venue.service.feed, lambda _symbol: 20210915)  # type: ignore[arg-type]
+            first = next(fresh.instruments())
+            assert len(fresh.made) == 1 and first == listing.made[0]
+            assert list(fresh.instruments()) == list(listing.made)
+
+    asyncio.run(body())

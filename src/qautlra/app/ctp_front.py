@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -93,15 +93,29 @@ class Listing:
         """Return the table's facts of an instrument."""
         return self._table.info(self._table.find(symbol))
 
-    def instruments(self) -> list[tuple[Mapping[str, Any], bytes]]:
-        """Return every listed future and option with its record; each record is made once."""
-        for number in range(self._looked, len(self._table)):
+    @property
+    def made(self) -> Sequence[tuple[Mapping[str, Any], bytes]]:
+        """The futures and options that were looked at so far, with their records."""
+        return self._made
+
+    def look(self, count: int) -> bool:
+        """Make the records of up to `count` more of the table, each once; tell whether there are more."""
+        first, self._looked = self._looked, min(self._looked + count, len(self._table))
+        for number in range(first, self._looked):
             info = self._table.info(number)
             if info["kind"] in ("FUTURE", "OPTION") and info["price_tick"]:
                 record = ctp_queries.instrument(info, self._last_day(info["symbol"]))
                 self._made.append((info, record))
-        self._looked = len(self._table)
-        return self._made
+        return self._looked < len(self._table)
+
+    def instruments(self) -> Iterator[tuple[Mapping[str, Any], bytes]]:
+        """Yield every listed future and option with its record, made as it is asked for."""
+        at, is_more = 0, True
+        while is_more:
+            is_more = self.look(1)
+            while at < len(self._made):
+                yield self._made[at]
+                at += 1
 
     def depth(self, code: str, request: int) -> bytes | None:
         """Return the latest of an instrument as one frame; None when there is none."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -22,6 +23,8 @@ from qautlra.wire.ctp_status import write_status
 
 AUTH_CODE_CHARS: Final = 16
 IDLE_FLOWS_COUNT: Final = 16
+LOOK_COUNT: Final = 128
+"Instruments whose records are made in one turn of the loop, a millisecond's or two."
 
 
 class Settling(Protocol):
@@ -53,7 +56,10 @@ class Listing(Protocol):
 
     def symbol(self, code: str, exchange: str) -> str | None: ...
     def info(self, symbol: str) -> Mapping[str, Any]: ...
-    def instruments(self) -> list[tuple[Mapping[str, Any], bytes]]: ...
+    @property
+    def made(self) -> Sequence[tuple[Mapping[str, Any], bytes]]: ...
+    def look(self, count: int) -> bool: ...
+    def instruments(self) -> Iterator[tuple[Mapping[str, Any], bytes]]: ...
     def depth(self, code: str, request: int) -> bytes | None: ...
 
 
@@ -82,6 +88,7 @@ class Desk:
         self._last_session = self._last_flow = 0
         self._products: dict[str, str] = {}  # product -> a contract of it
         self._listed = 0
+        self._looking: asyncio.Handle | None = None
         self._states: dict[str, tuple[int, bool]] = {}
         self._watchers: dict[TraderSession, Callable[[bytes], None]] = {}
         self._by_user: Counter[str] = Counter()
@@ -151,7 +158,9 @@ class Desk:
             session.renew()
         if not self.trade.is_running:
             return
-        rows = self.listing.instruments()
+        if self.listing.look(LOOK_COUNT) and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_soon(self._look_on)
+        rows = self.listing.made
         for info, _ in rows[self._listed :]:
             if info["kind"] == "FUTURE":
                 self._products.setdefault(f"{info['exchange_id']}.{info['product_id']}", info["symbol"])
@@ -162,6 +171,10 @@ class Desk:
                 self._states[product] = state
                 for send in list(self._watchers.values()):
                     send(self._status(product))
+
+    def _look_on(self) -> None:
+        self._looking = None
+        self.turn()
 
     def _status(self, product: str) -> bytes:
         phase, before = self._states[product]
