@@ -135,6 +135,20 @@ def test_old_days_go_but_never_the_newest(tmp_path: Path) -> None:
     run(story())
 
 
+def test_the_last_day_that_is_kept_stays(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, retention_days=2) as w:
+            for day in range(4):
+                w.publish([tick(AU, OPENING + day * DAY)])
+                await w.store.compact()
+            w.clock.advance_to(OPENING + 3 * DAY)
+            await step(w)
+            kept = [row["trading_date"] for row in await w.query(start_time="2021-01-01")]
+            assert sorted(kept) == ["2021-01-05", "2021-01-06", "2021-01-07"]
+
+    run(story())
+
+
 def test_bars_of_finished_days_are_stored_and_made_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as w:
