@@ -51,3 +51,13 @@ def test_one_bad_name_refuses_all_and_lists_every_bad_one() -> None:
     assert error.value.status == 422
     assert error.value.details["invalid"] == ["NOPE.x", "no such"]
     assert tested.wanted == frozenset()
+
+
+def test_as_many_are_pinned_as_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qautlra.feed.subscriptions.PINNED_SYMBOLS_COUNT", 2)
+    tested = book()
+    three = ["SHFE.au2106", "SHFE.au2112", "CFFEX.IF2101"]
+    assert tested.pin_what_fits(three[:1], "other") == 1
+    assert tested.pin_what_fits(three, "other") == 2
+    assert tested.wanted == set(three[:2])
+    assert tested.pin_what_fits(three[:2], "other") == 2  # those that are there count

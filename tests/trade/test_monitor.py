@@ -88,6 +88,14 @@ def test_levels_rise_and_alerts_are_told_once(tmp_path: Path) -> None:
     run(tmp_path, body, **QUIET)
 
 
+def test_a_house_without_accounts_has_no_ratio(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        summary = rig.trade.monitor.margin_summary()
+        assert (summary["accounts_count"], summary["balance"], summary["risk_ratio"]) == (0, 0, None)
+
+    run(tmp_path, body, **QUIET)
+
+
 def test_alerts_outlive_a_restart_and_are_not_told_again(tmp_path: Path) -> None:
     async def first(rig: Rig) -> None:
         await heavy(rig, lots=14)
