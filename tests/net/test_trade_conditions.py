@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+from qautlra.model.condition import Conditional
+from qautlra.net.trade_channel import CONDITIONS_COUNT
+from qautlra.wire import trade_requests as asks
+from qautlra.wire.conditions import order_of
 from tests.net.trade_front import Client, TradeFront, run
 from tests.trade.rig import ACCOUNT
 
@@ -23,6 +28,12 @@ def request(**more: Any) -> dict[str, Any]:
         "time_condition_type": "GFD",
         **more,
     }
+
+
+def decoded(body: dict[str, Any]) -> asks.InsertCondition:
+    found = asks.decode(json.dumps({"aid": "insert_condition_order", **body}))
+    assert isinstance(found, asks.InsertCondition)
+    return found
 
 
 async def insert(client: Client, **more: Any) -> tuple[int, str, str]:
@@ -61,6 +72,39 @@ def test_from_the_insert_to_the_released_order(tmp_path: Path) -> None:
             assert (await late.notice(539))[1] == "WARNING"
 
     run(tmp_path, body)
+
+
+def test_a_login_is_told_of_many_a_few_in_a_packet(tmp_path: Path) -> None:
+    """All there are, each as it is in the end, though one changes between two packets."""
+    count = 3 * CONDITIONS_COUNT + 1
+
+    async def body(front: TradeFront) -> None:
+        front.quotes()
+        known = front.trade.conditions
+        for number in range(count):
+            made = order_of(decoded(request(order_id=f"c{number}")), ACCOUNT, f"c{number}")
+            assert known.insert(made).outcome == 516
+        list_of = known.list
+
+        def listed(account_id: str) -> list[Conditional]:
+            found = list_of(account_id)
+            assert known.cancel(ACCOUNT, f"c{count - 1}").outcome == 523  # before its packet
+            known.list = list_of  # type: ignore[method-assign]
+            return found
+
+        known.list = listed  # type: ignore[method-assign]
+        async with front.client() as client:
+            await client.until(lambda: {"c0", f"c{count - 1}"} <= states(client).keys())
+            await client.until(lambda: len(states(client)) == count)
+            sizes = [len(p["condition_orders"]) for p in client.packets if p["aid"] == "rtn_condition_orders"]
+            assert max(sizes) <= CONDITIONS_COUNT and len(sizes) >= 4
+            assert states(client) == {f"c{n}": "live" for n in range(count - 1)} | {f"c{count - 1}": "cancel"}
+
+    def states(client: Client) -> dict[str, str]:
+        packets = [p for p in client.packets if p["aid"] == "rtn_condition_orders"]
+        return {one["order_id"]: one["status"] for p in packets for one in p["condition_orders"]}
+
+    run(tmp_path, body, conditions={"day_max": count, "valid_max": count})
 
 
 def test_pause_resume_cancel(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
 from qautlra.base.errors import LimitError
 from qautlra.base.limits import CLIENTS_COUNT, SESSIONS_PER_ACCOUNT_COUNT
+from qautlra.base.loop import batched
 from qautlra.model import codes
 from qautlra.model.condition import Conditional
 from qautlra.model.order import Change, Order, Trade
@@ -27,6 +28,8 @@ from qautlra.wire import conditions as conditions_wire
 from qautlra.wire import trade as wire
 
 TREE_PAUSE: Final = 20
+CONDITIONS_COUNT: Final = 100
+"Conditional orders in one packet of a login: a millisecond's."
 PIECE_COUNT: Final = 1000
 """Orders or trades the core writes at once: some tenths of a millisecond."""
 _WRITERS: Final[Mapping[str, Callable[[Exchange, list[int]], bytes]]] = {
@@ -290,10 +293,18 @@ class Channel:
                 patch.transfers[str(transfer.seq)] = _transfer(transfer)
         return patch
 
-    def conditions(self) -> bytes | None:
-        """Return the packet of all conditional orders, None when there are none."""
-        orders = self._trade.conditions.list(self._account_id)
-        return self._conditions(orders) if orders else None
+    async def conditions(self) -> AsyncIterator[bytes]:
+        """Yield packets of all conditional orders, CONDITIONS_COUNT in one, each when it is durable.
+
+        One that changes meanwhile is left out: its change is told by itself, perhaps before its packet.
+        """
+        trade, known = self._trade, self._trade.conditions
+        for some in batched(known.list(self._account_id), CONDITIONS_COUNT):
+            await asyncio.sleep(0)
+            await trade.durable(trade.head_lsn)
+            same = [one for one in some if known.get(self._account_id, one.order_id) is one]
+            if same:
+                yield self._conditions(same)
 
     def _conditions(self, orders: list[Conditional]) -> bytes:
         return conditions_wire.packet(self._user_id, self._trade.trading_day, orders)

@@ -214,8 +214,10 @@ class TradeSession:
             self._packets.begin(whole)
             conditions = channel.conditions()
         await self._trade.durable(self._seen_lsn)
-        if conditions is not None:
-            self._out.send(conditions)
+        async for packet in conditions:
+            if self._channel is not channel:
+                return
+            self._out.send(packet)
         self._spawn(self._show_statement())
 
     def _begin(self, standing: Standing, account_id: str, request: asks.Login) -> Channel:
