@@ -7,6 +7,7 @@ the broker whether our consumer is there and whether its queue moves; when not, 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from qautlra.link.web_socket import shown_url
 
 _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
+DECLARING_CHANNELS = range(16, 64)
+"""Numbers of the channels queues are declared on, which a refusal closes; each has its turn again late."""
 ACK_WAIT_S = 0.005
 """So long an acknowledgement may wait for a message it can be written with."""
 ENDLESS_FRAME_BYTES = 128 << 20
@@ -116,6 +119,9 @@ class AmqpBus:
             options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
         )
         self._late: set[asyncio.Task[None]] = set()
+        self._declaring = asyncio.Lock()
+        self._numbers = itertools.cycle(DECLARING_CHANNELS)
+        "The client library gives the number of a channel the broker closed away before it has said so."
         self.state = "connecting"
         self.error = ""
         self.prefetch_count = options.prefetch_count
@@ -353,7 +359,11 @@ class AmqpBus:
 
     async def _serve(self, channel: AbstractChannel, consumers: Sequence[_Consumer]) -> None:
         """Declare queues, and consume those the broker lets us have, on `channel`."""
-        declaring = await channel.connection.channel(publisher_confirms=False)
+        async with self._declaring:
+            await self._declare_and_consume(channel, consumers)
+
+    async def _declare_and_consume(self, channel: AbstractChannel, consumers: Sequence[_Consumer]) -> None:
+        declaring = await self._open_declaring(channel)
         for consumer in consumers:
             queue, was_refused = consumer.queue, consumer.refused
             arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
@@ -366,10 +376,13 @@ class AmqpBus:
                 consumer.refused = f"exists with other arguments, or is somebody's own: {_text(error)}"
                 if not was_refused:
                     _log.warning("queue_refused", queue=queue.name, error=consumer.refused)
-                declaring = await channel.connection.channel(publisher_confirms=False)
+                declaring = await self._open_declaring(channel)
                 continue
             await self._consume(channel, consumer)
         await declaring.close()
+
+    async def _open_declaring(self, channel: AbstractChannel) -> AbstractChannel:
+        return await channel.connection.channel(next(self._numbers), publisher_confirms=False)
 
     async def _consume(self, channel: AbstractChannel, consumer: _Consumer) -> None:
         queue = consumer.queue
