@@ -408,44 +408,6 @@ def test_a_refused_message_fails_at_once_and_not_those_after_it(rabbit_url: str)
     run(work())
 
 
-def test_a_queue_of_somebody_else_stops_no_other(rabbit_url: str) -> None:
-    names = Names()
-
-    async def work() -> None:
-        connection = await aiormq.connect(rabbit_url)
-        channel = await connection.channel()
-        got: list[tuple[str, bytes]] = []
-        queues = [names.queue(name) for name in ("a", "b", "c", "d", "late")]
-        await channel.queue_declare(queues[0].name, durable=True)
-        await channel.queue_declare(queues[2].name, exclusive=True)
-        await channel.queue_declare(queues[4].name, auto_delete=True)
-        bus = AmqpBus(AmqpOptions(Secret(rabbit_url), retry_min_s=0.01, probe_s=0.2))
-        for queue in queues[:4]:
-            bus.serve(queue, lambda delivery: got.append((delivery.queue[-1], delivery.body)))
-        task = asyncio.create_task(bus.run())
-        await until(lambda: bus.is_connected)
-        bus.serve(queues[4], lambda delivery: got.append((delivery.queue[-1], delivery.body)))
-        refused = {queues[at].name for at in (0, 2, 4)}
-        await until(lambda: set(bus.health().get("refused", {})) == refused)
-        assert "406" in str(bus.health()["refused"]) or "PRECONDITION_FAILED" in str(bus.health()["refused"])
-        await bus.publish([Message("", queue.name, b"order") for queue in queues])
-        await until(lambda: len(got) == 2)
-        assert sorted(got) == [("b", b"order"), ("d", b"order")]
-        await asyncio.sleep(0.6)  # probes pass
-        assert bus.connects_count == 1 and bus.state == "connected"
-        await channel.queue_delete(queues[0].name)
-        await connection.close()  # and with it the exclusive queue
-        await until(lambda: set(bus.health().get("refused", {})) == {queues[4].name})
-        await bus.publish([Message("", queues[at].name, b"again") for at in (0, 2)])
-        await until(lambda: {("a", b"again"), ("c", b"again")} <= set(got))
-        assert bus.connects_count == 1
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await names.clean()
-
-    run(work())
-
-
 def test_a_dead_letter_without_a_queue_is_told_and_its_queue_made_again(rabbit_url: str) -> None:
     names = Names()
 

@@ -7,7 +7,6 @@ the broker whether our consumer is there and whether its queue moves; when not, 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelLockedResource, ChannelPreconditionFailed, InvalidFrameError
+from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
@@ -33,8 +32,6 @@ from qautlra.link.web_socket import shown_url
 
 _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
-DECLARING_CHANNELS = range(16, 64)
-"""Numbers of the channels queues are declared on, which a refusal closes; each has its turn again late."""
 ACK_WAIT_S = 0.005
 """So long an acknowledgement may wait for a message it can be written with."""
 ENDLESS_FRAME_BYTES = 128 << 20
@@ -86,8 +83,6 @@ class _Consumer:
         self.delivered_count = 0
         self.unacked_count = 0
         self.seen_count = -1  # delivered when probed last, -1: not probed with messages waiting
-        self.refused = ""
-        "Why the broker does not let it be declared; the others are served."
 
 
 class AmqpBus:
@@ -119,9 +114,6 @@ class AmqpBus:
             options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
         )
         self._late: set[asyncio.Task[None]] = set()
-        self._declaring = asyncio.Lock()
-        self._numbers = itertools.cycle(DECLARING_CHANNELS)
-        "The client library gives the number of a channel the broker closed away before it has said so."
         self.state = "connecting"
         self.error = ""
         self.prefetch_count = options.prefetch_count
@@ -152,7 +144,7 @@ class AmqpBus:
         """Keep the queue; with `on_delivery`, consume it, now and on every connection to come."""
         consumer = self._consumers[queue.name] = _Consumer(queue, on_delivery)
         if self._connected.is_set() and self._incoming is not None:
-            task = asyncio.get_running_loop().create_task(self._serve_now(self._incoming, [consumer]))
+            task = asyncio.get_running_loop().create_task(self._serve_now(self._incoming, consumer))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
 
@@ -268,10 +260,7 @@ class AmqpBus:
             "unacked": self.unacked_count,
             "published": self.published_count,
         }
-        refused = {one.queue.name: one.refused for one in self._consumers.values() if one.refused}
-        return (
-            found | ({"refused": refused} if refused else {}) | ({"error": self.error} if self.error else {})
-        )
+        return found | ({"error": self.error} if self.error else {})
 
     async def _once(self) -> None:
         """One connection from its opening to its end; the reason of the end is in `error`."""
@@ -331,7 +320,8 @@ class AmqpBus:
         socket.on_cancelled, socket.on_returned = self._lost_consumer, self._lost_letter
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
-        await self._serve(incoming, list(self._consumers.values()))
+        for consumer in list(self._consumers.values()):
+            await self._serve(incoming, consumer)
 
     async def _declare(self, connection: AbstractConnection, exchange: Exchange) -> None:
         """Declare on a channel of its own: a refusal closes the channel."""
@@ -350,42 +340,24 @@ class AmqpBus:
             ) from None
         await channel.close()
 
-    async def _serve_now(self, channel: AbstractChannel, consumers: Sequence[_Consumer]) -> None:
+    async def _serve_now(self, channel: AbstractChannel, consumer: _Consumer) -> None:
         try:
-            await self._serve(channel, consumers)
+            await self._serve(channel, consumer)
         except (*_FAILURES, LinkError) as error:
             self.error = _text(error)
             self._hang_up(channel)
 
-    async def _serve(self, channel: AbstractChannel, consumers: Sequence[_Consumer]) -> None:
-        """Declare queues, and consume those the broker lets us have, on `channel`."""
-        async with self._declaring:
-            await self._declare_and_consume(channel, consumers)
-
-    async def _declare_and_consume(self, channel: AbstractChannel, consumers: Sequence[_Consumer]) -> None:
-        declaring = await self._open_declaring(channel)
-        for consumer in consumers:
-            queue, was_refused = consumer.queue, consumer.refused
-            arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
-            if queue.length_count:
-                arguments["x-max-length"] = queue.length_count
-            try:
-                await declaring.queue_declare(queue.name, durable=True, arguments=arguments)
-                consumer.refused = ""
-            except (ChannelPreconditionFailed, ChannelLockedResource) as error:  # it closes the channel
-                consumer.refused = f"exists with other arguments, or is somebody's own: {_text(error)}"
-                if not was_refused:
-                    _log.warning("queue_refused", queue=queue.name, error=consumer.refused)
-                declaring = await self._open_declaring(channel)
-                continue
-            await self._consume(channel, consumer)
-        await declaring.close()
-
-    async def _open_declaring(self, channel: AbstractChannel) -> AbstractChannel:
-        return await channel.connection.channel(next(self._numbers), publisher_confirms=False)
-
-    async def _consume(self, channel: AbstractChannel, consumer: _Consumer) -> None:
+    async def _serve(self, channel: AbstractChannel, consumer: _Consumer) -> None:
         queue = consumer.queue
+        arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
+        if queue.length_count:
+            arguments["x-max-length"] = queue.length_count
+        try:
+            await channel.queue_declare(queue.name, durable=True, arguments=arguments)
+        except ChannelPreconditionFailed as error:
+            raise LinkError(
+                f"queue {queue.name!r} exists with other arguments (406): {_text(error)}"
+            ) from None
         for exchange, key in queue.bindings:
             await channel.queue_bind(queue.name, exchange, routing_key=key)
         if consumer.on_delivery is None:
@@ -426,7 +398,7 @@ class AmqpBus:
     def _bind_again(self) -> None:
         """Bind every queue as it was: an exchange that was deleted and made again has lost its bindings."""
         assert self._socket is not None and self._incoming is not None
-        queues = [consumer.queue for consumer in self._consumers.values() if not consumer.refused]
+        queues = [consumer.queue for consumer in self._consumers.values()]
         number = self._incoming.number
         self._socket.write(
             b"".join(bind(number, queue.name, *binding) for queue in queues for binding in queue.bindings)
@@ -448,9 +420,7 @@ class AmqpBus:
                 return
             self._bind_again()
             async with asyncio.timeout(self._options.answer_timeout_s):
-                if refused := [c for c in self._consumers.values() if c.refused]:
-                    await self._serve(self._incoming, refused)
-                for consumer in [c for c in self._consumers.values() if c.on_delivery and not c.refused]:
+                for consumer in [c for c in self._consumers.values() if c.on_delivery is not None]:
                     await self._probe(consumer)
 
     async def _probe(self, consumer: _Consumer) -> None:
