@@ -1,13 +1,13 @@
 """One-minute bars: folded from the stored rows when asked for, joined with bars that were stored as such.
 
-Bars are made a trading day at a time from that day's beginning, so that volumes are right wherever the range
-begins. A stored bar takes the place of the one folded from rows.
+Bars are made a trading day at a time, from its beginning or the newest rows before the range, so that volumes
+are right wherever it begins. A stored bar takes the place of the one folded from rows.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
 from datetime import date, datetime, time
 from functools import partial
@@ -20,10 +20,11 @@ from msgspec.structs import replace
 from qautlra._core.store import rows_from_arrow
 from qautlra._core.tape import BarFolder
 from qautlra.store.barfiles import ROWS_COUNT, BarFiles
+from qautlra.store.barseeds import TICK_COLUMNS, Seeds
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan, microseconds, moment
 from qautlra.store.predicate import All, Compare
-from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, MARKET_DATA, ORDINAL, STREAMS, TIME, TRADING_DATE
+from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
 from qautlra.store.timegrammar import BEIJING
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from qautlra.store.engine import SqlEngine
     from qautlra.store.reader import Reader
 
-# What a bar is made of.
-TICK_COLUMNS = (TIME, INSTRUMENT, TRADING_DATE, "last_price", "volume", "amount", "open_interest", ORDINAL)
 MINUTE_US = 60_000_000
 # The last bar of a section takes rows up to a second after its end.
 GRACE_US = 1_000_000
@@ -62,6 +61,7 @@ class BarReader:
         self._instruments = instruments
         self._calendar = calendar
         self._files = BarFiles(catalogue.data_dir)
+        self._seeds = Seeds(hot, instruments, calendar)
 
     def close_deleted(self) -> None:
         """Let go of files whose names are gone."""
@@ -198,14 +198,39 @@ class BarReader:
         )
         whole = self._recording_since_us() < begin
         folder = BarFolder(self._instruments, self._calendar, whole_days=whole)
+        low = plan.start_us - plan.start_us % MINUTE_US
+        if low > begin:
+            numbers = self._numbers(plan)
+            known = range(len(self._instruments)) if numbers is None else numbers
+            seeds, others = await self._seeds.before(known, day, begin, low)
+            for batch in seeds.to_batches():
+                folder.add(rows_from_arrow(batch, self._instruments))
+            if others:
+                whole_day = replace(ticks, symbols=frozenset(others))
+                await self._fold(folder, whole_day, day, (), timeout_s)
+            await self._fold(folder, replace(ticks, start_us=low), day, others, timeout_s)
+        else:
+            await self._fold(folder, ticks, day, (), timeout_s)
+        bars = tidy_bars(folder.finish())
+        return (
+            bars.filter(pc.greater_equal(bars.column(TIME), moment(plan.start_us))) if low > begin else bars
+        )
+
+    async def _fold(
+        self, folder: BarFolder, ticks: Plan, day: date, without: Collection[str], timeout_s: float
+    ) -> None:
+        """Fold the rows of a plan that are of the day, but for those of some instruments."""
+        left_out = pa.array(without, pa.string())
         async with aclosing(self._reader.pieces(ticks, timeout_s)) as pieces:
             async for table in pieces:
-                mine = table.filter(pc.equal(table.column(TRADING_DATE), day)).combine_chunks()
+                mine = table.filter(pc.equal(table.column(TRADING_DATE), day))
+                if without:
+                    mine = mine.filter(pc.invert(pc.is_in(mine.column(INSTRUMENT), left_out)))
+                mine = mine.combine_chunks()
                 for at in range(0, mine.num_rows, FOLD_ROWS):
                     for batch in mine.slice(at, FOLD_ROWS).to_batches():
                         folder.add(rows_from_arrow(batch, self._instruments))
                     await asyncio.sleep(0)
-        return tidy_bars(folder.finish())
 
     def _stored(self, plan: Plan, low: int, high: int, anew: set[date]) -> list[DataFile]:
         files = self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
