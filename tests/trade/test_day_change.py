@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +223,16 @@ def test_the_next_days_first_row_touches_no_conditional_order_of_the_day(tmp_pat
         assert [order.order_id for order in rig.trade.orders(ACCOUNT)] == ["CO.ever.1", "CO.next.1"]
 
     run(tmp_path, body)
+
+
+def test_a_service_stopped_at_the_moment_it_has_settled_leaves_nothing_begun(tmp_path: Path) -> None:
+    async def body(rig: Rig) -> None:
+        bought(rig)
+        begins(rig)
+        assert rig.trade.trading_day == 20210803  # and its checkpoint is about to be counted
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        run(tmp_path, body)
+        gc.collect()
+    assert [str(one.message) for one in seen if "never awaited" in str(one.message)] == []

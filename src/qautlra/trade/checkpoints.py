@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +56,11 @@ class Checkpoints:
         temporary.replace(self._path)
         return kept[0][1] - 1 if len(entries) > len(kept) else 0
 
-    async def count(self, journal: Journal, durable: Awaitable[None], day: int, first: int) -> None:
+    async def count(
+        self, journal: Journal, durable: Callable[[], Awaitable[None]], day: int, first: int
+    ) -> None:
         """Note one once it is durable; what no replay needs any more is deleted."""
-        await durable
+        await durable()
         loop = asyncio.get_running_loop()
         unneeded = await loop.run_in_executor(None, self.add, day, first)
         if unneeded:

@@ -195,5 +195,6 @@ class Papers:
                 yield from maker.add(one)
             for made in (orders, trades):  # what is freed at one moment takes as long as what is made at one
                 while made:
-                    del made[-SLICE_COUNT:]
-                    yield SLICE_COUNT // 4
+                    count = min(len(made), SLICE_COUNT)
+                    del made[-count:]
+                    yield count // 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -203,7 +204,7 @@ class TradeService(Accounts):
         if code:
             _log.warning("no_checkpoint", trading_day=day, code=code)
         else:
-            self.spawn(self._checkpoints.count(journal, self._kept(lsn), day, first), "checkpoint")
+            self.spawn(self._checkpoints.count(journal, partial(self._kept, lsn), day, first), "checkpoint")
 
     async def _kept(self, lsn: int) -> None:
         """Return when a record is durable and no replay need begin before it for the papers of a day."""
