@@ -19,7 +19,7 @@ EVIL = (
 )
 TURNED = "\u202eexe.\u2066pdf \u2028\u0007\u200f"
 FORMULA = '=HYPERLINK("http://evil.example","x")'
-ORDER_ID = "<b data-evil>\u202e'\"&lt{{7*7}}"
+ORDER_ID = "<b data-evil>'\"&lt{{7*7}}"
 TABS = ["users", "accounts", "orders", "risk", "money", "settlement", "instruments", "news", "audit"]
 
 

@@ -257,6 +257,11 @@ def test_what_a_lane_takes_means_the_same_to_the_other_reader() -> None:
         assert (order.price_type, order.time_condition) == (core.price_type, core.time)
         assert (order.volume_condition, order.min_volume) == (core.condition, 0)
     assert taken > 500
+    for odd in ("a\u202eb", "a\u0085", "\u061ca", "\ufeffa", "a\u2066b"):  # the long way knows what is shown
+        for spelt in (False, True):
+            assert lane.read(json.dumps(INSERT | {"order_id": odd}, ensure_ascii=spelt).encode()) == 0, odd
+    for good in ("单é😀", "x" * 100, "~"):
+        assert lane.read(json.dumps(INSERT | {"order_id": good}, ensure_ascii=False).encode()) == 1, good
     withdraw = b'{"aid":"cancel_order","user_id":"acc001","order_id":"o1"}'
     assert (lane.read(withdraw), lane.read(withdraw.replace(b"acc001", b"acc0"))) == (2, 0)
     assert lane.read(b'{"aid":"peek_message"}') == 0

@@ -164,8 +164,19 @@ bool is(std::string_view text, const char (&word)[N]) {
   return text.size() == N - 1 && std::memcmp(text.data(), word, N - 1) == 0;
 }
 
-bool id_allowed(std::string_view id) {
-  return id.size() <= kClientIdBytesMax && is_clean(id.data(), id.data() + id.size());
+// What an order may be called (wire/order_id.py). `plain`: no byte of it begins one of the characters that are not
+// shown, or turn what is shown around, which only the long way knows.
+[[gnu::noinline]] bool odd_id_allowed(std::string_view id, bool& plain) {
+  for (const char c : id) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F || is_mark(c)) return false;
+    plain &= byte != 0xC2 && byte != 0xD8 && byte != 0xE2 && byte != 0xEF;
+  }
+  return true;
+}
+bool id_allowed(std::string_view id, bool& plain) {
+  if (id.size() > kClientIdBytesMax) return false;
+  return is_clean(id.data(), id.data() + id.size()) || odd_id_allowed(id, plain);
 }
 
 Price rounded(std::string_view text) {
@@ -372,7 +383,7 @@ struct DiffReader::Parser {
       return;
     }
     c.kind = insert ? DiffCommand::Kind::kInsert : DiffCommand::Kind::kCancel;
-    if (!id_allowed(c.order_id)) bad("order_id");
+    if (!id_allowed(c.order_id, c.plain)) bad("order_id");
     const std::uint32_t missing = (insert ? kNeeded : bit(kOrder)) & ~seen;
     if (missing != 0) bad(name_of(static_cast<Field>(std::countr_zero(missing))));
     if (!insert) return;

@@ -67,16 +67,19 @@ inline bool all_plain(std::string_view text) {
   return special16(end - 16) == 0;
 }
 
-// Whether none of the bytes is below a space or one of `=#|;/`.
+// The marks that names are parted by.
+inline bool is_mark(char c) { return c == '=' || c == '#' || c == '|' || c == ';' || c == '/'; }
+
+// Whether all bytes are ASCII that is seen, or a space, and none a mark.
 inline bool is_clean(const char* p, const char* end) {
 #if defined(__SSE2__)
   const auto clean16 = [](const char* at) {
     const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
     const auto found = [x](char c) { return _mm_cmpeq_epi8(x, _mm_set1_epi8(c)); };
-    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1F)), x);
+    const __m128i unseen = _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)), found(0x7F));
     const __m128i marks = _mm_or_si128(_mm_or_si128(found('='), found('#')),
                                        _mm_or_si128(_mm_or_si128(found('|'), found(';')), found('/')));
-    return _mm_movemask_epi8(_mm_or_si128(low, marks)) == 0;
+    return _mm_movemask_epi8(_mm_or_si128(unseen, marks)) == 0;
   };
   if (end - p >= 16) {
     for (; end - p > 16; p += 16)
@@ -85,8 +88,7 @@ inline bool is_clean(const char* p, const char* end) {
   }
 #endif
   for (; p != end; ++p)
-    if (static_cast<unsigned char>(*p) < 0x20 || *p == '=' || *p == '#' || *p == '|' || *p == ';' || *p == '/')
-      return false;
+    if (static_cast<signed char>(*p) < 0x20 || *p == 0x7F || is_mark(*p)) return false;
   return true;
 }
 

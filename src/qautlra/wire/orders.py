@@ -24,9 +24,10 @@ from qautlra.model.order import (
     TimeCondition,
     VolumeCondition,
 )
+from qautlra.wire.order_id import SAID, is_order_id
 
 MESSAGE_BYTES: Final = 64 << 10
-ORDER_ID_CHARS: Final = 256
+TEXT_CHARS: Final = 256
 ACCOUNT_CHARS: Final = 64
 PRICE_MAX: Final = 1e12
 
@@ -37,7 +38,6 @@ BAD_VOLUME: Final = 1003
 BAD_PRICE: Final = 3003
 BAD_AMOUNT: Final = 2004
 
-_FORBIDDEN: Final = frozenset("=#|;/")
 _TOWARDS: Final = {
     1: (Direction.BUY, Offset.OPEN),
     -1: (Direction.SELL, Offset.CLOSE),
@@ -314,12 +314,8 @@ def _order_id(value: Any, *, needed: bool) -> str:
             raise BadOrder(BAD_PARAMETERS, "order_id is missing")
         return ""
     text = _text("order_id", value)
-    if not text.isascii() and len(text.encode()) > ORDER_ID_CHARS:
-        raise BadOrder(BAD_PARAMETERS, f"order_id is longer than {ORDER_ID_CHARS} bytes")
-    if not text.isprintable() or not _FORBIDDEN.isdisjoint(text):
-        raise BadOrder(
-            BAD_PARAMETERS, f"order_id {_shown(text)} has one of {''.join(sorted(_FORBIDDEN))} in it"
-        )
+    if not is_order_id(text):
+        raise BadOrder(BAD_PARAMETERS, f"order_id {_shown(text)} is not {SAID}")
     return text
 
 
@@ -362,7 +358,7 @@ def _either(words: Any, one: tuple[str, Any], other: tuple[str, Any], default: E
 def _text(name: str, value: Any) -> str:
     if value is None:
         raise BadOrder(BAD_PARAMETERS, f"{name} is missing")
-    if not isinstance(value, str) or len(value) > ORDER_ID_CHARS:
+    if not isinstance(value, str) or len(value) > TEXT_CHARS:
         raise BadOrder(BAD_PARAMETERS, f"{name} {_shown(value)} is not a text")
     if not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
         raise BadOrder(BAD_PARAMETERS, f"{name} is not a text")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
@@ -19,9 +18,8 @@ from qautlra.model.order import (
     TimeCondition,
     VolumeCondition,
 )
+from qautlra.wire.order_id import SAID, is_order_id
 
-ID_BYTES_MAX: Final = 256
-_FORBIDDEN: Final = re.compile(r"[=#|;/\x00-\x1f]")
 _DIRECTION: Final = {item.name: item for item in Direction}
 _OFFSET: Final = {item.name: item for item in Offset} | {"CLOSEYESTERDAY": Offset.CLOSE}  # QAX's name for it
 _PRICE_TYPE: Final = {item.name: item for item in PriceType} | {"MARKET": PriceType.ANY}
@@ -269,8 +267,8 @@ def cancel_of(request: Cancel, account_id: str) -> CancelOrder:
 
 def check_id(order_id: str) -> str:
     """Return an order id that may be; InputError for one that may not."""
-    if not order_id or len(order_id.encode()) > ID_BYTES_MAX or _FORBIDDEN.search(order_id):
-        raise InputError("order_id: 1 to 256 bytes without = # | ; / and control characters")
+    if not is_order_id(order_id):
+        raise InputError(f"order_id: {SAID}")
     return order_id
 
 

@@ -22,10 +22,11 @@ from qautlra.model.order import (
     TimeCondition,
     VolumeCondition,
 )
+from qautlra.wire.order_id import BYTES_MAX, PATTERN
 from qautlra.wire.trade_errors import BAD_PARAMETERS, refused
 
 Id = Annotated[str, Meta(max_length=64)]
-OrderId = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^=#|;/\x00-\x1f\x7f]+$")]
+OrderId = Annotated[str, Meta(min_length=1, max_length=BYTES_MAX, pattern=PATTERN)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Short = Annotated[str, Meta(max_length=200)]
 BATCH_COUNT: Final = 100
