@@ -274,6 +274,27 @@ def test_other_rows_are_known_at_their_own_time(tmp_path: Path) -> None:
     inside(body, tmp_path)
 
 
+def test_of_rows_of_one_moment_the_newest_is_joined(tmp_path: Path) -> None:
+    """Ticks that share a stamp are told apart by `seq`, a user's rows by when they arrived."""
+
+    async def body(w: World, ticks: list[dict[str, Any]]) -> None:
+        stamps = (row["datetime"] for row in ticks if row["instrument_id"] == AU)
+        at = next(stamp for stamp in stamps if stamp > OPENING)
+        w.publish([tick(AU, at, last_price=500.0 + seq, seq=seq) for seq in range(1, 40)])
+        fields = (("datetime", "timestamp_us"), ("instrument_id", "utf8"), ("v", "float64"))
+        await w.store.ingest.create("signals", StreamOptions(fields=fields, time_partition="datetime"))
+        for v in range(40):
+            row = {"datetime": text(at), "instrument_id": AU, "v": float(v)}
+            await w.store.ingest.ingest("signals", [row], {}, create=False)
+        range_of = {"start_time": at // 1_000, "end_time": at // 1_000 + 1, "filter": f"instrument = '{AU}'"}
+        joined = await w.query("market_data", verb=Verb(name="asof", other="signals"), **range_of)
+        assert len(joined) == 40 and {row["v"] for row in joined} == {39.0}
+        asked = "SELECT DISTINCT last_price FROM asof_join('signals', 'futures_market')"
+        assert await sql(w, asked) == [{"last_price": 539.0}]
+
+    inside(body, tmp_path)
+
+
 def test_what_cannot_be_joined_or_sampled_says_why(tmp_path: Path) -> None:
     wrong = {
         "SELECT * FROM latest_on('app')": "with 'app', which has no column datetime, instrument_id, seq",

@@ -18,12 +18,12 @@ from qautlra.base.errors import LimitError, NotFoundError, StorageError
 from qautlra.model.calendar import load_calendar
 from qautlra.store.catalogue import MANIFEST, State
 from qautlra.store.names import TABLES
-from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TIME
+from qautlra.store.schema import BAR_1M, MARKET_DATA, ORDINAL, STREAMS, TIME
 from qautlra.store.sqlbars import bars_table, day_begin_us, without_outdated
 from qautlra.store.sqlcheck import Reads
 from qautlra.store.sqlverbs import KNOWN, known_sql
 from qautlra.store.sqlviews import make_macros, make_table_view, make_view
-from qautlra.store.tables.definition import Definition
+from qautlra.store.tables.definition import ARRIVAL, Definition
 from qautlra.store.tables.tail import TableTail
 from qautlra.store.tail import LogTail
 from qautlra.store.timegrammar import check_order
@@ -85,7 +85,9 @@ class SqlData:
             self._make_sections(connection, sampled | bars, begin_us, _oldest_us(state, tables))
         for name in joined:
             period_s = periods[name].period_s if name in periods else MINUTE_S if name == BAR_1M else 0
-            sql = known_sql(name, period_s, is_bars=name in bars)
+            arrived = "0" if name in periods else f'epoch_us("{ARRIVAL}")'
+            place = f'"{ORDINAL}"' if name in STREAMS else arrived
+            sql = known_sql(name, period_s, is_bars=name in bars, place=place)
             connection.execute(f'CREATE OR REPLACE TEMP VIEW "{KNOWN}{name}" AS {sql}')
 
     def _make_tables(

@@ -76,15 +76,17 @@ _ROLLING = """SELECT *, avg({price}) OVER (PARTITION BY instrument_id ORDER BY d
 KNOWN = "__known_"
 """The column that says since when a row is known, and how the name of the view that has it begins."""
 
+# A join looks at one number: since when a row is known (us), then its place among the rows of that moment.
 _ASOF = f"""SELECT a.*, b.* EXCLUDE (instrument_id, {KNOWN}) RENAME (datetime AS other_datetime)
 FROM {{source}} a
-ASOF LEFT JOIN {{other}} b ON a.instrument_id = b.instrument_id AND a.datetime >= b.{KNOWN}"""
+ASOF LEFT JOIN {{other}} b ON a.instrument_id = b.instrument_id
+  AND epoch_us(a.datetime)::HUGEINT * {1 << 64} + {(1 << 63) - 1} >= b.{KNOWN}"""
 
 # A bar is whole when its period or its section is over; what is stamped a second later belongs to it still.
-_KNOWN_BARS = f"""SELECT r.*, CASE
+_KNOWN_BARS = f"""SELECT r.*, epoch_us(CASE
     WHEN {{period}} >= {_DAY} THEN coalesce(s.day_close + INTERVAL 1 SECOND, r.datetime + {{period}})
     WHEN r.datetime < s.close AND r.datetime + {{period}} >= s.close THEN s.close + INTERVAL 1 SECOND
-    ELSE r.datetime + {{period}} END AS {KNOWN}
+    ELSE r.datetime + {{period}} END)::HUGEINT * {1 << 64} AS {KNOWN}
   FROM "{{name}}" r ASOF LEFT JOIN __sections s ON r.instrument_id = s.instrument_id
     AND r.trading_date = s.trading_date AND r.datetime >= s.open"""
 
@@ -119,15 +121,17 @@ MACRO_SQL = (
 )
 
 
-def known_sql(name: str, period_s: int, *, is_bars: bool) -> str:
+def known_sql(name: str, period_s: int, *, is_bars: bool, place: str = "0") -> str:
     """Return a SELECT of a stream's rows with since when each is known; of bars it reads `__sections`.
 
-    `period_s` is what a row stands for, 0 where rows are moments.
+    `period_s` is what a row stands for, 0 where rows are moments; `place` is an expression of 64 bits: of
+    rows of one instrument known from the same moment on the one where it is greatest is the newest.
     """
     period = _interval(period_s)
     if is_bars:
         return _KNOWN_BARS.format(name=name, period=period)
-    return f'SELECT *, "{TIME}" + {period} AS {KNOWN} FROM "{name}"'
+    since = f'epoch_us("{TIME}" + {period})::HUGEINT * {1 << 64}'
+    return f'SELECT *, {since} + {place} AS {KNOWN} FROM "{name}"'
 
 
 def compile_verb(
