@@ -8,10 +8,13 @@ import msgspec
 
 from qautlra.base.errors import InputError
 from qautlra.base.service import Service
+from qautlra.model import codes
 from qautlra.model.order import OUTSIDE, AmendOrder, Answer, CancelOrder, InsertOrder, Order, Trade
+from qautlra.trade.transfers import Transfer, Transfers, is_money
 from qautlra.wire import trade_rows as rows
 
 if TYPE_CHECKING:
+    from qautlra.base.clock import Clock
     from qautlra.trade.engine import Engine
     from qautlra.trade.router import Router
 
@@ -20,8 +23,10 @@ RUNNING: Final = 200
 
 
 class Accounts(Service):
-    """The part of the trading service that is by account. Subclasses have the router and the engine."""
+    """The part of the trading service that is by account. Subclasses have the parts it asks."""
 
+    bank: Transfers
+    clock: Clock
     router: Router
 
     @property
@@ -130,6 +135,48 @@ class Accounts(Service):
         if seat is not None:
             return self.router.amend(seat, order)
         return self._woken(self.engine.amend(order))
+
+    def transfer(
+        self,
+        account_id: str,
+        amount: float,
+        *,
+        bank_id: str = "SIM",
+        by: str = "",
+        method: str = "bank",
+        remark: str = "",
+        request_id: str = "",
+    ) -> Answer:
+        """Move `amount` CNY between account and bank: in when positive, out when negative; whole cents.
+
+        `by`, `method` and `remark` are kept with the movement. The same `request_id` again moves nothing and
+        is answered as the first was; with another amount it is refused (9409).
+        """
+        engine = self.engine
+        if not is_money(amount):
+            return Answer(code=codes.BAD_AMOUNT, text="转账失败,金额最多两位小数")
+        seat = self.router.seat(account_id)
+        if seat is not None:
+            return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
+        answer = self.bank.move(
+            engine, account_id, amount,
+            bank_id=bank_id, by=by, method=method, remark=remark,
+            request_id=request_id, time_ns=self.clock.now_ns(),
+        )  # fmt: skip
+        return self._woken(answer)
+
+    def transfer_of(self, account_id: str, request_id: str) -> Transfer | None:
+        """Return the account's transfer of the day that was done for a request."""
+        return self.bank.done(account_id, request_id)
+
+    def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
+        """Return the account's transfers of the day, from number `since` on."""
+        if not since:
+            return []
+        seat = self.router.seat(account_id)
+        if seat is None:
+            return self.bank.of(account_id, since)
+        return seat.broker.transfers(account_id)[since - 1 :]
 
     def funds(self, account_id: str) -> dict[str, float]:
         """Return the account's money (contract 1.2); KeyError for an account there is not."""

@@ -61,7 +61,7 @@ class Desk(Service):
         self._money: deque[tuple[Moved, asyncio.Future[None]]] = deque()
         metrics.bound("trade_money", lambda: len(self._money), MONEY_COUNT, when_full="drop")
         trade.day_makers.append(lambda settlement, _moved: _DayOrders(self, settlement.trading_day))
-        trade.money_moved.append(self._on_money)
+        trade.bank.moved.append(self._on_money)
         trade.started.append(self._complete_money)
 
     # --- life ---

@@ -7,7 +7,6 @@ Commands are answered at once and take effect at once; nothing of them may be sh
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,6 @@ from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InvariantError, QautlraError, StorageError, UnavailableError
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
 from qautlra.base.log import get_logger
-from qautlra.model import codes
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, InsertOrder
 from qautlra.trade.accounts import Accounts
 from qautlra.trade.checkpoints import Checkpoints
@@ -31,20 +29,22 @@ from qautlra.trade.days import DayEnd, Days
 from qautlra.trade.engine import Calendar, Engine
 from qautlra.trade.liquidation import Liquidator
 from qautlra.trade.monitor import Monitor
-from qautlra.trade.notes import Notes, to_bytes
+from qautlra.trade.notes import Notes
 from qautlra.trade.papers import DayMaker
 from qautlra.trade.recovery import Recovery, recover
 from qautlra.trade.router import LSN_BITS, Router
 from qautlra.trade.settling import Settling
 from qautlra.trade.statements import Settlement
-from qautlra.trade.telling import Callback, Prepare, Teller
-from qautlra.trade.transfers import Moved, Transfer, Transfers, is_money
+from qautlra.trade.telling import Callback, Prepare
+from qautlra.trade.transfers import Transfer, Transfers
+from qautlra.trade.turn import Turn
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
     from qautlra._core.tape import Tape
     from qautlra.base.clock import Clock
     from qautlra.config.tree import Trade as Settings
+    from qautlra.model.order import Change
 
 TURN_S: Final = 1.0
 FEED_LOST_S: Final = 10.0
@@ -80,8 +80,6 @@ class TradeService(Accounts):
         "Called when a day is over, before it is settled."
         self.day_makers: list[Callable[[Settlement, Mapping[str, list[Transfer]]], DayMaker]] = []
         "Called for each settled day; what they make its papers of."
-        self.money_moved: list[Callable[[Moved], None]] = []
-        "Called with every transfer that was done, before its record is durable; paper accounts only."
         self.started: list[Callable[[], Awaitable[None]]] = []
         "Awaited at the end of every start."
         self.day_before = 0
@@ -94,6 +92,7 @@ class TradeService(Accounts):
         "Whether any source of the market is connected; set by who composes the process."
         self.on_turn: list[Callable[[], None]] = []
         "Called once a second."
+        self.bank = Transfers()
         self.notes = Notes()
         "Records of ours in the journal, handed out after each replay."
         self._directory = data_dir / "trade" / "journal"
@@ -103,22 +102,18 @@ class TradeService(Accounts):
         self._calendar = calendar
         self._engine: Engine | None = None
         self._journal: journals.Journal | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._teller = Teller()
-        self._turn: asyncio.Handle | None = None
-        self._is_told = False
+        self._turn = Turn(
+            self._complete,
+            mark_s=settings.mark_interval_ms / 1000,
+            is_synced=settings.durability == "power",
+        )
         self._phasing: asyncio.Handle | None = None
-        self._mark: asyncio.TimerHandle | None = None
         self._recovery: Recovery | None = None
-        self._fd = -1
         self._unfed_s: float | None = None  # monotonic second since which no source is connected
         self._unsettled = False  # the day could not be settled; tried again with the next turn
-        self._transfers = Transfers()
-        self._earlier: list[Transfer] = []
         self.router = Router(self)
-        self._new_transfers: dict[str, int] = {}
         self._new_conditions: dict[str, dict[str, None]] = {}
-        self.notes.register(Transfer, self._restore_transfers)
+        self.notes.register(Transfer, lambda notes: self.bank.restore(notes, self.trading_day))
         self.settling = Settling(self, data_dir / "trade" / "statements.db")
         self.conditions = Conditions(self, tape, instruments)
         self.monitor = Monitor(self)
@@ -131,7 +126,11 @@ class TradeService(Accounts):
 
         watch("orders_count", "Orders of the day", lambda s: s.engine.exchange.orders)
         watch("live_orders_count", "Orders alive", lambda s: s.engine.exchange.accounts_live_orders)
-        watch("pending_changes_count", "Changes that wait for the journal", lambda s: s._teller.pending_count)
+        watch(
+            "pending_changes_count",
+            "Changes that wait for the journal",
+            lambda s: s._turn.teller.pending_count,
+        )
         watch("journal_lsn", "Newest record", lambda s: s.engine.exchange.head_lsn)
         watch("journal_buffered_bytes", "Records not yet written", lambda s: s._stat("buffered_bytes"))
         metrics.bound(
@@ -151,7 +150,6 @@ class TradeService(Accounts):
     async def start(self) -> None:
         """Open the journal and replay it: start and recovery are the same."""
         loop = asyncio.get_running_loop()
-        self._loop = loop
         await loop.run_in_executor(None, self.settling.statements.open)
         recovered = await loop.run_in_executor(
             None, recover, self._directory, self.settings, self._checkpoints
@@ -178,11 +176,9 @@ class TradeService(Accounts):
         )
         self.notes.restore(recovered.notes)
         ended = recovered.exchange.take_ended()
-        await loop.run_in_executor(None, self.settling.resume, ended, self._earlier)
-        self._earlier = []
+        await loop.run_in_executor(None, self.settling.resume, ended, self.bank.take_earlier())
         self._recovery = recovered._replace(notes=[])
-        self._fd = journal.durable_fd()
-        loop.add_reader(self._fd, self._on_durable)
+        self._turn.begin(self._engine, journal)
         self._engine.touch_all(day=True)
         self._unsettled = False
         self.follow_day()
@@ -211,13 +207,6 @@ class TradeService(Accounts):
         await self.durable(lsn)
         await self.settling.papers.kept()
 
-    def _restore_transfers(self, notes: list[Transfer]) -> None:
-        self._transfers.clear()
-        for transfer in notes:
-            if transfer.trading_day == self.trading_day:
-                self._transfers.keep(transfer)
-        self._earlier = [one for one in notes if one.trading_day != self.trading_day]
-
     async def run(self) -> None:
         """Once a second: the trading day, the phases, the journal's health."""
         while True:
@@ -239,8 +228,8 @@ class TradeService(Accounts):
 
     def _watch_phases(self, engine: Engine) -> None:
         """Have what is left of a change of phases follow with the next turns of the loop, then the market."""
-        if engine.is_phase_due and self._phasing is None and self._loop is not None:
-            self._phasing = self._loop.call_soon(self._go_on)
+        if engine.is_phase_due and self._phasing is None:
+            self._phasing = asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
         self._phasing = None
@@ -270,26 +259,21 @@ class TradeService(Accounts):
         except QautlraError as error:  # the next start makes them
             _log.error("day_not_kept", trading_day=self.settling.papers.day, reason=error.message)
         self.settling.papers.forget()
-        engine, self._engine = self._engine, None
+        self._engine = None
         self.settling.days = None
         journal, self._journal = self._journal, None
-        for handle in (self._turn, self._mark, self._phasing):
-            if handle is not None:
-                handle.cancel()
-        self._turn = self._mark = self._phasing = None
-        self._is_told = False
+        if self._phasing is not None:
+            self._phasing.cancel()
+            self._phasing = None
+        self._turn.finish()
         if journal is not None:
             loop = asyncio.get_running_loop()
-            loop.remove_reader(self._fd)
-            if engine is not None:
-                self._collect(engine)
-                engine.exchange.commit()
             closed = await loop.run_in_executor(None, journal.close, CLOSE_S)
-            self._teller.release(journal.durable_lsn)
+            self._turn.teller.release(journal.durable_lsn)
             if not closed:
                 _log.error("journal_not_closed", error=journal.error)
         self.settling.statements.close()
-        self._teller.end()
+        self._turn.teller.end()
 
     def health(self) -> dict[str, Any]:
         """Return day, accounts, orders and the journal's state."""
@@ -360,69 +344,6 @@ class TradeService(Accounts):
         """The newest record: what is read now is durable when this is."""
         return self.engine.exchange.head_lsn
 
-    def transfer(
-        self,
-        account_id: str,
-        amount: float,
-        *,
-        bank_id: str = "SIM",
-        by: str = "",
-        method: str = "bank",
-        remark: str = "",
-        request_id: str = "",
-    ) -> Answer:
-        """Move `amount` CNY between account and bank: in when positive, out when negative; whole cents.
-
-        `by`, `method` and `remark` are kept with the movement. The same `request_id` again moves nothing and
-        is answered as the first was; with another amount it is refused (9409).
-        """
-        engine = self.engine
-        if not is_money(amount):
-            return Answer(code=codes.BAD_AMOUNT, text="转账失败,金额最多两位小数")
-        if (done := self._transfers.done(account_id, request_id)) is not None:
-            if abs(done.amount - amount) < 5e-3:
-                return Answer(code=0, lsn=engine.exchange.head_lsn)
-            return Answer(code=codes.CONFLICT, text=codes.describe(codes.CONFLICT).text)
-        seat = self.router.seat(account_id)
-        if seat is not None:
-            return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
-        answer = engine.move_money(account_id, amount)
-        if answer.code == codes.NO_ACCOUNT or (not answer.ok and self._transfers.is_full(account_id)):
-            return answer
-        transfer = self._transfers.next(
-            account_id=account_id,
-            trading_day=engine.exchange.trading_day,
-            amount=amount,
-            bank_id=bank_id,
-            code=answer.code,
-            text="转账成功" if answer.ok else answer.text,
-            time_ns=self.clock.now_ns(),
-            request_id=request_id,
-        )
-        lsn = self.note(to_bytes(transfer))[1]
-        self._transfers.keep(transfer)
-        self._new_transfers.setdefault(account_id, transfer.seq)
-        engine.touch(account_id)
-        lsn = lsn or answer.lsn
-        if answer.ok:
-            moved = Moved(transfer, engine.funds(account_id)["balance"], lsn, by, method, remark)
-            for hook in self.money_moved:
-                hook(moved)
-        return self._woken(msgspec.structs.replace(answer, lsn=lsn))
-
-    def transfer_of(self, account_id: str, request_id: str) -> Transfer | None:
-        """Return the account's transfer of the day that was done for a request."""
-        return self._transfers.done(account_id, request_id)
-
-    def transfers(self, account_id: str, since: int = 1) -> list[Transfer]:
-        """Return the account's transfers of the day, from number `since` on."""
-        if not since:
-            return []
-        seat = self.router.seat(account_id)
-        if seat is not None:
-            return seat.broker.transfers(account_id)[since - 1 :]
-        return self._transfers.of(account_id, since)
-
     def note(self, payload: bytes) -> tuple[int, int]:
         """Put a note into the journal; return (0 or a code, its record)."""
         code, _, lsn = self.engine.exchange.note(payload)
@@ -459,7 +380,7 @@ class TradeService(Accounts):
         `prepare(change)` runs when the change is collected and may render what the accounts hold then;
         `callback(change, prepared)` runs when all of that is durable, in order.
         """
-        ends = [one.subscribe(account_id, callback, prepare) for one in (self._teller, self.router)]
+        ends = [one.subscribe(account_id, callback, prepare) for one in (self._turn.teller, self.router)]
 
         def end() -> None:
             for one in ends:
@@ -476,7 +397,7 @@ class TradeService(Accounts):
             return await self.router.durable(lsn)
         if not lsn or journal.durable_lsn >= lsn:
             return
-        await self._teller.wait(lsn)
+        await self._turn.teller.wait(lsn)
 
     # --- the market ---
 
@@ -493,11 +414,7 @@ class TradeService(Accounts):
         self._watch_phases(engine)
         for hook in self.on_tick:
             hook()
-        engine.exchange.commit()
-        if engine.exchange.event_count or self._teller.is_waiting:
-            self.wake()
-        elif (engine.is_moved or engine.is_dirty) and self._mark is None and self._loop is not None:
-            self._mark = self._loop.call_later(self.settings.mark_interval_ms / 1000, self._marked)
+        self._turn.follow()
 
     def keep_day(self) -> bool:
         """Settle the day the market clock has left, before anything of the next one is looked at.
@@ -513,18 +430,13 @@ class TradeService(Accounts):
                 _log.error("day_not_settled", trading_day=self.trading_day, reason=str(error))
         return not self._unsettled
 
-    def _marked(self) -> None:
-        self._mark = None
-        self.wake()
-
     def follow_day(self) -> None:
         """Settle and begin the next trading day when the market clock has reached it."""
         self.settling.follow()
 
     def forget_day(self) -> None:
         """The day is settled: what was of it only is gone."""
-        self._transfers.clear()
-        self._new_transfers.clear()
+        self.bank.clear()
         self._checkpoint()
         self.wake()
 
@@ -535,86 +447,38 @@ class TradeService(Accounts):
     # --- telling ---
 
     def _woken(self, answer: Answer) -> Answer:
-        if self._turn is None and self._loop is not None:
-            self._turn = self._loop.call_soon(self._end_turn)
+        self._turn.wake()
         return answer
 
     def wake(self) -> None:
         """Collect changes at the end of this turn of the loop."""
-        if self._turn is None and self._loop is not None and self._engine is not None:
-            self._turn = self._loop.call_soon(self._end_turn)
+        self._turn.wake()
 
     def tell(self, *, moved: bool = True) -> None:
-        """Collect changes now, once in a turn of the loop: what comes after that waits for its end.
+        """Collect changes now, once in a turn of the loop; without `moved`, prices wait for their time."""
+        self._turn.tell(moved=moved)
 
-        Where the disk is waited for, all do: they share a sync. Without `moved`, prices wait for their time.
-        """
-        if self._turn is not None and not self._is_told and self.settings.durability != "power":
-            self._is_told = True
-            try:
-                self._do_turn(moved=moved)
-            except Exception as error:  # nobody's who calls: the loop's, as at its end
-                assert self._loop is not None
-                self._loop.call_exception_handler({"message": "changes not told", "exception": error})
-
-    def _end_turn(self) -> None:
-        is_told, self._turn, self._is_told = self._is_told, None, False
-        if not is_told or self._has_news():
-            self._do_turn()
-
-    def _has_news(self) -> bool:
-        """Tell whether anything has changed, or waits for the journal, since it was last told."""
-        engine, journal = self._engine, self._journal
-        if engine is None or journal is None or engine.is_dirty or self._teller.is_waiting:
-            return True
-        if engine.is_moved and self._mark is None:
-            return True
-        return engine.exchange.event_count > 0 or journal.durable_lsn < journal.head_lsn
-
-    def _do_turn(self, *, moved: bool = True) -> None:
-        engine, journal = self._engine, self._journal
-        if engine is None or journal is None:
-            return
-        engine.exchange.commit()  # what is little is durable at once
-        if not self._teller.pending_count:  # else: when the commit under way is done
-            self._collect(engine, moved=moved)
-        self._teller.release(journal.durable_lsn)
+    def collect(self) -> None:
+        """Collect what has changed so far, though a commit may be under way: its numbers end with the day."""
+        self._turn.collect()
 
     def enter_alone(self, lane: orders.Lane, serial: int) -> orders.Entered | None:
         """Do what a lane has read; None, and nothing done, unless all before it is told, prices apart."""
         engine = self._engine
-        if engine is None or lane.exchange is not engine.exchange or engine.is_dirty:
-            return None
-        if self._turn is not None or self._teller.is_waiting or self.settings.durability == "power":
+        if engine is None or lane.exchange is not engine.exchange or not self._turn.may_tell_alone(engine):
             return None
         return engine.enter(lane, serial)
 
-    def collect(self) -> None:
-        """Collect what has changed so far, though a commit may be under way: its numbers end with the day."""
-        self._collect(self.engine)
-
-    def _collect(self, engine: Engine, *, moved: bool = True) -> None:
-        changes = engine.collect(moved=moved)
-        if not changes:
-            return
+    def _complete(self, engine: Engine, changes: list[Change]) -> int:
         for change in changes if self._engine is not None else ():
             self.monitor.review(change.account_id)
         lsn = engine.exchange.head_lsn
         for at, change in enumerate(changes):
-            transfers = self._new_transfers.pop(change.account_id, 0)
+            transfers = self.bank.take_untold(change.account_id)
             conditions = self._new_conditions.pop(change.account_id, ())
             alerts = self.monitor.take(change.account_id)
             if lsn != change.lsn or transfers or conditions or alerts:
                 changes[at] = msgspec.structs.replace(
                     change, lsn=lsn, transfers=transfers, conditions=tuple(conditions), alerts=alerts
                 )
-        self._teller.collect(changes, lsn)
-
-    def _on_durable(self) -> None:
-        journal = self._journal
-        if journal is None:
-            return
-        os.eventfd_read(self._fd)
-        self._teller.release(journal.durable_lsn)
-        if self._engine is not None and not self._teller.pending_count and self._turn is None:
-            self._do_turn()
+        return lsn
