@@ -30,6 +30,7 @@ class Broker:
         self.published: list[bytes] = []
         self.consumers: list[tuple[int, str]] = []
         self.is_silent = False
+        self.channels_count = 2047
         self._writer: asyncio.StreamWriter | None = None
         self._tag = 0
 
@@ -101,7 +102,7 @@ class Broker:
     def _answer(self, channel: int, frame: Any) -> Any:
         match frame:
             case commands.Connection.StartOk():
-                return commands.Connection.Tune(2047, _FRAME, 60)
+                return commands.Connection.Tune(self.channels_count, _FRAME, 60)
             case commands.Connection.Open():
                 return commands.Connection.OpenOk()
             case commands.Connection.Close():

@@ -213,6 +213,52 @@ def test_a_channel_the_broker_closes_is_noticed_at_once(run: Run) -> None:
     run(work())
 
 
+def test_the_declaring_channel_comes_back_when_the_broker_closes_it(run: Run) -> None:
+    async def work() -> None:
+        async with Broker().running() as broker, linked(broker, print) as bus:
+            assert bus._declaring is not None
+            broker.tell(commands.Channel.Close(541, "INTERNAL_ERROR", 0, 0), bus._declaring.number)
+            await until(lambda: bus._declaring and not bus._declaring._is_open)
+            bus.serve(Queue("later"), print)
+            await until(lambda: len(broker.consumers) == 2)
+            assert bus.connects_count == 1 and not bus.refused_count
+            broker.is_silent = True
+            bus.serve(Queue("never"), print)
+            await asyncio.sleep(0.05)
+            broker.cut()
+            broker.is_silent = False
+            await until(lambda: bus.connects_count == 2 and len(broker.consumers) == 3)
+
+    run(work())
+
+
+def test_a_stop_while_a_broker_is_left_stops(run: Run) -> None:
+    async def work() -> None:
+        async with Broker().running() as broker:
+            bus = AmqpBus(AmqpOptions(Secret(broker.url), retry_min_s=0.01))
+            task = asyncio.create_task(bus.run())
+            await until(lambda: bus.is_connected)
+            broker.is_silent = True
+            broker.tell(commands.Channel.Close(404, "NOT_FOUND", 60, 40), 1)
+            await until(lambda: bus.failures_count)  # its goodbye is not answered
+            task.cancel()
+            await asyncio.wait([task], timeout=3)
+            assert task.cancelled() and bus.state == "stopped"
+
+    run(work())
+
+
+def test_a_broker_of_two_channels_is_told_of(run: Run) -> None:
+    async def work() -> None:
+        async with Broker().running() as broker:
+            broker.channels_count = 2
+            async with linked(broker, print, broker.url) as bus:
+                await until(lambda: bus.error)
+                assert "2 channels" in bus.error and not bus.is_connected
+
+    run(work())
+
+
 def test_a_consumer_the_broker_cancels_is_noticed_at_once(run: Run) -> None:
     async def work() -> None:
         async with Broker().running() as broker, linked(broker, print) as bus:

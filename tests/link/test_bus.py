@@ -44,6 +44,11 @@ class Names:
         self.queues.append(found.name)
         return found
 
+    async def clean_exchange(self, name: str) -> None:
+        connection = await aiormq.connect(RABBIT_URL)
+        await (await connection.channel()).exchange_delete(name)
+        await connection.close()
+
     async def clean(self) -> None:
         connection = await aiormq.connect(RABBIT_URL)
         channel = await connection.channel()
@@ -225,13 +230,27 @@ def test_an_exchange_of_another_kind_is_reported(rig: Rig) -> None:
                 with pytest.raises(LinkError, match="406"):
                     bus.declare(rig.names.exchange("fanout"))
                 return
-            other = rig.make()
-            other.declare(rig.names.exchange("fanout"))
-            task = asyncio.create_task(other.run())
-            await until(lambda: other.error)
-            assert "406" in other.error and "fanout" in other.error and not other.is_connected
-            assert bus.is_connected and other.health()["error"] == other.error
-            task.cancel()
+            other, got = rig.make(), list[bytes]()
+            assert isinstance(other, AmqpBus)
+            wrong, right = rig.names.exchange("fanout"), rig.names.exchange("topic", "y")
+            other.declare(wrong, right)
+            queue = rig.names.queue("in", (wrong.name, "k"), (right.name, "k"))
+            other.serve(queue, lambda delivery: got.append(delivery.body))
+            async with rig.running(other):
+                health = other.health()
+                assert (
+                    "406" in health["error"] and "fanout" in health["error"] and wrong.name in health["error"]
+                )
+                assert (list(health["refused"]), other.refused_count) == ([f"exchange {wrong.name}"], 1)
+                waits = asyncio.create_task(other.publish([Message(wrong.name, "", b"waits")]))
+                await bus.publish([Message(wrong.name, "k", b"not for us: another kind of exchange")])
+                await other.publish([Message(right.name, "k", b"of the right one")])
+                await until(lambda: got == [b"of the right one"])
+                assert not waits.done()
+                await rig.names.clean_exchange(wrong.name)
+                await until(lambda: got == [b"of the right one", b"waits"])
+                await waits
+                assert not other.refused_count and "error" not in other.health()
 
     run(work())
 
@@ -401,6 +420,47 @@ def test_a_refused_message_fails_at_once_and_not_those_after_it(rabbit_url: str)
             assert isinstance(answers[0], LinkError)
             await bus.publish([message])
         assert bus.connects_count == 2 and not bus._questions
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await names.clean()
+
+    run(work())
+
+
+def test_a_queue_of_somebody_else_stops_no_other(rabbit_url: str) -> None:
+    """One has other arguments, one is another connection's own; both are served when they are gone."""
+    names = Names()
+
+    async def work() -> None:
+        connection = await aiormq.connect(rabbit_url)
+        channel = await connection.channel()
+        got: list[tuple[str, bytes]] = []
+        queues = [names.queue(name) for name in ("a", "b", "c", "d", "e")]
+        await channel.queue_declare(queues[0].name, durable=True)
+        await channel.queue_declare(queues[2].name, exclusive=True)
+        await channel.queue_declare(queues[4].name, auto_delete=True)
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url), retry_min_s=0.01, probe_s=0.05))
+        for queue in queues[:4]:
+            bus.serve(queue, lambda delivery: got.append((delivery.queue[-1], delivery.body)))
+        task = asyncio.create_task(bus.run())
+        await until(lambda: bus.is_connected)
+        bus.serve(queues[4], lambda delivery: got.append((delivery.queue[-1], delivery.body)))
+        refused = {f"queue {queues[at].name}" for at in (0, 2, 4)}
+        await until(lambda: set(bus.health().get("refused", ())) == refused)
+        told = str(bus.health())
+        assert "PRECONDITION_FAILED" in told and "(406)" in told and "RESOURCE_LOCKED" in told
+        await bus.publish([Message("", queue.name, b"order") for queue in queues])
+        await until(lambda: len(got) == 2)
+        assert sorted(got) == [("b", b"order"), ("d", b"order")]
+        await asyncio.sleep(0.5)  # probes pass, and the broker is asked again
+        assert bus.connects_count == 1 and bus.state == "connected" and bus.refused_count == 3
+        assert all(refusal.wait_s >= 0.2 for refusal in bus._refusals.values()), "asked ever more seldom"
+        await channel.queue_delete(queues[0].name)
+        await connection.close()  # and with it the exclusive queue
+        await until(lambda: bus.refused_count == 1)
+        await bus.publish([Message("", queues[at].name, b"again") for at in (0, 2)])
+        await until(lambda: {("a", b"again"), ("c", b"again")} <= set(got))
+        assert bus.connects_count == 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await names.clean()

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import pytest
 
 from qautlra.auth.audit import Act
+from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
@@ -259,6 +261,38 @@ def test_a_message_id_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
         assert desk.door.dead_count == 1 and not desk.door.failed.done()
 
     run(Desk("rabbit", tmp_path), body)
+
+
+def test_an_account_whose_queue_is_somebody_elses_is_alone_without_its_door(tmp_path: Path) -> None:
+    require("RabbitMQ", 5672)
+
+    class Taken(Desk):
+        async def __aenter__(self) -> Desk:
+            connection = await aiormq.connect(RABBIT_URL)
+            await (await connection.channel()).queue_declare(f"qautlra.orders.{self.account}", durable=True)
+            await connection.close()
+            return await super().__aenter__()
+
+    async def body(desk: Desk) -> None:
+        other = desk.account + "x"
+        await desk.send(desk.order("waits"))
+        await desk.send(desk.order("goes", account_cookie=other), key=other)
+        await until(lambda: desk.rig.trade.orders(other))
+        health = desk.door.health()
+        assert health["state"] == "connected" and desk.account in health["error"]
+        assert list(health["refused"]) == [f"queue qautlra.orders.{desk.account}"]
+        assert b"\nqautlra_net_amqp_refused_count 1.0\n" in metrics.render()
+        assert not desk.orders()
+        connection = await aiormq.connect(RABBIT_URL)
+        await (await connection.channel()).queue_delete(f"qautlra.orders.{desk.account}")
+        await connection.close()
+        await until(lambda: not desk.bus.refused_count)
+        await desk.send(desk.order("mine"))
+        await until(lambda: "mine" in desk.orders())
+        assert isinstance(desk.bus, AmqpBus) and desk.bus.connects_count == 1
+        assert "refused" not in desk.door.health()
+
+    run(Taken("rabbit", tmp_path), body)
 
 
 def test_a_fault_of_ours_buries_the_message_and_holds_nothing_up(kind: str, tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ from urllib.parse import unquote, urlsplit
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
+from aiormq.exceptions import AMQPError, InvalidFrameError
+from pamqp import commands
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
+from qautlra.link.amqp_channel import AskingChannel, RefusedError
 from qautlra.link.amqp_frames import acknowledge, bind, encode, question
 from qautlra.link.amqp_reader import FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
@@ -34,6 +36,12 @@ _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
 ACK_WAIT_S = 0.005
 """So long an acknowledgement may wait for a message it can be written with."""
+REFUSED_MAX_S = 60.0
+"""Longest wait before the broker is asked again for what it refused."""
+CHANNEL_MAX = 65_535
+"""Highest number of a channel, of a broker that sets no bound."""
+SHOWN_COUNT = 10
+NOT_FOUND = 404
 ENDLESS_FRAME_BYTES = 128 << 20
 """Longest frame of a broker that sets no bound: RabbitMQ's own for a message."""
 _FAILURES = (
@@ -83,6 +91,17 @@ class _Consumer:
         self.delivered_count = 0
         self.unacked_count = 0
         self.seen_count = -1  # delivered when probed last, -1: not probed with messages waiting
+        self.is_served = False
+        "Whether the broker said on this connection that we are its consumer."
+
+
+class _Refusal:
+    """What the broker does not let us have, why, and when it is asked again."""
+
+    def __init__(self, wait_s: float) -> None:
+        self.text = ""
+        self.wait_s = wait_s
+        self.due_s = 0.0
 
 
 class AmqpBus:
@@ -97,8 +116,12 @@ class AmqpBus:
         "On this connection, by consumer tag: the queue's name."
         self._incoming: AbstractChannel | None = None
         self._outgoing: AbstractChannel | None = None
+        self._declaring: AskingChannel | None = None
         self._socket: Socket | None = None
         "Of the connection that is up."
+        self._refusals: dict[Exchange | Queue, _Refusal] = {}
+        self._changed = asyncio.Event()
+        "Set, and another one put in its place, when what holds messages back may have gone."
         self._frame_bytes = FRAME_BYTES
         self._epoch = 0
         self._unacked: dict[int, _Consumer] = {}  # by tag, oldest first
@@ -135,6 +158,11 @@ class AmqpBus:
     def unacked_count(self) -> int:
         """Deliveries of this connection that wait for their acknowledgement."""
         return len(self._unacked)
+
+    @property
+    def refused_count(self) -> int:
+        """Exchanges and queues of ours that the broker does not let us have."""
+        return len(self._refusals)
 
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
@@ -192,16 +220,17 @@ class AmqpBus:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
 
-        Waits while there is no connection. A question on the same channel is answered after the messages
-        before it were routed: cheaper than one confirmation each, and no weaker for transient messages. It
-        goes in the same write, at once; what is published meanwhile goes behind it, and does not wait for
-        that answer.
+        Waits while there is no connection, or an exchange of theirs is refused. A question on the same
+        channel is answered after the messages before it were routed: cheaper than one confirmation each, and
+        no weaker for transient messages. It goes in the same write, at once; what is published meanwhile goes
+        behind it, and does not wait for that answer.
         """
-        while (channel := self._outgoing) is None or (socket := self._socket) is None:
-            await self._connected.wait()
+        while (channel := self._outgoing) is None or self._holds(messages):
+            await self._changed.wait()
+        assert self._socket is not None
         number = channel.number
         data = encode(messages, number, self._frame_bytes) + question(number)
-        if not socket.write(self._taken_acks() + data):
+        if not self._socket.write(self._taken_acks() + data):
             raise LinkError("not published: the broker is gone")
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._questions.append((monotonic_s(), answered))
@@ -209,6 +238,14 @@ class AmqpBus:
             self._look_for_answers()
         await answered
         self.published_count += len(messages)
+
+    def _holds(self, messages: Sequence[Message]) -> bool:
+        refused = {one.name for one in self._refusals if isinstance(one, Exchange)}
+        return bool(refused) and any(message.exchange in refused for message in messages)
+
+    def _pulse(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _take_answers(self, count: int) -> None:
         """Let those go on whose messages the broker has: it answers in the order it was asked."""
@@ -260,7 +297,11 @@ class AmqpBus:
             "unacked": self.unacked_count,
             "published": self.published_count,
         }
-        return found | ({"error": self.error} if self.error else {})
+        refused = {f"{_kind(one)} {one.name}": refusal.text for one, refusal in self._refusals.items()}
+        error = self.error or "; ".join(f"{name}: {text}" for name, text in list(refused.items())[:1])
+        if refused:
+            found |= {"refused": dict(list(refused.items())[:SHOWN_COUNT]), "refused_count": len(refused)}
+        return found | ({"error": error} if error else {})
 
     async def _once(self) -> None:
         """One connection from its opening to its end; the reason of the end is in `error`."""
@@ -273,6 +314,7 @@ class AmqpBus:
                 assert sockets.socket is not None
                 await self._set_up(connection, sockets.socket)
             self._connected.set()
+            self._pulse()
             self.state, self.error = "connected", ""
             self.connects_count += 1
             _log.info("broker_connected", url=self.shown_url, queues=len(self._consumers))
@@ -291,6 +333,8 @@ class AmqpBus:
             if connection is not None:
                 with suppress(*_FAILURES, asyncio.CancelledError):
                     await asyncio.wait_for(connection.close(), 1.0)
+        if _is_cancelling():  # while it was closed
+            raise asyncio.CancelledError
 
     @property
     def _shut_out(self) -> str:
@@ -306,8 +350,6 @@ class AmqpBus:
         return await aiormq.connect(url, transport_factory=sockets)
 
     async def _set_up(self, connection: AbstractConnection, socket: Socket) -> None:
-        for exchange in self._exchanges:
-            await self._declare(connection, exchange)
         frame_bytes = connection.connection_tune.frame_max  # 0: the broker knows no bound
         self._frame_bytes = frame_bytes or FRAME_BYTES
         socket.reader.frame_bytes = frame_bytes or ENDLESS_FRAME_BYTES
@@ -316,58 +358,94 @@ class AmqpBus:
         await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
         self._epoch += 1
         self._consuming.clear()
+        own = connection.connection_tune.channel_max or CHANNEL_MAX
+        if own <= max(outgoing.number, incoming.number):
+            raise LinkError(f"the broker allows {own} channels on a connection, three are needed")
+        self._declaring = declaring = AskingChannel(socket, own)
+        socket.on_own = lambda _channel, frame: declaring.take(frame)
+        socket.reader.own_from = own
         socket.on_taken, socket.on_answers = self._deliver, self._take_answers
         socket.on_cancelled, socket.on_returned = self._lost_consumer, self._lost_letter
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
+        for exchange in self._exchanges:
+            await self._granted(exchange, _declaration(exchange))
         for consumer in list(self._consumers.values()):
+            consumer.is_served = False
             await self._serve(incoming, consumer)
 
-    async def _declare(self, connection: AbstractConnection, exchange: Exchange) -> None:
-        """Declare on a channel of its own: a refusal closes the channel."""
-        channel = await connection.channel(publisher_confirms=False)
+    async def _granted(self, wanted: Exchange | Queue, *questions: Any) -> bool:
+        """Ask for an exchange or a queue; when it is refused, it alone is missing, and asked for again later.
+
+        LinkError when an exchange it is bound to is gone: on another connection that is declared again.
+        """
+        assert self._declaring is not None
+        refusal = self._refusals.get(wanted)
         try:
-            await channel.exchange_declare(
-                exchange.name,
-                exchange_type=exchange.kind,
-                durable=exchange.durable,
-                auto_delete=exchange.auto_delete,
-            )
-        except ChannelPreconditionFailed as error:
-            raise LinkError(
-                f"exchange {exchange.name!r} exists with another kind or other flags than {exchange.kind}, "
-                f"durable={exchange.durable}, auto_delete={exchange.auto_delete} (406): {_text(error)}"
-            ) from None
-        await channel.close()
+            for question in questions:
+                await self._declaring.ask(question)
+        except RefusedError as error:
+            if error.number == NOT_FOUND and isinstance(question, commands.Queue.Bind):
+                raise LinkError(f"queue {wanted.name!r} cannot be bound: {error.message}") from None
+            if refusal is None:
+                refusal = self._refusals[wanted] = _Refusal(self._options.probe_s)
+            refusal.due_s = monotonic_s() + refusal.wait_s
+            refusal.wait_s = min(2 * refusal.wait_s, REFUSED_MAX_S)
+            if refusal.text != error.message:
+                refusal.text = error.message
+                _log.warning("broker_refused", **{_kind(wanted): wanted.name}, error=error.message)
+            return False
+        if refusal is not None:
+            del self._refusals[wanted]
+            _log.info("broker_grants", **{_kind(wanted): wanted.name})
+            self._pulse()
+        return True
+
+    async def _ask_again(self, incoming: AbstractChannel) -> None:
+        """Ask for what was refused and is due, exchanges first: queues are bound to them.
+
+        Queues we have are bound before anything is published to an exchange that was held back for it.
+        """
+        due = [one for one, refusal in self._refusals.items() if refusal.due_s <= monotonic_s()]
+        for one in sorted(due, key=lambda one: isinstance(one, Queue)):
+            if isinstance(one, Exchange):
+                served = [consumer.queue for consumer in self._consumers.values() if consumer.is_served]
+                binds = [
+                    commands.Queue.Bind(0, queue.name, *binding)
+                    for queue in served for binding in queue.bindings if binding[0] == one.name
+                ]  # fmt: skip
+                await self._granted(one, _declaration(one), *binds)
+            elif (consumer := self._consumers[one.name]).queue == one:
+                await self._serve(incoming, consumer)
 
     async def _serve_now(self, channel: AbstractChannel, consumer: _Consumer) -> None:
         try:
-            await self._serve(channel, consumer)
+            async with asyncio.timeout(self._options.answer_timeout_s):
+                await self._serve(channel, consumer)
         except (*_FAILURES, LinkError) as error:
-            self.error = _text(error)
-            self._hang_up(channel)
+            if channel is self._incoming:
+                self.error = _text(error)
+                self._hang_up(channel)
 
-    async def _serve(self, channel: AbstractChannel, consumer: _Consumer) -> None:
+    async def _serve(self, incoming: AbstractChannel, consumer: _Consumer) -> None:
+        """Have the queue, bound, and consume it, unless the broker refuses it."""
         queue = consumer.queue
-        arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
-        if queue.length_count:
-            arguments["x-max-length"] = queue.length_count
-        try:
-            await channel.queue_declare(queue.name, durable=True, arguments=arguments)
-        except ChannelPreconditionFailed as error:
-            raise LinkError(
-                f"queue {queue.name!r} exists with other arguments (406): {_text(error)}"
-            ) from None
-        for exchange, key in queue.bindings:
-            await channel.queue_bind(queue.name, exchange, routing_key=key)
-        if consumer.on_delivery is None:
+        questions = [_declaration(queue)]
+        questions += [commands.Queue.Bind(0, queue.name, *binding) for binding in self._bindings(queue)]
+        if not await self._granted(queue, *questions) or consumer.on_delivery is None:
             return
         name = queue.name.encode()
         is_consumed = name in self._consuming
         self._consuming[name] = consumer
         if not is_consumed:
             no_ack = not queue.needs_ack
-            await channel.basic_consume(queue.name, _never, no_ack=no_ack, consumer_tag=queue.name)
+            await incoming.basic_consume(queue.name, _never, no_ack=no_ack, consumer_tag=queue.name)
+        consumer.is_served = True
+
+    def _bindings(self, queue: Queue) -> list[tuple[str, str]]:
+        """Return those to exchanges that are what we want them to be: another brings what is not for us."""
+        refused = {one.name for one in self._refusals if isinstance(one, Exchange)}
+        return [binding for binding in queue.bindings if binding[0] not in refused]
 
     def _deliver(self, taken: Taken) -> None:
         name, tag, redelivered, message_id, body = taken
@@ -398,10 +476,10 @@ class AmqpBus:
     def _bind_again(self) -> None:
         """Bind every queue as it was: an exchange that was deleted and made again has lost its bindings."""
         assert self._socket is not None and self._incoming is not None
-        queues = [consumer.queue for consumer in self._consumers.values()]
+        queues = [consumer.queue for consumer in self._consumers.values() if consumer.is_served]
         number = self._incoming.number
         self._socket.write(
-            b"".join(bind(number, queue.name, *binding) for queue in queues for binding in queue.bindings)
+            b"".join(bind(number, queue.name, *one) for queue in queues for one in self._bindings(queue))
         )
 
     async def _watch(self, connection: AbstractConnection) -> None:
@@ -418,9 +496,10 @@ class AmqpBus:
                 told = [_text(reason) for reason in reasons if reason is not None]
                 self.error = self.error or (told[0] if told else "closed by the broker")
                 return
-            self._bind_again()
             async with asyncio.timeout(self._options.answer_timeout_s):
-                for consumer in [c for c in self._consumers.values() if c.on_delivery is not None]:
+                await self._ask_again(self._incoming)
+                self._bind_again()
+                for consumer in [c for c in self._consumers.values() if c.is_served]:
                     await self._probe(consumer)
 
     async def _probe(self, consumer: _Consumer) -> None:
@@ -444,7 +523,9 @@ class AmqpBus:
         self._write_acks()
         if self._socket is not None:
             self._socket.let_go()
-        self._socket = self._incoming = self._outgoing = None
+        if self._declaring is not None:
+            self._declaring.end(self.error or "the broker is gone")
+        self._socket = self._incoming = self._outgoing = self._declaring = None
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None
@@ -456,6 +537,20 @@ class AmqpBus:
         for consumer in self._consumers.values():
             consumer.unacked_count = 0
         self._epoch += 1
+
+
+def _kind(wanted: Exchange | Queue) -> str:
+    return "exchange" if isinstance(wanted, Exchange) else "queue"
+
+
+def _declaration(wanted: Exchange | Queue) -> Any:
+    if isinstance(wanted, Exchange):
+        name, kind, durable, auto_delete = wanted
+        return commands.Exchange.Declare(0, name, kind, durable=durable, auto_delete=auto_delete)
+    arguments: dict[str, Any] = {"x-single-active-consumer": True} if wanted.one_consumer else {}
+    if wanted.length_count:
+        arguments["x-max-length"] = wanted.length_count
+    return commands.Queue.Declare(0, wanted.name, durable=True, arguments=arguments)
 
 
 async def _never(_message: object) -> None:

@@ -45,7 +45,8 @@ class Taken(NamedTuple):
 class Reader:
     """One connection's. Bounds: `frame_bytes` a frame, BODY_BYTES a body.
 
-    Of channel `deliveries` messages are taken, of `answers` those to Basic.Qos; of channel 0 nothing is.
+    Of channel `deliveries` messages are taken, of `answers` those to Basic.Qos, of those from `own_from` on
+    everything; of channel 0 nothing is.
     """
 
     def __init__(self) -> None:
@@ -53,6 +54,9 @@ class Reader:
         self.deliveries = 0
         self.answers = 0
         self.answers_count = 0
+        self.own_from = 1 << 16
+        self.own: list[tuple[int, bytes]] = []
+        "Frames of those channels, with their numbers."
         self.is_cancelled = False
         "Whether the broker took a consumer away."
         self.is_returned = False
@@ -105,6 +109,9 @@ class Reader:
                 self.answers_count += 1
             elif channel and channel == self.answers and data[start : start + 4] == _RETURN:
                 self.is_returned = True
+            elif channel >= self.own_from:
+                is_other = False
+                self.own.append((channel, data[at:end]))
             if is_other:
                 others.append(data[at:end])
             at, needed = end, _OVERHEAD_BYTES

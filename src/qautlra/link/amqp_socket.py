@@ -39,6 +39,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_answers: Callable[[int], None]
         self.on_cancelled: Callable[[], None]
         self.on_returned: Callable[[], None]
+        self.on_own: Callable[[int, bytes], None]
         self.let_go()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -74,6 +75,10 @@ class Socket(asyncio.StreamReaderProtocol):
         if reader.answers_count:
             count, reader.answers_count = reader.answers_count, 0
             self.on_answers(count)
+        if reader.own:
+            own, reader.own = reader.own, []
+            for channel, frame in own:
+                self.on_own(channel, frame)
         if reader.is_cancelled:
             reader.is_cancelled = False
             self.on_cancelled()
@@ -97,6 +102,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_answers = lambda _count: None
         self.on_cancelled = lambda: None
         self.on_returned = lambda: None
+        self.on_own = lambda _channel, _frame: None
 
     def _hand_over(self) -> None:
         for _ in range(min(TURN_COUNT, len(self._waiting))):

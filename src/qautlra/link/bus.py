@@ -69,6 +69,10 @@ class Bus(Protocol):
     def is_connected(self) -> bool:
         """Whether deliveries can arrive now."""
 
+    @property
+    def refused_count(self) -> int:
+        """Exchanges and queues of ours that the broker does not let us have: they alone are missing."""
+
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
 

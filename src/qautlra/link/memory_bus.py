@@ -39,6 +39,7 @@ class MemoryBus:
         self._running = False
         self.state = "stopped"
         self.error = ""
+        self.refused_count = 0
         self.published_count = 0
         self.delivered_count = 0
         self.redelivered_count = 0

@@ -202,6 +202,10 @@ class TradeAmqp(Service):
         watch("dead_total", "Messages nobody can read", lambda s: s.dead_count, "counter")
         watch("trades_total", "Trades told", lambda s: s._results.trades_count, "counter")
         watch("connected_count", "1 while the broker is there", lambda s: s._bus.is_connected)
+        watch(
+            "refused_count", "Exchanges and queues the broker does not let us have",
+            lambda s: s._bus.refused_count,
+        )  # fmt: skip
 
     # --- life ---
 
