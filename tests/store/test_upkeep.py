@@ -75,6 +75,33 @@ def test_damage_is_named(tmp_path: Path) -> None:
         verify(tmp_path / "nowhere", CALENDAR)
 
 
+def test_what_a_store_needs_beside_rows_is_checked_too(tmp_path: Path) -> None:
+    """Rows of a stream without a definition, or of a log whose beginning is gone, are lost to questions."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            await filled(w)
+
+    run(story())
+    assert verify(tmp_path, CALENDAR).errors == []
+    definition = tmp_path / "tables" / "streams" / "app.json"
+    whole = definition.read_bytes()
+    definition.write_bytes(whole[:-1])
+    (error,) = verify(tmp_path, CALENDAR).errors
+    assert str(definition) in error
+    definition.unlink()
+    (error,) = verify(tmp_path, CALENDAR).errors
+    assert "no definition of app" in error
+    definition.write_bytes(whole)
+    for place in (tmp_path, tmp_path / "tables"):
+        (segment,) = (place / "log").glob("*.qlog")
+        away = segment.rename(tmp_path / "away")
+        (error,) = verify(tmp_path, CALENDAR).errors
+        assert error == f"{place / 'log'}: the segment of record {int(segment.stem)} is missing"
+        away.rename(segment)
+    assert verify(tmp_path, CALENDAR).errors == []
+
+
 def test_a_copy_made_while_rows_come_answers_as_of_a_moment(tmp_path: Path) -> None:
     source = tmp_path / "source"
 

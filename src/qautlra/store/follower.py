@@ -18,7 +18,7 @@ from qautlra.store.plan import Planner
 from qautlra.store.schema import STREAMS
 from qautlra.store.sqldoor import SqlDoor
 from qautlra.store.sqlproc import SqlProcess
-from qautlra.store.tables.definition import Book, Definition
+from qautlra.store.tables.definition import DEFINITIONS, Book, Definition
 
 
 class FollowedBook(Book):
@@ -58,7 +58,7 @@ class FollowerQuery:
             self.process,
             clock,
             lambda: 0,
-            FollowedBook(data_dir / TABLES / "streams", settings.schema.cache_size),
+            FollowedBook(data_dir / TABLES / DEFINITIONS, settings.schema.cache_size),
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )

@@ -24,6 +24,7 @@ from qautlra.store.catalogue import MANIFEST, DataFile, State, checksum, write_d
 from qautlra.store.compaction import IDENTITY
 from qautlra.store.names import TABLES
 from qautlra.store.schema import INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
+from qautlra.store.tables.definition import DEFINITIONS, read_definition
 from qautlra.store.tables.filing import ASIDE
 from qautlra.store.tables.keys import KEYS
 from qautlra.store.whole import begin_copy, check_whole, end_copy
@@ -69,12 +70,20 @@ def verify(
     if not (data_dir / "log").is_dir():
         raise InputError(f"{data_dir}: there is no store here")
     for place in (data_dir, data_dir / TABLES):
-        if (place / "log").is_dir():
-            _verify_log(place / "log", verdict)
+        first_lsn = _verify_log(place / "log", verdict) if (place / "log").is_dir() else 0
+        known = _verify_definitions(place / DEFINITIONS, verdict)
         verdict.notes += [f"{path} was set aside" for path in sorted(place.glob(f"{ASIDE}/*.arrow"))]
         state = _state(place, verdict)
         if state is None:
             continue
+        if first_lsn == 0 or first_lsn > state.watermark_lsn + 1:
+            verdict.errors.append(
+                f"{place / 'log'}: the segment of record {state.watermark_lsn + 1} is missing"
+            )
+        for name in sorted({file.stream for file in state.files} - known - {*STREAMS}):
+            verdict.errors.append(
+                f"{place / DEFINITIONS}: no definition of {name}, whose files nobody can ask for"
+            )
         listed = {file.path for file in state.files}
         for path in sorted(place.glob("stream=*/date=*/**/*.parquet")):
             if str(path.relative_to(place)) not in listed:
@@ -88,16 +97,30 @@ def verify(
     return verdict
 
 
-def _verify_log(directory: Path, verdict: Verdict) -> None:
+def _verify_log(directory: Path, verdict: Verdict) -> int:
+    """Read every record; return which the oldest segment begins with, 0 without any."""
+    first_lsn = min((int(path.stem) for path in directory.glob("*.qlog") if path.stem.isdigit()), default=0)
     try:
         found = journal.verify(directory)
     except JournalError as error:
         verdict.errors.append(f"{directory}: {error}")
-        return
+        return first_lsn
     verdict.log_records += found.records
     for damage in found.damage:
         text = f"{damage.path} at byte {damage.offset}: {damage.reason}"
         (verdict.notes if damage.torn_tail else verdict.errors).append(text)
+    return first_lsn
+
+
+def _verify_definitions(directory: Path, verdict: Verdict) -> set[str]:
+    """Read every definition of a user's stream; return the streams that have one, damaged or not."""
+    paths = sorted(directory.glob("*.json"))
+    for path in paths:
+        try:
+            read_definition(path)
+        except StorageError as error:
+            verdict.errors.append(str(error))
+    return {path.stem for path in paths}
 
 
 def _state(place: Path, verdict: Verdict) -> State | None:
@@ -242,7 +265,7 @@ def _wanted(source: Path, raw: bytes, state: State) -> Iterator[Path]:
         raise FileNotFoundError
     for path in segments:
         yield path.relative_to(source)
-    for pattern in ("streams/*.json", f"{ASIDE}/*.arrow"):
+    for pattern in (f"{DEFINITIONS}/*.json", f"{ASIDE}/*.arrow"):
         for path in sorted(source.glob(pattern)):
             yield path.relative_to(source)
     if (source / KEYS).exists():

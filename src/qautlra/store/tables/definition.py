@@ -24,6 +24,8 @@ TypeName = Literal["float64", "int64", "boolean", "utf8", "timestamp_us", "date"
 STREAMS_COUNT = 1_000
 COLUMNS_COUNT = 1_000
 PARTITION_FIELDS_COUNT = 3
+DEFINITIONS: Final = "streams"
+"Below `tables`: a file for each stream, which says what it is."
 ARRIVAL: Final = "p_timestamp"
 OWN_COLUMNS: Final = (ARRIVAL, "p_user_agent", "p_src_ip", "p_format")
 KAFKA_COLUMNS: Final = ("p_kafka_topic", "p_kafka_partition", "p_kafka_offset")

@@ -16,7 +16,7 @@ from qautlra.base.errors import StorageError
 from qautlra.store.catalogue import DataFile, sync_directory, write_durably
 from qautlra.store.parquet import Layout
 from qautlra.store.tables import record
-from qautlra.store.tables.definition import STREAMS_COUNT, Book
+from qautlra.store.tables.definition import DEFINITIONS, STREAMS_COUNT, Book
 from qautlra.store.tables.files import unite, write_rows
 
 ASIDE = "aside"
@@ -37,7 +37,7 @@ def file_records(
     OSError: the disk takes nothing now, and nothing is set aside for that. `by_date`: streams whose own
     fields would make too many files.
     """
-    book = Book(directory / "streams", STREAMS_COUNT)
+    book = Book(directory / DEFINITIONS, STREAMS_COUNT)
     book.load()
     found: dict[str, list[tuple[int, bytes]]] = {}
     for lsn, kind, payload in journal.read(directory / "log", first_lsn):

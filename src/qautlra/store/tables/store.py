@@ -33,7 +33,14 @@ from qautlra.store.logs import readable_lsn
 from qautlra.store.plan import moment
 from qautlra.store.schema import STREAMS
 from qautlra.store.tables import record
-from qautlra.store.tables.definition import ARRIVAL, Book, Definition, check_table_name, own_columns
+from qautlra.store.tables.definition import (
+    ARRIVAL,
+    DEFINITIONS,
+    Book,
+    Definition,
+    check_table_name,
+    own_columns,
+)
 from qautlra.store.tables.files import ZONE_US, by_stream, crowded, rebuilt, without
 from qautlra.store.tables.filing import aside_files
 from qautlra.store.tables.infer import DAY_US, check_times
@@ -59,7 +66,7 @@ class TableStore:
         self.directory = directory
         self._settings = settings
         self._filer = filer
-        self.book = Book(directory / "streams", settings.schema.cache_size)
+        self.book = Book(directory / DEFINITIONS, settings.schema.cache_size)
         self.catalogue = Catalogue(directory, rebuild=self._rebuilt)
         self._journal: Journal | None = None
         self._thread = ThreadPoolExecutor(1, "tables")
