@@ -128,6 +128,7 @@ def test_events_sent_are_stored_and_told(serve: Serve) -> None:
         hear(ws, "ack")
         (row,) = hear(other, "marketData")["data"]
         assert row["n"] == 3 and row["text"] == "a\nb"
+        assert (row["p_src_ip"], row["p_user_agent"]) == ("127.0.0.1", "websocket")
         say(other, type="query", stream="app", data={"start_time": "1h", "end_time": "2100-01-01"})
         assert [row["n"] for row in hear(other, "queryResult")["data"]] == [1, 2, 3]
         say(ws, type="query", query="SELECT sum(n) AS s FROM app", startTime="1h", endTime="2100-01-01")

@@ -65,12 +65,15 @@ class Follower:
     read, nothing is taken from it, either: one answer may stand beyond that.
     """
 
-    def __init__(self, deps: Deps, socket: Socket, who: Principal | None, name: str) -> None:
+    def __init__(
+        self, deps: Deps, socket: Socket, who: Principal | None, name: str, address: str = ""
+    ) -> None:
         _followers.add(self)
         self._deps = deps
         self._socket = socket
         self._who = who
         self._name = name
+        self._address = address
         self._messages: asyncio.Queue[str] = asyncio.Queue(WAITING_COUNT)
         self.waiting_bytes: int = 0
         self._is_held = False
@@ -179,7 +182,7 @@ class Follower:
             raise AuthError("log in first: Basic or Bearer when connecting")
         auth.now(self._who).require(Right.INGEST)
         events = message.body if isinstance(message.body, list) else [message.body]
-        extra = {"p_format": "json", "p_user_agent": "websocket", "p_src_ip": ""}
+        extra = {"p_format": "json", "p_user_agent": "websocket", "p_src_ip": self._address}
         rows = await store.ingest(message.stream, events, extra, create=True)
         self._send(db_socket.answer("ack", message.request_id, stream=message.stream, rows=rows))
 
@@ -239,7 +242,8 @@ def routes(deps: Deps) -> list[Route]:
             raise LimitError(f"no more than {CLIENTS_COUNT} clients of the store's socket")
         who = await _caller(request, deps)
         name = asker(deps, request) if who is None else who.user_id
-        attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who, name)  # noqa: E731
+        address = request.remote or ""
+        attach: Callable[[Socket], Any] = lambda socket: Follower(deps, socket, who, name, address)  # noqa: E731
         return await serve_socket(
             request,
             deps,
