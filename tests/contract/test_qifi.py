@@ -55,6 +55,15 @@ def test_what_is_written_has_every_field_qifi_rs_wants_and_no_null() -> None:
             assert nulls(values) == []
 
 
+def test_money_by_currency_as_diff_has_it_is_read() -> None:
+    values = json.loads(CU)
+    values["accounts"] = {"CNY": values["accounts"]}
+    for read in (
+        qifi.from_json(json.dumps(values)), qifi.from_bson(bson.encode(values)), qifi.from_dict(values),
+    ):  # fmt: skip
+        assert read == qifi.from_json(CU)
+
+
 def test_older_documents_are_put_right() -> None:
     document = qifi.load(OLDER)
     assert list(document.positions) == ["SHFE.rb2001"]

@@ -167,16 +167,19 @@ def from_dict(values: Any) -> Qifi:
 
 def _is_of_today(document: Qifi) -> bool:
     """Tell whether a document read at once had nothing that calls for mending."""
-    return all("." in key for key in document.positions) and all(
-        order.volume_orign > 0 and order.status != "CANCEL" for order in document.orders.values()
+    return (
+        document.accounts != qifi.Account()  # else DIFF's form, by currency, or none at all
+        and all("." in key for key in document.positions)
+        and all(order.volume_orign > 0 and order.status != "CANCEL" for order in document.orders.values())
     )
 
 
 def _is_clean(values: Mapping[str, Any]) -> bool:
     """Tell whether nothing in it calls for mending that a strict reader would silently pass over."""
-    orders, positions = values.get("orders"), values.get("positions")
+    orders, positions, accounts = (values.get(name) for name in ("orders", "positions", "accounts"))
     return (
         not _RENAMED.keys() & values.keys()
+        and not (isinstance(accounts, Mapping) and "CNY" in accounts)
         and isinstance(orders, dict)
         and isinstance(positions, dict)
         and all("." in key for key in positions)
