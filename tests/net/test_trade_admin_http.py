@@ -109,7 +109,22 @@ def test_money_in_and_out(front: TradingFront) -> None:
     older = front.get("root", f"/api/management/transactions?limit=2&before={page['next_before']}")
     assert [one["amount"] for one in older["transactions"]] == [300, 200]
     kinds = [entry["type"] for entry in front.get("root", "/api/audit/logs?account_id=acc001")["logs"]]
-    assert kinds.count("WITHDRAW") == 3 and "DEPOSIT" in kinds
+    assert kinds.count("WITHDRAW") == 2 and "DEPOSIT" in kinds and kinds.count("TRANSFER") == 1
+
+
+def test_what_is_said_of_money_is_kept(front: TradingFront) -> None:
+    sent = {"account_id": "acc002", "amount": 3, "bank_account": "6222 0001", "request_id": "once"}
+    for _ in range(2):
+        front.post("root", "/api/management/withdraw", sent)
+    (row,) = front.get("root", "/api/management/transactions?limit=1")["transactions"]
+    assert (row["amount"], row["bank_account"]) == (3, "6222 0001")
+    second, first = front.get("root", "/api/audit/logs?type=WITHDRAW&account_id=acc002")["logs"]
+    assert first["detail"]["bank_account"] == "6222 0001"
+    assert second["detail"]["again"] and "again" not in first["detail"]  # nothing moved a second time
+    of_bob = front.get("root", "/api/management/transactions/bob")["transactions"]
+    assert [(one["method"], one["bank_account"]) for one in of_bob] == [
+        ("bank", "6222 0001"), ("opening", ""),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("door", ["deposit", "withdraw"])

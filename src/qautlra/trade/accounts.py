@@ -145,12 +145,13 @@ class Accounts(Service):
         by: str = "",
         method: str = "bank",
         remark: str = "",
+        bank_account: str = "",
         request_id: str = "",
     ) -> Answer:
         """Move `amount` CNY between account and bank: in when positive, out when negative; whole cents.
 
-        `by`, `method` and `remark` are kept with the movement. The same `request_id` again moves nothing and
-        is answered as the first was; with another amount it is refused (9409).
+        `by`, `method`, `remark` and `bank_account` are kept with the movement. The same `request_id` again
+        moves nothing and is answered as the first was; with another amount it is refused (9409).
         """
         engine = self.engine
         if not is_money(amount):
@@ -160,7 +161,7 @@ class Accounts(Service):
             return seat.out(seat.broker.transfer(account_id, amount, bank_id=bank_id))
         answer = self.bank.move(
             engine, account_id, amount,
-            bank_id=bank_id, by=by, method=method, remark=remark,
+            bank_id=bank_id, by=by, method=method, remark=remark, bank_account=bank_account,
             request_id=request_id, time_ns=self.clock.now_ns(),
         )  # fmt: skip
         return self._woken(answer)

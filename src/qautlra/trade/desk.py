@@ -137,6 +137,7 @@ class Desk(Service):
                     transfer.trading_day,
                     method=moved.method,
                     remark=moved.remark,
+                    bank_account=moved.bank_account,
                     by=moved.by,
                     transfer_id=transfer.seq,
                 )
@@ -233,6 +234,7 @@ def _money(
     *,
     method: str,
     remark: str = "",
+    bank_account: str = "",
     by: str = "",
     transfer_id: int = 0,
 ) -> dict[str, Any]:
@@ -245,6 +247,7 @@ def _money(
         "trading_day": str(day or ""),
         "method": method,
         "remark": remark,
+        "bank_account": bank_account,
         "by": by,
         "transfer_id": transfer_id,
     }

@@ -45,6 +45,7 @@ class Moved(NamedTuple):
     by: str
     method: str
     remark: str
+    bank_account: str = ""
 
 
 def is_money(amount: float) -> bool:
@@ -91,6 +92,7 @@ class Transfers:
         by: str = "",
         method: str = "bank",
         remark: str = "",
+        bank_account: str = "",
         request_id: str = "",
     ) -> Answer:
         """Move `amount` CNY between account and bank: in when positive, out when negative.
@@ -123,7 +125,8 @@ class Transfers:
         engine.touch(account_id)
         lsn = lsn or answer.lsn
         if answer.ok:
-            moved = Moved(transfer, engine.funds(account_id)["balance"], lsn, by, method, remark)
+            balance = engine.funds(account_id)["balance"]
+            moved = Moved(transfer, balance, lsn, by, method, remark, bank_account)
             for hook in self.moved:
                 hook(moved)
         return msgspec.structs.replace(answer, lsn=lsn)

@@ -266,6 +266,7 @@ class MoneyMoved(TypedDict):
     trading_day: str
     method: str
     remark: str
+    bank_account: str
     by: str
     transfer_id: int | None
 

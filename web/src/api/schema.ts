@@ -287,7 +287,7 @@ export type Envelope_MoneyPage = { "success": boolean; "data": MoneyPage; "error
 /** Movements of money, newest first; `next_before` asks for older ones. */
 export type MoneyPage = { "next_before": number | null; "transactions": (MoneyMoved)[] };
 /** A movement of money. */
-export type MoneyMoved = { "account_id": string; "amount": number; "balance_after": number | null; "by": string; "method": string; "remark": string; "timestamp": number; "trading_day": string; "transaction_id": number; "transfer_id": number | null; "type": string };
+export type MoneyMoved = { "account_id": string; "amount": number; "balance_after": number | null; "bank_account": string; "by": string; "method": string; "remark": string; "timestamp": number; "trading_day": string; "transaction_id": number; "transfer_id": number | null; "type": string };
 /** A changed password (of the user: accounts have none of their own). */
 export type PasswordChange = { "old_password": string; "new_password": string; "password_type"?: string; "account_id"?: string };
 /** A password set by an administrator. */

@@ -155,21 +155,27 @@ async def withdraw(call: Call) -> rows.AccountInfo:
     return await move(call, account_id, -wire.amount_of(asked.amount), asked)
 
 
-async def move(call: Call, account_id: str, amount: float, asked: wire.MoneyRequest) -> rows.AccountInfo:
-    """Move money, write down who had it moved, and show the account."""
+async def move(
+    call: Call, account_id: str, amount: float, asked: wire.MoneyRequest, act: Act | None = None
+) -> rows.AccountInfo:
+    """Move money, write down who had it moved (as `act`, else as what it is), and show the account."""
     if asked.request_id and call.trade.is_outside(account_id):
         raise InputError("request_id: the account's broker knows none", number=1008)
     method = asked.method or "bank"
+    again = {"again": True} if call.trade.transfer_of(account_id, asked.request_id) is not None else {}
     answer = call.trade.transfer(
         account_id,
         amount,
         by=call.who.user_id,
         method=method,
         remark=asked.remark,
+        bank_account=asked.bank_account,
         request_id=asked.request_id,
     )
-    act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
-    call.record(act, account_id, ok=answer.ok, amount=amount, method=asked.method, remark=asked.remark)
+    if act is None:
+        act = Act.DEPOSIT if amount > 0 else Act.WITHDRAW
+    told = {"method": asked.method, "remark": asked.remark, "bank_account": asked.bank_account} | again
+    call.record(act, account_id, ok=answer.ok, amount=amount, **told)
     await call.done(answer)
     await call.desk.money_kept()
     return account_info(call, account_id)
@@ -185,7 +191,7 @@ async def transfer(call: Call) -> dict[str, Any]:
     note = wire.MoneyRequest(amount=abs(asked.amount), method="bank", request_id=asked.request_id)
     again = call.trade.transfer_of(account_id, asked.request_id)
     number = again.seq if again is not None else len(call.trade.transfers(account_id)) + 1
-    info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note)
+    info = await move(call, account_id, sign * wire.amount_of(abs(asked.amount)), note, Act.TRANSFER)
     if call.trade.is_outside(account_id):  # the broker tells later what became of it
         text = "asked of the account's broker"
         return {"transfer_id": None, "amount": asked.amount, "message": text, "available": info.available}

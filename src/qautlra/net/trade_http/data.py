@@ -40,7 +40,7 @@ _HEADS: Final = {
     ),
     "transactions": (
         "id", "ts_ns", "account_id", "type", "amount", "balance_after", "trading_day", "method", "remark",
-        "by", "transfer_id",
+        "by", "transfer_id", "bank_account",
     ),
 }  # fmt: skip
 """The columns of each table: a file without rows has them too."""

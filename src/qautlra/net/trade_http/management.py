@@ -108,6 +108,10 @@ async def withdraw(call: Call) -> rows.AccountInfo:
     return await move(call, account_id, -wire.amount_of(asked.amount), asked)
 
 
+_NOT_NOTED_ONCE: Final = {"transfer_id": None, "bank_account": ""}
+"What rows of earlier builds do not have."
+
+
 async def transactions(call: Call) -> dict[str, Any]:
     """List movements of money, newest first; of one account if named."""
     account_id = call.request.match_info.get("user_id")
@@ -119,7 +123,7 @@ async def transactions(call: Call) -> dict[str, Any]:
         call.desk.records.listed, "money", account_id=account_id, before=before, count=count
     )
     rows = [
-        {"transaction_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000, "transfer_id": None}
+        {"transaction_id": row["id"], "timestamp": row["ts_ns"] // 1_000_000, **_NOT_NOTED_ONCE}
         | {key: value for key, value in row.items() if key not in ("id", "ts_ns")}
         for row in found
     ]
