@@ -195,7 +195,7 @@ def serve(
             *("--data-dir", str(data_dir), "--log-level", "warning", *arguments),
         ]
         log = stack.enter_context(tempfile.TemporaryFile("w+"))
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment())
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment())
         alarm = threading.Timer(START_S, process.kill)
         alarm.start()
         try:
@@ -218,13 +218,13 @@ def serve(
             process.wait()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Return this process's environment with the package importable from a checkout."""
-    environment = dict(os.environ)
+    found = dict(os.environ)
     product = importlib.util.find_spec("qautlra")
     if product is not None and product.origin is not None:  # the same one for the server as for this process
-        environment["PYTHONPATH"] = str(Path(product.origin).parents[1])
-    return environment
+        found["PYTHONPATH"] = str(Path(product.origin).parents[1])
+    return found
 
 
 def generators(directory: Path) -> dict[str, Path] | str:

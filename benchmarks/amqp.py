@@ -150,7 +150,7 @@ uvloop.run(main())
 def echo(queue: str, back: str, core: int) -> Iterator[None]:
     """Run the control's consumer."""
     command = [*_bench.pin(core), sys.executable, "-c", ECHO, URL, queue, back]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=_bench._environment())
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=_bench.environment())
     try:
         assert process.stdout is not None and process.stdout.readline()
         time.sleep(0.5)

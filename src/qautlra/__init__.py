@@ -1,8 +1,4 @@
 """qautlra: one self-hosted server for China's futures and stock markets."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("qautlra")
-except PackageNotFoundError:  # a checkout on PYTHONPATH, not installed
-    __version__ = "0+checkout"
+__version__ = "0.1.0"
+"As pyproject.toml says it: importlib.metadata takes longer to find it than `qautlra --help` to answer."

@@ -10,6 +10,7 @@ import pytest
 
 ANSWERS = """
 import random, resource
+import pyarrow  # as our processes have it
 from qautlra.base.memory import keep_freed
 assert keep_freed()
 def faults():

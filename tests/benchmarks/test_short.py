@@ -49,6 +49,7 @@ def test_the_published_ones_are_there() -> None:
         "query",
         "recovery",
         "stalls",
+        "start",
         "store",
         "wake",
     ]

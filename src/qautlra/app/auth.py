@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from qautlra.app.places import data_directory
 from qautlra.auth.database import FILE_NAME
-from qautlra.auth.service import AuthOptions, AuthService
 from qautlra.base.errors import ConfigError
 from qautlra.base.secret import is_known_example
 from qautlra.config.listen import is_loopback
 from qautlra.config.load import Loaded
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthOptions, AuthService
 
 _BUCKETS = {"paper": (100.0, 200), "live": (50.0, 100)}
 """Orders a second and burst of each risk profile, where `net.orders_per_s` and `net.orders_burst` are 0."""
@@ -19,6 +22,8 @@ _BUCKETS = {"paper": (100.0, 200), "live": (50.0, 100)}
 
 def options(loaded: Loaded, profile: str = "paper") -> AuthOptions:
     """Return the settings of the auth room; ConfigError for a password everybody knows."""
+    from qautlra.auth.service import AuthOptions
+
     auth, net = loaded.config.auth, loaded.config.net
     if auth.password and is_known_example(auth.username, auth.password.reveal()):
         raise ConfigError(
@@ -46,7 +51,6 @@ def options(loaded: Loaded, profile: str = "paper") -> AuthOptions:
 def service(loaded: Loaded, *, keeps_data: bool, profile: str = "paper") -> AuthService | None:
     """Return the users of the data directory, None in a process that needs none and has none."""
     config = loaded.config
-    made = options(loaded, profile)
     remote = any(not is_loopback(endpoint.host) for endpoint in loaded.endpoints)
     if not (keeps_data or remote or config.auth.require_login or config.auth.password):
         try:
@@ -54,12 +58,16 @@ def service(loaded: Loaded, *, keeps_data: bool, profile: str = "paper") -> Auth
                 return None
         except ConfigError:
             return None
-    return AuthService(data_directory(config.store.data_dir), made)
+    from qautlra.auth.service import AuthService
+
+    return AuthService(data_directory(config.store.data_dir), options(loaded, profile))
 
 
 @asynccontextmanager
 async def opened(loaded: Loaded) -> AsyncIterator[AuthService]:
     """The users of the configured data directory, for one command."""
+    from qautlra.auth.service import AuthService
+
     auth = AuthService(data_directory(loaded.config.store.data_dir), options(loaded))
     await auth.start()
     try:

@@ -14,11 +14,8 @@ from qautlra.base.clock import Clock
 from qautlra.base.errors import ConfigError, LinkError
 from qautlra.base.secret import Secret, is_placeholder
 from qautlra.config.tree import BrokerLogin, BrokerSite, Config
-from qautlra.link.trade_client import TradeClientOptions
-from qautlra.link.web_socket import check_certificates
 from qautlra.trade import listing
 from qautlra.trade.brokers.base import AccountBroker
-from qautlra.trade.brokers.diff import DiffBroker
 
 if TYPE_CHECKING:
     from qautlra.feed.directory import Directory
@@ -64,6 +61,8 @@ class Brokers:
         "Whom CTP fronts tell the trading status of what they trade; None where there is no feed."
         self._sites = {name: _of_ctp(one) for name, one in config.source.ctp.brokers.items() if one.td_addr}
         self._sites |= config.trade.brokers
+        if any(site.kind != "ctp" for site in self._sites.values()):
+            import qautlra.trade.brokers.diff  # noqa: F401 - now, not when an account is bound and prices wait
 
     @property
     def names(self) -> list[str]:
@@ -107,6 +106,10 @@ class Brokers:
         user, password = login.user or account, _password(login, login_key)
         if site.kind == "ctp":
             return self._ctp(site, name, account, user, password, url_key)
+        from qautlra.link.trade_client import TradeClientOptions
+        from qautlra.link.web_socket import check_certificates
+        from qautlra.trade.brokers.diff import DiffBroker
+
         options = TradeClientOptions(
             url=site.url,
             bid=site.bid or name,

@@ -9,35 +9,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from qautlra._core.feed import Hub, text_frame
 from qautlra._core.market import Calendar, Instruments
 from qautlra._core.tape import Follower, Tape
 from qautlra.app import auth as auth_room
-from qautlra.app import ctp_front as ctp_front_room
-from qautlra.app import documents, modes
+from qautlra.app import modes
 from qautlra.app import sources as source_rooms
 from qautlra.app.app import App
 from qautlra.app.gate import GatedPump
 from qautlra.app.places import data_directory, runtime_directory
-from qautlra.app.trading import connect as connect_trading
-from qautlra.auth.service import AuthService
 from qautlra.base import log, metrics
 from qautlra.base.clock import Clock, MarketClock, VirtualClock, WallClock, wall_ns
 from qautlra.base.errors import ConfigError
-from qautlra.base.service import Service
 from qautlra.config.choose import VIRTUAL, Choice, choose, listens_beside
 from qautlra.config.listen import endpoints
-from qautlra.config.load import Loaded
-from qautlra.config.tree import Config
-from qautlra.feed import measures
-from qautlra.feed.catalogue import Catalogue
-from qautlra.feed.directory import Directory
-from qautlra.feed.lines import Lines
-from qautlra.feed.mains import MainHistory
-from qautlra.feed.service import FeedService
 from qautlra.model.calendar import data_file, load_calendar
 from qautlra.model.expiry import last_day
-from qautlra.net.admin_socket import AdminSocket
 from qautlra.net.app import NetService
 from qautlra.net.deps import Deps
 from qautlra.net.lag import LoopLag
@@ -46,6 +32,9 @@ from qautlra.source.continuous import Continuous
 
 if TYPE_CHECKING:
     from qautlra.app.brokers import Brokers
+    from qautlra.base.service import Service
+    from qautlra.config.load import Loaded
+    from qautlra.config.tree import Config
     from qautlra.trade.service import TradeService
 
 DAY_S: Final = 86_400
@@ -67,6 +56,10 @@ def build(loaded: Loaded) -> App:
     services: list[Service] = [LoopLag()]
     parts: dict[str, Any] = {"tape": tape, "instruments": instruments, "calendar": calendar}
     drains: list[Callable[[], object]] = []
+    if rooms:
+        from qautlra.base.arrow import leave_pandas_out
+
+        leave_pandas_out()
 
     store = None
     if modes.STORE in rooms:
@@ -86,6 +79,8 @@ def build(loaded: Loaded) -> App:
 
     trade = brokers = None
     beside_trade: list[Service] = []
+    if modes.TRADE in rooms:
+        from qautlra.app import documents
     if modes.TRADE in rooms and config.trade.trader.broker != "paper":
         beside_trade = documents.at_gateway(loaded, instruments, tape, market_clock, parts)
     elif modes.TRADE in rooms:
@@ -111,31 +106,9 @@ def build(loaded: Loaded) -> App:
     drains.insert(0, continuous.drain)
     feed = None
     if modes.FEED in rooms:
-        hub = Hub(tape, max_clients=config.feed.max_clients, max_symbols=config.feed.max_symbols)
-        feed = FeedService(
-            hub=hub,
-            directory=Directory(instruments, calendar, market_clock, tape, last_days),
-            settings=config.feed,
-            text_frame=text_frame,
-            market_now_ns=market_clock.now_ns,
-            demand_changed=lambda wanted: wants.put("feed", wanted),
-            lines=Lines(
-                tape=tape,
-                follower=Follower(tape),
-                calendar=calendar,
-                history=MainHistory(store.history, continuous.chosen) if store is not None else None,
-                now_ns=market_clock.now_ns,
-            ),
-            catalogue=Catalogue(
-                instruments,
-                calendar,
-                tape,
-                now_ns=market_clock.now_ns,
-                ends=last_days,
-                continuous=continuous,
-            ),
-        )
-        measures.watch(feed)
+        from qautlra.app import feeding
+
+        feed = feeding.make(config.feed, tape, market_clock, last_days, wants, continuous, store)
         drains.append(feed.on_batch)
         parts["feed"] = feed
         if config.trade.trader.broker == "ctp" and "broker" in parts:
@@ -147,8 +120,11 @@ def build(loaded: Loaded) -> App:
 
     if trade is not None:
         drains.append(trade.on_batch)  # after the feed: prices do not wait for orders
-    ctp_front = ctp_front_room.make(loaded, tape, market_clock, calendar) if modes.FEED in rooms else None
-    if ctp_front is not None:
+    ctp_front = None
+    if modes.FEED in rooms and config.trade.ctp_front.enabled:
+        from qautlra.app import ctp_front as ctp_front_room
+
+        ctp_front = ctp_front_room.make(loaded, tape, market_clock, calendar)
         ctp_front.demand_changed = lambda wanted: wants.put("ctp_front", wanted)
         drains.append(ctp_front.on_batch)
         parts["ctp_front"] = ctp_front
@@ -201,9 +177,11 @@ def build(loaded: Loaded) -> App:
         desk = Desk(trade, data_directory(config.store.data_dir), tape, instruments)
         parts["desk"] = desk
         if auth is not None:
-            connect_trading(auth, trade, desk)
-        if auth is not None and ctp_front is not None:
-            ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, last_days)
+            from qautlra.app.trading import connect
+
+            connect(auth, trade, desk)
+            if ctp_front is not None:
+                ctp_front_room.trade_on(ctp_front, trade, auth, market_clock, last_days)
     kafka = imports = lake = None
     if store is not None and modes.INGEST in rooms:
         from qautlra.app import taking
@@ -231,7 +209,12 @@ def build(loaded: Loaded) -> App:
     )
     net = NetService(deps)
     parts["net"] = net
-    services += [net] if auth is None else [auth, net, _admin_socket(auth, net)]
+    services.append(net)
+    if auth is not None:
+        from qautlra.net.admin_socket import AdminSocket
+
+        services.insert(1, auth)
+        services.append(AdminSocket(auth, runtime_directory, lambda: [port for _, port in net.addresses]))
     flight: Service | None = None
     if store is not None and config.net.flight_listen:
         from qautlra.net.flight import FlightDoor
@@ -288,10 +271,6 @@ def _last_days(instruments: Instruments, calendar: Calendar) -> Callable[[str], 
         return last_day(instruments.info(instruments.find(symbol)), calendar)
 
     return of
-
-
-def _admin_socket(auth: AuthService, net: NetService) -> AdminSocket:
-    return AdminSocket(auth, runtime_directory, lambda: [port for _, port in net.addresses])
 
 
 class _Late:

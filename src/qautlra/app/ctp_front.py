@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qautlra._core.ctp_feed import CtpFeed
-from qautlra._core.market import Calendar, Instruments
-from qautlra._core.tape import Tape
-from qautlra.auth.service import AuthService
-from qautlra.base.clock import Clock
-from qautlra.config.load import Loaded
 from qautlra.net.ctp_desk import Desk
 from qautlra.net.ctp_front import CtpFrontService
-from qautlra.trade.service import TradeService
 from qautlra.wire import ctp_queries
 from qautlra.wire.ctp_frames import ANSWER, LAST, Kind
 from qautlra.wire.ctp_login import LoginReply
 
+if TYPE_CHECKING:
+    from qautlra._core.market import Calendar, Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.auth.service import AuthService
+    from qautlra.base.clock import Clock
+    from qautlra.config.load import Loaded
+    from qautlra.trade.service import TradeService
 
-def make(loaded: Loaded, tape: Tape, clock: Clock, calendar: Calendar) -> CtpFrontService | None:
-    """Return the front of this configuration, without trading yet; None when it is switched off."""
+
+def make(loaded: Loaded, tape: Tape, clock: Clock, calendar: Calendar) -> CtpFrontService:
+    """Return the front of this configuration, without trading yet."""
     settings = loaded.config.trade.ctp_front
-    if not settings.enabled:
-        return None
 
     def login() -> LoginReply:
         now_ns = clock.now_ns()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from qautlra._core.market import Instruments
-from qautlra._core.tape import Tape
 from qautlra.app.places import data_directory
-from qautlra.base.clock import Clock
 from qautlra.base.errors import ConfigError, LinkError, UnavailableError
 from qautlra.base.limits import SYMBOLS_PER_CLIENT_COUNT
-from qautlra.base.service import Service
-from qautlra.config.load import Loaded
-from qautlra.link.bus import Bus
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp, Trading
 from qautlra.trade.keeper import Accounts, Keeper
-from qautlra.trade.repository import AccountRepository
-from qautlra.trade.service import TradeService
 from qautlra.wire import qifi_account
+
+if TYPE_CHECKING:
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.base.clock import Clock
+    from qautlra.base.service import Service
+    from qautlra.config.load import Loaded
+    from qautlra.link.bus import Bus
+    from qautlra.trade.repository import AccountRepository
+    from qautlra.trade.service import TradeService
 
 MEMORY = "memory:"
 

@@ -6,7 +6,6 @@ import gc
 
 from qautlra.base import clock, metrics
 
-THRESHOLDS = (20_000, 20, 50)
 _BUCKETS_S = (0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5)
 
 
@@ -39,11 +38,10 @@ class PauseWatch:
 def settle() -> None:
     """Collect once and take all that lives now out of later collections, which then stay short.
 
-    Call when every service runs. The thresholds trade some memory held by cycles for fewer pauses.
+    Call when every service runs.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
 
 
 def release() -> None:

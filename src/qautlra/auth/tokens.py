@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 from typing import Final, NamedTuple
 
-import jwt
-
 from qautlra.auth.secret import ServerSecret
 from qautlra.base import clock
 from qautlra.base.errors import AuthError
+from qautlra.base.imports import left_out
+
+with left_out("cryptography"):  # for other algorithms than ours
+    import jwt
 
 ALGORITHM: Final = "HS256"
 ISSUER: Final = "qautlra"

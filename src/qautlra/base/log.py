@@ -7,10 +7,12 @@ import sys
 from collections import OrderedDict
 from typing import Any, TextIO
 
-import structlog
-
 from qautlra.base.clock import monotonic_s
+from qautlra.base.imports import left_out
 from qautlra.base.secret import MASK, Secret
+
+with left_out("rich"):  # for tracebacks with variables, which we do not show
+    import structlog
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "warn": 30, "error": 40, "critical": 50}
 _HIDDEN_KEYS = ("password", "secret", "token", "auth_code", "authorization")

@@ -105,18 +105,22 @@ def serve(
 
 def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = lambda _app: {}) -> int:
     """Run the process of this configuration to its end; the exit code. `more` is told with the addresses."""
+    from qautlra.base.imports import certificates_unread
+    from qautlra.base.memory import collect_seldom, keep_freed
+
+    collect_seldom()
+    keep_freed()
+
     import asyncio
 
     import uvloop
-    from aiohttp import http_writer
+
+    with certificates_unread():
+        from aiohttp import http_writer
 
     from qautlra.app.compose import build
     from qautlra.base import log
-    from qautlra.base.arrow import leave_pandas_out
-    from qautlra.base.memory import keep_freed
 
-    leave_pandas_out()
-    keep_freed()
     log.configure(loaded.config.log.level, loaded.config.log.style)
     logger = log.get_logger("app")
     for warning in [*loaded.warnings, *not_in_force(loaded)]:

@@ -62,8 +62,13 @@ def leaves() -> dict[str, Leaf]:
     return found
 
 
+@cache
+def _hints(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return typing.get_type_hints(struct, include_extras=True)
+
+
 def _collect(struct: type[msgspec.Struct], prefix: str, found: dict[str, Leaf]) -> None:
-    hints = typing.get_type_hints(struct, include_extras=True)
+    hints = _hints(struct)
     for item in msgspec.structs.fields(struct):
         key = prefix + item.name
         hint = hints[item.name]
@@ -222,7 +227,7 @@ def build(flat: dict[str, Any]) -> Config:
 
 
 def _build(struct: type[msgspec.Struct], prefix: str, flat: dict[str, Any]) -> msgspec.Struct:
-    hints = typing.get_type_hints(struct, include_extras=True)
+    hints = _hints(struct)
     values: dict[str, Any] = {}
     for item in msgspec.structs.fields(struct):
         key = prefix + item.name

@@ -3,8 +3,6 @@
 Values are checked one by one by `load`, which also remembers their origin; rooms are handed their section.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from qautlra._core.feed import Outlet
-from qautlra.config.tree import Feed
-from qautlra.feed.catalogue import Catalogue
-from qautlra.feed.directory import Directory
-from qautlra.feed.lines import Lines
+if TYPE_CHECKING:
+    from qautlra._core.feed import Outlet
+    from qautlra.config.tree import Feed
+    from qautlra.feed.catalogue import Catalogue
+    from qautlra.feed.directory import Directory
+    from qautlra.feed.lines import Lines
 
 
 class Flow(Enum):

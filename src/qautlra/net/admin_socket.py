@@ -11,16 +11,18 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from qautlra.auth import admin
-from qautlra.auth.service import AuthService
 from qautlra.base import metrics
 from qautlra.base.errors import QautlraError, StorageError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
 
 LINE_BYTES: Final = 16 << 10
 CALLS_COUNT: Final = 16

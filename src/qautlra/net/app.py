@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
 
-from qautlra.auth.service import AuthService
 from qautlra.base.errors import ConfigError
 from qautlra.base.log import get_logger
 from qautlra.base.service import Service
@@ -19,7 +18,6 @@ from qautlra.net.aggregate_http import AggregateHttp
 from qautlra.net.audit_http import AuditHttp
 from qautlra.net.auth import Guard
 from qautlra.net.auth_http import AuthHttp
-from qautlra.net.deps import Deps
 from qautlra.net.http import cross_origin, middleware, raw_json
 from qautlra.net.import_http import ImportHttp
 from qautlra.net.ingest_http import IngestHttp
@@ -30,6 +28,10 @@ from qautlra.net.store_http import StoreHttp
 from qautlra.net.tls import Certificate
 from qautlra.net.trade_channel import Channels
 from qautlra.net.ws_socket import close_ended
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
+    from qautlra.net.deps import Deps
 
 KEEPALIVE_S = 75.0
 BACKLOG_COUNT = 1024

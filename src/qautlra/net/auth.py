@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import base64
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from qautlra.auth.rights import ACCOUNT_RIGHTS, Principal, Right
-from qautlra.auth.service import AuthService
 from qautlra.base.errors import AuthError, LimitError, QautlraError
 from qautlra.base.log import Seldom, get_logger
-from qautlra.net.deps import Deps
 from qautlra.net.origin import is_loopback_name, is_ours
-from qautlra.net.route import Handler, Route
 from qautlra.wire import envelope
 from qautlra.wire.trade_errors import INTERNAL, TABLE
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
+    from qautlra.net.deps import Deps
+    from qautlra.net.route import Handler, Route
 
 _WHO: Final = web.RequestKey("principal", Principal)
 _ORDER_RIGHTS: Final = frozenset({Right.TRADE, Right.CANCEL})

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Access, Principal, Right, Role, rights_of, role_names, role_of, roles_of
-from qautlra.auth.service import AuthService, Login
 from qautlra.auth.users import User
 from qautlra.base.errors import AuthError, InputError, UnavailableError
 from qautlra.net.auth import address_of, principal
@@ -20,8 +19,12 @@ from qautlra.net.route import Route, check_query
 from qautlra.wire import envelope, users
 from qautlra.wire.envelope import Envelope
 
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService, Login
+
+    Door = Callable[[AuthService, web.Request], Awaitable[Any]]
+
 T = TypeVar("T")
-Door = Callable[[AuthService, web.Request], Awaitable[Any]]
 
 
 async def body_of(request: web.Request, kind: type[T]) -> T:

@@ -6,20 +6,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from qautlra.auth.audit import Act
-from qautlra.auth.rights import Principal
-from qautlra.auth.service import AuthService
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import AuthError
-from qautlra.config.tree import CtpFront
-from qautlra.model.order import Answer, CancelOrder, InsertOrder
 from qautlra.net.ctp_flow import Engine, Flow
 from qautlra.net.ctp_trader import TraderSession
 from qautlra.wire.ctp_frames import Hello, Kind, frame
-from qautlra.wire.ctp_login import LoginReply
 from qautlra.wire.ctp_status import write_status
+
+if TYPE_CHECKING:
+    from qautlra.auth.audit import Act
+    from qautlra.auth.rights import Principal
+    from qautlra.auth.service import AuthService
+    from qautlra.config.tree import CtpFront
+    from qautlra.model.order import Answer, CancelOrder, InsertOrder
+    from qautlra.wire.ctp_login import LoginReply
 
 AUTH_CODE_CHARS: Final = 16
 IDLE_FLOWS_COUNT: Final = 16

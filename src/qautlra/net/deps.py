@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qautlra.auth.rights import Principal
-from qautlra.auth.service import AuthService
-from qautlra.base.clock import Clock
 from qautlra.base.errors import AuthError, UnavailableError
-from qautlra.config.tree import Net
-from qautlra.feed.service import FeedService
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.model.streams import Derived, IngestKey, StreamOptions
-from qautlra.trade.desk import Desk
-from qautlra.trade.service import TradeService
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
+    from qautlra.base.clock import Clock
+    from qautlra.config.tree import Net
+    from qautlra.feed.service import FeedService
+    from qautlra.trade.desk import Desk
+    from qautlra.trade.service import TradeService
 
 
 class Process(Protocol):

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import base64
 from collections import OrderedDict
-from typing import Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from qautlra.auth.rights import Principal
-from qautlra.auth.service import AuthService
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
 from qautlra.base.errors import AuthError, LimitError
+
+if TYPE_CHECKING:
+    from qautlra.auth.rights import Principal
+    from qautlra.auth.service import AuthService
 
 TOKENS_COUNT: Final = 1_000
 UNSEEN_COUNT: Final = 1_000

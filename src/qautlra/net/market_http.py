@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from qautlra.auth.rights import Right
 from qautlra.base.errors import UnavailableError
-from qautlra.feed.service import FeedService
-from qautlra.net.deps import Deps
 from qautlra.net.http import json_body, json_reply
 from qautlra.net.route import Handler, OneOf, Parameters, Route, check_query
 from qautlra.net.trade_http.base import Call, reply_of
 from qautlra.net.trade_http.market import details
 from qautlra.wire import rest
+
+if TYPE_CHECKING:
+    from qautlra.feed.service import FeedService
+    from qautlra.net.deps import Deps
 
 HEALTH_TEXT = "QAMD Gateway is running"
 _ERRORS = {

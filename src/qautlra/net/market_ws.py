@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from qautlra.base.errors import InputError, UnavailableError
 from qautlra.feed.context import Flow
-from qautlra.feed.service import FeedService
-from qautlra.net.deps import Deps
 from qautlra.net.route import Route
 from qautlra.net.ws_socket import Socket, serve_socket
+
+if TYPE_CHECKING:
+    from qautlra.feed.service import FeedService
+    from qautlra.net.deps import Deps
 
 OLDEST = ("/ws/qq/market", "/ws/sina/market")
 """Paths of servers whose clients merge nothing: each change tells the quote whole, in both of their forms."""

@@ -7,25 +7,27 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 import orjson
 
 from qautlra._core import orders
-from qautlra._core.exchange import Exchange
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_token
 from qautlra.base.errors import LimitError
 from qautlra.base.limits import CLIENTS_COUNT, SESSIONS_PER_ACCOUNT_COUNT
 from qautlra.base.loop import batched
 from qautlra.model import codes
-from qautlra.model.condition import Conditional
-from qautlra.model.order import Change, Order, Trade
-from qautlra.trade.service import TradeService
-from qautlra.trade.transfers import Transfer
 from qautlra.wire import conditions as conditions_wire
 from qautlra.wire import trade as wire
+
+if TYPE_CHECKING:
+    from qautlra._core.exchange import Exchange
+    from qautlra.model.condition import Conditional
+    from qautlra.model.order import Change, Order, Trade
+    from qautlra.trade.service import TradeService
+    from qautlra.trade.transfers import Transfer
 
 TREE_PAUSE: Final = 20
 CONDITIONS_COUNT: Final = 100

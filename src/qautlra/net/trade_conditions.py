@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qautlra.auth.audit import Act
 from qautlra.auth.rights import Right
 from qautlra.base.clock import new_uuid
 from qautlra.model.condition import TEXTS, ConditionAnswer, Outcome
-from qautlra.trade.service import TradeService
 from qautlra.wire import conditions as wire
 from qautlra.wire import trade_requests as asks
+
+if TYPE_CHECKING:
+    from qautlra.trade.service import TradeService
 
 REQUESTS: Final = (
     asks.InsertCondition,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qautlra.auth.rights import Principal, Right
-from qautlra.auth.service import AuthService
 from qautlra.base.errors import AuthError
-from qautlra.trade.service import TradeService
-from qautlra.wire import trade_requests as asks
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
+    from qautlra.trade.service import TradeService
+    from qautlra.wire import trade_requests as asks
 
 TOKEN_CHARS_MIN = 100
 

@@ -9,31 +9,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import orjson
 
-from qautlra._core.orders import Entered
 from qautlra.auth.audit import Act, AuditLog
 from qautlra.auth.rights import Right
-from qautlra.auth.service import AuthService
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s, new_uuid
 from qautlra.base.errors import AuthError, InputError, LimitError, QautlraError
 from qautlra.base.log import get_logger
 from qautlra.model import codes
-from qautlra.model.condition import ConditionAnswer
 from qautlra.model.order import Answer, InsertOrder
 from qautlra.net import audited, trade_conditions
-from qautlra.net.trade_channel import Channel, Channels, News
 from qautlra.net.trade_login import Standing, account_of, standing_of
 from qautlra.net.trade_packets import Out, Packets
-from qautlra.trade.service import TradeService
 from qautlra.wire import trade as wire
 from qautlra.wire import trade_requests as asks
 from qautlra.wire.conditions import day_of
 from qautlra.wire.trade_errors import said
+
+if TYPE_CHECKING:
+    from qautlra._core.orders import Entered
+    from qautlra.auth.service import AuthService
+    from qautlra.model.condition import ConditionAnswer
+    from qautlra.net.trade_channel import Channel, Channels, News
+    from qautlra.trade.service import TradeService
 
 MAX_HELD_REQUESTS: Final = 64
 MAX_HELD_BYTES: Final = 64 << 10

@@ -9,19 +9,15 @@ import asyncio
 import binascii
 import contextlib
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiohttp import web
 
 from qautlra._core.feed import Outlet
-from qautlra.auth.rights import Principal
-from qautlra.auth.service import AuthService
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import AuthError, InputError
 from qautlra.base.log import get_logger
-from qautlra.feed.deflate import Terms
 from qautlra.net.auth import recognised
-from qautlra.net.deps import Deps
 from qautlra.net.origin import may_open
 from qautlra.net.ws_codec import (
     PING_FRAME,
@@ -36,6 +32,12 @@ from qautlra.net.ws_codec import (
     text_of,
 )
 from qautlra.wire.errors import CLOSE_INTERNAL, CLOSE_POLICY
+
+if TYPE_CHECKING:
+    from qautlra.auth.rights import Principal
+    from qautlra.auth.service import AuthService
+    from qautlra.feed.deflate import Terms
+    from qautlra.net.deps import Deps
 
 CLOSE_GRACE_S = 2.0
 SLICE_S, SLICE_COUNT = 0.002, 16

@@ -8,11 +8,13 @@ and `sina`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -85,6 +87,14 @@ class _Answer(NamedTuple):
     latency_s: float
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return what trusts whom the system does: our processes leave aiohttp's own without (`base.imports`)."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class PollingSource(Source):
     """Polls one site for what is wanted and publishes what is new. With nothing wanted it asks nothing.
 
@@ -102,6 +112,7 @@ class PollingSource(Source):
         random: Random | None = None,
     ) -> None:
         super().__init__(context, site.name)
+        _trusted()  # reads files: now, not on the loop
         self.site = site
         self.options = options
         self._random = random or new_random()
@@ -213,7 +224,7 @@ class PollingSource(Source):
         return aiohttp.ClientSession(
             headers={"User-Agent": BROWSER, "Accept": "*/*", **self.site.headers},
             timeout=aiohttp.ClientTimeout(total=self.options.timeout_s),
-            connector=aiohttp.TCPConnector(limit=1),
+            connector=aiohttp.TCPConnector(limit=1, ssl=_trusted()),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 

@@ -6,28 +6,30 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
 from qautlra.auth.audit import Act, Result
 from qautlra.auth.rights import Access, Principal, Right
-from qautlra.auth.service import AuthService
 from qautlra.base.errors import InputError, UnavailableError
 from qautlra.model.order import Answer, Change
 from qautlra.net.audit_http import whole
 from qautlra.net.auth import address_of, principal
 from qautlra.net.auth_http import body_of
-from qautlra.net.deps import Deps
 from qautlra.net.http import raw_json
 from qautlra.net.route import OneOf, Parameters, Route, check_query
 from qautlra.net.store_http import send_piece
-from qautlra.trade.desk import Desk
-from qautlra.trade.service import TradeService
 from qautlra.wire import envelope
 from qautlra.wire import trade_rows as rows
 from qautlra.wire.envelope import Envelope
 from qautlra.wire.trade_errors import TABLE, refused
+
+if TYPE_CHECKING:
+    from qautlra.auth.service import AuthService
+    from qautlra.net.deps import Deps
+    from qautlra.trade.desk import Desk
+    from qautlra.trade.service import TradeService
 
 T = TypeVar("T")
 U = TypeVar("U")
