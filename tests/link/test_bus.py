@@ -213,7 +213,7 @@ def test_a_queue_can_be_added_later_and_bounded(rig: Rig) -> None:
             dead = rig.names.queue("dead", length_count=5, one_consumer=False)
             bus.serve(dead, None)
             await asyncio.sleep(0.2)
-            await bus.publish([Message("", dead.name, b"%d" % n, reason="不是订单") for n in range(9)])
+            assert all(await bus.keep([Message("", dead.name, b"%d" % n, "", "不是订单") for n in range(9)]))
             bus.serve(dead, lambda delivery: got.append(delivery.body))
             await until(lambda: len(got) == 5)
             assert got == [b"4", b"5", b"6", b"7", b"8"]
@@ -477,15 +477,41 @@ def test_a_dead_letter_without_a_queue_is_told_and_its_queue_made_again(rabbit_u
         bus.serve(queue, None)
         task = asyncio.create_task(bus.run())
         letter = Message("", queue.name, b"junk", reason="why")
-        await bus.publish([letter])
+        assert await bus.keep([letter]) == [True]
         await names.clean()  # as when somebody deletes it
         await bus.publish([Message("", queue.name, b"need not arrive")])
-        with pytest.raises(LinkError, match="no queue for what must be kept"):
-            await bus.publish([letter])
-        await bus.publish([letter])
+        assert await bus.keep([letter]) == [False]
+        assert await bus.keep([letter]) == [True]
         connection = await aiormq.connect(rabbit_url)
         report = await (await connection.channel()).queue_declare(queue.name, passive=True)
-        assert (report.message_count, bus.connects_count) == (1, 2)
+        assert (report.message_count, bus.connects_count) == (1, 1)
+        await connection.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await names.clean()
+
+    run(work())
+
+
+def test_a_full_queue_that_rejects_is_told_of_each(rabbit_url: str) -> None:
+    names = Names()
+
+    async def work() -> None:
+        queue = names.queue("full")
+        connection = await aiormq.connect(rabbit_url)
+        channel = await connection.channel()
+        full = {"x-max-length": 3, "x-overflow": "reject-publish"}
+        await channel.queue_declare(queue.name, durable=True, arguments=full)
+        bus = AmqpBus(AmqpOptions(Secret(rabbit_url)))
+        task = asyncio.create_task(bus.run())
+        kept: list[bool] = []
+        for n in range(4):
+            kept += await bus.keep([Message("", queue.name, b"x" * 200_000, f"m{n}", "why")] * 2)
+        held = await channel.queue_declare(queue.name, passive=True)
+        assert kept.count(True) == held.message_count and held.message_count < 8 == len(kept), kept
+        await channel.queue_purge(queue.name)
+        assert await bus.keep([Message("", queue.name, b"x", "", "why")]) == [True]
+        assert bus.connects_count == 1 and not bus.error
         await connection.close()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

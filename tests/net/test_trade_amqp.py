@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,10 @@ from qautlra.link.amqp_frames import encode
 from qautlra.link.bus import Bus, Delivery, Message, Queue
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model.order import Answer, InsertOrder
+from qautlra.net import amqp_letters
+from qautlra.net.amqp_letters import DEAD_QUEUE
 from qautlra.net.amqp_out import Cursor
-from qautlra.net.trade_amqp import DEAD_QUEUE, AmqpSettings, TradeAmqp
+from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.wire.trade_errors import INTERNAL
 from tests.link.test_bus import Names, until
 from tests.services import RABBIT_URL, require
@@ -261,6 +264,50 @@ def test_a_message_id_that_is_no_text_stops_nothing(tmp_path: Path) -> None:
         assert desk.door.dead_count == 1 and not desk.door.failed.done()
 
     run(Desk("rabbit", tmp_path), body)
+
+
+def test_a_dead_letter_that_is_not_taken_waits_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue refuses what is beyond its bound; a broker says so only of what is to be confirmed."""
+    require("RabbitMQ", 5672)
+
+    async def body(desk: Desk) -> None:
+        await desk.send(*(b"junk %d" % n for n in range(30)), desk.order("good"))
+        await until(lambda: "good" in desk.orders() and desk.door._letters.refused_count)
+        assert "does not take" in desk.door.health()["error"]
+        waiting = desk.door.health()["dead_waiting"]
+        assert 0 < waiting < 30 and b"\nqautlra_net_amqp_dead_waiting_count" in metrics.render()
+        await until(lambda: desk.door.unacked_count == desk.door._letters.waiting_count)
+        await desk.send(*(desk.order(f"g{n}") for n in range(100)))  # more than the prefetch
+        await until(lambda: len(desk.orders()) == 101)
+        got: list[bytes] = []
+        connection = await aiormq.connect(RABBIT_URL)
+        channel = await connection.channel()
+
+        async def take(message: Any) -> None:
+            got.append(message.body)
+
+        await channel.basic_consume(amqp_letters.DEAD_QUEUE, take, no_ack=True)
+        await desk.settled()
+        await until(lambda: len(set(got)) == 30)
+        health = desk.door.health()  # its queue has other arguments than ours, and that is all
+        assert "(406)" in health["error"] and "does not take" not in health["error"]
+        assert not health["dead_waiting"]
+        await connection.close()
+
+    async def main(desk: Desk) -> None:
+        desk.names.queues.append(amqp_letters.DEAD_QUEUE)
+        connection = await aiormq.connect(RABBIT_URL)
+        full = {"x-max-length": 5, "x-overflow": "reject-publish"}
+        channel = await connection.channel()
+        await channel.queue_declare(amqp_letters.DEAD_QUEUE, durable=True, arguments=full)
+        await connection.close()
+        async with asyncio.timeout(40), desk:
+            await body(desk)
+
+    monkeypatch.setattr(amqp_letters, "DEAD_QUEUE", f"qt.{tmp_path.name}.{os.getpid()}.dead")
+    asyncio.run(main(Desk("rabbit", tmp_path)))
 
 
 def test_an_account_whose_queue_is_somebody_elses_is_alone_without_its_door(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.amqp_channel import AskingChannel, RefusedError
+from qautlra.link.amqp_channel import AskingChannel, KeepingChannel, RefusedError
 from qautlra.link.amqp_frames import acknowledge, bind, encode, question
 from qautlra.link.amqp_reader import FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
@@ -117,6 +117,8 @@ class AmqpBus:
         self._incoming: AbstractChannel | None = None
         self._outgoing: AbstractChannel | None = None
         self._declaring: AskingChannel | None = None
+        self._keeping: KeepingChannel | None = None
+        self._keeping_lock = asyncio.Lock()
         self._socket: Socket | None = None
         "Of the connection that is up."
         self._refusals: dict[Exchange | Queue, _Refusal] = {}
@@ -239,6 +241,22 @@ class AmqpBus:
         await answered
         self.published_count += len(messages)
 
+    async def keep(self, messages: Sequence[Message]) -> list[bool]:
+        """Return of each whether the broker has it in its queue; LinkError when that is not known.
+
+        Waits while there is no connection. A queue of ours that is not there is made again, for next time.
+        """
+        async with self._keeping_lock:
+            while (keeping := self._keeping) is None or not self._connected.is_set():
+                await self._changed.wait()
+            kept = await keeping.keep(messages, self._options.answer_timeout_s)
+        missing = {message.key for message, is_kept in zip(messages, kept, strict=True) if not is_kept}
+        for name in missing & set(self._consumers):
+            if (incoming := self._incoming) is not None:
+                await self._serve_now(incoming, self._consumers[name])
+        self.published_count += sum(kept)
+        return kept
+
     def _holds(self, messages: Sequence[Message]) -> bool:
         refused = {one.name for one in self._refusals if isinstance(one, Exchange)}
         return bool(refused) and any(message.exchange in refused for message in messages)
@@ -358,14 +376,15 @@ class AmqpBus:
         await incoming.basic_qos(prefetch_count=self.prefetch_count)  # of each queue
         self._epoch += 1
         self._consuming.clear()
-        own = connection.connection_tune.channel_max or CHANNEL_MAX
-        if own <= max(outgoing.number, incoming.number):
-            raise LinkError(f"the broker allows {own} channels on a connection, three are needed")
-        self._declaring = declaring = AskingChannel(socket, own)
-        socket.on_own = lambda _channel, frame: declaring.take(frame)
-        socket.reader.own_from = own
+        most = connection.connection_tune.channel_max or CHANNEL_MAX
+        if most - 1 <= max(outgoing.number, incoming.number):
+            raise LinkError(f"the broker allows {most} channels on a connection, four are needed")
+        self._declaring = declaring = AskingChannel(socket, most)
+        self._keeping = keeping = KeepingChannel(socket, most - 1, self._frame_bytes)
+        socket.on_own = lambda number, frame: (declaring if number == most else keeping).take(frame)
+        socket.reader.own_from = most - 1
         socket.on_taken, socket.on_answers = self._deliver, self._take_answers
-        socket.on_cancelled, socket.on_returned = self._lost_consumer, self._lost_letter
+        socket.on_cancelled = self._lost_consumer
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
         for exchange in self._exchanges:
@@ -466,13 +485,6 @@ class AmqpBus:
         if self._incoming is not None:
             self._hang_up(self._incoming)
 
-    def _lost_letter(self) -> None:
-        """A dead letter has no queue any more: what was published is not known to have arrived."""
-        self.error = "the broker has no queue for what must be kept"
-        if self._socket is not None and self._outgoing is not None:
-            self._socket.let_go()
-            self._hang_up(self._outgoing)
-
     def _bind_again(self) -> None:
         """Bind every queue as it was: an exchange that was deleted and made again has lost its bindings."""
         assert self._socket is not None and self._incoming is not None
@@ -523,9 +535,10 @@ class AmqpBus:
         self._write_acks()
         if self._socket is not None:
             self._socket.let_go()
-        if self._declaring is not None:
-            self._declaring.end(self.error or "the broker is gone")
-        self._socket = self._incoming = self._outgoing = self._declaring = None
+        for own in (self._declaring, self._keeping):
+            if own is not None:
+                own.end(self.error or "the broker is gone")
+        self._socket = self._incoming = self._outgoing = self._declaring = self._keeping = None
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None

@@ -7,13 +7,16 @@ connection for it. Here the broker's close is answered, and the channel opened a
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pamqp.frame
 from pamqp import commands
 
 from qautlra.base.errors import LinkError
+from qautlra.link.amqp_frames import encode
 from qautlra.link.amqp_socket import Socket
+from qautlra.link.bus import Message
 
 
 class RefusedError(LinkError):
@@ -66,6 +69,7 @@ class AskingChannel:
             self._is_open = False
             self._write(commands.Channel.CloseOk())
             found = RefusedError(frame.reply_code or 0, f"{frame.reply_text} ({frame.reply_code})")
+        self._heard(frame)
         if self._answer is None or self._answer.done():
             return
         if isinstance(found, LinkError):
@@ -73,8 +77,68 @@ class AskingChannel:
         else:
             self._answer.set_result(found)
 
+    def _heard(self, frame: Any) -> None:
+        """What else a frame means; nothing here, where all are answers."""
+
     def end(self, reason: str) -> None:
         """Its connection is gone: whoever waits is told."""
         self._ended = reason
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(LinkError(reason))
+
+
+class KeepingChannel(AskingChannel):
+    """Where messages go that must arrive: the broker says of each whether its queue has it."""
+
+    def __init__(self, socket: Socket, number: int, frame_bytes: int) -> None:
+        super().__init__(socket, number)
+        self._frame_bytes = frame_bytes
+        self._tag = 0
+        self._waiting: dict[int, asyncio.Future[bool]] = {}
+        self._is_returned = False
+
+    async def keep(self, messages: Sequence[Message], wait_s: float) -> list[bool]:
+        """Return of each whether it was confirmed within `wait_s`; None of them when one had no queue.
+
+        LinkError when the connection is gone.
+        """
+        if not self._is_open:
+            await self.ask(commands.Confirm.Select())
+            self._tag = 0
+        self._is_returned = False
+        tags = range(self._tag + 1, self._tag + 1 + len(messages))
+        self._tag += len(messages)
+        loop = asyncio.get_running_loop()
+        waiting = {tag: loop.create_future() for tag in tags}
+        self._waiting |= waiting
+        if self._ended or not self._socket.write(encode(messages, self.number, self._frame_bytes)):
+            raise LinkError(self._ended or "the broker is gone")
+        try:
+            await asyncio.wait(waiting.values(), timeout=wait_s)
+        finally:
+            for tag in tags:
+                self._waiting.pop(tag, None)
+        if self._ended:
+            raise LinkError(self._ended)
+        return [one.done() and one.result() and not self._is_returned for one in waiting.values()]
+
+    def _heard(self, frame: Any) -> None:
+        match frame:
+            case commands.Basic.Return():
+                self._is_returned = True
+            case commands.Basic.Ack() | commands.Basic.Nack():
+                up_to = frame.delivery_tag or 0
+                tags = [tag for tag in self._waiting if tag <= up_to] if frame.multiple else [up_to]
+                self._settle(tags, isinstance(frame, commands.Basic.Ack))
+            case commands.Channel.Close():
+                self._settle(list(self._waiting), False)
+
+    def _settle(self, tags: list[int], is_kept: bool) -> None:
+        for tag in tags:
+            if (waiting := self._waiting.get(tag)) is not None and not waiting.done():
+                waiting.set_result(is_kept)
+
+    def end(self, reason: str) -> None:
+        """Its connection is gone: whoever waits is told."""
+        super().end(reason)
+        self._settle(list(self._waiting), False)

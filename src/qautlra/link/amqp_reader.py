@@ -21,7 +21,6 @@ _END = 0xCE
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _BASIC = 60
 _DELIVER, _CANCEL, _QOS_OK = b"\x00\x3c\x00\x3c", b"\x00\x3c\x00\x1e", b"\x00\x3c\x00\x0b"
-_RETURN = b"\x00\x3c\x00\x32"
 _MESSAGE_ID = 0x0080
 _BEFORE_IT = ((0x8000, -1), (0x4000, -1), (0x2000, 4), (0x1000, 1), (0x0800, 1), (0x0400, -1), (0x0200, -1),
               (0x0100, -1))  # fmt: skip
@@ -59,8 +58,6 @@ class Reader:
         "Frames of those channels, with their numbers."
         self.is_cancelled = False
         "Whether the broker took a consumer away."
-        self.is_returned = False
-        "Whether a message that must arrive came back: nobody has its queue."
         self._kept = bytearray()
         self._needed_bytes = 0
         self._message: tuple[bytes, int, bool] | None = None
@@ -107,8 +104,6 @@ class Reader:
             elif channel and channel == self.answers and data[start : start + 4] == _QOS_OK:
                 is_other = False
                 self.answers_count += 1
-            elif channel and channel == self.answers and data[start : start + 4] == _RETURN:
-                self.is_returned = True
             elif channel >= self.own_from:
                 is_other = False
                 self.own.append((channel, data[at:end]))

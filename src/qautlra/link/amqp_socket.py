@@ -38,7 +38,6 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_taken: Callable[[Taken], None]
         self.on_answers: Callable[[int], None]
         self.on_cancelled: Callable[[], None]
-        self.on_returned: Callable[[], None]
         self.on_own: Callable[[int, bytes], None]
         self.let_go()
 
@@ -69,9 +68,6 @@ class Socket(asyncio.StreamReaderProtocol):
         elif monotonic_s() - self._passed_s > _HEARTBEAT_S:  # a broker that sends to us sends no heartbeats
             super().data_received(_HEARTBEAT)
             self._passed_s = monotonic_s()
-        if reader.is_returned:  # before the answer that would take it for arrived
-            reader.is_returned = False
-            self.on_returned()
         if reader.answers_count:
             count, reader.answers_count = reader.answers_count, 0
             self.on_answers(count)
@@ -101,7 +97,6 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_taken = lambda _taken: None
         self.on_answers = lambda _count: None
         self.on_cancelled = lambda: None
-        self.on_returned = lambda: None
         self.on_own = lambda _channel, _frame: None
 
     def _hand_over(self) -> None:

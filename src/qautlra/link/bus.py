@@ -45,7 +45,7 @@ class Delivery(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message out, transient; `reason` says why a letter is dead: that one is kept, and has to arrive."""
+    """A message out, transient; `reason` says why a letter is dead: that one goes by `keep`, to a queue."""
 
     exchange: str
     key: str
@@ -84,6 +84,9 @@ class Bus(Protocol):
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known."""
+
+    async def keep(self, messages: Sequence[Message]) -> list[bool]:
+        """Return of each, with its `reason`, whether its queue has it; LinkError when that is not known."""
 
     async def run(self) -> None:
         """Stay connected until cancelled."""

@@ -90,6 +90,11 @@ class MemoryBus:
             self.published_count += 1
         self._pump_soon()
 
+    async def keep(self, messages: Sequence[Message]) -> list[bool]:
+        """Put each into its queue, and tell of each whether there is one."""
+        await self.publish(messages)
+        return [bool(self._routes(message)) for message in messages]
+
     def cut(self) -> None:
         """Lose the connection: what was not acknowledged is delivered again."""
         self._epoch += 1

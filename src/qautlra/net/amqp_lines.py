@@ -13,12 +13,14 @@ RETRY_S = 0.02
 class Entry:
     """A delivery on its way to its acknowledgement: its journal record, or its order at a broker outside."""
 
-    __slots__ = ("day", "delivery", "lsn", "order_id")
+    __slots__ = ("day", "delivery", "lsn", "order_id", "unreadable")
 
     def __init__(self, delivery: Delivery) -> None:
         self.delivery = delivery
         self.lsn = 0
         self.order_id = ""
+        self.unreadable = ""
+        "Why it cannot be read: it is kept before it is acknowledged."
         self.day: int | None = None
         "In which it was sent to a broker outside, None for what was not."
 

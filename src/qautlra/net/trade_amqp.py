@@ -19,20 +19,19 @@ import msgspec
 from qautlra.auth.audit import Act
 from qautlra.base import metrics
 from qautlra.base.clock import monotonic_s
-from qautlra.base.errors import LinkError, QautlraError, UnavailableError
+from qautlra.base.errors import QautlraError, UnavailableError
 from qautlra.base.log import Seldom, get_logger
 from qautlra.base.service import Service
-from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Message, Queue
+from qautlra.link.bus import Bus, Delivery, Exchange, ExchangeKind, Queue
 from qautlra.model.command import Ask, Command, Notice, Question, Transfer
 from qautlra.model.order import AmendOrder, Answer, CancelOrder, Change, InsertOrder
 from qautlra.net import amqp_out, audited
 from qautlra.net.amqp_ids import OrderIds
+from qautlra.net.amqp_letters import Letters
 from qautlra.net.amqp_lines import RETRY_S, Entry, Line
 from qautlra.wire.orders import BAD_PARAMETERS, BadOrder, decode
 from qautlra.wire.trade_errors import INTERNAL, TABLE
 
-DEAD_QUEUE = "qautlra.dead"
-DEAD_COUNT = 10_000
 ROUTER = "QAORDER_ROUTER"
 NAME_BYTES = 200
 ASKED_COUNT = 4096
@@ -137,7 +136,7 @@ class TradeAmqp(Service):
         self._done: list[Entry] = []
         "Executed or refused, and nothing but the journal to wait for."
         self._asked: OrderedDict[str, float] = OrderedDict()
-        self._dead: list[Message] = []
+        self._letters = Letters(bus, self._is_done)
         self._statements: dict[tuple[str, int], None] = {}
         "Asked for and not told yet, by account and day."
         self._statement_asked = asyncio.Event()
@@ -168,7 +167,6 @@ class TradeAmqp(Service):
             exchanges[ROUTER] = Exchange(ROUTER, settings.model)
         out = (Exchange(settings.transactions_exchange), Exchange(settings.account_exchange, "topic"))
         self._bus.declare(*exchanges.values(), *out)
-        self._bus.serve(Queue(DEAD_QUEUE, length_count=DEAD_COUNT, one_consumer=False), None)
 
     def _measure(self) -> None:
         def watch(name: str, text: str, read: Callable[[TradeAmqp], float], kind: str = "gauge") -> None:
@@ -200,6 +198,11 @@ class TradeAmqp(Service):
         )
         watch("ignored_total", "Messages for other accounts", lambda s: s.ignored_count, "counter")
         watch("dead_total", "Messages nobody can read", lambda s: s.dead_count, "counter")
+        watch("dead_waiting_count", "Of those, not kept yet", lambda s: s._letters.waiting_count)
+        watch(
+            "dead_refused_total", "Attempts to keep one that the broker refused",
+            lambda s: s._letters.refused_count, "counter",
+        )  # fmt: skip
         watch("trades_total", "Trades told", lambda s: s._results.trades_count, "counter")
         watch("connected_count", "1 while the broker is there", lambda s: s._bus.is_connected)
         watch(
@@ -218,6 +221,7 @@ class TradeAmqp(Service):
             self._own(account_id)
         self.spawn(self._bus.run(), "bus")
         self.spawn(self._acknowledge(), "acknowledge")
+        self.spawn(self._letters.run(), "letters")
         self.spawn(self._results.run(), "results")
         self.spawn(self._tell_statements(), "statements")
 
@@ -235,7 +239,10 @@ class TradeAmqp(Service):
     def health(self) -> dict[str, Any]:
         """Return the broker's state and what waits."""
         waiting = {one.account_id: one.waiting_count for one in self._lines.values() if one.waiting_count}
-        return self._bus.health() | {
+        found = self._bus.health()
+        if self._letters.error:
+            found["error"] = "; ".join(filter(None, (found.get("error"), self._letters.error)))
+        return found | {
             "accounts": len(self._queues),
             "exchange": f"{self._settings.exchange} ({self._settings.model})",
             "unacked": self.unacked_count,
@@ -243,6 +250,7 @@ class TradeAmqp(Service):
             "waiting_accounts": sorted(waiting, key=waiting.__getitem__, reverse=True)[:SHOWN_COUNT],
             "trades_waiting": self._results.waiting_count,
             "dead": self.dead_count,
+            "dead_waiting": self._letters.waiting_count,
         }
 
     # --- in ---
@@ -278,6 +286,7 @@ class TradeAmqp(Service):
         """Another connection: what was not acknowledged comes again by it."""
         self._epoch = epoch
         self._done.clear()
+        self._letters.forget()
         self.unacked_count = 0
         for line in self._lines.values():
             line.forget()
@@ -336,6 +345,12 @@ class TradeAmqp(Service):
             self._look_later(line)
 
     def _finish(self, entry: Entry) -> None:
+        if entry.unreadable:
+            self._letters.put(entry, entry.unreadable)
+        else:
+            self._is_done(entry)
+
+    def _is_done(self, entry: Entry) -> None:
         self._done.append(entry)
         self._wake.set()
 
@@ -351,7 +366,7 @@ class TradeAmqp(Service):
             return False
         except BadOrder as error:
             if error.account_id in ("", line.account_id):
-                self._bury(delivery, error, line.account_id)
+                self._bury(entry, error, line.account_id)
             else:
                 self.ignored_count += 1
         except UnavailableError as error:
@@ -363,7 +378,7 @@ class TradeAmqp(Service):
             fault = BadOrder(
                 INTERNAL, TABLE[INTERNAL].zh, account_id=line.account_id, order_id=entry.order_id
             )
-            self._bury(delivery, fault, line.account_id)
+            self._bury(entry, fault, line.account_id)
         if entry.day is not None and not self._trade.is_shown(line.account_id, entry.order_id):
             line.unshown.append(entry)
             self._look_later(line)
@@ -510,12 +525,13 @@ class TradeAmqp(Service):
         data = {"code": answer.code, "text": answer.text, "order_id": answer.order_id}
         self._results.event(account_id, data)
 
-    def _bury(self, delivery: Delivery, error: BadOrder, account_id: str) -> None:
+    def _bury(self, entry: Entry, error: BadOrder, account_id: str) -> None:
         """Keep what cannot be read where a person finds it; tell the account if it is known, and go on."""
+        delivery = entry.delivery
         self.dead_count += 1
         if times := self._seldom.due(delivery.queue):
             _log.warning("order_unreadable", account_id=account_id, reason=error.message[:200], times=times)
-        self._dead.append(Message("", DEAD_QUEUE, delivery.body, delivery.message_id, error.message))
+        entry.unreadable = error.message
         if error.account_id or self._is_own_key:
             self._refuse(account_id, Answer(code=error.number, order_id=error.order_id, text=error.message))
 
@@ -529,14 +545,6 @@ class TradeAmqp(Service):
             if not done:
                 continue
             await self._trade.durable(max(entry.lsn for entry in done))
-            dead, self._dead = self._dead, []
-            if dead:
-                try:
-                    await self._bus.publish(dead)
-                except (
-                    LinkError
-                ):  # with the connection go the deliveries: they come again, and are read again
-                    continue
             await self._results.room()
             await self._bus.ack([entry.delivery for entry in done])
             self._results.acknowledged()
