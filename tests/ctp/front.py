@@ -16,14 +16,13 @@ from tests.models.market import MORNING_NS, SYMBOLS, Market
 class Front:
     """A market, its tape and a listening front without trading."""
 
-    def __init__(self, desk: Any = None, **settings: Any) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.market = Market()
         self.tape = Tape(self.market.instruments, self.market.calendar, 256)
         self.service = CtpFrontService(
             settings=CtpFront(listen="127.0.0.1:0", **settings),
             feed=CtpFeed(self.tape, max_clients=8),
             login=lambda: LoginReply(20210104, "09:30:00"),
-            desk=desk,
             symbol=self.market.instruments.canonical,
             chosen=True,
         )

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from qautlra.net import ctp_flow, ctp_trader
 from qautlra.net.ctp_desk import LOOK_COUNT, Desk
 from qautlra.net.ctp_flow import Flow
 from qautlra.net.ctp_front import GIVE_UP_BYTES, CtpFrontService
+from qautlra.net.ctp_trader import TraderSession
 from qautlra.wire.ctp_frames import RECORDS, RESTART, RESUME, TRADER, Frame, Kind
 from qautlra.wire.ctp_login import LoginReply
 from qautlra.wire.ctp_records import Record, layout
@@ -42,7 +44,7 @@ class Venue(Front):
         self.service = CtpFrontService(
             settings=CtpFront(listen="127.0.0.1:0", **settings), feed=feed, login=self.login, chosen=True
         )
-        self.service.desk = Desk(
+        self.service.desk = desk = Desk(
             settings=self.service.settings,
             trade=self.rig.trade,
             auth=self.auth,
@@ -50,6 +52,7 @@ class Venue(Front):
             login=self.login,
             now_ns=self.rig.clock.now_ns,
         )
+        self.service.trader = partial(TraderSession, desk)
 
     def login(self) -> LoginReply:
         return LoginReply(self.day, "09:30:00")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qautlra._core.ctp_feed import CtpFeed
 from qautlra.net.ctp_desk import Desk
 from qautlra.net.ctp_front import CtpFrontService
+from qautlra.net.ctp_trader import TraderSession
 from qautlra.wire import ctp_queries
 from qautlra.wire.ctp_frames import ANSWER, LAST, Kind
 from qautlra.wire.ctp_login import LoginReply
@@ -52,7 +54,7 @@ def trade_on(
     """Let trader sessions into the front."""
     feed = front.feed
     assert isinstance(feed, CtpFeed)
-    front.desk = Desk(
+    front.desk = desk = Desk(
         settings=front.settings,
         trade=trade,
         auth=auth,
@@ -60,6 +62,7 @@ def trade_on(
         login=front.login,
         now_ns=clock.now_ns,
     )
+    front.trader = partial(TraderSession, desk)
 
 
 def _own_code(instruments: Instruments, code: str) -> bool:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import AuthError
 from qautlra.net.ctp_flow import Engine, Flow
-from qautlra.net.ctp_trader import TraderSession
-from qautlra.wire.ctp_frames import Hello, Kind, frame
+from qautlra.wire.ctp_frames import Kind, frame
 from qautlra.wire.ctp_status import write_status
 
 if TYPE_CHECKING:
@@ -65,6 +64,13 @@ class Listing(Protocol):
     def depth(self, code: str, request: int) -> bytes | None: ...
 
 
+class Session(Protocol):
+    """Who is told what trades now: TraderSession."""
+
+    def renew(self) -> None:
+        """Look once more whether the login still stands."""
+
+
 class Desk:
     """Owner: the front. Flows are kept while anyone listens, and IDLE_FLOWS_COUNT more for programs that come
     back and RESUME; confirmations until the trading day ends."""
@@ -92,12 +98,8 @@ class Desk:
         self._listed = 0
         self._looking: asyncio.Handle | None = None
         self._states: dict[str, tuple[int, bool]] = {}
-        self._watchers: dict[TraderSession, Callable[[bytes], None]] = {}
+        self._watchers: dict[Session, Callable[[bytes], None]] = {}
         self._by_user: Counter[str] = Counter()
-
-    def session(self, send: Callable[[bytes], None], hello: Hello) -> TraderSession:
-        """Return a session for a trader Api object that has just said hello."""
-        return TraderSession(self, send, hello)
 
     def login(self) -> LoginReply:
         """Return the reply to a login; its day is the one that is traded: an operator may settle early."""
@@ -143,14 +145,14 @@ class Desk:
 
     # --- which products trade now ---
 
-    def watch(self, session: TraderSession, send: Callable[[bytes], None]) -> None:
+    def watch(self, session: Session, send: Callable[[bytes], None]) -> None:
         """Tell a session the status of every product now, and what changes from now on."""
         self.turn()
         self._watchers[session] = send
         for product in self._states:
             send(self._status(product))
 
-    def unwatch(self, session: TraderSession) -> None:
+    def unwatch(self, session: Session) -> None:
         """End that."""
         self._watchers.pop(session, None)
 

@@ -20,7 +20,7 @@ from qautlra.config.listen import is_loopback, split
 from qautlra.config.tree import CtpFront
 from qautlra.net.ctp_faults import Faults
 from qautlra.net.ctp_market import Feed, MarketSession
-from qautlra.wire.ctp_frames import MARKET, Frame, Kind, Reader, frame, read_hello, welcome
+from qautlra.wire.ctp_frames import MARKET, Frame, Hello, Kind, Reader, frame, read_hello, welcome
 from qautlra.wire.ctp_login import LoginReply
 
 HELLO_S = 10.0
@@ -51,9 +51,8 @@ class Session(Protocol):
 
 
 class Desk(Protocol):
-    """What makes trader sessions; a process without trading has none."""
+    """What trader sessions share; a process without trading has none."""
 
-    def session(self, send: Callable[[bytes], None], hello: Any) -> Session: ...
     def turn(self) -> None: ...
     def health(self) -> dict[str, Any]: ...
 
@@ -69,7 +68,6 @@ class CtpFrontService(Service):
         settings: CtpFront,
         feed: TickFeed,
         login: Callable[[], LoginReply],
-        desk: Desk | None = None,
         wanted: Callable[[str], bool] = lambda _code: False,
         symbol: Callable[[str], str | None] = lambda _code: None,
         chosen: bool = False,
@@ -78,7 +76,9 @@ class CtpFrontService(Service):
         self.settings = settings
         self.feed = feed
         self.login = login
-        self.desk = desk
+        self.desk: Desk | None = None
+        self.trader: Callable[[Callable[[bytes], None], Hello], Session] | None = None
+        "Makes a session for a trader Api object that has said hello; None without trading."
         self.wanted = wanted
         self.demand_changed: Callable[[frozenset[str]], None] = lambda _wanted: None
         "Told which symbols market sessions watch, whenever that changes; live sources ask for them."
@@ -267,8 +267,8 @@ class Connection(asyncio.Protocol):
             )
             service.bind(session.client, self)
             self.session, self.role = session, "market"
-        elif service.desk is not None:
-            self.session, self.role = service.desk.session(self.send, said), "trader"
+        elif service.trader is not None:
+            self.session, self.role = service.trader(self.send, said), "trader"
         else:
             raise ValueError("this process has no trading")
         settings = service.settings

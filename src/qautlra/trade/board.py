@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -11,12 +12,16 @@ from qautlra.base.errors import InputError
 from qautlra.trade import listing
 
 if TYPE_CHECKING:
-    from qautlra.trade.desk import Desk
+    from qautlra._core.market import Instruments
+    from qautlra._core.tape import Tape
+    from qautlra.trade.records import Records
+    from qautlra.trade.service import TradeService
 
 STOPPED: Final = "stopped"
 OWN: Final = "own_instrument"
 KINDS: Final = (STOPPED, OWN)
 OWN_COUNT: Final = 1_000
+T = TypeVar("T")
 
 
 class OwnTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +38,22 @@ class OwnTerms(msgspec.Struct, frozen=True, kw_only=True):
     pre_settlement: float | None
 
 
+class Office(Protocol):
+    """Where the board hangs: Desk."""
+
+    trade: TradeService
+    tape: Tape
+    instruments: Instruments
+
+    @property
+    def records(self) -> Records: ...
+    async def ask(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T: ...
+
+
 class Board:
     """Instruments as operators left them; kept in the records, OWN_COUNT instruments at most."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Office) -> None:
         self._desk = desk
         self.statuses: dict[str, dict[str, Any]] = {}
         self.own: dict[str, dict[str, Any]] = {}

@@ -40,7 +40,7 @@ from qautlra.wire import trade_rows as rows
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
     from qautlra._core.tape import Tape
-    from qautlra.trade.service import TradeService
+    from qautlra.trade.house import House
 
 FINISHED_MAX: Final = 1000
 "Of an account; those that ended first are forgotten."
@@ -84,7 +84,7 @@ class _Counts:
 class Conditions:
     """All conditional orders. One thread; bounds: `trade.conditions.*` and FINISHED_MAX, per account."""
 
-    def __init__(self, trade: TradeService, tape: Tape, instruments: Instruments) -> None:
+    def __init__(self, trade: House, tape: Tape, instruments: Instruments) -> None:
         self._trade = trade
         self._watch = Watch(tape, instruments)
         self._of: dict[str, dict[str, Conditional]] = {}

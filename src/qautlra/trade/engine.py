@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from qautlra._core import book, orders
+from qautlra._core.exchange import DELIVERED, EXERCISED, LAPSED
 from qautlra._core.paper import PaperFeed
 from qautlra.base.log import get_logger
 from qautlra.model import codes
@@ -30,7 +31,6 @@ from qautlra.model.order import (
     VolumeCondition,
 )
 from qautlra.trade import listing
-from qautlra.trade.expiry import CAUSES
 from qautlra.trade.phases import Phases, Sections
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ _log = get_logger("trade")
 _FAR_NS = 1 << 62
 PHASES_COUNT = 256
 "Instruments that change their phase at a time, a millisecond's or two."
+CAUSES = {DELIVERED: "delivery", EXERCISED: "exercise", LAPSED: "lapse"}
+"Of the trades that a contract's end brings, by the exchange's reason."
 _DIRECTIONS = {int(one): one for one in Direction}
 _OFFSETS = {int(one): one for one in Offset}
 _PRICE_TYPES = {int(one): one for one in PriceType}

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from qautlra._core.exchange import DELIVERED, EXERCISED, LAPSED
 from qautlra.base.log import get_logger
+from qautlra.trade.engine import CAUSES
 
 if TYPE_CHECKING:
     from qautlra._core.market import Instruments
     from qautlra.trade.engine import Engine
 
-CAUSES: Final[Mapping[int, str]] = {DELIVERED: "delivery", EXERCISED: "exercise", LAPSED: "lapse"}
-"""Of the trades that a contract's end brings, by the exchange's reason."""
 _FUTURES: Final[Mapping[str, str]] = {"IO": "IF", "HO": "IH", "MO": "IM"}
 """Of CFFEX, by the product of options on the same index: both end at the same price."""
 _log = get_logger("trade")

@@ -21,7 +21,8 @@ from qautlra.trade.statistics import money
 
 if TYPE_CHECKING:
     from qautlra.trade.days import DayEnd
-    from qautlra.trade.service import TradeService
+    from qautlra.trade.house import House
+    from qautlra.trade.monitor import Monitor
 
 KEPT_COUNT: Final = 1_000
 AGAIN_NS: Final = 60_000_000_000
@@ -72,8 +73,9 @@ class Liquidation(Note, frozen=True, kw_only=True, tag="liquidation"):
 class Liquidator:
     """Runs the liquidations of one service. Bound: one at a time per account, KEPT_COUNT records."""
 
-    def __init__(self, trade: TradeService) -> None:
+    def __init__(self, trade: House, monitor: Monitor) -> None:
         self._trade = trade
+        self._monitor = monitor
         self._records: dict[str, Liquidation] = {}
         self._active: dict[str, str] = {}  # account: record
         self._last: dict[str, str] = {}
@@ -85,6 +87,7 @@ class Liquidator:
         trade.notes.register(Liquidation, self._restore, lambda: self._records.values())
         trade.day_ended.append(self._on_day_end)
         trade.on_turn.append(self.step)
+        monitor.endangered.append(self.consider)
 
     def _restore(self, notes: list[Liquidation]) -> None:
         for table in (self._records, self._active, self._last, self._unclosed):
@@ -143,7 +146,7 @@ class Liquidator:
             risk_ratio_before=ratio if math.isfinite(ratio) else None,
             balance_before=funds["balance"],
             moved=_moved(funds),
-            reducing=trade.monitor.state(account_id) == "ACTIVE"
+            reducing=self._monitor.state(account_id) == "ACTIVE"
             or (last is not None and last.reducing and last.status != "filled"),
         )
         if not self._note(record):

@@ -23,7 +23,7 @@ from qautlra.trade.notes import Note, to_bytes
 
 if TYPE_CHECKING:
     from qautlra.trade.engine import Engine
-    from qautlra.trade.service import TradeService
+    from qautlra.trade.house import House
 
 FreezeKind = Literal["TRADING_ONLY", "WITHDRAW_ONLY", "FULL"]
 State = Literal["ACTIVE", "REDUCING", "HALTED"]
@@ -47,10 +47,12 @@ class Frozen(Note, frozen=True, kw_only=True, tag="freeze"):
 class Monitor:
     """Watches the accounts of one service. One thread; bounds: those of Alerts."""
 
-    def __init__(self, trade: TradeService) -> None:
+    def __init__(self, trade: House) -> None:
         self._trade = trade
         self.alerted: list[Callable[[Alert], None]] = []
         "Called with each new alert."
+        self.endangered: list[Callable[[str], None]] = []
+        "Called with an account each time it is found at the highest level of risk."
         self._alerts = Alerts()
         self._fresh: dict[str, list[Alert]] = {}
         self._frozen: dict[str, Frozen] = {}
@@ -90,7 +92,8 @@ class Monitor:
         if bits:
             self._raise(engine, account_id, number, bits, told or set())
         if engine.exchange.gate.level(number) == LEVELS[-1]:
-            self._trade.liquidator.consider(account_id)
+            for hook in self.endangered:
+                hook(account_id)
 
     def _raise(self, engine: Engine, account_id: str, number: int, bits: int, told: set[str]) -> None:
         day, exchange = self._trade.trading_day, engine.exchange

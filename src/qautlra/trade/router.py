@@ -37,8 +37,9 @@ from qautlra.trade.brokers.shadow import WAITING_COUNT
 from qautlra.trade.telling import Callback, Prepare, Teller
 
 if TYPE_CHECKING:
+    from qautlra.base.clock import Clock
     from qautlra.trade.brokers.gate import OutsideGate
-    from qautlra.trade.service import TradeService
+    from qautlra.trade.engine import Engine
 
 SEATS_COUNT: Final = 1000
 SPAN: Final = 1 << 20
@@ -58,6 +59,18 @@ class Sites(Protocol):
     @property
     def names(self) -> list[str]: ...
     def make(self, name: str, account: str) -> AccountBroker: ...
+
+
+class Host(Protocol):
+    """The service whose accounts these are; see TradeService."""
+
+    clock: Clock
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def trading_day(self) -> int: ...
+    def brokers(self) -> list[str]: ...
 
 
 class Seat:
@@ -143,7 +156,7 @@ class Router(Service):
 
     name = "brokers"
 
-    def __init__(self, trade: TradeService) -> None:
+    def __init__(self, trade: Host) -> None:
         super().__init__()
         self.sites: Sites | None = None
         "Set by who composes the process; without it every account is on the built-in exchange."

@@ -117,7 +117,7 @@ class TradeService(Accounts):
         self.settling = Settling(self, data_dir / "trade" / "statements.db")
         self.conditions = Conditions(self, tape, instruments)
         self.monitor = Monitor(self)
-        self.liquidator = Liquidator(self)
+        self.liquidator = Liquidator(self, self.monitor)
         self._measure()
 
     def _measure(self) -> None:
@@ -433,6 +433,12 @@ class TradeService(Accounts):
     def follow_day(self) -> None:
         """Settle and begin the next trading day when the market clock has reached it."""
         self.settling.follow()
+
+    def begin_day(self, day_before: int) -> None:
+        """The next day has begun in the engine: brokers outside and conditional orders follow."""
+        self.router.new_day()
+        self.day_before = day_before
+        self.conditions.new_day()
 
     def forget_day(self) -> None:
         """The day is settled: what was of it only is gone."""

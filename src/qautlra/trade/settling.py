@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from qautlra._core.exchange import Exchange
-    from qautlra.trade.service import TradeService
+    from qautlra.trade.house import House
     from qautlra.trade.transfers import Transfer
 
 
 class Settling:
     """Ends days of one service. `days` is None while it does not run."""
 
-    def __init__(self, trade: TradeService, path: Path) -> None:
+    def __init__(self, trade: House, path: Path) -> None:
         self.statements = Statements(path)
         self.papers = Papers()
         self.days: Days | None = None
@@ -134,9 +134,7 @@ class Settling:
                 hook(ended)
         trade.collect()  # numbers of orders and trades begin again with the next day
         is_settled = days.settle(ended)
-        trade.router.new_day()
-        trade.day_before = ended.trading_day
-        trade.conditions.new_day()
+        trade.begin_day(ended.trading_day)
         if ended.trading_day and is_settled:
             self._keep(ended, settlement, {name: trade.transfers(name) for name in ended.names()})
         trade.forget_day()
