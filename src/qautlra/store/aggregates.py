@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -34,9 +34,14 @@ from qautlra.store.tables.store import wall_us
 from qautlra.store.timegrammar import BEIJING
 
 if TYPE_CHECKING:
+    from qautlra._core.journal import Journal
     from qautlra._core.market import Calendar
+    from qautlra._core.store import HotStore
     from qautlra.base.clock import Clock
-    from qautlra.store.opened import Opened
+    from qautlra.store.catalogue import Catalogue
+    from qautlra.store.keeping import Keeper
+    from qautlra.store.sqldoor import SqlDoor
+    from qautlra.store.tables.store import TableStore
 
 BAR_1D: Final = "bar_1d"
 EVERY_S = 1.0
@@ -69,11 +74,22 @@ Spans = list[tuple[int, int]]
 """First and last time (Unix us) of some rows, again and again."""
 
 
+class Sources(Protocol):
+    """What rows are made from, and where they go: Opened."""
+
+    catalogue: Catalogue
+    journal: Journal
+    hot: HotStore
+    tables: TableStore
+    keeper: Keeper
+    door: SqlDoor
+
+
 class Aggregates:
     """All made streams of one data directory. On the loop; its statements run in the SQL process."""
 
     def __init__(
-        self, opened: Opened, calendar: Calendar, clock: Clock, canonical: Callable[[str], str | None]
+        self, opened: Sources, calendar: Calendar, clock: Clock, canonical: Callable[[str], str | None]
     ) -> None:
         self._opened = opened
         self._calendar = calendar

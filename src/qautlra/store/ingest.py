@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from qautlra._core.market import Instruments, Rows
     from qautlra.base.clock import Clock
     from qautlra.store.opened import Opened
-    from qautlra.store.service import StoreService
 
 DURABLE_S = 5.0
 # Events under way, unpacked where that is known; so long they wait, for others or a disk.
@@ -43,12 +42,20 @@ SLICE_ROWS = 512
 _ARROW_NAMES = {"float64": "Float64", "int64": "Int64", "boolean": "Boolean", "utf8": "Utf8", "list": "List"}
 
 
+class Market(Protocol):
+    """Where rows and bars of the market go: StoreService."""
+
+    async def flush(self) -> None: ...
+    async def import_rows(self, rows: Rows, patience_s: float = ...) -> int: ...
+    async def write_bars(self, table: pa.Table) -> None: ...
+
+
 class IngestDoor:
     """Takes events into streams, makes and drops streams, says what they hold."""
 
     def __init__(
         self,
-        store: StoreService,
+        store: Market,
         opened: Callable[[], Opened | None],
         instruments: Instruments,
         clock: Clock,

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import pyarrow as pa
@@ -25,7 +25,11 @@ from qautlra.store.schema import BAR_1M, MARKET_DATA, STREAMS, TRADING_DATE
 from qautlra.store.timegrammar import BEIJING, to_datetime
 
 if TYPE_CHECKING:
-    from qautlra.store.opened import Opened
+    from qautlra._core.store import HotStore
+    from qautlra.store.bars import BarReader
+    from qautlra.store.catalogue import Catalogue
+    from qautlra.store.fileproc import Filer
+    from qautlra.store.query import StoreQuery
 
 EVERY_S = 1.0
 MERGE_COUNT = 8
@@ -40,10 +44,24 @@ Work = Callable[[Callable[[], Any]], Awaitable[Any]]
 _log = log.get_logger("store")
 
 
+class Shelves(Protocol):
+    """What is kept: Opened."""
+
+    catalogue: Catalogue
+    hot: HotStore
+    filer: Filer
+    bars: BarReader
+    query: StoreQuery
+
+    def is_ahead(self) -> bool: ...
+    def hot_rows_of(self, day: date) -> bool: ...
+    async def write_bars(self, work: Work, bars: pa.Table, made: date | None) -> None: ...
+
+
 class Keeper:
     """Owned by the store; `step` is called from its compaction loop, with the change of state to itself."""
 
-    def __init__(self, opened: Opened, clock: Clock, retention_days: int, timeout_s: float) -> None:
+    def __init__(self, opened: Shelves, clock: Clock, retention_days: int, timeout_s: float) -> None:
         self._opened = opened
         self._clock = clock
         self._retention_days = retention_days
