@@ -30,7 +30,7 @@ from qautlra.store.timegrammar import check_order
 from qautlra.wire.period import DAY_S
 
 if TYPE_CHECKING:
-    from qautlra.store.sqlworker import Ask
+    from qautlra.store.sqlask import Ask
 
 BEHIND_S = 5.0
 POLL_S = 0.002

@@ -20,9 +20,9 @@ from qautlra.store.filter import Kind, parse_filter
 from qautlra.store.plan import Plan
 from qautlra.store.predicate import to_sql
 from qautlra.store.schema import INSTRUMENT, TIME, Stream, stream_named
+from qautlra.store.sqlask import Ask, bound_values
 from qautlra.store.sqlproc import SqlAnswer, SqlProcess
 from qautlra.store.sqlverbs import compile_plan, compile_verb
-from qautlra.store.sqlworker import Ask, bound_values
 from qautlra.store.tables.definition import Book, Definition
 from qautlra.store.timegrammar import check_order, parse_edges, parse_range
 

@@ -21,7 +21,7 @@ from qautlra.base import log
 from qautlra.base.errors import AuthError, InputError, LimitError, NotFoundError, QautlraError, StorageError
 from qautlra.base.limits import QUERY_QUEUE_COUNT, QUERY_QUEUE_EACH_COUNT
 from qautlra.store.kept import KeptProcess
-from qautlra.store.sqlworker import DATA, DONE, FAILED, HEAD, Ask
+from qautlra.store.sqlask import DATA, DONE, FAILED, HEAD, Ask
 from qautlra.store.turns import Turns
 
 LET_GO_S = 5.0

@@ -15,30 +15,26 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 import pyarrow as pa
-from msgspec import Struct
 
 from qautlra.base.arrow import leave_pandas_out
 from qautlra.base.clock import monotonic_s
 from qautlra.base.errors import InputError, LimitError, QautlraError, StorageError
 from qautlra.model.query import QueryFormat
 from qautlra.store.kept import Control, exactly
-from qautlra.store.plan import microseconds, moment
+from qautlra.store.sqlask import DATA, DONE, FAILED, HEAD, Ask, value_of
 from qautlra.store.sqlcheck import Reads, check_sql
 from qautlra.store.sqldata import SqlData
 from qautlra.store.sqlrender import sql_renderer
 from qautlra.store.tail import MovedError
 
-DATA, FAILED, DONE, HEAD = b"d", b"e", b"z", b"h"
 MOVED_COUNT = 5
 POLL_MS = 50
 BATCH_ROWS = 8_192
@@ -48,32 +44,6 @@ NICENESS = 5
 # A statement that does not stop when it is told (some functions never look up) ends the process after this.
 STUCK_S = 2.0
 SPARE_BYTES = 2 << 30
-
-
-class Ask(Struct, frozen=True, kw_only=True):
-    """One statement. `position`, `table_position`: what the logs had when it was asked; all is in the answer.
-
-    `streams` are named by the server's own statements; those of users are read to find them. `whole_days`:
-    the views begin with the trading day `start_us` lies in. `asof`: the stream whose rows others are joined
-    with as of their moments; its bars are read from the day's beginning on. Bound values are [kind, value] of
-    kinds `t` (Unix us), `d` (a date), `v`.
-    """
-
-    sql: str
-    form: str
-    start_us: int
-    stop_us: int
-    position: int
-    cap_rows: int
-    timeout_s: float
-    omit_null: bool = False
-    streams: tuple[str, ...] = ()
-    values: tuple[tuple[str, Any], ...] = ()
-    whole_days: bool = False
-    asof: str = ""
-    table_start_us: int = 0
-    table_stop_us: int = 0
-    table_position: int = 0
 
 
 class _Job:
@@ -216,7 +186,7 @@ class Worker:
                     else check_sql(connection, ask.sql, self._data.streams())
                 )
                 self._data.prepare(connection, reads, ask)
-                values = [_value(*value) for value in ask.values]
+                values = [value_of(*value) for value in ask.values]
                 try:
                     reader = connection.sql(ask.sql, params=values).to_arrow_reader(BATCH_ROWS)
                 except duckdb.IOException as error:
@@ -249,25 +219,6 @@ def _send_rows(job: _Job, ask: Ask, reader: pa.RecordBatchReader) -> dict[str, A
 
 def _told(error: QautlraError) -> bytes:
     return json.dumps(error.to_dict() | {"status": error.status}, default=str).encode()
-
-
-def _value(kind: str, value: Any) -> Any:
-    if kind == "t":
-        return moment(value)
-    return date.fromisoformat(value) if kind == "d" else value
-
-
-def bound_values(values: Iterable[Any]) -> tuple[tuple[str, Any], ...]:
-    """Return values of a statement as an `Ask` holds them."""
-    found: list[tuple[str, Any]] = []
-    for value in values:
-        if isinstance(value, datetime):
-            found.append(("t", microseconds(value)))
-        elif isinstance(value, date):
-            found.append(("d", value.isoformat()))
-        else:
-            found.append(("v", value))
-    return tuple(found)
 
 
 def _given_up(why: str, timeout_s: float) -> LimitError:
