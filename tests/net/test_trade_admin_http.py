@@ -441,6 +441,32 @@ def test_an_instrument_of_our_own(front: TradingFront) -> None:
     assert "SHFE.cu2209" not in front.get(None, "/api/market/instruments?pattern=cu22")
 
 
+def test_an_instrument_of_our_own_is_worth_what_it_last_traded_at(make: Callable[..., TradingFront]) -> None:
+    """The feed shows none: trades say what it is worth, to all alike, over a restart and the settlement."""
+    front = make()
+    front.quotes()
+    asked = {
+        "instrument_id": "SHFE.cu2208", "price_tick": 5, "contract_multiplier": 2, "upper_limit": 80000,
+        "lower_limit": 60000, "margin_rate": 0.2, "commission_rate": 0.0,
+    }  # fmt: skip
+    front.post("root", "/api/admin/instrument/create", asked)
+    for price in (70000, 70100):
+        submit(front, "BUY", "OPEN", 1, price, "SHFE.cu2208")
+        submit(front, "SELL", "OPEN", 1, price, "SHFE.cu2208", "acc002", "bob")
+
+    def shown(one: TradingFront) -> list[tuple[float, float]]:
+        held = [one.get(user, f"/api/position/user/{user}")[0] for user in ("ann", "bob")]
+        return [(position["last_price"], position["position_profit"]) for position in held]
+
+    assert shown(front) == [(70100, 200), (70100, -200)]
+    front.stop()
+    front = make()
+    assert shown(front) == [(70100, 200), (70100, -200)]
+    done = front.post("root", "/api/admin/settlement/execute", {"force": True})
+    assert done["prices"]["SHFE.cu2208"] == 70100
+    assert front.get("ann", "/api/user/ann/accounts")[0]["balance"] == 1_000_200
+
+
 def listed(front: TradingFront, symbol: str) -> dict[str, Any]:
     (row,) = front.get("root", f"/api/admin/instruments?pattern={symbol}")
     found: dict[str, Any] = row

@@ -7,6 +7,7 @@ to the exchange. Instruments are listed when they are first asked for; phases fo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -97,6 +98,7 @@ class Engine:
         self._self_trade = book.REJECT_TAKER if self_trade else book.ALLOW
         self._touched: dict[int, bool] = {}  # by account: whether a day of it has ended
         self._moved: dict[int, set[int]] = {}  # by account: instruments it holds whose price has moved
+        self._fed: set[int] = set()  # instruments the feed has shown, as far as that was asked
         self.outside: Callable[[str], object | None] = lambda _account_id: None
         "Tells of an account whose orders go to a broker outside: it has no money and no day here."
         self.settlement_prices: dict[int, float] = {}
@@ -463,7 +465,10 @@ class Engine:
 
     def collect(self, *, moved: bool = True) -> list[Change]:
         """Return what changed since the last call, one `Change` per account; without `moved` prices wait."""
-        found, touched, self._touched = orders.changes(self.exchange), self._touched, {}
+        found = orders.changes(self.exchange)
+        if unfed := [one[1] for one in found.values() if one[1] and not one[3] <= self._fed]:
+            self._mark_by_trades(chain.from_iterable(unfed))
+        touched, self._touched = self._touched, {}
         held: dict[int, set[int]] = {}
         if moved:
             held, self._moved = self._moved, held
@@ -486,6 +491,24 @@ class Engine:
                 )
             )
         return changes
+
+    def _mark_by_trades(self, numbers: Iterable[int]) -> None:
+        """Mark what the feed has never shown at its newest trade: nothing else says what it is worth."""
+        trades = (self.exchange.trade(number) for number in sorted(numbers))
+        for instrument, trade in {trade["instrument"]: trade for trade in trades}.items():
+            if self._is_fed(instrument) or trade["reason"] in CAUSES:
+                continue
+            self.exchange.mark(instrument, trade["price"], self.now_ns())
+            for account in self.exchange.holders(instrument):
+                self._moved.setdefault(account, set()).add(instrument)
+
+    def _is_fed(self, instrument: int) -> bool:
+        if instrument not in self._fed:
+            line = self._instruments.find(self._symbols[instrument])
+            if line < 0 or self._tape.last(line) is None:
+                return False
+            self._fed.add(instrument)
+        return True
 
     # --- reads ---
 
