@@ -85,7 +85,7 @@ def test_ends_cleanly_and_in_time_under_full_load(tmp_path: Path, number: signal
 
 
 def test_prints_addresses_for_people(tmp_path: Path) -> None:
-    process = start(tmp_path, "--mode", "md", "--port", "0", "--set", "source.sim.history_bars=10")
+    process = start(tmp_path, "--mode", "md", "--port", "0", "--set", "source.sim.history_bars=0")
     assert process.stdout is not None
     lines = [process.stdout.readline().decode() for _ in range(3)]
     process.send_signal(signal.SIGTERM)

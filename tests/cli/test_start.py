@@ -52,7 +52,7 @@ def started(directory: Path, *options: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("options", "spared"),
     [
-        (("--mode", "all", "--set", "source.sim.history_bars=10"), set()),
+        (("--mode", "all", "--set", "source.sim.history_bars=0"), set()),
         (("--mode", "md"), STORE | USERS | TRADE),
         (("--mode", "md", "--set", "trade.ctp_front.enabled=false"), STORE | USERS | TRADE),
         (("--mode", "trade"), STORE),

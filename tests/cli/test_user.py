@@ -67,7 +67,7 @@ def ended(process: subprocess.Popen[bytes]) -> None:
     assert b"Traceback" not in process.stderr.read()
 
 
-SMALL = ("--set", "source.sim.history_bars=10")
+SMALL = ("--set", "source.sim.history_bars=0")
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def under_exec(server: Server, python: str, program: Path, *words: str) -> list[
 
 
 def trading_server(serve: Serve, *arguments: str) -> Server:
-    less = ("--set", "source.sim.history_bars=10")
+    less = ("--set", "source.sim.history_bars=0")
     server = serve("--set", "trade.ctp_front.listen=127.0.0.1:0", *less, *arguments)
     server.add_user("sim001", PASSWORD, "--account", "sim001", "--broker", "paper", "--cash", "10000000")
     return server

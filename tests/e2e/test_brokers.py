@@ -110,7 +110,7 @@ password = "{PASSWORD}"
 
     def start_broker(self) -> Server:
         words = ("--set", f"trade.ctp_front.listen=127.0.0.1:{self._ports[1]}", "--set", "source.sim.seed=7")
-        words += ("--set", "source.sim.history_bars=10", "--set", "trade.durability=process")
+        words += ("--set", "source.sim.history_bars=0", "--set", "trade.durability=process")
         server = self._serve(*words, port=self._ports[0], data=self._directory / "broker", wait=False)
         server.wait_ready(60.0)
         return server

@@ -13,7 +13,7 @@ from qautlra.link.ctp_library import simulated_library
 from tests.e2e.conftest import Serve, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-FRONT = ("--set", "trade.ctp_front.listen=127.0.0.1:0", "--set", "source.sim.history_bars=10")
+FRONT = ("--set", "trade.ctp_front.listen=127.0.0.1:0", "--set", "source.sim.history_bars=0")
 
 
 def front_of(server: Server) -> str:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tests.e2e.conftest import Serve, Server
 
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 
 
 def ask(server: Server, body: dict[str, Any], path: str = "/api/v1/query", **headers: str) -> Any:

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Serve
 USER, PASSWORD = "keeper", "Check-pass-1"
 ENV = {"QAUTLRA__AUTH__USERNAME": USER, "QAUTLRA__AUTH__PASSWORD": PASSWORD}
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 
 
 def say(ws: ClientConnection, **message: Any) -> None:

@@ -161,7 +161,7 @@ EFFECTIVE = {
     "name": "other", "front_addr": "tcp://127.0.0.1:2", "td_addr": "tcp://127.0.0.1:3", "user_id": "u2",
     "password": "p2", "broker_id": "8888", "app_id": "a2", "auth_code": "c2", "source_type": "sina",
 }  # fmt: skip
-SIM = ("source.kinds=sim", "source.sim.trading_day=2025-06-03", "source.sim.history_bars=10")
+SIM = ("source.kinds=sim", "source.sim.trading_day=2025-06-03", "source.sim.history_bars=0")
 ORIGINS = {"rest_api.cors.allowed_origins": ["http://x.example"]}
 
 Case = tuple[Any, Callable[[Any], Any], Any, Any, dict[str, Any]]

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Serve, Server
 USER, PASSWORD = "keeper", "Check-pass-1"
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()}
 ENV = {"QAUTLRA__AUTH__USERNAME": USER, "QAUTLRA__AUTH__PASSWORD": PASSWORD}
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 ARROW = "application/vnd.apache.arrow.stream"
 
 

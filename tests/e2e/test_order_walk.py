@@ -31,7 +31,7 @@ def test_from_rabbitmq_to_a_fill_in_mongodb(rabbit_url: str, mongo_url: str, ser
         "trade.trader.cash=5000000",
         f'trade.amqp.accounts=["{account}"]',
         "trade.ctp_front.enabled=false",
-        "source.sim.history_bars=10",
+        "source.sim.history_bars=0",
     )
     flags = [part for setting in settings for part in ("--set", setting)]
     server = serve(*flags, mode="trade", wait=False)

@@ -121,7 +121,7 @@ def envelope(account: str, order_id: str, price: float, **data: Any) -> dict[str
 
 @pytest.mark.slow
 def test_the_paper_broker_beside_a_feed(rabbit_url: str, serve: Serve, trade: Callable[..., Trader]) -> None:
-    feed = serve("--set", "source.sim.history_bars=10", mode="md", wait=False)
+    feed = serve("--set", "source.sim.history_bars=0", mode="md", wait=False)
     feed.wait_ready(60.0)
     mark = uuid.uuid4().hex[:8]
     account, exchange = f"tr{mark}", f"qaorder.{mark}"
@@ -168,7 +168,7 @@ routing_key = ""
 @pytest.mark.slow
 def test_a_diff_gateway_is_a_broker(rabbit_url: str, serve: Serve, trade: Callable[..., Trader]) -> None:
     """The gateway is another of our processes, spoken to as any open-trade-gateway would be."""
-    less = ("--set", "trade.ctp_front.enabled=false", "--set", "source.sim.history_bars=10")
+    less = ("--set", "trade.ctp_front.enabled=false", "--set", "source.sim.history_bars=0")
     gateway = serve(*less, mode="trade", wait=False)
     gateway.wait_ready(60.0)
     mark = uuid.uuid4().hex[:8]

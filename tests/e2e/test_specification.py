@@ -14,7 +14,7 @@ from tests.services import program
 
 # What JSON.stringify makes of the specification's object.
 SUBSCRIBE = '{"aid":"subscribe_quote","ins_list":"au2512,rb2512,IF2506"}'
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 
 
 def blocks(shared: Path, language: str) -> list[str]:

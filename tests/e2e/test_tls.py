@@ -17,7 +17,7 @@ from tests.e2e.test_ingest import ENV
 from tests.e2e.test_kafka import until
 from tests.services import program
 
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 
 
 def certificate(directory: Path, name: str = "a", *more: str) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.clients import DiffClient
 from tests.e2e.conftest import Serve, Server, free_port
 
-DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=10")
+DAY = ("--set", "source.sim.trading_day=2025-06-03", "--set", "source.sim.history_bars=0")
 
 
 def upstream(server: Server) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -108,6 +109,7 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
     from qautlra.base.imports import certificates_unread
     from qautlra.base.memory import collect_seldom, keep_freed
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as `store.kept` gives it to processes of ours
     collect_seldom()
     keep_freed()
 
@@ -130,6 +132,7 @@ def run(loaded: Loaded, as_json: bool, more: Callable[[App], dict[str, Any]] = l
     # hold a fast writer back (before Python 3.12.9); uvloop's does.
     http_writer.SKIP_WRITELINES = False
     app = build(loaded)
+    gc.freeze()  # what modules are made of is no garbage either
     if app.choice.note:
         logger.warning("source", text=app.choice.note)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -33,6 +33,8 @@ ENVIRONMENT = (
     "LANG",
     "LC_ALL",
 )
+GIVEN = {"OPENBLAS_NUM_THREADS": "1"}
+"Nobody multiplies matrices: numpy need start no threads for it, which takes a sixth of its import."
 
 _log = log.get_logger("store")
 
@@ -123,10 +125,11 @@ class KeptProcess:
         await self._end()
         ours, theirs = socket.socketpair()
         try:
+            inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
             self._process = Child(
                 self._command,
                 theirs.fileno(),
-                self._environment | {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+                GIVEN | self._environment | inherited,
                 _Report(self._name),
                 self._inherits,
             )
