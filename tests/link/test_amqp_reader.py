@@ -103,6 +103,14 @@ def test_a_cancelled_consumer_is_told_and_passed_on() -> None:
     assert not other.is_cancelled
 
 
+def test_what_a_broker_says_of_publishers_is_noted_and_passed_on() -> None:
+    made, data = reader(), method(commands.Connection.Blocked("low on memory"), 0)
+    assert made.feed(data) == ([], data) and made.blocked == "low on memory"
+    assert made.feed(method(commands.Connection.Blocked(), 0))[0] == [] and made.blocked == "blocked"
+    made.feed(method(commands.Connection.Unblocked(), 0))
+    assert made.blocked == ""
+
+
 def test_a_long_body_is_cut_and_the_next_is_whole() -> None:
     made, long = reader(), bytes(range(256)) * (BODY_BYTES // 256 + 1000)
     data = delivery(long) + delivery(b"next", tag=2)

@@ -454,7 +454,9 @@ def test_a_queue_of_somebody_else_stops_no_other(rabbit_url: str) -> None:
         assert sorted(got) == [("b", b"order"), ("d", b"order")]
         await asyncio.sleep(0.5)  # probes pass, and the broker is asked again
         assert bus.connects_count == 1 and bus.state == "connected" and bus.refused_count == 3
-        assert all(refusal.wait_s >= 0.2 for refusal in bus._refusals.values()), "asked ever more seldom"
+        assert all(refusal.wait_s >= 0.2 for refusal in bus._topology._refusals.values()), (
+            "asked ever more seldom"
+        )
         await channel.queue_delete(queues[0].name)
         await connection.close()  # and with it the exclusive queue
         await until(lambda: bus.refused_count == 1)

@@ -27,6 +27,7 @@ from qautlra.net.amqp_letters import DEAD_QUEUE
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
 from qautlra.wire.trade_errors import INTERNAL
+from tests.link.amqp_relay import Relay
 from tests.link.test_bus import Names, until
 from tests.services import RABBIT_URL, require
 from tests.trade.rig import Rig
@@ -118,7 +119,7 @@ class Desk:
 
         queue = self.names.queue
         name = self.settings.transactions_exchange
-        self.client.declare(*self.bus._exchanges) if isinstance(self.bus, AmqpBus) else None
+        self.client.declare(*self.bus._topology.exchanges) if isinstance(self.bus, AmqpBus) else None
         both = ((name, self.account), (name, self.account + "x"))
         self.client.serve(queue("t", *both, needs_ack=False), trade)
         self.client.serve(queue("a", (self.settings.account_exchange, "#"), needs_ack=False), told)
@@ -308,6 +309,63 @@ def test_a_dead_letter_that_is_not_taken_waits_and_holds_up_nobody(
 
     monkeypatch.setattr(amqp_letters, "DEAD_QUEUE", f"qt.{tmp_path.name}.{os.getpid()}.dead")
     asyncio.run(main(Desk("rabbit", tmp_path)))
+
+
+def test_a_broker_that_blocks_its_publishers_is_waited_for(tmp_path: Path) -> None:
+    """Orders of the prefetch are executed, nothing is told; then everything once, on the same connection."""
+    require("RabbitMQ", 5672)
+    relay = Relay(RABBIT_URL)
+
+    class Relayed(Desk):
+        def make_bus(self) -> Bus:
+            """The door's comes by the relay, the stranger's does not."""
+            options = {"retry_max_s": 0.3, "probe_s": 0.1, "answer_timeout_s": 0.3}
+            url = RABBIT_URL if hasattr(self, "bus") else relay.url
+            return AmqpBus(AmqpOptions(Secret(url), 16, **options))  # type: ignore[arg-type]
+
+    async def body(desk: Desk) -> None:
+        desk.rig.tick(CU, 75_000, ask_price1=75_000, ask_volume1=100_000)
+        await desk.send(desk.order("before"))
+        await until(lambda: len(desk.trades) == 1)
+        await desk.settled()
+        await asyncio.sleep(0.1)  # what is acknowledged has gone
+        told = len(desk.told)
+        relay.block()
+        await until(lambda: desk.bus.is_blocked)
+        await desk.send(*(desk.order(f"o{n}") for n in range(60)), b"junk")
+        await until(lambda: len(desk.orders()) == 17)
+        await asyncio.sleep(1.0)  # longer than an answer is waited for, and many probes
+        health = desk.door.health()
+        assert health["state"] == "blocked" and "low on memory" in health["error"]
+        assert health["blocked_s"] >= 1.0 and health["connects"] == 1 and desk.bus.is_connected
+        assert b"\nqautlra_net_amqp_blocked_count 1.0\n" in metrics.render()
+        assert (len(desk.orders()), len(desk.trades), len(desk.told)) == (17, 1, told)
+        assert relay.held_bytes < 20_000
+        made = desk.account + "made"  # an account that comes meanwhile is served afterwards
+        desk.names.queues.append(f"qautlra.orders.{made}")
+        assert desk.rig.trade.open_account(made, 1_000_000).ok
+        await asyncio.sleep(0.4)
+        relay.unblock()
+        await until(lambda: len(desk.trades) == 61)
+        await desk.settled()
+        assert len({trade["trade_id"] for trade in desk.trades}) == 61 and desk.door.dead_count == 1
+        await until(lambda: f"qautlra.orders.{made}" in [one.decode() for one in desk.bus._consuming])  # type: ignore[attr-defined]
+        health = desk.door.health()
+        assert (health["state"], health["connects"], health["redelivered"]) == ("connected", 1, 0)
+        assert "error" not in health and not health["dead_waiting"]
+        relay.block()
+        await until(lambda: desk.bus.is_blocked)
+        relay.cut()
+        await until(lambda: desk.door.health()["connects"] == 2)
+        assert desk.door.health()["state"] == "connected" and not desk.bus.is_blocked
+
+    async def main() -> None:
+        async with asyncio.timeout(40), relay.running():
+            desk = Relayed("rabbit", tmp_path, cash=1e9)
+            async with desk:
+                await body(desk)
+
+    asyncio.run(main())
 
 
 def test_an_account_whose_queue_is_somebody_elses_is_alone_without_its_door(tmp_path: Path) -> None:

@@ -18,16 +18,16 @@ from urllib.parse import unquote, urlsplit
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, InvalidFrameError
-from pamqp import commands
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
 from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
-from qautlra.link.amqp_channel import AskingChannel, KeepingChannel, RefusedError
+from qautlra.link.amqp_channel import AskingChannel, KeepingChannel
 from qautlra.link.amqp_frames import acknowledge, bind, encode, question
 from qautlra.link.amqp_reader import FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
+from qautlra.link.amqp_topology import Topology
 from qautlra.link.back_off import BackOff
 from qautlra.link.bus import Delivery, Exchange, Message, OnDelivery, Queue
 from qautlra.link.web_socket import shown_url
@@ -36,12 +36,8 @@ _log = get_logger("link")
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it meets is in our log, once
 ACK_WAIT_S = 0.005
 """So long an acknowledgement may wait for a message it can be written with."""
-REFUSED_MAX_S = 60.0
-"""Longest wait before the broker is asked again for what it refused."""
 CHANNEL_MAX = 65_535
 """Highest number of a channel, of a broker that sets no bound."""
-SHOWN_COUNT = 10
-NOT_FOUND = 404
 ENDLESS_FRAME_BYTES = 128 << 20
 """Longest frame of a broker that sets no bound: RabbitMQ's own for a message."""
 _FAILURES = (
@@ -95,22 +91,13 @@ class _Consumer:
         "Whether the broker said on this connection that we are its consumer."
 
 
-class _Refusal:
-    """What the broker does not let us have, why, and when it is asked again."""
-
-    def __init__(self, wait_s: float) -> None:
-        self.text = ""
-        self.wait_s = wait_s
-        self.due_s = 0.0
-
-
 class AmqpBus:
     """Speaks to one broker. Everything declared is declared again on each connection."""
 
     def __init__(self, options: AmqpOptions) -> None:
         check_url(options.url.reveal())
         self._options = options
-        self._exchanges: list[Exchange] = []
+        self._topology = Topology(options.probe_s)
         self._consumers: dict[str, _Consumer] = {}
         self._consuming: dict[bytes, _Consumer] = {}
         "On this connection, by consumer tag: the queue's name."
@@ -121,7 +108,6 @@ class AmqpBus:
         self._keeping_lock = asyncio.Lock()
         self._socket: Socket | None = None
         "Of the connection that is up."
-        self._refusals: dict[Exchange | Queue, _Refusal] = {}
         self._changed = asyncio.Event()
         "Set, and another one put in its place, when what holds messages back may have gone."
         self._frame_bytes = FRAME_BYTES
@@ -135,6 +121,9 @@ class AmqpBus:
         self._questions: deque[tuple[float, asyncio.Future[None]]] = deque()
         "When each was asked that is not answered yet, oldest first."
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._probe_timeout: asyncio.Timeout | None = None
+        self._blocked_s = 0.0
+        "Since when the broker takes no messages, 0: it does."
         self._back_off = BackOff(
             options.retry_min_s, options.retry_max_s, new_random().random, options.settled_s
         )
@@ -164,11 +153,17 @@ class AmqpBus:
     @property
     def refused_count(self) -> int:
         """Exchanges and queues of ours that the broker does not let us have."""
-        return len(self._refusals)
+        return self._topology.refused_count
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the broker takes no messages now: what is published waits."""
+        return self._blocked_s > 0
 
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
-        self._exchanges += [exchange for exchange in exchanges if exchange not in self._exchanges]
+        there = self._topology.exchanges
+        there += [exchange for exchange in exchanges if exchange not in there]
 
     def serve(self, queue: Queue, on_delivery: OnDelivery | None) -> None:
         """Keep the queue; with `on_delivery`, consume it, now and on every connection to come."""
@@ -222,12 +217,12 @@ class AmqpBus:
     async def publish(self, messages: Sequence[Message]) -> None:
         """Return when the broker has them in this order; LinkError when that is not known.
 
-        Waits while there is no connection, or an exchange of theirs is refused. A question on the same
-        channel is answered after the messages before it were routed: cheaper than one confirmation each, and
-        no weaker for transient messages. It goes in the same write, at once; what is published meanwhile goes
-        behind it, and does not wait for that answer.
+        Waits while there is no connection, the broker takes no messages, or an exchange of theirs is refused.
+        A question on the same channel is answered after the messages before it were routed: cheaper than one
+        confirmation each, and no weaker for transient messages. It goes in the same write, at once; what is
+        published meanwhile goes behind it, and does not wait for that answer.
         """
-        while (channel := self._outgoing) is None or self._holds(messages):
+        while (channel := self._outgoing) is None or self.is_blocked or self._topology.holds(messages):
             await self._changed.wait()
         assert self._socket is not None
         number = channel.number
@@ -247,7 +242,7 @@ class AmqpBus:
         Waits while there is no connection. A queue of ours that is not there is made again, for next time.
         """
         async with self._keeping_lock:
-            while (keeping := self._keeping) is None or not self._connected.is_set():
+            while (keeping := self._keeping) is None or not self._connected.is_set() or self.is_blocked:
                 await self._changed.wait()
             kept = await keeping.keep(messages, self._options.answer_timeout_s)
         missing = {message.key for message, is_kept in zip(messages, kept, strict=True) if not is_kept}
@@ -256,10 +251,6 @@ class AmqpBus:
                 await self._serve_now(incoming, self._consumers[name])
         self.published_count += sum(kept)
         return kept
-
-    def _holds(self, messages: Sequence[Message]) -> bool:
-        refused = {one.name for one in self._refusals if isinstance(one, Exchange)}
-        return bool(refused) and any(message.exchange in refused for message in messages)
 
     def _pulse(self) -> None:
         self._changed.set()
@@ -271,6 +262,29 @@ class AmqpBus:
             answered = self._questions.popleft()[1]
             if not answered.done():
                 answered.set_result(None)
+
+    def _hold(self, reason: str) -> None:
+        """The broker takes nothing any more, or again: it reads nothing meanwhile, and owes no answer.
+
+        Whether it is there, its heartbeats tell.
+        """
+        self._blocked_s = monotonic_s() if reason else 0.0
+        self.error = f"the broker takes no messages: {reason}" if reason else ""
+        loop = asyncio.get_running_loop()
+        if self._probe_timeout is not None and not self._probe_timeout.expired():
+            self._probe_timeout.reschedule(None if reason else loop.time() + self._options.answer_timeout_s)
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+        if self._connected.is_set():
+            self.state = "blocked" if reason else "connected"
+        if reason:
+            _log.warning("broker_blocked", url=self.shown_url, reason=reason)
+            return
+        _log.info("broker_unblocked", url=self.shown_url)
+        self._questions = deque((monotonic_s(), answered) for _, answered in self._questions)
+        self._look_for_answers()
+        self._pulse()
 
     def _look_for_answers(self) -> None:
         """End a connection that owes an answer for too long; one timer for all of them."""
@@ -306,7 +320,7 @@ class AmqpBus:
 
     def health(self) -> dict[str, Any]:
         """Return whether the broker is there and what went through."""
-        found = {
+        found: dict[str, Any] = {
             "state": self.state,
             "broker": self.shown_url,
             "connects": self.connects_count,
@@ -315,10 +329,10 @@ class AmqpBus:
             "unacked": self.unacked_count,
             "published": self.published_count,
         }
-        refused = {f"{_kind(one)} {one.name}": refusal.text for one, refusal in self._refusals.items()}
-        error = self.error or "; ".join(f"{name}: {text}" for name, text in list(refused.items())[:1])
-        if refused:
-            found |= {"refused": dict(list(refused.items())[:SHOWN_COUNT]), "refused_count": len(refused)}
+        if self.is_blocked:
+            found["blocked_s"] = round(monotonic_s() - self._blocked_s, 3)
+        found |= self._topology.health()
+        error = self.error or "; ".join(f"{name}: {text}" for name, text in found.get("refused", {}).items())
         return found | ({"error": error} if error else {})
 
     async def _once(self) -> None:
@@ -384,61 +398,34 @@ class AmqpBus:
         socket.on_own = lambda number, frame: (declaring if number == most else keeping).take(frame)
         socket.reader.own_from = most - 1
         socket.on_taken, socket.on_answers = self._deliver, self._take_answers
-        socket.on_cancelled = self._lost_consumer
+        socket.on_cancelled, socket.on_blocked = self._lost_consumer, self._hold
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
-        for exchange in self._exchanges:
-            await self._granted(exchange, _declaration(exchange))
+        for exchange in self._topology.exchanges:
+            await self._topology.have_exchange(declaring, exchange, ())
         for consumer in list(self._consumers.values()):
             consumer.is_served = False
             await self._serve(incoming, consumer)
 
-    async def _granted(self, wanted: Exchange | Queue, *questions: Any) -> bool:
-        """Ask for an exchange or a queue; when it is refused, it alone is missing, and asked for again later.
-
-        LinkError when an exchange it is bound to is gone: on another connection that is declared again.
-        """
-        assert self._declaring is not None
-        refusal = self._refusals.get(wanted)
-        try:
-            for question in questions:
-                await self._declaring.ask(question)
-        except RefusedError as error:
-            if error.number == NOT_FOUND and isinstance(question, commands.Queue.Bind):
-                raise LinkError(f"queue {wanted.name!r} cannot be bound: {error.message}") from None
-            if refusal is None:
-                refusal = self._refusals[wanted] = _Refusal(self._options.probe_s)
-            refusal.due_s = monotonic_s() + refusal.wait_s
-            refusal.wait_s = min(2 * refusal.wait_s, REFUSED_MAX_S)
-            if refusal.text != error.message:
-                refusal.text = error.message
-                _log.warning("broker_refused", **{_kind(wanted): wanted.name}, error=error.message)
-            return False
-        if refusal is not None:
-            del self._refusals[wanted]
-            _log.info("broker_grants", **{_kind(wanted): wanted.name})
-            self._pulse()
-        return True
-
-    async def _ask_again(self, incoming: AbstractChannel) -> None:
-        """Ask for what was refused and is due, exchanges first: queues are bound to them.
+    async def _ask_again(self, incoming: AbstractChannel, declaring: AskingChannel) -> None:
+        """Ask for what was refused and is due.
 
         Queues we have are bound before anything is published to an exchange that was held back for it.
         """
-        due = [one for one, refusal in self._refusals.items() if refusal.due_s <= monotonic_s()]
-        for one in sorted(due, key=lambda one: isinstance(one, Queue)):
-            if isinstance(one, Exchange):
-                served = [consumer.queue for consumer in self._consumers.values() if consumer.is_served]
-                binds = [
-                    commands.Queue.Bind(0, queue.name, *binding)
-                    for queue in served for binding in queue.bindings if binding[0] == one.name
-                ]  # fmt: skip
-                await self._granted(one, _declaration(one), *binds)
-            elif (consumer := self._consumers[one.name]).queue == one:
-                await self._serve(incoming, consumer)
+        for one in self._topology.due():
+            if isinstance(one, Queue):
+                if (consumer := self._consumers[one.name]).queue == one:
+                    await self._serve(incoming, consumer)
+            elif await self._topology.have_exchange(declaring, one, self._served_queues()):
+                self._pulse()
+
+    def _served_queues(self) -> list[Queue]:
+        return [consumer.queue for consumer in self._consumers.values() if consumer.is_served]
 
     async def _serve_now(self, channel: AbstractChannel, consumer: _Consumer) -> None:
         try:
+            while self.is_blocked:
+                await self._changed.wait()
             async with asyncio.timeout(self._options.answer_timeout_s):
                 await self._serve(channel, consumer)
         except (*_FAILURES, LinkError) as error:
@@ -449,9 +436,9 @@ class AmqpBus:
     async def _serve(self, incoming: AbstractChannel, consumer: _Consumer) -> None:
         """Have the queue, bound, and consume it, unless the broker refuses it."""
         queue = consumer.queue
-        questions = [_declaration(queue)]
-        questions += [commands.Queue.Bind(0, queue.name, *binding) for binding in self._bindings(queue)]
-        if not await self._granted(queue, *questions) or consumer.on_delivery is None:
+        if self._declaring is None or not await self._topology.have_queue(self._declaring, queue):
+            return
+        if consumer.on_delivery is None:
             return
         name = queue.name.encode()
         is_consumed = name in self._consuming
@@ -460,11 +447,6 @@ class AmqpBus:
             no_ack = not queue.needs_ack
             await incoming.basic_consume(queue.name, _never, no_ack=no_ack, consumer_tag=queue.name)
         consumer.is_served = True
-
-    def _bindings(self, queue: Queue) -> list[tuple[str, str]]:
-        """Return those to exchanges that are what we want them to be: another brings what is not for us."""
-        refused = {one.name for one in self._refusals if isinstance(one, Exchange)}
-        return [binding for binding in queue.bindings if binding[0] not in refused]
 
     def _deliver(self, taken: Taken) -> None:
         name, tag, redelivered, message_id, body = taken
@@ -488,15 +470,18 @@ class AmqpBus:
     def _bind_again(self) -> None:
         """Bind every queue as it was: an exchange that was deleted and made again has lost its bindings."""
         assert self._socket is not None and self._incoming is not None
-        queues = [consumer.queue for consumer in self._consumers.values() if consumer.is_served]
         number = self._incoming.number
         self._socket.write(
-            b"".join(bind(number, queue.name, *one) for queue in queues for one in self._bindings(queue))
+            b"".join(
+                bind(number, queue.name, *one)
+                for queue in self._served_queues()
+                for one in self._topology.bindings(queue)
+            )
         )
 
     async def _watch(self, connection: AbstractConnection) -> None:
         """Return when the connection is closed, or raise when it only looks open."""
-        assert self._incoming is not None and self._outgoing is not None
+        assert self._incoming is not None and self._outgoing is not None and self._declaring is not None
         parts = (connection, self._incoming, self._outgoing)
         closing = [part.closing for part in parts]
         while True:
@@ -508,11 +493,14 @@ class AmqpBus:
                 told = [_text(reason) for reason in reasons if reason is not None]
                 self.error = self.error or (told[0] if told else "closed by the broker")
                 return
-            async with asyncio.timeout(self._options.answer_timeout_s):
-                await self._ask_again(self._incoming)
+            if self.is_blocked:
+                continue
+            async with asyncio.timeout(self._options.answer_timeout_s) as self._probe_timeout:
+                await self._ask_again(self._incoming, self._declaring)
                 self._bind_again()
                 for consumer in [c for c in self._consumers.values() if c.is_served]:
                     await self._probe(consumer)
+            self._probe_timeout = None
 
     async def _probe(self, consumer: _Consumer) -> None:
         """Ask the broker for our consumer; a queue that holds messages while we could take them must move."""
@@ -532,6 +520,8 @@ class AmqpBus:
 
     def _forget(self) -> None:
         self._connected.clear()
+        self._blocked_s = 0.0
+        self._probe_timeout = None
         self._write_acks()
         if self._socket is not None:
             self._socket.let_go()
@@ -550,20 +540,6 @@ class AmqpBus:
         for consumer in self._consumers.values():
             consumer.unacked_count = 0
         self._epoch += 1
-
-
-def _kind(wanted: Exchange | Queue) -> str:
-    return "exchange" if isinstance(wanted, Exchange) else "queue"
-
-
-def _declaration(wanted: Exchange | Queue) -> Any:
-    if isinstance(wanted, Exchange):
-        name, kind, durable, auto_delete = wanted
-        return commands.Exchange.Declare(0, name, kind, durable=durable, auto_delete=auto_delete)
-    arguments: dict[str, Any] = {"x-single-active-consumer": True} if wanted.one_consumer else {}
-    if wanted.length_count:
-        arguments["x-max-length"] = wanted.length_count
-    return commands.Queue.Declare(0, wanted.name, durable=True, arguments=arguments)
 
 
 async def _never(_message: object) -> None:

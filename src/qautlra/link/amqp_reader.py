@@ -21,6 +21,7 @@ _END = 0xCE
 _METHOD, _HEADER, _BODY, _HEARTBEAT = 1, 2, 3, 8
 _BASIC = 60
 _DELIVER, _CANCEL, _QOS_OK = b"\x00\x3c\x00\x3c", b"\x00\x3c\x00\x1e", b"\x00\x3c\x00\x0b"
+_BLOCKED, _UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"
 _MESSAGE_ID = 0x0080
 _BEFORE_IT = ((0x8000, -1), (0x4000, -1), (0x2000, 4), (0x1000, 1), (0x0800, 1), (0x0400, -1), (0x0200, -1),
               (0x0100, -1))  # fmt: skip
@@ -45,7 +46,7 @@ class Reader:
     """One connection's. Bounds: `frame_bytes` a frame, BODY_BYTES a body.
 
     Of channel `deliveries` messages are taken, of `answers` those to Basic.Qos, of those from `own_from` on
-    everything; of channel 0 nothing is.
+    everything; of channel 0 nothing is, but what it says of publishers is noted.
     """
 
     def __init__(self) -> None:
@@ -58,6 +59,8 @@ class Reader:
         "Frames of those channels, with their numbers."
         self.is_cancelled = False
         "Whether the broker took a consumer away."
+        self.blocked = ""
+        "Why the broker takes no messages now, in its words; empty while it does."
         self._kept = bytearray()
         self._needed_bytes = 0
         self._message: tuple[bytes, int, bool] | None = None
@@ -107,6 +110,11 @@ class Reader:
             elif channel >= self.own_from:
                 is_other = False
                 self.own.append((channel, data[at:end]))
+            elif not channel and kind == _METHOD:
+                if data[start : start + 4] == _BLOCKED:
+                    self.blocked = data[start + 5 : stop].decode("utf-8", "replace") or "blocked"
+                elif data[start : start + 4] == _UNBLOCKED:
+                    self.blocked = ""
             if is_other:
                 others.append(data[at:end])
             at, needed = end, _OVERHEAD_BYTES

@@ -39,6 +39,8 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_answers: Callable[[int], None]
         self.on_cancelled: Callable[[], None]
         self.on_own: Callable[[int, bytes], None]
+        self.on_blocked: Callable[[str], None]
+        self._blocked = ""
         self.let_go()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,6 +73,9 @@ class Socket(asyncio.StreamReaderProtocol):
         if reader.answers_count:
             count, reader.answers_count = reader.answers_count, 0
             self.on_answers(count)
+        if reader.blocked != self._blocked:
+            self._blocked = reader.blocked
+            self.on_blocked(self._blocked)
         if reader.own:
             own, reader.own = reader.own, []
             for channel, frame in own:
@@ -98,6 +103,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_answers = lambda _count: None
         self.on_cancelled = lambda: None
         self.on_own = lambda _channel, _frame: None
+        self.on_blocked = lambda _reason: None
 
     def _hand_over(self) -> None:
         for _ in range(min(TURN_COUNT, len(self._waiting))):

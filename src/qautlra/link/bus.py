@@ -73,6 +73,10 @@ class Bus(Protocol):
     def refused_count(self) -> int:
         """Exchanges and queues of ours that the broker does not let us have: they alone are missing."""
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the broker takes no messages now: what is published waits."""
+
     def declare(self, *exchanges: Exchange) -> None:
         """Say which exchanges there must be; before `run`."""
 

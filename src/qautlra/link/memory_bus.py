@@ -40,6 +40,7 @@ class MemoryBus:
         self.state = "stopped"
         self.error = ""
         self.refused_count = 0
+        self.is_blocked = False
         self.published_count = 0
         self.delivered_count = 0
         self.redelivered_count = 0

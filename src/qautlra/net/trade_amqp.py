@@ -205,6 +205,7 @@ class TradeAmqp(Service):
         )  # fmt: skip
         watch("trades_total", "Trades told", lambda s: s._results.trades_count, "counter")
         watch("connected_count", "1 while the broker is there", lambda s: s._bus.is_connected)
+        watch("blocked_count", "1 while the broker takes no messages", lambda s: s._bus.is_blocked)
         watch(
             "refused_count", "Exchanges and queues the broker does not let us have",
             lambda s: s._bus.refused_count,
