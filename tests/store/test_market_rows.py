@@ -69,6 +69,36 @@ def test_what_is_wrong_is_told_each_time() -> None:
             market_table(good.set_column(2, "last_price", pa.array(["one", "2"])), ROW_SCHEMA, 0)
 
 
+def test_an_event_s_value_that_is_none_of_its_column_is_told() -> None:
+    event = {"datetime": NOW.isoformat(), "instrument_id": "SHFE.cu2609"}
+    for name, value in (
+        ("trading_date", "2026-13-01"),
+        ("recv_time", "x"),
+        ("seq", 1.5),
+        ("last_price", "one"),
+    ):
+        with pytest.raises(InputError, match=f"event 1: {name}: ") as told:
+            market_table([event, event | {name: value}], ROW_SCHEMA, 0)
+        assert told.value.details["key"] == name
+    table = market_table([event | {"trading_date": "2026-01-06"}], ROW_SCHEMA, 0)
+    assert table.column("trading_date").to_pylist() == [dt.date(2026, 1, 6)]
+
+
+def test_ctps_no_value_is_no_value() -> None:
+    none = [
+        1.7976931348623157e308,
+        3.4028234663852886e38,
+        -1.7976931348623157e308,
+        "-",
+        "1.7976931348623157e308",
+    ]
+    events = [
+        {"datetime": NOW.isoformat(), "instrument_id": "SHFE.cu2609", "close": value}
+        for value in (*none, 9e14)
+    ]
+    assert market_table(events, ROW_SCHEMA, 0).column("close").to_pylist() == [None] * len(none) + [9e14]
+
+
 def test_of_what_was_sent_nothing_large_is_kept() -> None:
     """Schemas are kept, and few; neither what senders note in them nor types that cannot be read."""
     note = {"note": "x" * 100_000}

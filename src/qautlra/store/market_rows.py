@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from qautlra.base.errors import InputError
-from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME, TRADING_DATE
+from qautlra.store.schema import INSTRUMENT, ORDINAL, ROW_SCHEMA, TIME
 from qautlra.store.tables.infer import cast, fit
 from qautlra.store.timegrammar import parse_time
 
 NO_VALUE = ("-", "", None)
+FAR = 1e15
+"""From here on, either way, a number of an event is CTP's "no value": the largest double, or float."""
 _NARROW = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32())
 
 
@@ -100,19 +102,19 @@ def _is_read_as(given: pa.DataType, kind: pa.DataType) -> bool:
 def _value(at: int, name: str, value: Any, kind: pa.DataType, now_ns: int) -> Any:
     if value in NO_VALUE:
         return None
-    read = _reader(kind)
+    read = _reader(name, kind)
     try:
         found = read(value, now_ns)
     except InputError as error:
         raise InputError(f"event {at}: {error}", key=name) from None
-    if found is None and name != TRADING_DATE:
+    if found is None:
         raise InputError(f"event {at}: {name}: {str(value)[:64]!r} is not {kind}", key=name)
-    return found
+    return None if isinstance(found, float) and abs(found) >= FAR else found
 
 
-def _reader(kind: pa.DataType) -> Callable[[Any, int], Any]:
+def _reader(name: str, kind: pa.DataType) -> Callable[[Any, int], Any]:
     if pa.types.is_timestamp(kind):
-        return lambda value, now_ns: parse_time(value, now_ns, key="datetime") // 1_000
+        return lambda value, now_ns: parse_time(value, now_ns, key=name) // 1_000
     if pa.types.is_integer(kind):
         return lambda value, _now: fit(value, "int64")
     if pa.types.is_floating(kind):
