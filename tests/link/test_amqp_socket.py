@@ -382,7 +382,7 @@ def test_a_broker_by_tls(run: Run, tmp_path: Path) -> None:
                 await until(lambda: bus.error)
                 assert "CERTIFICATE_VERIFY_FAILED" in bus.error and not bus.is_connected
             url = f"{broker.url}?cafile={cert}"
-            async with linked(broker, lambda one: got.append(one.body), url) as bus:
+            async with linked(broker, lambda one: got.append(one.body), url, body_bytes=1 << 20) as bus:
                 await until(lambda: bus.is_connected)
                 await bus.publish([Message("", "q", b"x" * 300_000)])
                 broker.send(broker.deliver(b"y" * 300_000, b"z"))

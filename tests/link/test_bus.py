@@ -67,7 +67,8 @@ class Rig:
     def make(self, prefetch_count: int = 16) -> Bus:
         if self.kind == "memory":
             return MemoryBus(prefetch_count=prefetch_count)
-        return AmqpBus(AmqpOptions(Secret(RABBIT_URL), prefetch_count, retry_max_s=0.5, probe_s=0.2))
+        more = {"body_bytes": 1 << 20, "retry_max_s": 0.5, "probe_s": 0.2}
+        return AmqpBus(AmqpOptions(Secret(RABBIT_URL), prefetch_count, **more))  # type: ignore[arg-type]
 
     async def cut(self, bus: Bus) -> None:
         """Lose the connection without a goodbye."""

@@ -19,6 +19,7 @@ from qautlra.base.clock import monotonic_s
 from qautlra.base.secret import Secret
 from qautlra.link.amqp import AmqpBus, AmqpOptions
 from qautlra.link.amqp_frames import encode
+from qautlra.link.amqp_reader import BODY_BYTES
 from qautlra.link.bus import Bus, Delivery, Message, Queue
 from qautlra.link.memory_bus import MemoryBus
 from qautlra.model.order import Answer, InsertOrder
@@ -26,6 +27,7 @@ from qautlra.net import amqp_letters
 from qautlra.net.amqp_letters import DEAD_QUEUE
 from qautlra.net.amqp_out import Cursor
 from qautlra.net.trade_amqp import AmqpSettings, TradeAmqp
+from qautlra.wire.orders import MESSAGE_BYTES
 from qautlra.wire.trade_errors import INTERNAL
 from tests.link.amqp_relay import Relay
 from tests.link.test_bus import Names, until
@@ -309,6 +311,31 @@ def test_a_dead_letter_that_is_not_taken_waits_and_holds_up_nobody(
 
     monkeypatch.setattr(amqp_letters, "DEAD_QUEUE", f"qt.{tmp_path.name}.{os.getpid()}.dead")
     asyncio.run(main(Desk("rabbit", tmp_path)))
+
+
+def test_messages_that_are_no_orders_for_their_length_take_little_memory(tmp_path: Path) -> None:
+    """A prefetch full of them waits behind an order for an instrument that does not come."""
+    require("RabbitMQ", 5672)
+
+    def held() -> float:
+        found = [
+            line for line in metrics.render().splitlines() if line.startswith(b"qautlra_net_amqp_held_bytes ")
+        ]
+        return float(found[0].split()[1])
+
+    async def body(desk: Desk) -> None:
+        long = desk.order("long", note="x" * 300_000)
+        await desk.send(desk.order("first", code="cu2112"), *[long] * 80, desk.order("good"))
+        await until(lambda: desk.door.unacked_count == 64)
+        assert 63 * MESSAGE_BYTES < held() <= 64 * BODY_BYTES
+        await until(lambda: "good" in desk.orders())
+        await desk.settled()
+        assert list(desk.orders()) == ["good"] and desk.door.dead_count == 80 and held() == 0
+        told = [event["text"] for event in desk.events() if "65536" in event["text"]]
+        assert len(told) == 80
+
+    assert BODY_BYTES == MESSAGE_BYTES + 1
+    run(Desk("rabbit", tmp_path, instrument_wait_s=1.0), body)
 
 
 def test_a_broker_that_blocks_its_publishers_is_waited_for(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from qautlra.base.log import get_logger
 from qautlra.base.secret import Secret
 from qautlra.link.amqp_channel import AskingChannel, KeepingChannel
 from qautlra.link.amqp_frames import acknowledge, bind, encode, question
-from qautlra.link.amqp_reader import FRAME_BYTES, Taken
+from qautlra.link.amqp_reader import BODY_BYTES, FRAME_BYTES, Taken
 from qautlra.link.amqp_socket import Socket, SocketFactory
 from qautlra.link.amqp_topology import Topology
 from qautlra.link.back_off import BackOff
@@ -57,6 +57,8 @@ class AmqpOptions:
 
     url: Secret
     prefetch_count: int = 256
+    body_bytes: int = BODY_BYTES
+    "Of a longer message the head is delivered; with the prefetch the bound of what a queue holds here."
     open_timeout_s: float = 10.0
     answer_timeout_s: float = 10.0
     probe_s: float = 5.0
@@ -384,6 +386,7 @@ class AmqpBus:
     async def _set_up(self, connection: AbstractConnection, socket: Socket) -> None:
         frame_bytes = connection.connection_tune.frame_max  # 0: the broker knows no bound
         self._frame_bytes = frame_bytes or FRAME_BYTES
+        socket.reader.body_bytes = self._options.body_bytes
         socket.reader.frame_bytes = frame_bytes or ENDLESS_FRAME_BYTES
         outgoing = await connection.channel(publisher_confirms=False)
         incoming = await connection.channel(publisher_confirms=False)

@@ -9,8 +9,8 @@ import struct
 from typing import NamedTuple
 
 FRAME_BYTES = 131_072
-BODY_BYTES = 1_048_576
-"""Most that is kept of a body, as of a request's by HTTP; a longer one is cut there."""
+BODY_BYTES = (64 << 10) + 1
+"""Most that is kept of a body, a byte more than an order may have; a longer one is cut there."""
 
 _frame = struct.Struct(">BHI").unpack_from
 _tag = struct.Struct(">QB").unpack_from
@@ -43,7 +43,7 @@ class Taken(NamedTuple):
 
 
 class Reader:
-    """One connection's. Bounds: `frame_bytes` a frame, BODY_BYTES a body.
+    """One connection's. Bounds: `frame_bytes` a frame, `body_bytes` a body.
 
     Of channel `deliveries` messages are taken, of `answers` those to Basic.Qos, of those from `own_from` on
     everything; of channel 0 nothing is, but what it says of publishers is noted.
@@ -51,6 +51,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.frame_bytes = FRAME_BYTES
+        self.body_bytes = BODY_BYTES
         self.deliveries = 0
         self.answers = 0
         self.answers_count = 0
@@ -149,12 +150,12 @@ class Reader:
             raise JunkError("a body of no delivery, or longer than its header says")
         self._missing_bytes = missing
         if missing or self._body:
-            self._body += part[: max(0, BODY_BYTES - len(self._body))]
+            self._body += part[: max(0, self.body_bytes - len(self._body))]
             if missing:
                 return
             part = bytes(self._body)
             self._body.clear()
-        self._done(part[:BODY_BYTES], taken)
+        self._done(part[: self.body_bytes], taken)
 
     def _done(self, body: bytes, taken: list[Taken]) -> None:
         assert self._message is not None and self._message_id is not None

@@ -29,7 +29,7 @@ class Letters:
         self._bus = bus
         self._done = done
         self._waiting: deque[tuple[Entry, Message]] = deque()
-        self._under_way_count = 0
+        self._under_way: list[tuple[Entry, Message]] = []
         self._generation = 0
         self._came = asyncio.Event()
         self._seldom = Seldom()
@@ -41,7 +41,12 @@ class Letters:
     @property
     def waiting_count(self) -> int:
         """Letters not kept yet."""
-        return len(self._waiting) + self._under_way_count
+        return len(self._waiting) + len(self._under_way)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bodies of those that wait."""
+        return sum(len(letter.body) for part in (self._waiting, self._under_way) for _, letter in part)
 
     def put(self, entry: Entry, reason: str) -> None:
         """Keep the message of a delivery, with the reason."""
@@ -54,7 +59,7 @@ class Letters:
         """Another connection: what is not kept comes again by it, and is read again."""
         self._generation += 1
         self._waiting.clear()
-        self._under_way_count = 0
+        self._under_way = []
         self.error = ""
 
     async def run(self) -> None:
@@ -73,7 +78,7 @@ class Letters:
 
     async def _keep(self, batch: list[tuple[Entry, Message]]) -> bool:
         """Tell whether all are kept; those that are not have their place at the head again."""
-        generation, self._under_way_count = self._generation, len(batch)
+        generation, self._under_way = self._generation, batch
         try:
             kept = await self._bus.keep([letter for _, letter in batch])
             error = f"{DEAD_QUEUE} does not take what cannot be read: it is not acknowledged"
@@ -81,7 +86,7 @@ class Letters:
             kept, error = [False] * len(batch), reason.message
         if generation != self._generation:
             return True
-        self._under_way_count = 0
+        self._under_way = []
         left = [item for item, is_kept in zip(batch, kept, strict=True) if not is_kept]
         for (entry, _), is_kept in zip(batch, kept, strict=True):
             if is_kept:

@@ -44,6 +44,11 @@ class Line:
         """Deliveries that wait for something else than the journal."""
         return len(self.held) + len(self.unshown)
 
+    @property
+    def held_bytes(self) -> int:
+        """Bodies of those."""
+        return sum(len(entry.delivery.body) for part in (self.held, self.unshown) for entry in part)
+
     def forget(self) -> None:
         """What waits comes again."""
         self.held.clear()

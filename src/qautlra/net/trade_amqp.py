@@ -188,6 +188,10 @@ class TradeAmqp(Service):
         metrics.bound(
             "net_amqp_statements", lambda: len(self._statements), STATEMENTS_COUNT, when_full="drop"
         )
+        watch(
+            "held_bytes", "Bodies of messages that wait for an instrument, a broker or the dead queue",
+            lambda s: s._letters.held_bytes + sum(line.held_bytes for line in s._lines.values()),
+        )  # fmt: skip
         watch("orders_total", "Orders taken", lambda s: s.orders_count, "counter")
         watch("seen_before_total", "Redelivered orders met again", lambda s: s.seen_before_count, "counter")
         watch(
