@@ -78,6 +78,37 @@ def test_demand_comes_on_top_of_the_settings(market: Market) -> None:
     asyncio.run(story())
 
 
+def test_names_nobody_quotes_keep_none_out_that_are_quoted(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        monkeypatch.setattr(upstream, "SYMBOLS_PER_CLIENT_COUNT", 4)
+        asked = {"SHFE.rb2601", "SHFE.zn2601"}
+        demand = Demand(asked)
+        async with (
+            running(FeedServer()) as server,
+            source_of(market, server, "au2512", demand=demand) as source,
+        ):
+            await until(lambda: server.lists == ["au2512,SHFE.rb2601,SHFE.zn2601"])
+            await server.quotes(**{"SHFE.zn2601": QUOTE})
+            await until(lambda: len(market.published) == 1)
+            made_up = {f"SHFE.cu{number}" for number in range(2512, 2513 + 5 * 100, 100)}
+            demand.put(frozenset(asked | made_up))
+            await until(lambda: len(server.lists) == 2)
+            assert server.lists[1].startswith("au2512,SHFE.zn2601,SHFE.cu2512,")
+            assert source.health()["left_out"] == 5
+            demand.put(frozenset({"SHFE.ag2512"} | asked | made_up))  # asked for, and shown from now on
+            await until(lambda: len(server.lists) == 3)
+            assert server.lists[2].startswith("au2512,SHFE.zn2601,SHFE.ag2512,")
+            await server.quotes(**{"SHFE.ag2512": QUOTE})
+            await until(lambda: len(market.published) == 2)
+            demand.put(frozenset({"SHFE.ag2512", "SHFE.al2512", "SHFE.al2601", *asked, *made_up}))
+            await until(lambda: len(server.lists) == 4)
+            assert set(server.lists[3].split(",")[1:3]) == {"SHFE.zn2601", "SHFE.ag2512"}
+
+    asyncio.run(story())
+
+
 def test_being_cut_off_is_a_state_and_no_failure(market: Market) -> None:
     async def story() -> None:
         server = FeedServer()

@@ -95,6 +95,8 @@ class UpstreamSource(Source):
         self._timer: asyncio.TimerHandle | None = None
         self._unlisten: Callable[[], None] = lambda: None
         self._unknown: list[str] = []
+        self._wanted: dict[str, None] = {}
+        "The demand, newest first."
         self._rows = 0
         self._last_ns = 0
         self._lag_s: float | None = None
@@ -183,10 +185,22 @@ class UpstreamSource(Source):
                 names.setdefault(symbol, name)
         if self._unknown:
             get_logger("source").warning("not_instruments", source=self.name, names=self._unknown[:20])
-        for symbol in sorted(self.context.demand.wanted):
+        for symbol in self._ranked(self.context.demand.wanted):
             names.setdefault(symbol, symbol)
         self._merger.want(names)
         self._client.want(names.values())
+
+    def _ranked(self, wanted: frozenset[str]) -> list[str]:
+        """Return the demand as the feed is asked for it: what is quoted, then what was wanted last.
+
+        Names a feed does not have are never quoted. However many of them somebody asks for, whatever has
+        prices stays, and what is wanted next is asked for once.
+        """
+        fresh = sorted(wanted.difference(self._wanted))
+        self._wanted = {symbol: None for symbol in (*fresh, *self._wanted) if symbol in wanted}
+        tape, instruments = self.context.tape, self.context.instruments
+        quoted = {instruments.symbol(number) for number in tape.seen()}
+        return sorted(self._wanted, key=lambda symbol: symbol not in quoted)
 
     # --- what comes ---
 
