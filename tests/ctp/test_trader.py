@@ -1,6 +1,7 @@
 """Trader sessions on the simulated front, over the real engine and users: who may, what comes back."""
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,6 +15,7 @@ from qautlra._core.ctp_feed import CtpFeed
 from qautlra.app.ctp_front import Listing
 from qautlra.auth.rights import Access, Role
 from qautlra.auth.service import AuthService
+from qautlra.base import metrics
 from qautlra.config.tree import CtpFront
 from qautlra.net import ctp_flow, ctp_trader
 from qautlra.net.ctp_desk import LOOK_COUNT, Desk
@@ -710,6 +712,8 @@ def test_a_day_longer_than_a_flow_is_made_anew_seldom(
                 row = layout("Order").read(got.record)
                 ends[row["OrderRef"]] = row["OrderStatus"]
         assert ends == {str(n + 1): "0" if n % 10 == 0 else "5" for n in range(300)} | {"end": "3"}
+        shown = re.search(rb'ctp_flow_frames_count{account="[^"]+"} ([0-9.]+)', metrics.render())
+        assert shown is not None and 301 <= float(shown[1]) == made[-1].kept_count
 
     play(tmp_path, story, rig=Rig(tmp_path, limits={"orders_per_s": 0, "orders_burst": 0}))
     assert 2 <= len(made) <= 8

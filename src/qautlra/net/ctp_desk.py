@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from qautlra.base import metrics
 from qautlra.base.clock import wall_ns
 from qautlra.base.errors import AuthError
 from qautlra.net.ctp_flow import Engine, Flow
@@ -100,6 +101,12 @@ class Desk:
         self._states: dict[str, tuple[int, bool]] = {}
         self._watchers: dict[Session, Callable[[bytes], None]] = {}
         self._by_user: Counter[str] = Counter()
+        metrics.watch(
+            "qautlra_net_ctp_flow_frames_count",
+            "Frames of the day kept of an account that CTP programs follow",
+            lambda: {(name,): float(flow.kept_count) for name, flow in self._flows.items()},
+            labels=["account"],
+        )
 
     def login(self) -> LoginReply:
         """Return the reply to a login; its day is the one that is traded: an operator may settle early."""

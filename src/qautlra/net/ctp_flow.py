@@ -91,6 +91,11 @@ class Flow:
         return self._before + len(self._frames)
 
     @property
+    def kept_count(self) -> int:
+        """How many frames of the day are kept."""
+        return len(self._frames)
+
+    @property
     def sessions_count(self) -> int:
         """How many sessions listen."""
         return len(self._sessions) + len(self._coming)
