@@ -129,5 +129,11 @@ def test_several_processes_answer_over_one_directory(serve: Serve, tmp_path: Pat
         assert status in (401, 403), answer
     assert writer.request("POST", "/api/v1/ingest", b'{"n": 1}', X_P_Stream="app", **basic)[0] == 200
     assert [r["n"] for r in readers[1].query(stream="app", start_time="1h", end_time="2100-01-01")] == [1]
+    for path in ("", "/app", "/app/schema", "/app/retention", "/futures_market/schema"):
+        answers = [one.request("GET", f"/api/v1/logstream{path}")[:2] for one in (writer, *readers)]
+        assert answers[0][0] == 200 and answers == answers[:1] * 3, path
+    for path in ("/app/stats", "/futures_market/info"):  # what only the writer knows
+        status, answer, _ = readers[0].request("GET", f"/api/v1/logstream{path}")
+        assert status == 403 and b"ask this of the process that writes" in answer
     writer.kill()
     assert readers[0].query(**newest) == readers[1].query(**newest) != []

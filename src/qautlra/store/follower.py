@@ -54,11 +54,12 @@ class FollowerQuery:
         self._clock = clock
         self._canonical = canonical
         self.process = SqlProcess(data_dir, settings.query_threads, settings.query_memory_bytes)
+        self.book = FollowedBook(data_dir / TABLES / DEFINITIONS, settings.schema.cache_size)
         self._door = SqlDoor(
             self.process,
             clock,
             lambda: 0,
-            FollowedBook(data_dir / TABLES / DEFINITIONS, settings.schema.cache_size),
+            self.book,
             timeout_s=settings.query_timeout_s,
             cap_rows=settings.query_rows,
         )

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from qautlra._core.store import rows_from_arrow
 from qautlra.base.clock import monotonic_s, wall_ns
-from qautlra.base.errors import InputError, LimitError, StorageError, UnavailableError
+from qautlra.base.errors import AuthError, InputError, LimitError, StorageError, UnavailableError
 from qautlra.base.loop import give_way
 from qautlra.model.streams import Derived, IngestKey, StreamOptions
 from qautlra.store.aggregates import BAR_1D
@@ -20,7 +20,7 @@ from qautlra.store.live import MarketTail, TableTail
 from qautlra.store.market_rows import market_table
 from qautlra.store.members import StreamMembers
 from qautlra.store.schema import BAR_1M, BAR_SCHEMA, ROW_SCHEMA, STREAMS, TIME
-from qautlra.store.tables.definition import OWN_COLUMNS, Column, Definition, own_columns
+from qautlra.store.tables.definition import OWN_COLUMNS, Book, Column, Definition, own_columns
 from qautlra.store.tables.infer import static_columns
 from qautlra.store.tables.rows import rows_of
 from qautlra.store.tables.store import TableStore, wall_us
@@ -51,7 +51,10 @@ class Market(Protocol):
 
 
 class IngestDoor:
-    """Takes events into streams, makes and drops streams, says what they hold."""
+    """Takes events into streams, makes and drops streams, says what they hold.
+
+    `followed` gives the definitions another process writes where this one only answers (403 for all else).
+    """
 
     def __init__(
         self,
@@ -61,7 +64,9 @@ class IngestDoor:
         clock: Clock,
         disk: DiskGuard,
         tail_rows: int,
+        followed: Callable[[], Book | None] = lambda: None,
     ) -> None:
+        self._followed = followed
         self._tail_rows = tail_rows
         self._clock = clock
         self._members = StreamMembers(instruments)
@@ -234,14 +239,14 @@ class IngestDoor:
 
     def names(self) -> list[str]:
         """Return every stream there is."""
-        return [*STREAMS, *self._tables().book.names()]
+        return [*STREAMS, *self._book().names()]
 
     def schema(self, name: str) -> list[dict[str, Any]]:
         """Return the columns of a stream."""
         if name.lower() in STREAMS:
             fields = STREAMS[name.lower()].schema
             return [_field(field.name, str(field.type)) for field in fields]
-        columns = self._tables().book.get(name).columns
+        columns = self._book().get(name).columns
         return [_field(c.name, _ARROW_NAMES.get(c.type, c.type)) for c in columns]
 
     def stats(self, name: str) -> dict[str, int]:
@@ -273,7 +278,7 @@ class IngestDoor:
                 "is_static": True,
                 "retention_days": opened.tables.retention_days,
             }
-        found = self._tables().book.get(name)
+        found = self._book().get(name)
         return {
             "created_us": found.created_us,
             "time_partition": found.time_partition or None,
@@ -296,12 +301,19 @@ class IngestDoor:
             _field(c.name, _ARROW_NAMES.get(c.type, c.type)) for c in grown.columns if c not in empty.columns
         ]
 
+    def _book(self) -> Book:
+        return self._followed() or self._tables().book
+
     def _tables(self) -> TableStore:
         return self._need().tables
 
     def _need(self) -> Opened:
         opened = self._opened()
         if opened is None:
+            if self._followed() is not None:
+                raise AuthError(
+                    "Mode query answers questions: ask this of the process that writes", status=403
+                )
             raise UnavailableError("the store is not running yet")
         return opened
 

@@ -84,7 +84,10 @@ class StoreService(Service):
         self.data_dir = Path(data_dir)
         self.query = QueryDoor()
         self.disk = DiskGuard(self.data_dir, settings.max_disk_percent)
-        self.ingest = IngestDoor(self, lambda: self._open, instruments, clock, self.disk, settings.tail_rows)
+        self.ingest = IngestDoor(
+            self, lambda: self._open, instruments, clock, self.disk, settings.tail_rows,
+            lambda: self._follower.book if self._follower is not None else None,
+        )  # fmt: skip
         self._given = Given(
             settings=settings,
             data_dir=self.data_dir,
