@@ -32,6 +32,7 @@ def test_the_published_ones_are_there() -> None:
     assert NAMES == [
         "amqp",
         "bandwidth",
+        "bars",
         "clients",
         "ctp",
         "diff",

@@ -301,6 +301,8 @@ TEST_CASE(safe_rows_make_way_and_unsafe_ones_stay) {
   EXPECT(lsn > 1000);
   EXPECT(hot.bytes() <= hot.max_bytes());
   EXPECT_EQ(hot.evicted(), 0u);
+  EXPECT_EQ(hot.evicted_lsn(), 0u);
+  EXPECT_EQ(hot.newest_lsn(), lsn);
   EXPECT_EQ(hot.cold_max_ts(), HotStore::kNever);
   const std::uint64_t first_full = lsn;
   hot.set_safe_lsn(first_full / 2);
@@ -308,6 +310,10 @@ TEST_CASE(safe_rows_make_way_and_unsafe_ones_stay) {
   EXPECT(lsn > first_full);
   EXPECT(hot.evicted() > 0);
   EXPECT(hot.bytes() <= hot.max_bytes());
+  EXPECT(hot.evicted_lsn() > 0 && hot.evicted_lsn() <= first_full / 2);
+  HotQuery above;
+  above.min_lsn = hot.evicted_lsn();
+  EXPECT_EQ(hot.count(above), lsn - hot.evicted_lsn());
   // Every row above the safe LSN is here, and a scan from above cold_max_ts sees all there ever was.
   for (std::uint64_t i = first_full / 2; i < lsn; ++i)
     EXPECT(hot.contains(static_cast<std::uint32_t>(i % 3), {kMorning + static_cast<std::int64_t>(i) * kStep, 0}));
@@ -321,6 +327,8 @@ TEST_CASE(safe_rows_make_way_and_unsafe_ones_stay) {
   EXPECT_EQ(hot.cold_max_ts(3), kMorning);
   const std::uint64_t left = hot.rows();
   EXPECT_EQ(hot.evict_through(lsn), left);
+  EXPECT_EQ(hot.evicted_lsn(), lsn);
+  EXPECT_EQ(hot.newest_lsn(), lsn);
   EXPECT_EQ(hot.rows(), 0u);
   EXPECT_EQ(hot.bytes(), 0u);
   HotRows newest;

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qautlra._core.tape import Tape, bars_from_rows
+from qautlra._core.tape import BarFolder, Tape, bars_from_rows
 from tests.models import bars as naive
 from tests.models.market import Market
 
@@ -208,6 +208,44 @@ def test_random_days_agree_with_the_twin(seed: int, count: int) -> None:
         more = {"amount": rng.choice([None, volume * 5230.0]), "open_interest": rng.choice([None, 9.0, 10.0])}
         rows.append(row(ts, price, max(volume, 0) if rng.random() < 0.9 else None, **more))
     compare(rows)
+
+
+def test_a_folder_goes_on_from_where_another_is() -> None:
+    rows = [
+        row(
+            at("09:30:00") + step * MINUTE // 4,
+            5230.0 + step % 7,
+            10 * step,
+            open_interest=1,
+            instrument_id=symbol,
+        )
+        for step in range(40)
+        for symbol in ("IF2101", "IF2103")
+    ]
+    whole = stored(rows)
+    folder = BarFolder(MARKET.instruments, MARKET.calendar)
+    folder.add(MARKET.rows(*rows[:50]))
+    copy = folder.copy()
+    copy.add(MARKET.rows(*rows[50:]))
+    assert copy.finish().to_pylist() == whole
+    # what was added to the copy is not in the folder; bars that are over can be let go, the open ones stay
+    opened = at("09:34")
+    folder.drop_before(opened)
+    folder.add(MARKET.rows(*rows[50:]))
+    seconds = [bar for bar in whole if bar["datetime"].timestamp() * 1e9 >= opened]
+    assert folder.copy().finish().to_pylist() == seconds
+    # an instrument that is forgotten is folded anew
+    first = MARKET.rows(*rows).to_dicts()[0]["instrument_id"]
+    folder.forget(MARKET.instruments.find(first))
+    mine = [one for one in rows if one["instrument_id"] == "IF2101"]
+    folder.add(MARKET.rows(*mine))
+    found = folder.finish().to_pylist()
+    assert [bar for bar in found if bar["instrument_id"] == first] == [
+        bar for bar in whole if bar["instrument_id"] == first
+    ]
+    assert [bar for bar in found if bar["instrument_id"] != first] == [
+        bar for bar in seconds if bar["instrument_id"] != first
+    ]
 
 
 @pytest.mark.shared

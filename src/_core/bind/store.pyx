@@ -260,6 +260,14 @@ cdef class HotStore:
     def evicted(self):
         return self.ptr.evicted()
 
+    @property
+    def newest_lsn(self):
+        return self.ptr.newest_lsn()
+
+    @property
+    def evicted_lsn(self):
+        return self.ptr.evicted_lsn()
+
 
 cdef class HotMessages:
     def __cinit__(self, HotStore hot not None, instruments not None, int64_t start_ns, int64_t stop_ns, fields=None):

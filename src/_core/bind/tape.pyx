@@ -256,6 +256,22 @@ cdef class BarFolder:
             raise ValueError("the rows number their instruments differently")
         self.ptr.add(rows.data.data(), rows.data.size())
 
+    def copy(self):
+        """A folder that has folded the same rows; what is added to one is not in the other."""
+        cdef BarFolder other = BarFolder.__new__(BarFolder, self.instruments, self.calendar)
+        del other.ptr
+        other.ptr = NULL
+        other.ptr = new CBarFolder(deref(self.ptr))
+        return other
+
+    def forget(self, uint32_t instrument):
+        """Forget an instrument: its rows can be added anew, from the first."""
+        self.ptr.forget(instrument)
+
+    def drop_before(self, int64_t open_ns):
+        """Let go of bars that are over and open before a moment; an instrument's open bar stays."""
+        self.ptr.drop_before(open_ns)
+
     def finish(self):
         """All bars so far, as `bars_from_rows` returns them; the folder then starts anew."""
         cdef vector[InstrumentBar] found

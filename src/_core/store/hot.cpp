@@ -102,6 +102,7 @@ void HotStore::put(std::span<const std::byte> row, std::uint64_t lsn) {
   std::memcpy(chunks[place_.chunk]->insert(place_.row, lsn, row.size()), row.data(), row.size());
   place_ = {};
   ++rows_;
+  newest_lsn_ = std::max(newest_lsn_, lsn);
 }
 
 Admitted HotStore::load(const Snapshot& row, std::uint64_t lsn) {
@@ -138,6 +139,7 @@ void HotStore::drop_chunk(Line& line, std::size_t index) {
   bytes_ -= chunk.bytes();
   rows_ -= chunk.count();
   evicted_ += chunk.count();
+  evicted_lsn_ = std::max(evicted_lsn_, chunk.max_lsn());
   line.chunks.erase(line.chunks.begin() + static_cast<std::ptrdiff_t>(index));
 }
 

@@ -154,6 +154,8 @@ class HotStore {
   std::size_t max_bytes() const { return max_bytes_; }
   std::uint64_t rows() const { return rows_; }
   std::uint64_t evicted() const { return evicted_; }
+  std::uint64_t newest_lsn() const { return newest_lsn_; }    // of the rows that were ever put here
+  std::uint64_t evicted_lsn() const { return evicted_lsn_; }  // newest of those that went: all above it are here
   const InstrumentTable& instruments() const { return instruments_; }
 
  private:
@@ -188,6 +190,8 @@ class HotStore {
   std::size_t bytes_ = 0;
   std::uint64_t rows_ = 0;
   std::uint64_t evicted_ = 0;
+  std::uint64_t newest_lsn_ = 0;
+  std::uint64_t evicted_lsn_ = 0;
   std::uint64_t safe_lsn_ = 0;
   std::uint64_t full_at_lsn_ = std::numeric_limits<std::uint64_t>::max();  // safe LSN when the last sweep freed too little
   std::int64_t cold_max_ts_ = kNever;

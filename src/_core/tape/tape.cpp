@@ -243,6 +243,7 @@ BarFolder::BarFolder(const InstrumentTable& instruments, const Calendar& calenda
     : instruments_(instruments), calendar_(calendar), period_ns_(period_ns), whole_days_(whole_days) {}
 
 BarFolder::~BarFolder() = default;
+BarFolder::BarFolder(const BarFolder&) = default;
 
 void BarFolder::add(const Snapshot* rows, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -255,6 +256,15 @@ void BarFolder::add(const Snapshot* rows, std::size_t count) {
     if (fold(at->second.builder, instrument, calendar_, row, first, whole_days_, closed))
       at->second.joiner.add(closed, [&](const Bar& bar) { closed_.push_back({row.instrument, bar}); });
   }
+}
+
+void BarFolder::forget(std::uint32_t instrument) {
+  passes_.erase(instrument);
+  std::erase_if(closed_, [instrument](const InstrumentBar& bar) { return bar.instrument == instrument; });
+}
+
+void BarFolder::drop_before(std::int64_t open_ns) {
+  std::erase_if(closed_, [open_ns](const InstrumentBar& bar) { return bar.bar.open_ns < open_ns; });
 }
 
 void BarFolder::finish(std::vector<InstrumentBar>& out) {

@@ -143,10 +143,14 @@ class BarFolder {
  public:
   BarFolder(const InstrumentTable& instruments, const Calendar& calendar, std::int64_t period_ns, bool whole_days);
   ~BarFolder();
-  BarFolder(const BarFolder&) = delete;
+  BarFolder(const BarFolder&);  // as far as it is: both go on alike
   BarFolder& operator=(const BarFolder&) = delete;
 
   void add(const Snapshot* rows, std::size_t count);
+  // Forgets an instrument: its rows can be added anew, from the first.
+  void forget(std::uint32_t instrument);
+  // Lets go of bars that are over and open before `open_ns`: somebody has them.
+  void drop_before(std::int64_t open_ns);
   // Appends all bars, the open ones too, ordered by (opening time, symbol), and starts anew.
   void finish(std::vector<InstrumentBar>& out);
 

@@ -103,6 +103,13 @@ class HotStore:
     def rows(self) -> int: ...
     @property
     def evicted(self) -> int: ...
+    @property
+    def newest_lsn(self) -> int:
+        """Log position of the newest row that was ever put here."""
+
+    @property
+    def evicted_lsn(self) -> int:
+        """Newest log position of blocks that were evicted: rows stored above it are all here."""
 
 class HotMessages:
     """Rows of some instruments as record batch messages of an Arrow stream, one instrument after the other.

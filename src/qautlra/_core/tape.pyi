@@ -45,4 +45,13 @@ class BarFolder:
         self, instruments: Instruments, calendar: Calendar, period_s: int = 60, *, whole_days: bool = True
     ) -> None: ...
     def add(self, rows: Rows) -> None: ...
+    def copy(self) -> BarFolder:
+        """Return a folder that has folded the same rows; what is added to one is not in the other."""
+
+    def forget(self, instrument: int) -> None:
+        """Forget an instrument: its rows can be added anew, from the first."""
+
+    def drop_before(self, open_ns: int) -> None:
+        """Let go of bars that are over and open before a moment (Unix ns); an open bar stays."""
+
     def finish(self) -> pa.RecordBatch: ...

@@ -1,29 +1,27 @@
 """One-minute bars: folded from the stored rows when asked for, joined with bars that were stored as such.
 
-Bars are made a trading day at a time, from its beginning or the newest rows before the range, so that volumes
-are right wherever it begins. A stored bar takes the place of the one folded from rows.
+Bars are made a trading day at a time, from its beginning (`bardays`) or the newest rows before the range
+(`barseeds`), so that volumes are right wherever it begins. A stored bar takes the place of one made of rows.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterable
 from datetime import date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from qautlra._core.store import rows_from_arrow
-from qautlra._core.tape import BarFolder
+from qautlra.store.bardays import GRACE_US, MINUTE_US, DayFolder, tidy_bars
 from qautlra.store.barfiles import ROWS_COUNT, BarFiles
 from qautlra.store.barseeds import TICK_COLUMNS, Seeds
 from qautlra.store.mask import passing
 from qautlra.store.plan import Plan, microseconds, moment
-from qautlra.store.predicate import All, Compare
 from qautlra.store.schema import BAR_SCHEMA, INSTRUMENT, MARKET_DATA, STREAMS, TIME, TRADING_DATE
 from qautlra.store.timegrammar import BEIJING
 
@@ -34,11 +32,7 @@ if TYPE_CHECKING:
     from qautlra.store.engine import SqlEngine
     from qautlra.store.reader import Reader
 
-MINUTE_US = 60_000_000
-# The last bar of a section takes rows up to a second after its end.
-GRACE_US = 1_000_000
 DAY_STARTS = time(18, 0)
-FOLD_ROWS = 4_096
 WINDOW_ROWS = 200_000
 
 
@@ -55,17 +49,21 @@ class BarReader:
         calendar: Calendar,
     ) -> None:
         self._catalogue = catalogue
-        self._reader = reader
         self._engine = engine
         self._hot = hot
         self._instruments = instruments
         self._calendar = calendar
         self._files = BarFiles(catalogue.data_dir)
         self._seeds = Seeds(hot, instruments, calendar)
+        self._days = DayFolder(reader, hot, instruments, calendar)
 
     def close_deleted(self) -> None:
         """Let go of files whose names are gone."""
         self._files.close_deleted()
+
+    def forget(self, day: date) -> None:
+        """Keep nothing of a trading day: rows of it were deleted, or its bars stored."""
+        self._days.forget(day)
 
     async def pieces(self, plan: Plan, timeout_s: float) -> AsyncGenerator[pa.Table, None]:
         """Yield tables of `plan.read_columns`, together at most `plan.limit` bars; none of them is empty."""
@@ -111,10 +109,14 @@ class BarReader:
             hot = derived if derived.num_rows else None
             table = await self._engine.run(sql, values, timeout_s=timeout_s, hot=hot)
             return table.cast(pa.schema([BAR_SCHEMA.field(name) for name in plan.read_columns]))
-        within = All((Compare(TIME, ">=", moment(low)), Compare(TIME, "<", moment(high))))
-        table = passing(derived, within if plan.rest is None else All((within, plan.rest)))
+        times = derived.column(TIME).cast(pa.int64()).to_numpy()
+        first, last = np.searchsorted(times, (low, high))
+        table = derived.slice(int(first), int(last - first))
+        if plan.rest is not None:
+            table = passing(table, plan.rest)
         if plan.descending:
-            table = table.take(pa.array(range(table.num_rows - 1, -1, -1), pa.int64()))
+            table = table.slice(0 if left is None else max(0, table.num_rows - left))
+            table = table.take(pa.array(np.arange(table.num_rows - 1, -1, -1)))
         return table.slice(0, left).select(plan.read_columns)
 
     def _groups(self, plan: Plan) -> Iterable[list[date]]:
@@ -196,9 +198,16 @@ class BarReader:
             limit=None,
             descending=False,
         )
-        whole = self._recording_since_us() < begin
-        folder = BarFolder(self._instruments, self._calendar, whole_days=whole)
+        is_whole = self._recording_since_us() < begin
         low = plan.start_us - plan.start_us % MINUTE_US
+        extent = self._extent(day)
+        if extent is None:
+            return BAR_SCHEMA.empty_table()
+        first, newest = extent
+        low = begin if low <= first else low
+        if plan.symbols is None and (low <= begin or self._days.reaches(day, low)):
+            return await self._days.whole(ticks, day, newest, is_whole, timeout_s)
+        folder = self._days.new(is_whole)
         if low > begin:
             numbers = self._numbers(plan)
             known = range(len(self._instruments)) if numbers is None else numbers
@@ -207,30 +216,31 @@ class BarReader:
                 folder.add(rows_from_arrow(batch, self._instruments))
             if others:
                 whole_day = replace(ticks, symbols=frozenset(others))
-                await self._fold(folder, whole_day, day, (), timeout_s)
-            await self._fold(folder, replace(ticks, start_us=low), day, others, timeout_s)
+                await self._days.fold(folder, whole_day, day, (), timeout_s)
+            await self._days.fold(folder, replace(ticks, start_us=low), day, others, timeout_s)
         else:
-            await self._fold(folder, ticks, day, (), timeout_s)
+            await self._days.fold(folder, ticks, day, (), timeout_s)
         bars = tidy_bars(folder.finish())
         return (
             bars.filter(pc.greater_equal(bars.column(TIME), moment(plan.start_us))) if low > begin else bars
         )
 
-    async def _fold(
-        self, folder: BarFolder, ticks: Plan, day: date, without: Collection[str], timeout_s: float
-    ) -> None:
-        """Fold the rows of a plan that are of the day, but for those of some instruments."""
-        left_out = pa.array(without, pa.string())
-        async with aclosing(self._reader.pieces(ticks, timeout_s)) as pieces:
-            async for table in pieces:
-                mine = table.filter(pc.equal(table.column(TRADING_DATE), day))
-                if without:
-                    mine = mine.filter(pc.invert(pc.is_in(mine.column(INSTRUMENT), left_out)))
-                mine = mine.combine_chunks()
-                for at in range(0, mine.num_rows, FOLD_ROWS):
-                    for batch in mine.slice(at, FOLD_ROWS).to_batches():
-                        folder.add(rows_from_arrow(batch, self._instruments))
-                    await asyncio.sleep(0)
+    def _extent(self, day: date) -> tuple[int, int] | None:
+        """Return the times (us) of a day's first and newest row; None where it has none."""
+        low, high = self._begin_us(day), self._begin_us(self._next(day))
+        files = [
+            file
+            for file in self._catalogue.state.overlapping(STREAMS[MARKET_DATA].parts, low, high)
+            if file.day == day
+        ]
+        first, newest = [file.first_us for file in files], [file.last_us for file in files]
+        for found, descending in ((first, False), (newest, True)):
+            batch = self._hot.scan(
+                None, low * 1_000, high * 1_000, limit=1, descending=descending, fields=[TIME]
+            )
+            if batch.num_rows:
+                found.append(batch.column(TIME)[0].value)
+        return (min(first), max(newest)) if first else None
 
     def _stored(self, plan: Plan, low: int, high: int, anew: set[date]) -> list[DataFile]:
         files = self._catalogue.state.overlapping(plan.stream.parts, low, high, plan.symbols)
@@ -268,18 +278,6 @@ class BarReader:
         number = self._calendar.previous_trading_day(_number(day))
         before = date(number // 10_000, number // 100 % 100, number % 100)
         return microseconds(datetime.combine(before, DAY_STARTS, BEIJING))
-
-
-def tidy_bars(bars: pa.RecordBatch | pa.Table) -> pa.Table:
-    """Return bars with our columns, in order, and no value where a number is not one."""
-    table = pa.Table.from_batches([bars]) if isinstance(bars, pa.RecordBatch) else bars
-    columns = []
-    for field in BAR_SCHEMA:
-        column = table.column(field.name).cast(field.type)
-        if pa.types.is_floating(field.type):
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
-        columns.append(column)
-    return pa.table(columns, schema=BAR_SCHEMA)
 
 
 def _number(day: date) -> int:

@@ -95,6 +95,8 @@ class Keeper:
         gone = [file for file in state.files if file.day < first_kept]
         if gone:
             await self._replace(work, state, gone, [])
+            for day in {file.day for file in gone}:
+                self._opened.bars.forget(day)
             self.retired += len(gone)
             self._forget_before(first_kept)
             _log.info("retired", files=len(gone), before=str(first_kept))
@@ -147,6 +149,7 @@ class Keeper:
             if opened.catalogue.state is not state:
                 return  # files came meanwhile: again at the next step
             await opened.write_bars(work, _sorted_bars(tables, stream.schema), made=day)
+            opened.bars.forget(day)
             _log.info("bars_made", day=str(day), bars=sum(table.num_rows for table in tables))
             return
 

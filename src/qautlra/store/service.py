@@ -26,7 +26,7 @@ from qautlra.base.service import Service
 from qautlra.config.tree import Store
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.store.answer import QueryResult
-from qautlra.store.bars import tidy_bars
+from qautlra.store.bardays import tidy_bars
 from qautlra.store.compaction import without_repeats
 from qautlra.store.disk import DiskGuard
 from qautlra.store.exporter import ExportFormat, export_tables, format_of

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from qautlra._core.market import Calendar, Instruments
 from qautlra._core.store import rows_from_arrow
 from qautlra._core.tape import BarFolder
-from qautlra.store.bars import DAY_STARTS, GRACE_US, MINUTE_US, tidy_bars
+from qautlra.store.bardays import GRACE_US, MINUTE_US, tidy_bars
+from qautlra.store.bars import DAY_STARTS
 from qautlra.store.barseeds import TICK_COLUMNS
 from qautlra.store.catalogue import State
 from qautlra.store.plan import microseconds

@@ -93,6 +93,8 @@ cdef extern from "store/hot.hpp" namespace "qautlra" nogil:
         size_t max_bytes()
         uint64_t rows()
         uint64_t evicted()
+        uint64_t newest_lsn()
+        uint64_t evicted_lsn()
 
 cdef extern from "store/tick_log.hpp" namespace "qautlra" nogil:
     cdef enum class Held(uint8_t):

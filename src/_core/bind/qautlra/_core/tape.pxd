@@ -76,7 +76,10 @@ cdef extern from "tape/tape.hpp" namespace "qautlra" nogil:
 
     cdef cppclass CBarFolder "qautlra::BarFolder":
         CBarFolder(const CInstrumentTable&, const CCalendar&, int64_t, cbool) except +
+        CBarFolder(const CBarFolder&) except +
         void add(const Snapshot*, size_t) except +
+        void forget(uint32_t) except +
+        void drop_before(int64_t) except +
         void finish(vector[InstrumentBar]&) except +
 
     void cpp_bars_from_rows "qautlra::bars_from_rows"(
