@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pamqp.frame
@@ -23,6 +24,7 @@ class Relay:
         self.held_bytes = 0
         self._flows = asyncio.Event()
         self._flows.set()
+        self._broker: asyncio.StreamWriter | None = None
         self._client: asyncio.StreamWriter | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -42,13 +44,39 @@ class Relay:
 
     def block(self, reason: str = "low on memory") -> None:
         """From now on the broker reads nothing, and says so."""
-        self._flows.clear()
+        self.hold()
         self._tell(commands.Connection.Blocked(reason))
 
     def unblock(self) -> None:
         """Give the broker what was held back."""
-        self._flows.set()
+        self.flow()
         self._tell(commands.Connection.Unblocked())
+
+    def hold(self) -> None:
+        """From now on the broker hears nothing, and does not know why."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """Give the broker what was held back."""
+        self._flows.set()
+
+    def put_up(self, *frames: tuple[int, Any]) -> None:
+        """Say something to the broker as if the program had; between two writes of it, so whole frames."""
+        assert self._broker is not None
+        for channel, frame in frames:
+            self._broker.write(pamqp.frame.marshal(frame, channel))
+
+    def put_down(self, data: bytes) -> None:
+        """Say something to the program as if the broker had."""
+        assert self._client is not None
+        self._client.write(data)
+
+    @property
+    def broker_port(self) -> int:
+        """Our port of the connection to the broker: by it the broker's own list names it."""
+        assert self._broker is not None
+        port: int = self._broker.get_extra_info("sockname")[1]
+        return port
 
     def cut(self) -> None:
         """End the connection without a goodbye, and lose what was held back."""
@@ -66,6 +94,7 @@ class Relay:
         self._client = writer
         self._flows.set()
         broker = await asyncio.open_connection(self._to.hostname, self._to.port or 5672)
+        self._broker = broker[1]
         for work in (self._up(reader, broker[1]), self._down(broker[0], writer)):
             task = asyncio.ensure_future(work)
             self._tasks.add(task)

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import AMQPError, InvalidFrameError
+from pamqp import commands
 
 from qautlra.base.clock import monotonic_s, new_random
 from qautlra.base.errors import LinkError
@@ -502,13 +503,12 @@ class AmqpBus:
                 await self._ask_again(self._incoming, self._declaring)
                 self._bind_again()
                 for consumer in [c for c in self._consumers.values() if c.is_served]:
-                    await self._probe(consumer)
+                    await self._probe(self._declaring, consumer)
             self._probe_timeout = None
 
-    async def _probe(self, consumer: _Consumer) -> None:
+    async def _probe(self, declaring: AskingChannel, consumer: _Consumer) -> None:
         """Ask the broker for our consumer; a queue that holds messages while we could take them must move."""
-        assert self._incoming is not None
-        report = await self._incoming.queue_declare(consumer.queue.name, passive=True)
+        report = await declaring.ask(commands.Queue.Declare(0, consumer.queue.name, passive=True))
         if not report.consumer_count:
             raise LinkError(f"the broker has no consumer of {consumer.queue.name}")
         waits = bool(report.message_count) and consumer.unacked_count == 0 and report.consumer_count == 1
