@@ -134,8 +134,17 @@ def test_days_that_are_none(text: str) -> None:
 
 
 def test_retention() -> None:
-    assert decode_retention(b'[{"action": "delete", "duration": "30d"}]') == 30
-    for body in (b"[]", b"{}", b"[1]", b'[{"action": "keep", "duration": "3d"}]', b"{"):
+    assert decode_retention(b'[{"action": "delete", "duration": "30d"}]') == (30, "")
+    told = b'[{"description": "old", "action": "delete", "duration": "9d"}]'
+    assert decode_retention(told) == (9, "old")
+    for body in (
+        b"[]",
+        b"{}",
+        b"[1]",
+        b'[{"action": "keep", "duration": "3d"}]',
+        b"{",
+        told.replace(b'"old"', b"5"),
+    ):
         with pytest.raises(InputError):
             decode_retention(body)
 

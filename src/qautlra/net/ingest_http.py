@@ -156,13 +156,12 @@ class IngestHttp:
     async def retention(self, request: web.Request) -> web.Response:
         """Say how long a stream's rows are kept."""
         facts = self._deps.stored().info(request.match_info["stream"])
-        return json_reply(retention(facts["retention_days"]))
+        return json_reply(retention(facts["retention_days"], facts.get("retention_description", "")))
 
     async def retain(self, request: web.Request) -> web.Response:
         """Set how long a stream's rows are kept."""
-        await self._deps.taking_in().retain(
-            request.match_info["stream"], decode_retention(await _body(request))
-        )
+        kept_days, description = decode_retention(await _body(request))
+        await self._deps.taking_in().retain(request.match_info["stream"], kept_days, description)
         return web.Response(status=200)
 
     async def detect(self, request: web.Request) -> web.Response:

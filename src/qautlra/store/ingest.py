@@ -286,12 +286,13 @@ class IngestDoor:
             "custom_partition": list(found.custom_partition),
             "is_static": found.is_static,
             "retention_days": found.retention_days,
+            "retention_description": found.retention_description,
         }
 
-    async def retain(self, name: str, days: int) -> None:
-        """Keep a stream's rows for so many days."""
+    async def retain(self, name: str, days: int, description: str = "") -> None:
+        """Keep a stream's rows for so many days; `description` is kept with that."""
         _refuse_own(name)
-        await self._tables().retain(name, days)
+        await self._tables().retain(name, days, description)
 
     def detect(self, event: Any) -> list[dict[str, Any]]:
         """Return the columns an event would make."""

@@ -22,6 +22,7 @@ E = TypeVar("E")
 EVENTS_COUNT = 1_000_000
 UNPACKED_BYTES = 256 << 20
 RETENTION_DAYS = 36_500
+DESCRIPTION_CHARS = 1_000
 _LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 # `curl -d` says the third when it is not told otherwise; ingest needs a login, so no page can send it.
 _JSON = (
@@ -119,21 +120,24 @@ def decode_options(headers: Mapping[str, str], body: bytes) -> StreamOptions:
     )
 
 
-def decode_retention(body: bytes) -> int:
-    """Return the days of `[{"description", "action": "delete", "duration": "30d"}]`: one task, not 0."""
+def decode_retention(body: bytes) -> tuple[int, str]:
+    """Return days and description of `[{"description", "action": "delete", "duration": "30d"}]`: one task."""
     tasks = _json(body, "the body")
     if not isinstance(tasks, list) or len(tasks) != 1 or not isinstance(tasks[0], dict):
         raise InputError('expected one task: [{"description", "action": "delete", "duration": "30d"}]')
     if tasks[0].get("action") != "delete":
         raise InputError("action: only delete", key="action")
-    return days(str(tasks[0].get("duration", "")), "duration")
+    description = tasks[0].get("description", "")
+    if not isinstance(description, str) or len(description) > DESCRIPTION_CHARS:
+        raise InputError(f"description: a text of up to {DESCRIPTION_CHARS} characters", key="description")
+    return days(str(tasks[0].get("duration", "")), "duration"), description
 
 
-def retention(kept_days: int) -> list[dict[str, str]]:
+def retention(kept_days: int, description: str) -> list[dict[str, str]]:
     """Return a retention as the same JSON."""
     if not kept_days:
         return []
-    return [{"description": "", "action": "delete", "duration": f"{kept_days}d"}]
+    return [{"description": description, "action": "delete", "duration": f"{kept_days}d"}]
 
 
 def days(text: str, key: str) -> int:

@@ -75,6 +75,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     time_limit_days: int = 0
     custom_partition: tuple[str, ...] = ()
     retention_days: int = 0
+    retention_description: str = ""
     derived: Derived | None = None
     "How its rows are made of another stream's; None: they are ingested."
 

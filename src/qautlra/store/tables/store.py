@@ -317,10 +317,12 @@ class TableStore:
             derived = {key: value for key, value in state.derived.items() if key != name}
             await self._replace(msgspec.structs.replace(without(state, gone), derived=derived), gone)
 
-    async def retain(self, name: str, days: int) -> None:
+    async def retain(self, name: str, days: int, description: str) -> None:
         """Keep a stream for so many days."""
         async with self._change:
-            definition = msgspec.structs.replace(self.book.get(name), retention_days=days)
+            definition = msgspec.structs.replace(
+                self.book.get(name), retention_days=days, retention_description=description
+            )
             await self._work(partial(self.book.put, definition))
         self._retained_day = -1
 
