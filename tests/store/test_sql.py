@@ -320,6 +320,46 @@ def test_a_csv_names_its_columns_as_they_are(tmp_path: Path) -> None:
     run(story())
 
 
+def test_columns_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """A join has two of each; in JSON the second took the first's place, and Parquet could not be read."""
+
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            w.publish(ticks(AU, 0, 1))
+            two = "SELECT a.last_price, b.last_price, [a.seq] AS l FROM market_data a, market_data b"
+            for sql_text, names in (
+                (two.replace(", [a.seq] AS l", ""), ["last_price", "last_price_1"]),
+                (two, ["last_price", "last_price_1", "l"]),
+                ("SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a", ["a", "a_2", "a_1", "a_3"]),
+            ):
+                (row,) = await sql(w, sql_text)
+                assert list(row) == names
+                assert (await sql(w, sql_text, QueryFormat.CSV)).splitlines()[0] == (
+                    ",".join(f'"{name}"' for name in names).encode()
+                )
+                assert (
+                    pq.read_table(io.BytesIO(await sql(w, sql_text, QueryFormat.PARQUET))).column_names
+                    == names
+                )
+                arrow = pa.ipc.open_stream(await sql(w, sql_text, QueryFormat.ARROW)).read_all()
+                assert list(arrow.to_pylist()[0].values()) == list(row.values())
+
+    run(story())
+
+
+def test_a_time_without_a_zone_has_none_in_a_csv(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path) as w:
+            asked = "SELECT TIMESTAMP '2026-01-02 09:30:00' AS n, TIMESTAMPTZ '2026-01-02 09:30:00+08' AS z"
+            told = ["2026-01-02T09:30:00.000000", "2026-01-02T01:30:00.000000Z"]
+            assert list((await sql(w, asked))[0].values()) == told
+            assert (await sql(w, asked, QueryFormat.CSV)).decode().splitlines()[1] == (
+                ",".join(f'"{text}"' for text in told)
+            )
+
+    run(story())
+
+
 def test_times_have_one_zone_in_arrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Shanghai")  # of the process that answers
 

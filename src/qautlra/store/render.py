@@ -154,10 +154,11 @@ def _taken(sink: io.BytesIO) -> bytes:
 
 
 def readable_times(table: pa.Table) -> pa.Table:
-    """Return the table with every timestamp as an RFC 3339 text."""
+    """Return the table with every timestamp as an RFC 3339 text, one without a zone as a text without."""
     for at, column in enumerate(table.schema):
         if pa.types.is_timestamp(column.type):
-            table = table.set_column(at, column.name, pc.strftime(table.column(at), "%Y-%m-%dT%H:%M:%SZ"))
+            form = "%Y-%m-%dT%H:%M:%S" + ("Z" if column.type.tz is not None else "")
+            table = table.set_column(at, column.name, pc.strftime(table.column(at), form))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import orjson
@@ -24,7 +25,9 @@ class SqlRenderer:
         self._omit_null = omit_null
         self._flat = form is QueryFormat.CSV
         is_arrow = form is QueryFormat.ARROW
-        self.schema = pa.schema([(column.name, _plain_type(column.type, is_arrow)) for column in schema])
+        names = _told_apart(schema.names)
+        kinds = (_plain_type(column.type, is_arrow) for column in schema)
+        self.schema = pa.schema(zip(names, kinds, strict=True))
         try:
             self._render: Renderer = renderer(form, self.schema)
         except pa.ArrowNotImplementedError as error:
@@ -58,6 +61,19 @@ class SqlRenderer:
 def sql_renderer(form: QueryFormat, schema: pa.Schema, omit_null: bool) -> SqlRenderer:
     """Return a renderer for one answer."""
     return SqlRenderer(form, schema, omit_null)
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Return names of which none is there twice: of two columns `a`, as a join has them, one is `a_1`."""
+    taken, before, found = set(names), set(), []
+    for name in names:
+        shown = name
+        if name in before:
+            shown = next(one for number in count(1) if (one := f"{name}_{number}") not in taken)
+            taken.add(shown)
+        before.add(name)
+        found.append(shown)
+    return found
 
 
 def _is_nested(kind: pa.DataType) -> bool:
