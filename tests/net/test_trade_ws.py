@@ -317,7 +317,7 @@ def test_transfers(front: TradeDesk) -> None:
 def test_a_changed_password_is_the_one_from_then_on(front: TradeDesk) -> None:
     with front.log_in() as trader:
         trader.send(aid="change_password", old_password="wrong", new_password="Another-pass-2")
-        trader.until(lambda: any("修改密码失败" in text for _, text in trader.notices))
+        trader.until(lambda: any(text == "修改密码失败,原密码错误" for _, text in trader.notices))
         trader.send(aid="change_password", old_password="Check-pass-1", new_password="Another-pass-2")
         trader.until(lambda: any("修改密码成功" in text for _, text in trader.notices))
     with front.log_in(password="Another-pass-2") as trader:

@@ -320,7 +320,7 @@ class AuthService(Service):
                 raise AuthError("changed since it was checked")
         except AuthError:
             self.audit.record(Act.PASSWORD_CHANGE, user_id, result=Result.FAILED, address=address)
-            raise AuthError("the old password is wrong", status=403) from None
+            raise AuthError("the old password is wrong", status=403, zh="原密码错误") from None
         self.audit.record(Act.PASSWORD_CHANGE, user_id, address=address)
 
     async def give_account(
