@@ -265,6 +265,7 @@ void BarFolder::forget(std::uint32_t instrument) {
 
 void BarFolder::drop_before(std::int64_t open_ns) {
   std::erase_if(closed_, [open_ns](const InstrumentBar& bar) { return bar.bar.open_ns < open_ns; });
+  closed_.shrink_to_fit();  // a day's bars were there when it was folded first
 }
 
 void BarFolder::finish(std::vector<InstrumentBar>& out) {
