@@ -31,6 +31,8 @@ class Broker:
         self.consumers: list[tuple[int, str]] = []
         self.is_silent = False
         self.channels_count = 2047
+        self.delay_s = 0.0
+        "Before each answer."
         self._writer: asyncio.StreamWriter | None = None
         self._tag = 0
 
@@ -80,6 +82,8 @@ class Broker:
                 head = await reader.readexactly(7)
                 raw = head + await reader.readexactly(int.from_bytes(head[3:], "big") + 1)
                 _, channel, frame = pamqp.frame.unmarshal(raw)
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 self._take(channel, frame)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()

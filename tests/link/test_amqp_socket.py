@@ -232,6 +232,40 @@ def test_the_declaring_channel_comes_back_when_the_broker_closes_it(run: Run) ->
     run(work())
 
 
+def test_a_connection_that_ends_before_a_probe_is_answered_is_noticed_at_once(run: Run) -> None:
+    async def work() -> None:
+        async with Broker().running() as broker, linked(broker, print, probe_s=0.05) as bus:
+            broker.is_silent = True
+            await until(lambda: bus._declaring and bus._declaring._answer)
+            broker.cut()
+            broker.is_silent = False
+            async with asyncio.timeout(2):
+                await until(lambda: bus.connects_count == 2)
+
+    run(work())
+
+
+def test_many_queues_have_their_time(run: Run) -> None:
+    """A bound for all together would leave a house of thousands of accounts without its door for ever."""
+
+    async def work() -> None:
+        async with Broker().running() as broker:
+            broker.delay_s = 0.005
+            bus = AmqpBus(
+                AmqpOptions(Secret(broker.url), open_timeout_s=0.3, answer_timeout_s=0.3, probe_s=0.1)
+            )
+            for number in range(60):
+                bus.serve(Queue(f"q{number}"), print)
+            task = asyncio.create_task(bus.run())
+            await until(lambda: bus.is_connected)
+            await asyncio.sleep(1.0)  # 60 probes take longer than one may
+            assert (bus.connects_count, bus.failures_count, len(broker.consumers)) == (1, 0, 60)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    run(work())
+
+
 def test_a_stop_while_a_broker_is_left_stops(run: Run) -> None:
     async def work() -> None:
         async with Broker().running() as broker:

@@ -124,7 +124,6 @@ class AmqpBus:
         self._questions: deque[tuple[float, asyncio.Future[None]]] = deque()
         "When each was asked that is not answered yet, oldest first."
         self._answer_timer: asyncio.TimerHandle | None = None
-        self._probe_timeout: asyncio.Timeout | None = None
         self._blocked_s = 0.0
         "Since when the broker takes no messages, 0: it does."
         self._back_off = BackOff(
@@ -225,10 +224,10 @@ class AmqpBus:
         confirmation each, and no weaker for transient messages. It goes in the same write, at once; what is
         published meanwhile goes behind it, and does not wait for that answer.
         """
-        while (channel := self._outgoing) is None or self.is_blocked or self._topology.holds(messages):
+        while not self._connected.is_set() or self.is_blocked or self._topology.holds(messages):
             await self._changed.wait()
-        assert self._socket is not None
-        number = channel.number
+        assert self._socket is not None and self._outgoing is not None
+        number = self._outgoing.number
         data = encode(messages, number, self._frame_bytes) + question(number)
         if not self._socket.write(self._taken_acks() + data):
             raise LinkError("not published: the broker is gone")
@@ -245,9 +244,10 @@ class AmqpBus:
         Waits while there is no connection. A queue of ours that is not there is made again, for next time.
         """
         async with self._keeping_lock:
-            while (keeping := self._keeping) is None or not self._connected.is_set() or self.is_blocked:
+            while not self._connected.is_set() or self.is_blocked:
                 await self._changed.wait()
-            kept = await keeping.keep(messages, self._options.answer_timeout_s)
+            assert self._keeping is not None
+            kept = await self._keeping.keep(messages)
         missing = {message.key for message, is_kept in zip(messages, kept, strict=True) if not is_kept}
         for name in missing & set(self._consumers):
             if (incoming := self._incoming) is not None:
@@ -273,9 +273,9 @@ class AmqpBus:
         """
         self._blocked_s = monotonic_s() if reason else 0.0
         self.error = f"the broker takes no messages: {reason}" if reason else ""
-        loop = asyncio.get_running_loop()
-        if self._probe_timeout is not None and not self._probe_timeout.expired():
-            self._probe_timeout.reschedule(None if reason else loop.time() + self._options.answer_timeout_s)
+        for own in (self._declaring, self._keeping):
+            if own is not None:
+                own.hold(bool(reason))
         if self._answer_timer is not None:
             self._answer_timer.cancel()
             self._answer_timer = None
@@ -347,7 +347,11 @@ class AmqpBus:
             async with asyncio.timeout(self._options.open_timeout_s):
                 connection = await self._open(sockets)
                 assert sockets.socket is not None
-                await self._set_up(connection, sockets.socket)
+                declaring, incoming = await self._set_up(connection, sockets.socket)
+            for exchange in self._topology.exchanges:
+                await self._topology.have_exchange(declaring, exchange, ())
+            for consumer in list(self._consumers.values()):  # of thousands of accounts that takes its time
+                await self._serve(incoming, consumer)
             self._connected.set()
             self._pulse()
             self.state, self.error = "connected", ""
@@ -384,7 +388,10 @@ class AmqpBus:
             url = f"{url}{mark}heartbeat={self._options.heartbeat_s}"
         return await aiormq.connect(url, transport_factory=sockets)
 
-    async def _set_up(self, connection: AbstractConnection, socket: Socket) -> None:
+    async def _set_up(
+        self, connection: AbstractConnection, socket: Socket
+    ) -> tuple[AskingChannel, AbstractChannel]:
+        """Open the channels of a connection; return the two its exchanges and queues are had by."""
         frame_bytes = connection.connection_tune.frame_max  # 0: the broker knows no bound
         self._frame_bytes = frame_bytes or FRAME_BYTES
         socket.reader.body_bytes = self._options.body_bytes
@@ -397,19 +404,19 @@ class AmqpBus:
         most = connection.connection_tune.channel_max or CHANNEL_MAX
         if most - 1 <= max(outgoing.number, incoming.number):
             raise LinkError(f"the broker allows {most} channels on a connection, four are needed")
-        self._declaring = declaring = AskingChannel(socket, most)
-        self._keeping = keeping = KeepingChannel(socket, most - 1, self._frame_bytes)
+        answer_s = self._options.answer_timeout_s
+        self._declaring = declaring = AskingChannel(socket, most, answer_s)
+        self._keeping = keeping = KeepingChannel(socket, most - 1, answer_s, self._frame_bytes)
         socket.on_own = lambda number, frame: (declaring if number == most else keeping).take(frame)
         socket.reader.own_from = most - 1
         socket.on_taken, socket.on_answers = self._deliver, self._take_answers
         socket.on_cancelled, socket.on_blocked = self._lost_consumer, self._hold
+        socket.on_lost = self._end_own
         socket.reader.answers, socket.reader.deliveries = outgoing.number, incoming.number
         self._socket, self._outgoing, self._incoming = socket, outgoing, incoming
-        for exchange in self._topology.exchanges:
-            await self._topology.have_exchange(declaring, exchange, ())
-        for consumer in list(self._consumers.values()):
+        for consumer in self._consumers.values():
             consumer.is_served = False
-            await self._serve(incoming, consumer)
+        return declaring, incoming
 
     async def _ask_again(self, incoming: AbstractChannel, declaring: AskingChannel) -> None:
         """Ask for what was refused and is due.
@@ -430,8 +437,7 @@ class AmqpBus:
         try:
             while self.is_blocked:
                 await self._changed.wait()
-            async with asyncio.timeout(self._options.answer_timeout_s):
-                await self._serve(channel, consumer)
+            await self._serve(channel, consumer)
         except (*_FAILURES, LinkError) as error:
             if channel is self._incoming:
                 self.error = _text(error)
@@ -449,7 +455,10 @@ class AmqpBus:
         self._consuming[name] = consumer
         if not is_consumed:
             no_ack = not queue.needs_ack
-            await incoming.basic_consume(queue.name, _never, no_ack=no_ack, consumer_tag=queue.name)
+            await incoming.basic_consume(
+                queue.name, _never, no_ack=no_ack, consumer_tag=queue.name,
+                timeout=self._options.answer_timeout_s,
+            )  # fmt: skip
         consumer.is_served = True
 
     def _deliver(self, taken: Taken) -> None:
@@ -499,12 +508,11 @@ class AmqpBus:
                 return
             if self.is_blocked:
                 continue
-            async with asyncio.timeout(self._options.answer_timeout_s) as self._probe_timeout:
-                await self._ask_again(self._incoming, self._declaring)
-                self._bind_again()
-                for consumer in [c for c in self._consumers.values() if c.is_served]:
+            await self._ask_again(self._incoming, self._declaring)
+            self._bind_again()
+            for consumer in [c for c in self._consumers.values() if c.is_served]:
+                if not any(part.is_closed for part in parts):
                     await self._probe(self._declaring, consumer)
-            self._probe_timeout = None
 
     async def _probe(self, declaring: AskingChannel, consumer: _Consumer) -> None:
         """Ask the broker for our consumer; a queue that holds messages while we could take them must move."""
@@ -521,16 +529,18 @@ class AmqpBus:
         self._late.add(task)
         task.add_done_callback(self._late.discard)
 
-    def _forget(self) -> None:
-        self._connected.clear()
-        self._blocked_s = 0.0
-        self._probe_timeout = None
-        self._write_acks()
-        if self._socket is not None:
-            self._socket.let_go()
+    def _end_own(self) -> None:
         for own in (self._declaring, self._keeping):
             if own is not None:
                 own.end(self.error or "the broker is gone")
+
+    def _forget(self) -> None:
+        self._connected.clear()
+        self._blocked_s = 0.0
+        self._write_acks()
+        if self._socket is not None:
+            self._socket.let_go()
+        self._end_own()
         self._socket = self._incoming = self._outgoing = self._declaring = self._keeping = None
         if self._answer_timer is not None:
             self._answer_timer.cancel()

@@ -28,18 +28,24 @@ class RefusedError(LinkError):
 
 
 class AskingChannel:
-    """Of one connection; questions are asked one after the other. It ends with its connection (`end`)."""
+    """Of one connection; questions are asked one after the other, each answered within `answer_s` seconds.
 
-    def __init__(self, socket: Socket, number: int) -> None:
+    It ends with its connection (`end`).
+    """
+
+    def __init__(self, socket: Socket, number: int, answer_s: float) -> None:
         self.number = number
         self._socket = socket
+        self._answer_s = answer_s
+        self._timeout: asyncio.Timeout | None = None
+        self._is_held = False
         self._lock = asyncio.Lock()
         self._answer: asyncio.Future[Any] | None = None
         self._is_open = False
         self._ended = ""
 
     async def ask(self, question: Any) -> Any:
-        """Return the answer to a synchronous method; RefusedError, LinkError when the connection is gone."""
+        """Return the answer to a synchronous method; RefusedError, LinkError when there is none."""
         async with self._lock:
             if not self._is_open:
                 await self._asked(commands.Channel.Open())
@@ -51,12 +57,22 @@ class AskingChannel:
             raise LinkError(self._ended or "the broker is gone")
         self._answer = asyncio.get_running_loop().create_future()
         try:
-            return await self._answer
-        except asyncio.CancelledError:
-            self._ended = "a question is not answered yet"  # and its answer would be taken for another's
+            async with asyncio.timeout(None if self._is_held else self._answer_s) as self._timeout:
+                return await self._answer
+        except (asyncio.CancelledError, TimeoutError) as error:
+            self._ended = "the broker does not answer"  # what it says now would be taken for another's
+            if isinstance(error, TimeoutError):
+                raise LinkError(self._ended) from None
             raise
         finally:
-            self._answer = None
+            self._answer = self._timeout = None
+
+    def hold(self, is_held: bool) -> None:
+        """Wait for answers without end while the broker reads nothing; from then on as before."""
+        self._is_held = is_held
+        if self._timeout is not None and not self._timeout.expired():
+            due_s = asyncio.get_running_loop().time() + self._answer_s
+            self._timeout.reschedule(None if is_held else due_s)
 
     def _write(self, frame: Any) -> bool:
         return self._socket.write(pamqp.frame.marshal(frame, self.number))
@@ -90,15 +106,15 @@ class AskingChannel:
 class KeepingChannel(AskingChannel):
     """Where messages go that must arrive: the broker says of each whether its queue has it."""
 
-    def __init__(self, socket: Socket, number: int, frame_bytes: int) -> None:
-        super().__init__(socket, number)
+    def __init__(self, socket: Socket, number: int, answer_s: float, frame_bytes: int) -> None:
+        super().__init__(socket, number, answer_s)
         self._frame_bytes = frame_bytes
         self._tag = 0
         self._waiting: dict[int, asyncio.Future[bool]] = {}
         self._is_returned = False
 
-    async def keep(self, messages: Sequence[Message], wait_s: float) -> list[bool]:
-        """Return of each whether it was confirmed within `wait_s`; None of them when one had no queue.
+    async def keep(self, messages: Sequence[Message]) -> list[bool]:
+        """Return of each whether it was confirmed in time; none is when one had no queue.
 
         LinkError when the connection is gone.
         """
@@ -114,7 +130,7 @@ class KeepingChannel(AskingChannel):
         if self._ended or not self._socket.write(encode(messages, self.number, self._frame_bytes)):
             raise LinkError(self._ended or "the broker is gone")
         try:
-            await asyncio.wait(waiting.values(), timeout=wait_s)
+            await asyncio.wait(waiting.values(), timeout=self._answer_s)
         finally:
             for tag in tags:
                 self._waiting.pop(tag, None)

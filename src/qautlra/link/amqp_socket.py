@@ -40,6 +40,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_cancelled: Callable[[], None]
         self.on_own: Callable[[int, bytes], None]
         self.on_blocked: Callable[[str], None]
+        self.on_lost: Callable[[], None]
         self._blocked = ""
         self.let_go()
 
@@ -53,6 +54,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self._waiting.clear()
         self._transport = None
         super().connection_lost(error)
+        self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Hand over what is whole."""
@@ -104,6 +106,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self.on_cancelled = lambda: None
         self.on_own = lambda _channel, _frame: None
         self.on_blocked = lambda _reason: None
+        self.on_lost = lambda: None
 
     def _hand_over(self) -> None:
         for _ in range(min(TURN_COUNT, len(self._waiting))):
