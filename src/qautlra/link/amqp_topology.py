@@ -5,7 +5,7 @@ One that is refused is alone missing. Consuming and publishing are the bus's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pamqp import commands
@@ -77,7 +77,10 @@ class Topology:
     async def have_exchange(self, asking: AskingChannel, exchange: Exchange, queues: Iterable[Queue]) -> bool:
         """Ask for it, and bind to it those of the queues that are bound by it; tell whether we have it."""
         name, kind, durable, auto_delete = exchange
-        declare = commands.Exchange.Declare(0, name, kind, durable=durable, auto_delete=auto_delete)
+
+        def declare() -> Any:
+            return commands.Exchange.Declare(0, name, kind, durable=durable, auto_delete=auto_delete)
+
         binds = [(queue.name, *binding) for queue in queues for binding in queue.bindings]
         return await self._have(asking, exchange, declare, [bind for bind in binds if bind[1] == name])
 
@@ -86,30 +89,38 @@ class Topology:
         arguments: dict[str, Any] = {"x-single-active-consumer": True} if queue.one_consumer else {}
         if queue.length_count:
             arguments["x-max-length"] = queue.length_count
-        declare = commands.Queue.Declare(0, queue.name, durable=True, arguments=arguments)
+
+        def declare() -> Any:
+            return commands.Queue.Declare(0, queue.name, durable=True, arguments=arguments)
+
         return await self._have(asking, queue, declare, [(queue.name, *one) for one in self.bindings(queue)])
 
     async def _have(
-        self, asking: AskingChannel, wanted: Exchange | Queue, declare: Any, binds: list[tuple[str, str, str]]
+        self,
+        asking: AskingChannel,
+        wanted: Exchange | Queue,
+        declare: Callable[[], Any],
+        binds: list[tuple[str, str, str]],
     ) -> bool:
         """LinkError when an exchange to bind by is gone: on another connection it is declared again."""
         refusal = self._refusals.get(wanted)
-        question = declare
+        is_declared = False
         try:
-            await asking.ask(question)
+            await asking.ask(declare())
+            is_declared = True
             for bind in binds:
-                question = commands.Queue.Bind(0, *bind)
-                await asking.ask(question)
-        except RefusedError as error:
-            if error.number == NOT_FOUND and question is not declare:
+                await asking.ask(commands.Queue.Bind(0, *bind))
+        except (RefusedError, ValueError) as error:  # the client library knows no name of other letters
+            if is_declared and isinstance(error, RefusedError) and error.number == NOT_FOUND:
                 raise LinkError(f"{_kind(wanted)} {wanted.name!r} cannot be bound: {error.message}") from None
+            text = error.message if isinstance(error, RefusedError) else str(error)
             if refusal is None:
                 refusal = self._refusals[wanted] = _Refusal(self._wait_s)
             refusal.due_s = monotonic_s() + refusal.wait_s
             refusal.wait_s = min(2 * refusal.wait_s, REFUSED_MAX_S)
-            if refusal.text != error.message:
-                refusal.text = error.message
-                _log.warning("broker_refused", **{_kind(wanted): wanted.name}, error=error.message)
+            if refusal.text != text:
+                refusal.text = text
+                _log.warning("broker_refused", **{_kind(wanted): wanted.name}, error=text)
             return False
         if refusal is not None:
             del self._refusals[wanted]
