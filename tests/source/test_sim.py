@@ -24,11 +24,16 @@ DAY = SimOptions(seed=7, trading_day=20250603, history_bars=500)
 class MemoryBars:
     def __init__(self) -> None:
         self.tables: list[pa.Table] = []
+        self.expected = False
 
     async def bar_symbols(self) -> set[str]:
         return {name for table in self.tables for name in table["instrument_id"].unique().to_pylist()}
 
+    def expect_bars(self) -> None:
+        self.expected = True
+
     async def write_bars(self, table: pa.Table) -> None:
+        assert self.expected
         self.tables.append(table)
 
 

@@ -22,8 +22,10 @@ from qautlra.store import fileproc, fileworker, lock, opened
 from qautlra.store.fileproc import FileProcess
 from qautlra.store.filework import FileSegment, Merge
 from qautlra.store.parquet import Layout
+from qautlra.store.schema import BAR_SCHEMA
 from qautlra.store.upkeep import verify
 from tests.conftest import PRODUCT, ROOT
+from tests.store.test_service import bar
 from tests.store.world import CALENDAR, OPENING, S, World, run, tick, world
 
 AU, IF = "SHFE.au2102", "CFFEX.IF2101"
@@ -92,6 +94,21 @@ def test_it_is_started_when_needed_and_kept(tmp_path: Path, monkeypatch: pytest.
             (data,) = [line for line in limits.splitlines() if line.startswith("Max data size")]
             assert "unlimited" not in data
         assert not Path(f"/proc/{pid}").exists()
+
+    run(story())
+
+
+def test_it_is_there_when_bars_that_are_being_made_come(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path, make_filer=FileProcess) as w:
+            filer = filer_of(w)
+            w.store.expect_bars()
+            await until(lambda: filer.pid is not None)
+            pid, bars = filer.pid, [bar(AU, minute, 1.0) for minute in (5, 3, 4, 3)]
+            await w.store.write_bars(pa.Table.from_pylist(bars, BAR_SCHEMA))
+            assert (filer.pid, filer.starts, filer.jobs, filer.ended) == (pid, 1, 1, 0)
+            found = await w.query("bar_1m", columns=("datetime",))
+            assert len(found) == 3 and found == sorted(found, key=lambda row: row["datetime"])
 
     run(story())
 

@@ -87,6 +87,9 @@ class InThread:
             await asyncio.wait([work])
             raise
 
+    async def wake(self) -> None:
+        await asyncio.sleep(0)
+
     async def close(self) -> None:
         await asyncio.sleep(0)
 

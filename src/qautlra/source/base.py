@@ -52,6 +52,10 @@ class BarStore(Protocol):
         """Return the symbols that have one-minute bars stored."""
         ...
 
+    def expect_bars(self) -> None:
+        """Get ready: bars are being made."""
+        ...
+
     async def write_bars(self, table: pa.Table) -> None:
         """Store one-minute bars (columns of `history.BAR_SCHEMA`, ordered by instrument, then time)."""
         ...

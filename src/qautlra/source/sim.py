@@ -192,6 +192,8 @@ class SimSource(Source):
         assert simulator is not None
         stored = await context.bars.bar_symbols() if context.bars is not None else set()
         wanted = {one.symbol for one in listed} - stored if context.bars is not None else set()
+        if context.bars is not None and wanted and self._options.history_bars:
+            context.bars.expect_bars()
         past = await asyncio.to_thread(self._maker.make, listed, day, opening_ns, wanted)
         if context.bars is not None and past.bars.num_rows:
             await context.bars.write_bars(past.bars)

@@ -162,21 +162,21 @@ def stored_identities(paths: Iterable[str], symbols: pa.Array, low_us: int, high
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def ordered(table: pa.Table) -> pa.Table:
-    """Return the rows by instrument, then time, then ordinal; the table itself when they are."""
-    if _is_ordered(table):
+def ordered(table: pa.Table, keys: tuple[str, ...] = IDENTITY) -> pa.Table:
+    """Return the rows by `keys` (instrument, then time, then ordinal); the table itself when they are."""
+    if _is_ordered(table, keys):
         return table
-    return table.sort_by([(name, "ascending") for name in IDENTITY])
+    return table.sort_by([(name, "ascending") for name in keys])
 
 
-def _is_ordered(table: pa.Table) -> bool:
+def _is_ordered(table: pa.Table, keys: tuple[str, ...]) -> bool:
     count = table.num_rows
     later = None
-    for name in reversed(IDENTITY):
+    for name in reversed(keys):
         column = table.column(name)
         before, after = column.slice(0, max(count - 1, 0)), column.slice(1)
         above = pc.greater(after, before)
-        # the least of the three may repeat, a greater one decides, equal ones leave it to the next
+        # the least of them may repeat, a greater one decides, equal ones leave it to the next
         later = (
             pc.greater_equal(after, before)
             if later is None

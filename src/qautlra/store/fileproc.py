@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -58,6 +59,9 @@ class Filer(Protocol):
         While it is `calm` the job is done when nobody else wants the processor.
         """
 
+    async def wake(self) -> None:
+        """Get ready for a job that comes soon."""
+
     async def close(self) -> None:
         """Do nothing any more; what is being done is given up."""
 
@@ -107,13 +111,22 @@ class FileProcess:
             work.exception()  # nobody waits for it any more
             raise
 
+    async def wake(self) -> None:
+        """Start the process, if it does not run; whoever asks it next meets what goes wrong with it."""
+        if self._is_closed:
+            return
+        with suppress(StorageError, ConnectionError):
+            number, _, writer = await self._process.ask()
+            self._process.open.discard(number)
+            writer.close()
+
     async def close(self) -> None:
         """End the process in the middle of whatever it does."""
         self._is_closed = True
         await self._process.close()
 
     async def _tried(self, job: Job, table: pa.Table | None, calm: Calm | None) -> Done:
-        rows = None if table is None else _packed(table)
+        rows = None if table is None else await asyncio.to_thread(_packed, table)
         tries = 0
         while not self._is_closed:
             is_calm = calm is not None and calm()

@@ -27,7 +27,7 @@ from qautlra.config.tree import Store
 from qautlra.model.query import CountsRequest, QueryRequest, SqlRequest
 from qautlra.store.answer import QueryResult
 from qautlra.store.bardays import tidy_bars
-from qautlra.store.compaction import without_repeats
+from qautlra.store.compaction import ordered, without_repeats
 from qautlra.store.disk import DiskGuard
 from qautlra.store.exporter import ExportFormat, export_tables, format_of
 from qautlra.store.fileproc import FileProcess, MakeFiler
@@ -278,12 +278,14 @@ class StoreService(Service):
         )
         return set(table.column(0).to_pylist())
 
+    def expect_bars(self) -> None:
+        """Start the process that writes them, while they are made."""
+        self.spawn(self._need().filer.wake(), "wake")
+
     async def write_bars(self, table: pa.Table) -> None:
         """Store one-minute bars (columns of `schema.BAR_SCHEMA`); those stored already stay as they are."""
         opened = self._need()
-        bars = without_repeats(
-            tidy_bars(table).sort_by([(INSTRUMENT, "ascending"), (TIME, "ascending")]), (INSTRUMENT, TIME)
-        )
+        bars = await asyncio.to_thread(_in_order, table)
         if not bars.num_rows:
             return
         async with self._state_change:
@@ -482,3 +484,9 @@ class QueryDoor:
         if self._query is None:
             raise UnavailableError("the store is not running yet")
         return self._query
+
+
+def _in_order(table: pa.Table) -> pa.Table:
+    """Return bars by instrument, then time, the first of each moment. Of half a million some 50 ms."""
+    keys = (INSTRUMENT, TIME)
+    return without_repeats(ordered(tidy_bars(table), keys), keys)
