@@ -10,9 +10,18 @@ mkdir -p "$out/package"
 rm -rf "$out/package/qautlra"
 cp -r src/qautlra "$out/package/qautlra"
 find "$out/package" -name '*.so' -delete
+# Half of the core is in none of the programs that run in threads: text, foreign spellings, files. One that comes to need
+# something of it does not link.
+left_out=
+case $kind in
+*thread*)
+  left_out='/(feed/.*|(ctp|diff|normalise|parquet|quote)_[a-z0-9_]*|code|crc32|gb18030|group_rows|json_scan|liquidate'
+  left_out="$left_out|paper|recover|row_json|rules|sim|slice|words|zstd)\\.cpp\$"
+  ;;
+esac
 # Lines but no variables, and -O1: compiled in two thirds of the time of -O2.
 cmake -S . -B "$out" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" \
-  -DQAUTLRA_SANITIZE="$kind" -DQAUTLRA_NATIVE_TESTS=ON \
+  -DQAUTLRA_SANITIZE="$kind" -DQAUTLRA_NATIVE_TESTS=ON -DQAUTLRA_LEAVE_OUT="$left_out" \
   -DQAUTLRA_MODULE_DIR="$PWD/$out/package/qautlra/_core" -DPython_EXECUTABLE="$(command -v "$python")" >/dev/null
 case $kind in
 *thread*) # the programs whose parts run in threads: a journal's writer, a ring of ticks, memory made ready
