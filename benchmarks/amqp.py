@@ -165,8 +165,8 @@ def limits(port: int) -> tuple[float, float]:
     symbol = f"{EXCHANGE_ID}.{INSTRUMENT_ID}"
     with connect(f"ws://127.0.0.1:{port}/ws/market") as market:
         market.send(orjson.dumps({"aid": "subscribe_quote", "ins_list": symbol}).decode())
-        market.send('{"aid":"peek_message"}')
         while True:
+            market.send('{"aid":"peek_message"}')
             for patch in orjson.loads(market.recv(10)).get("data", ()):
                 quote = patch.get("quotes", {}).get(symbol, {})
                 if isinstance(quote.get("lower_limit"), int | float):

@@ -76,8 +76,8 @@ class Ledger:
 def limits(server: Server) -> tuple[float, float]:
     with connect(server.ws) as market:
         market.send(json.dumps({"aid": "subscribe_quote", "ins_list": SYMBOL}))
-        market.send('{"aid":"peek_message"}')
         while True:
+            market.send('{"aid":"peek_message"}')
             for patch in json.loads(market.recv(10)).get("data", ()):
                 quote = patch.get("quotes", {}).get(SYMBOL, {})
                 if isinstance(quote.get("lower_limit"), int | float):
