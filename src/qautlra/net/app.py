@@ -137,6 +137,7 @@ class NetService(Service):
             handle_signals=False,
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=1.0,
+            auto_decompress=False,  # by who reads a body, a piece at a time: what is refused is not unpacked
         )
         self._runner = runner
         await runner.setup()

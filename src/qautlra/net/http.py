@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -25,6 +26,7 @@ BODY_BYTES_PER_S = 4096
 "A body is waited for so long, and as long again as what came takes at this rate."
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS = "Content-Type, Accept, Authorization, X-P-Stream, Idempotency-Key"
+_GZIP_OR_ZLIB = 47
 _log = get_logger("net")
 _seldom = Seldom()
 
@@ -51,7 +53,7 @@ async def json_body(request: web.Request) -> bytes:
 
 async def whole_body(request: web.Request) -> bytes:
     """Return the body, up to what the application takes; InputError 408 when it does not come."""
-    if request.content.is_eof():
+    if request.content.is_eof() and "Content-Encoding" not in request.headers:
         return await request.read()
     most, body = request.client_max_size, bytearray()
     async for piece in body_pieces(request, 1 << 16):
@@ -62,10 +64,34 @@ async def whole_body(request: web.Request) -> bytes:
 
 
 async def body_pieces(request: web.Request, size: int) -> AsyncIterator[bytes]:
-    """Yield the body as it comes, up to `size` bytes at a time; InputError 408 when it stops or trickles.
+    """Yield the body as it comes, unpacked, up to `size` bytes at a time: nobody unpacks what nobody reads.
 
-    What counts is the time its client lets us wait, not that its reader takes.
+    InputError 408 when it stops or trickles, 415 of another packing than gzip and deflate, 400 when it is not
+    what it is said to be. What counts is the time its client lets us wait, not that its reader takes.
     """
+    packing = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing in ("identity", ""):
+        async for piece in _pieces_as_sent(request, size):
+            yield piece
+        return
+    if packing not in ("gzip", "x-gzip", "deflate"):
+        raise InputError("Content-Encoding: gzip and deflate are understood", status=415)
+    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        async for piece in _pieces_as_sent(request, size):
+            while piece:
+                if unpack.eof:  # one more member of a gzip
+                    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+                yield unpack.decompress(piece, size)
+                piece = unpack.unconsumed_tail or unpack.unused_data
+                await asyncio.sleep(0)
+    except zlib.error as error:
+        raise InputError(f"the body is not {packing}: {error}", key="body") from None
+    if not unpack.eof:
+        raise InputError(f"the body is not whole {packing}", key="body")
+
+
+async def _pieces_as_sent(request: web.Request, size: int) -> AsyncIterator[bytes]:
     content, waited_s, received = request.content, 0.0, 0
     while not content.at_eof():
         begun_s = monotonic_s()
