@@ -142,6 +142,20 @@ def test_the_first_row_that_cannot_be_is_named_whatever_its_column(log: Log) -> 
         rows_from_arrow(pa.table(named | {"seq": [0, 0, -1, 0]}), instruments)
 
 
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()])
+def test_a_number_that_stands_for_none_is_none(log: Log, kind: pa.DataType) -> None:
+    """CTP writes the largest double, and through a float the largest of those."""
+    most = 1.7976931348623157e308 if kind == pa.float64() else 3.4028234663852886e38
+    table = pa.table({
+        "datetime": pa.array([MORNING_NS] * 4, pa.timestamp("ns", "UTC")),
+        "instrument_id": [SYMBOLS[0]] * 4,
+        "settlement": pa.array([most, -most, 9.0e14, -1.0], kind),
+    })  # fmt: skip
+    rows = rows_from_arrow(table, log.market.instruments).to_dicts()
+    assert [row.get("settlement") is None for row in rows] == [True, True, False, False]
+    assert rows[3]["settlement"] == -1.0
+
+
 @pytest.mark.parametrize("kind", [pa.int8(), pa.uint16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()])
 def test_numbers_of_every_type_are_read(log: Log, kind: pa.DataType) -> None:
     times = pa.array([MORNING_NS, MORNING_NS + 1, MORNING_NS + 2], pa.timestamp("ns", "UTC"))

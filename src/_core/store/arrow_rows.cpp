@@ -1,6 +1,7 @@
 #include "store/arrow_rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 #include <new>
@@ -251,6 +252,9 @@ bool text_value(const ArrowColumn& column, std::int64_t row, std::string_view& t
   return true;
 }
 
+// CTP's "no value", the largest double or float, is none here either.
+double price_of(double x) { return std::abs(x) < 1e15 ? x : kNoPrice; }
+
 bool fill_cell(int c, const ArrowColumn& column, std::int64_t row, Snapshot& out) {
   std::int64_t n = 0;
   double x = 0;
@@ -284,7 +288,7 @@ bool fill_cell(int c, const ArrowColumn& column, std::int64_t row, Snapshot& out
     out.set_count(field, n);
   } else {
     if (!column.number(row, x) || std::isinf(x)) return false;
-    out.set_price(field, x);
+    out.set_price(field, price_of(x));
   }
   return true;
 }
@@ -315,7 +319,7 @@ std::size_t fill_column(int c, const ArrowColumn& column, std::span<Snapshot> ro
     const auto of = [&]<class T>(T) {
       return fill_each(column, rows, [&](std::int64_t row, Snapshot& out) {
         const auto x = static_cast<double>(column.value<T>(row));
-        out.set_price(field, x);
+        out.set_price(field, price_of(x));
         return !std::isinf(x);
       });
     };
