@@ -63,7 +63,9 @@ def store_command(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def rows_of(server: Server) -> dict[Identity, dict[str, Any]]:
     rows = server.query(**RANGE, limit=100_000, filter="instrument in ('au2512','rb2512','IF2506')")
-    return {(row["datetime"], row["instrument_id"], row["seq"]): row for row in rows}
+    found = {(row["datetime"], row["instrument_id"], row["seq"]): row for row in rows}
+    assert len(found) == len(rows)
+    return found
 
 
 def same_rows(stored: dict[Identity, dict[str, Any]], sent: dict[Identity, dict[str, Any]]) -> None:
@@ -113,3 +115,32 @@ def test_a_store_keeps_another_process_s_feed(
         span = [i for i in sent if i[1] == name and min(times) <= i[0] <= max(times)]
         missing = [i for i in span if i not in stored]
         assert len(missing) <= 1 + 0.2 * len(span), (name, len(missing), len(span))
+
+
+@pytest.mark.slow
+def test_a_store_that_is_killed_keeps_what_it_had_and_goes_on(
+    serve: Serve, store_command: Callable[..., Server], tmp_path: Path
+) -> None:
+    """What the feed sends while the store is away it has for nobody: those rows alone are not there."""
+    port, store_port = free_port(), free_port()
+    exports = dict(re.findall(r"export (\w+)=(\S+)", EXPORTS)) | {"QADB_WS_CLIENT_PORT": str(port)}
+    directory = tmp_path / "second"
+    feed = serve(*DAY, data=tmp_path / "first", port=port)
+    had, times = 0, []
+    for _ in range(3):
+        store = store_command(
+            "--mode", "ingest", env=exports | {"QADB_DATA_DIR": str(directory)}, port=store_port
+        )
+        store.wait_ready()
+        began = datetime.now(UTC).isoformat()
+        had += wait_for(store, lambda state: state["connected"] and state["rows"] > 30)["rows"]
+        times.append((began, datetime.now(UTC).isoformat()))
+        store.kill()
+    stored, sent = rows_of(serve(mode="query", data=directory)), rows_of(feed)
+    assert len(stored) >= had and {name for _, name, _ in stored} == WANTED
+    same_rows(stored, sent)
+    for began, ended in times:
+        for name in WANTED:
+            mine = [i for i, row in stored.items() if i[1] == name and began < row["recv_time"] < ended]
+            span = [i for i in sent if i[1] == name and mine and min(mine) <= i <= max(mine)]
+            assert mine and len(span) - len(mine) <= 1 + 0.2 * len(span), (name, len(mine), len(span))
