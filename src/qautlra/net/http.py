@@ -27,6 +27,7 @@ BODY_BYTES_PER_S = 4096
 _METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 _HEADERS = "Content-Type, Accept, Authorization, X-P-Stream, Idempotency-Key"
 _GZIP_OR_ZLIB = 47
+"zlib's `wbits`; deflate is zlib's by its standard, some send it bare."
 _log = get_logger("net")
 _seldom = Seldom()
 
@@ -76,18 +77,19 @@ async def body_pieces(request: web.Request, size: int) -> AsyncIterator[bytes]:
         return
     if packing not in ("gzip", "x-gzip", "deflate"):
         raise InputError("Content-Encoding: gzip and deflate are understood", status=415)
-    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+    unpack = None
     try:
         async for piece in _pieces_as_sent(request, size):
             while piece:
-                if unpack.eof:  # one more member of a gzip
-                    unpack = zlib.decompressobj(_GZIP_OR_ZLIB)
+                if unpack is None or unpack.eof:  # or one more member of a gzip
+                    is_bare = packing == "deflate" and piece[0] & 0x0F != zlib.DEFLATED
+                    unpack = zlib.decompressobj(-zlib.MAX_WBITS if is_bare else _GZIP_OR_ZLIB)
                 yield unpack.decompress(piece, size)
                 piece = unpack.unconsumed_tail or unpack.unused_data
                 await asyncio.sleep(0)
     except zlib.error as error:
         raise InputError(f"the body is not {packing}: {error}", key="body") from None
-    if not unpack.eof:
+    if unpack is None or not unpack.eof:
         raise InputError(f"the body is not whole {packing}", key="body")
 
 
