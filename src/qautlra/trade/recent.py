@@ -85,8 +85,9 @@ class Recent:
     def trades(self) -> list[Part[qifi.Trade]]:
         """Return the trades, oldest first; those beyond the bound go."""
         _trim(self._trades, self._bound_count, lambda _trade: True)
-        while len(self._new) > self._bound_count:
-            del self._new[next(iter(self._new))]
+        # In one pass: to find the first of a dict again and again skips all that went before, each time.
+        for number in list(islice(self._new, max(len(self._new) - self._bound_count, 0))):
+            del self._new[number]
         return [self._trades[number] for number in sorted(self._trades)]
 
 
