@@ -166,6 +166,7 @@ class TradeService(Accounts):
             last_day=self._last_day,
         )
         self._engine.outside = self.router.seat
+        self._turn.begin(self._engine, journal)
         self.settling.days = Days(
             self._engine,
             self._calendar,
@@ -178,7 +179,7 @@ class TradeService(Accounts):
         ended = recovered.exchange.take_ended()
         await loop.run_in_executor(None, self.settling.resume, ended, self.bank.take_earlier())
         self._recovery = recovered._replace(notes=[])
-        self._turn.begin(self._engine, journal)
+        self._turn.listen()
         self._engine.touch_all(day=True)
         self._unsettled = False
         self.follow_day()

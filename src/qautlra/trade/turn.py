@@ -47,10 +47,14 @@ class Turn:
         return self.teller.pending_count
 
     def begin(self, engine: Engine, journal: Journal) -> None:
-        """Follow an engine and its journal."""
+        """Follow an engine and its journal: what changes from now on is collected."""
         self._loop = asyncio.get_running_loop()
         self._engine, self._journal = engine, journal
-        self._fd = journal.durable_fd()
+
+    def listen(self) -> None:
+        """Hear of what becomes durable, once all of a start is taken up."""
+        assert self._loop is not None and self._journal is not None
+        self._fd = self._journal.durable_fd()
         self._loop.add_reader(self._fd, self._on_durable)
 
     def finish(self) -> None:
@@ -63,7 +67,9 @@ class Turn:
         engine, self._engine, self._journal = self._engine, None, None
         if engine is not None:
             assert self._loop is not None
-            self._loop.remove_reader(self._fd)
+            if self._fd >= 0:
+                self._loop.remove_reader(self._fd)
+                self._fd = -1
             self._collect(engine)
             engine.exchange.commit()
 
