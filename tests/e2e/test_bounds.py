@@ -16,8 +16,8 @@ ALWAYS = {
     "feed_send_buffer", "feed_series", "feed_series_rows", "net_ctp_waiting", "net_db_clients",
     "net_db_messages", "net_db_waiting",
     "net_flight_calls", "net_flight_tokens", "net_flight_unseen", "net_trade_clients", "net_trade_held",
-    "net_trade_notices", "store_hot", "store_ingest", "store_ingest_log", "store_log", "store_queries",
-    "store_sql", "store_streams", "store_tail", "trade_journal", "trade_orders",
+    "net_trade_notices", "store_bars", "store_hot", "store_ingest", "store_ingest_log", "store_log",
+    "store_queries", "store_sql", "store_streams", "store_tail", "trade_journal", "trade_orders",
 }  # fmt: skip
 
 

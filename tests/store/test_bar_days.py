@@ -272,7 +272,10 @@ def test_nothing_is_kept_of_days_that_retention_took(tmp_path: Path, monkeypatch
             w.publish(new)
             await w.store.compact()
             await asked(w)
+            bars = w.store._open.bars
+            kept = bars.kept_bytes
             await w.store.retire()
+            assert 0 <= bars.kept_bytes < kept <= bardays.KEPT_BYTES
             late = tick(SYMBOLS[0], OPENING + HOUR, volume=3, amount=1.0)
             told.publish(w, [late, *new])
             found = await asked(w)

@@ -101,6 +101,11 @@ class DayFolder:
         kept = self._days.get(day)
         return kept is not None and kept.until_us > low_us
 
+    @property
+    def kept_bytes(self) -> int:
+        """Size of the final bars that are kept, up to KEPT_BYTES."""
+        return sum(one.bytes for one in self._days.values())
+
     def forget(self, day: date) -> None:
         """Let a day go: its rows were taken away, or its bars are stored."""
         self._days.pop(day, None)
@@ -168,7 +173,7 @@ class DayFolder:
 
     def _keep(self, day: date, kept: _Kept) -> None:
         self._days[day] = kept
-        while len(self._days) > DAYS_COUNT or sum(one.bytes for one in self._days.values()) > KEPT_BYTES:
+        while len(self._days) > DAYS_COUNT or self.kept_bytes > KEPT_BYTES:
             self._days.popitem(last=False)
 
 

@@ -61,6 +61,11 @@ class BarReader:
         """Let go of files whose names are gone."""
         self._files.close_deleted()
 
+    @property
+    def kept_bytes(self) -> int:
+        """Size of the running days' bars that are kept between questions; bound: `bardays.KEPT_BYTES`."""
+        return self._days.kept_bytes
+
     def forget(self, day: date) -> None:
         """Keep nothing of a trading day: rows of it were deleted, or its bars stored."""
         self._days.forget(day)

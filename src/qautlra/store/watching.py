@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qautlra.base import metrics
 from qautlra.base.limits import JOURNAL_BUFFER_BYTES
+from qautlra.store.bardays import KEPT_BYTES
 from qautlra.store.ingest import UNDER_WAY_BYTES
 from qautlra.store.live import waiting_rows
 from qautlra.store.tables.definition import STREAMS_COUNT
@@ -93,6 +94,7 @@ def watch(
     bound("store_ingest", under_way, UNDER_WAY_BYTES, unit="bytes", when_full="refuse")
     bound("store_ingest_keys", lambda: len(tables.keys), KEYS_COUNT, when_full="drop")
     bound("store_hot", lambda: opened.hot.bytes, opened.hot_bytes, unit="bytes", when_full="drop")
+    bound("store_bars", lambda: opened.bars.kept_bytes, KEPT_BYTES, unit="bytes", when_full="drop")
     bound("store_queries", lambda: opened.engine.pending, opened.engine.pending_max, when_full="refuse")
     bound("store_sql", lambda: opened.sql.pending, opened.sql.pending_max, when_full="refuse")
     bound("store_tail", waiting_rows, tail_rows, unit="rows", when_full="drop")
