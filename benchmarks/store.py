@@ -362,7 +362,8 @@ def generated(instruments: int, snapshots: int, path: Path) -> int:
     """Write the generator's rows in our columns; return how many."""
     place = _bench.shared()
     if place is None:
-        _bench.report("store", skipped="no generator: set QAUTLRA_SHARED to the reference data")
+        name = Path(sys.argv[0]).stem  # others use the generator too
+        _bench.report(name, skipped="no generator: set QAUTLRA_SHARED to the reference data")
         raise SystemExit(0)
     spec = importlib.util.spec_from_file_location("db_gen", place / "bench" / "store" / "db_gen.py")
     assert spec is not None and spec.loader is not None
