@@ -7,7 +7,7 @@ refused: an order whose `price_type` nobody reads would be another order.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -22,11 +22,11 @@ from qautlra.model.order import (
     TimeCondition,
     VolumeCondition,
 )
-from qautlra.wire.order_id import BYTES_MAX, PATTERN
+from qautlra.wire.order_id import BYTES_MAX, SAID, is_order_id
 from qautlra.wire.trade_errors import BAD_PARAMETERS, refused
 
 Id = Annotated[str, Meta(max_length=64)]
-OrderId = Annotated[str, Meta(min_length=1, max_length=BYTES_MAX, pattern=PATTERN)]
+OrderId = Annotated[str, Meta(min_length=1, max_length=BYTES_MAX, description=SAID)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Short = Annotated[str, Meta(max_length=200)]
 BATCH_COUNT: Final = 100
@@ -57,6 +57,9 @@ class SubmitOrder(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     user_id: Id = ""
     order_id: OrderId | None = None
 
+    def __post_init__(self) -> None:
+        _check_ids(() if self.order_id is None else (self.order_id,))
+
 
 class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Withdraw an order."""
@@ -64,6 +67,9 @@ class CancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     order_id: OrderId
     account_id: Id = ""
     user_id: Id = ""
+
+    def __post_init__(self) -> None:
+        _check_ids((self.order_id,))
 
 
 class BatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,6 +84,9 @@ class BatchCancelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     account_id: Id
     order_ids: Annotated[list[OrderId], Meta(min_length=1, max_length=BATCH_COUNT)]
+
+    def __post_init__(self) -> None:
+        _check_ids(self.order_ids)
 
 
 class ModifyRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -287,6 +296,12 @@ def band_of(asked: Limits, tick: float, reference: float | None) -> tuple[float,
     if lower is None or upper is None or not 0 < lower < upper < 1e9:
         raise InputError("expected 0 < lower_limit < upper_limit", number=BAD_PARAMETERS)
     return lower, upper
+
+
+def _check_ids(order_ids: Iterable[str]) -> None:
+    """Refuse what no order may be called, in words: the decoder tells a ValueError's text."""
+    if not all(map(is_order_id, order_ids)):
+        raise ValueError(f"order_id: {SAID}")
 
 
 def insert_of(asked: SubmitOrder, *, account_id: str, order_id: str, symbol: str) -> InsertOrder:
